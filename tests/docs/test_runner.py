@@ -1,0 +1,113 @@
+"""The runner of the manual's examples notices when an example is wrong; else no page proves anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import blocks
+from tests.docs.test_examples import run_page
+
+PAGE = """\
+# A page
+
+```python
+import inspect
+double = lambda number: number * 2
+```
+
+Text between, and a block that must not run:
+
+<!-- skip: it would not end -->
+```python
+raise SystemExit("ran")
+```
+
+```python
+print(inspect.getsource(double).strip(), double(21))
+```
+
+<!-- output -->
+```text
+double = lambda number: ... 42
+```
+
+<!-- file: note.txt -->
+```text
+one
+```
+
+<!-- append: note.txt -->
+```text
+two
+```
+
+<!-- background -->
+```console
+$ sleep 600
+```
+
+```console
+$ grep -c o note.txt
+2
+$ printf 'a\\nb\\n' |
+> tail -n 1
+b
+```
+
+<!-- exit: 3 -->
+```console
+$ exit 3
+```
+"""
+
+
+def tried(text: str, directory: Path) -> str:
+    """Everything that trying a page of `text` printed; empty if it did what it says."""
+    page = directory / "page.md"
+    page.write_text(text)
+    room = directory / "room"
+    room.mkdir()
+    done = run_page(page, room)
+    assert (done.returncode == 0) == (done.stderr == "")
+    return done.stderr
+
+
+def test_a_right_page_passes(tmp_path: Path) -> None:
+    assert tried(PAGE, tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        ("double(21)", "double(22)", "printed was"),
+        ("$ exit 3", "$ exit 4", "ended with 4"),
+        ("> tail -n 1\nb", "> tail -n 1\nc", "the page says"),
+        ("import inspect", "import inspect; 1 / 0", 'page.py", line 4'),
+        ("<!-- skip: it would not end -->", "", "ran"),
+        ("append: note.txt", "append: other.txt", "FileNotFoundError"),
+    ],
+)
+def test_a_wrong_page_fails(right: str, wrong: str, told: str, tmp_path: Path) -> None:
+    assert right in PAGE
+    assert told in tried(PAGE.replace(right, wrong), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("<!-- skpi: reason -->\n```python\n```\n", "no note is called 'skpi'"),
+        ("<!-- exit: 1 -->\nSome text.\n", "stands before no block"),
+        ("<!-- skip: reason -->\n", "stands before no block"),
+        ("```python\nprint()\n", "never closed"),
+    ],
+)
+def test_a_malformed_page_is_refused(text: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        blocks(text)
+
+
+def test_blocks_know_their_lines_and_their_indentation() -> None:
+    (block,) = blocks("- item\n\n  ```python\n  if True:\n      pass\n  ```\n")
+    assert (block.line, block.text, block.language) == (4, "if True:\n    pass\n", "python")

@@ -1,0 +1,72 @@
+"""What of the house style a machine can see and ruff does not."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import importlib.util
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tests.house.installed import ROOT
+
+MODULES = sorted([*(ROOT / "continuum_core").rglob("*.py"), *(ROOT / "backends").rglob("*.py")])
+EMPTY_NOUNS = {"base", "common", "helper", "helpers", "manager", "misc", "util", "utils"}
+
+
+@pytest.fixture(scope="module")
+def dev() -> ModuleType:
+    """dev.py, imported."""
+    spec = importlib.util.spec_from_file_location("dev", ROOT / "dev.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def functions(file: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def test_no_function_is_longer_than_a_screen() -> None:
+    long = [
+        f"{file.relative_to(ROOT)}:{function.lineno} {function.name}"
+        for file in MODULES
+        for function in functions(file)
+        if (function.end_lineno or 0) - function.lineno >= 60
+    ]
+    assert not long
+
+
+def test_modules_are_named_for_what_they_hold() -> None:
+    assert not [file for file in MODULES if file.stem in EMPTY_NOUNS]
+
+
+def test_every_module_says_its_rule() -> None:
+    silent = [
+        str(file.relative_to(ROOT))
+        for file in MODULES
+        if (text := file.read_text(encoding="utf-8")).strip() and not ast.get_docstring(ast.parse(text))
+    ]
+    assert not silent
+
+
+def test_tox_names_only_stages_that_exist(dev: ModuleType) -> None:
+    tox = configparser.ConfigParser(interpolation=None)
+    tox.read(ROOT / "tox.ini")
+    commands = [tox[section]["commands"].split() for section in tox.sections() if "commands" in tox[section]]
+    assert commands
+    assert all(command[:2] == ["python", "dev.py"] and command[2] in dev.STAGES for command in commands)
+
+
+def test_what_the_gate_runs_is_installed(dev: ModuleType) -> None:
+    programs = {command.split()[0] for stage in dev.GATE for command in dev.STAGES[stage]}
+    assert all(shutil.which(program, path=str(Path(sys.executable).parent)) for program in programs)
