@@ -1,0 +1,334 @@
+"""Every error the library raises, grouped by who must act.
+
+One root, `ContinuumError`; below it one group for each person who can do something about it:
+
+- `AuthorError`: the author of a machine, an activity or a type must change code;
+- `CallerError`: the call was wrong, and the caller can make a right one;
+- `OperatorError`: the machinery around the run needs care; runs wait, none is failed;
+- `RunEnded`: the run itself ended without a result; what happened is in the attributes;
+- `LeaseLost`: nobody: the normal end of a race that another worker won.
+
+Errors carry their facts as attributes, never only as text, and survive pickling: all arguments are
+positional and kept in `args`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "AlreadyStarted",
+    "AttemptCancelled",
+    "AuthorError",
+    "CallerError",
+    "CodecError",
+    "ContinuumError",
+    "DefinitionError",
+    "IncompatibleJournal",
+    "JournalUnavailable",
+    "LeaseLost",
+    "MachineFault",
+    "OperatorError",
+    "PayloadRefused",
+    "ResultTimeout",
+    "RunCancelled",
+    "RunEnded",
+    "RunFailed",
+    "RunNotFound",
+    "RunOver",
+    "RunTerminated",
+    "TooManyPending",
+    "UnexpectedEvent",
+    "UnknownBackend",
+    "UnknownMachine",
+    "UnknownVersion",
+    "UsageError",
+    "WorkerLost",
+]
+
+
+class ContinuumError(Exception):
+    """The root of every error of this library."""
+
+
+# --- the author of the code must act ------------------------------------------------------------
+
+
+class AuthorError(ContinuumError):
+    """Code that declares a machine, an activity or a type must be changed."""
+
+
+class DefinitionError(AuthorError):
+    """A machine's definition has faults; all of them are listed at once.
+
+    `faults` holds values with `code`, `where`, `what` and `remedy` (see `definition.check.Fault`).
+    """
+
+    def __init__(self, machine: str, faults: Sequence[object]) -> None:
+        super().__init__(machine, tuple(faults))
+        self.machine = machine
+        self.faults = tuple(faults)
+
+    def __str__(self) -> str:
+        count = len(self.faults)
+        head = f"{self.machine}: {count} fault{'s' if count != 1 else ''} in the definition"
+        return "\n".join([head, *(f"  {fault}" for fault in self.faults)])
+
+
+class CodecError(AuthorError):
+    """A type cannot be carried by the codec; `path` names the field."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+class MachineFault(AuthorError):
+    """A machine's own code failed in the middle of a macrostep, which was rolled back whole.
+
+    `machine` is its name, `where` the function's place in the chart (and in the source, if known),
+    `what` the sentence of the failure. The original exception, if one there was, is `__cause__`.
+    The run is unchanged and its event undelivered: it goes on once the code is mended.
+    """
+
+    def __init__(self, machine: str, where: str, what: str) -> None:
+        super().__init__(machine, where, what)
+        self.machine = machine
+        self.where = where
+        self.what = what
+
+    def __str__(self) -> str:
+        return f"{self.machine}: {self.where}: {self.what}"
+
+
+# --- the caller must act ------------------------------------------------------------------------
+
+
+class CallerError(ContinuumError):
+    """The call cannot be served as it is; a corrected call can."""
+
+
+class UsageError(CallerError):
+    """The library was used in a way it cannot support; the text says what to do instead."""
+
+
+class PayloadRefused(CallerError):
+    """A value or its encoding was refused (malformed, too large, too deep, wrong type).
+
+    `path` is where in the payload (``$`` is its root); nothing was written.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"payload refused at {self.path}: {self.reason}"
+
+
+class RunNotFound(CallerError):
+    """No run of this id or key is in the namespace."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(run)
+        self.run = run
+
+    def __str__(self) -> str:
+        return f"no run {self.run} in this namespace"
+
+
+class AlreadyStarted(CallerError):
+    """The key was used before with another input; the earlier run is untouched."""
+
+    def __init__(self, machine: str, key: str, run: str) -> None:
+        super().__init__(machine, key, run)
+        self.machine = machine
+        self.key = key
+        self.run = run
+
+    def __str__(self) -> str:
+        return (
+            f"{self.machine} {self.key!r} was already started with another input (run {self.run}); "
+            "use another key, or send the run an event"
+        )
+
+
+class RunOver(CallerError):
+    """An event was sent to a run that has ended."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(run)
+        self.run = run
+
+    def __str__(self) -> str:
+        return f"run {self.run} is over and takes no more events"
+
+
+class UnexpectedEvent(CallerError):
+    """The machine's definition never mentions this event class."""
+
+    def __init__(self, machine: str, event: str, known: Sequence[str]) -> None:
+        super().__init__(machine, event, tuple(known))
+        self.machine = machine
+        self.event = event
+        self.known = tuple(known)
+
+    def __str__(self) -> str:
+        known = ", ".join(self.known) or "none"
+        return f"{self.machine} has no edge for event {self.event}; it knows: {known}"
+
+
+class TooManyPending(CallerError):
+    """The run already holds as many unconsumed events as its cap allows; try again later."""
+
+    def __init__(self, run: str, cap: int) -> None:
+        super().__init__(run, cap)
+        self.run = run
+        self.cap = cap
+
+    def __str__(self) -> str:
+        return f"run {self.run} already has {self.cap} events waiting; send again when it caught up"
+
+
+class ResultTimeout(CallerError, TimeoutError):
+    """The run had not ended within the time the caller was willing to wait; it goes on."""
+
+    def __init__(self, run: str, seconds: float) -> None:
+        super().__init__(run, seconds)
+        self.run = run
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        return f"run {self.run} has not ended within {self.seconds:g} s; it goes on"
+
+
+# --- the operator must act ----------------------------------------------------------------------
+
+
+class OperatorError(ContinuumError):
+    """The machinery around runs needs care. Runs wait or are parked, never failed for it."""
+
+
+class JournalUnavailable(OperatorError):
+    """The journal cannot be reached or refuses work for now; the verb may be tried again.
+
+    `ambiguous` tells whether the verb may have taken effect.
+    """
+
+    def __init__(self, reason: str, ambiguous: bool = False) -> None:
+        super().__init__(reason, ambiguous)
+        self.reason = reason
+        self.ambiguous = ambiguous
+
+    def __str__(self) -> str:
+        tail = " (it may or may not have been done)" if self.ambiguous else ""
+        return f"journal unavailable: {self.reason}{tail}"
+
+
+class IncompatibleJournal(OperatorError):
+    """The store cannot be used as it is: its schema, settings or place do not fit; says what to do."""
+
+
+class UnknownBackend(OperatorError):
+    """No installed backend serves this journal URL, or two claim it, or its driver is missing."""
+
+
+class UnknownMachine(OperatorError):
+    """This process has no machine of that name."""
+
+    def __init__(self, machine: str, known: Sequence[str] = ()) -> None:
+        super().__init__(machine, tuple(known))
+        self.machine = machine
+        self.known = tuple(known)
+
+    def __str__(self) -> str:
+        known = ", ".join(self.known) or "none"
+        return f"no machine {self.machine!r} here; known: {known}"
+
+
+class UnknownVersion(OperatorError):
+    """A stored value was written by a version of the code or format that this process cannot read."""
+
+
+# --- the run ended without a result ---------------------------------------------------------------
+
+
+class RunEnded(ContinuumError):
+    """The run ended, and not with a result. `run` is its id."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(run)
+        self.run = run
+
+
+class RunFailed(RunEnded):
+    """The run reached a final state with `ok=False`.
+
+    `state` names that final state, `verdict` is what the machine's `verdict` function returned
+    (None where it declares none), `failure` is the activity failure that led there, if one did.
+    """
+
+    def __init__(self, run: str, state: str, verdict: object = None, failure: object = None) -> None:
+        super().__init__(run)
+        self.args = (run, state, verdict, failure)
+        self.state = state
+        self.verdict = verdict
+        self.failure = failure
+
+    def __str__(self) -> str:
+        text = f"run {self.run} failed in state {self.state!r}"
+        if self.verdict is not None:
+            text += f": {self.verdict!r}"
+        if self.failure is not None:
+            text += f"\n\nThe activity's own error:\n{self.failure}"
+        return text
+
+
+class RunCancelled(RunEnded):
+    """The run was cancelled; `reason` is what the canceller said."""
+
+    def __init__(self, run: str, reason: str = "") -> None:
+        super().__init__(run)
+        self.args = (run, reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"run {self.run} was cancelled" + (f": {self.reason}" if self.reason else "")
+
+
+class RunTerminated(RunEnded):
+    """An operator ended the run at once; `reason` is what the operator said."""
+
+    def __init__(self, run: str, reason: str = "") -> None:
+        super().__init__(run)
+        self.args = (run, reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"run {self.run} was terminated" + (f": {self.reason}" if self.reason else "")
+
+
+# --- nobody must act --------------------------------------------------------------------------------
+
+
+class LeaseLost(ContinuumError):
+    """Another worker took over. The normal end of a race; the work is safe with the other one."""
+
+
+class AttemptCancelled(ContinuumError):
+    """Raised by `heartbeat` inside a plain body when the run has no use for the attempt any more."""
+
+
+class WorkerLost(ContinuumError):
+    """The workers that ran an activity died in the middle of it, as often as its limit allows.
+
+    Never raised: it is the type of the failure that such an activity ends with, for `error=` edges.
+    """
