@@ -1,0 +1,64 @@
+"""What may arrive at a run. Each value is one delivery, decoded.
+
+A `Signal` carries an instance of a user's event class; the others are the engine's own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import frozen
+
+from continuum_core.definition.failure import Failure
+
+__all__ = ["Cancel", "Event", "Failed", "Failure", "Finished", "Signal", "Start", "TimedOut"]
+
+
+@frozen
+class Start:
+    """The first event of every run, with the typed input."""
+
+    input: Any
+
+
+@frozen
+class Signal:
+    """A user's event: `event` is an instance of a class marked with `@event`."""
+
+    event: Any
+
+
+@frozen
+class TimedOut:
+    """Timer `slot` of the state entry `token` is due."""
+
+    token: int
+    slot: int
+
+
+@frozen
+class Finished:
+    """Activity `slot` of the state entry `token` succeeded with `output` (decoded)."""
+
+    token: int
+    slot: int
+    output: Any
+
+
+@frozen
+class Failed:
+    """Activity `slot` of the state entry `token` failed for good."""
+
+    token: int
+    slot: int
+    failure: Failure
+
+
+@frozen
+class Cancel:
+    """Somebody asked the run to stop. A machine that declares nothing ends *cancelled* at once."""
+
+    reason: str = ""
+
+
+Event = Start | Signal | TimedOut | Finished | Failed | Cancel

@@ -1,0 +1,185 @@
+"""`step`: what one event does to one run. Pure: the same arguments give the same `Step`, always.
+
+SCXML, appendix D: mainEventLoop, for one external event. Eventless edges first, then the internal
+queue, until neither has anything left; then timers and activities of the states entered start.
+One call is one macrostep and one record: between two calls the internal queue is empty and the
+configuration legal, which is why a run can be stored there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from continuum_core.definition.chart import ROOT, TriggerKind
+from continuum_core.deterministic import drawing
+from continuum_core.errors import UsageError
+from continuum_core.interpreter.events import Cancel, Event, Failed, Finished, Signal, Start, TimedOut
+from continuum_core.interpreter.layout import Layout, layout_of
+from continuum_core.interpreter.microstep import birth, farewell, plan_of
+from continuum_core.interpreter.program import Key, Program, program_of
+from continuum_core.interpreter.progress import Progress
+from continuum_core.interpreter.select import enabled
+from continuum_core.interpreter.snapshot import Disposition, Outcome, OutcomeKind, Snapshot, Step
+
+__all__ = ["step", "unborn"]
+
+_TAKEN = Disposition.TAKEN
+
+
+def unborn(machine: Any) -> Snapshot:
+    """The run before its first event, which must be a `Start`. Raises UsageError for what is no machine."""
+    program_of(machine)
+    return Snapshot(version=0, configuration=0, context=None, history={}, tokens={}, now=0)
+
+
+def step(
+    machine: Any,
+    snapshot: Snapshot,
+    event: Event,
+    now: int,
+    seed: bytes = b"",
+    *,
+    max_microsteps: int = 1000,
+) -> Step:
+    """The run after one event, and what it asks of the world.
+
+    :param machine: a Program, a Chart, or a class whose `chart` is one.
+    :param now: the journal's time in microseconds; the record keeps the later of it and the last one.
+    :param seed: what this run's chance is derived from (see `continuum_core.deterministic`).
+    :param max_microsteps: beyond this many the machine is taken to run in circles.
+
+    Raises MachineFault where the machine's own code fails: nothing has changed then. Raises
+    UsageError for a run that has ended, or whose first event is no `Start`.
+    """
+    program = machine if type(machine) is Program else program_of(machine)
+    if snapshot.outcome is not None or snapshot.configuration == 0 or type(event) is Start:
+        _check(snapshot, event)
+    at = snapshot.now if now < snapshot.now else now
+    key, payload = _arrival(event, snapshot)
+    progress = Progress(program, snapshot, payload, at, seed)
+    reset = drawing.set(progress)
+    try:
+        return _macrostep(progress, event, key, max_microsteps)
+    finally:
+        drawing.reset(reset)
+
+
+def _check(snapshot: Snapshot, event: Event) -> None:
+    if snapshot.outcome is not None:
+        raise UsageError(f"the run is over ({snapshot.outcome.kind.value}) and takes no more events")
+    begins = isinstance(event, Start)
+    # Not by the version: orders (suspend, resume) are records too, and may come before the start.
+    unborn_ = snapshot.configuration == 0
+    if begins != unborn_ and not (unborn_ and isinstance(event, Cancel)):
+        what = "it has begun already" if begins else "its first event must be a Start"
+        raise UsageError(f"a run cannot take {type(event).__name__} here: {what}")
+
+
+def _arrival(event: Event, snapshot: Snapshot) -> tuple[Key | None, Any]:
+    """What edges know the event by (None: nothing can want it), and what functions get of it."""
+    match event:
+        case Signal():
+            signal: object = event.event
+            return type(signal), signal
+        case TimedOut():
+            return _owned(TriggerKind.AFTER, event.token, event.slot, snapshot), None
+        case Finished():
+            return _owned(TriggerKind.INVOKE_DONE, event.token, event.slot, snapshot), event.output
+        case Failed():
+            return _owned(TriggerKind.INVOKE_ERROR, event.token, event.slot, snapshot), event.failure
+        case Start():
+            return None, event.input
+        case Cancel():
+            return None, event
+
+
+def _owned(kind: TriggerKind, token: int, slot: int, snapshot: Snapshot) -> Key | None:
+    for state, live in snapshot.tokens.items():
+        if live == token:
+            return (kind, state, slot)
+    return None
+
+
+def _macrostep(progress: Progress, event: Event, key: Key | None, max_microsteps: int) -> Step:
+    program = progress.program
+    if key is not None:
+        layout = layout_of(program, progress.configuration)
+        chosen = enabled(layout.candidates(program, key), progress)
+        if chosen:
+            progress.take(plan_of(program, layout, chosen, progress.history))
+        elif program.dialect is None:
+            return _step(progress, _unwanted(layout, event))
+    elif isinstance(event, Start):
+        progress.context = progress.ask("init", program.chart.init, event.input)
+        progress.take(birth(program, layout_of(program, 0)))
+    elif isinstance(event, Cancel):
+        return _cancelled(progress, event)
+    else:
+        return _step(progress, Disposition.STALE)
+    _complete(progress, max_microsteps)
+    if progress.final is not None:
+        return _ended(progress, progress.final, event)
+    return _step(progress, _TAKEN)
+
+
+def _complete(progress: Progress, max_microsteps: int) -> None:
+    """Take microsteps until nothing is enabled and the internal queue is empty."""
+    program = progress.program
+    while progress.final is None:
+        layout = layout_of(program, progress.configuration)
+        chosen = enabled(layout.always, progress) if layout.always else ()
+        if not chosen:
+            if layout.choice is not None:
+                name = program.chart.states[layout.choice].path
+                progress.fault(f"choice {name}", None, "none of its edges is enabled; give it a default")
+            if not progress.queue:
+                if not progress.fresh:
+                    return
+                progress.open()
+                continue
+            key, progress.payload = progress.queue.popleft()
+            chosen = enabled(layout.candidates(program, key), progress)
+            if not chosen:
+                continue
+        if len(progress.edges) >= max_microsteps:
+            progress.fault("macrostep", None, f"more than {max_microsteps} microsteps: it runs in circles")
+        progress.take(plan_of(program, layout, chosen, progress.history))
+
+
+def _unwanted(layout: Layout, event: Event) -> Disposition:
+    if isinstance(event, Signal) and type(event.event) in layout.deferred:
+        return Disposition.DEFERRED
+    return Disposition.UNHANDLED
+
+
+def _ended(progress: Progress, final: int, event: Event) -> Step:
+    program = progress.program
+    state = program.chart.states[final]
+    progress.take(farewell(program, layout_of(program, progress.configuration)))
+    progress.configuration = 1 << final | 1 << ROOT
+    failure = event.failure if isinstance(event, Failed) else None
+    if state.ok:
+        result = progress.ask("result", program.chart.result, progress.context, progress.payload)
+        return _step(progress, _TAKEN, Outcome(OutcomeKind.COMPLETED, result, final))
+    verdict = program.chart.verdict
+    value = None if verdict is None else progress.ask("verdict", verdict, progress.context, progress.payload)
+    return _step(progress, _TAKEN, Outcome(OutcomeKind.FAILED, value, final, failure))
+
+
+def _cancelled(progress: Progress, event: Cancel) -> Step:
+    if progress.configuration:
+        progress.take(farewell(progress.program, layout_of(progress.program, progress.configuration)))
+    return _step(progress, _TAKEN, Outcome(OutcomeKind.CANCELLED, event.reason))
+
+
+def _step(progress: Progress, disposition: Disposition, outcome: Outcome | None = None) -> Step:
+    after = Snapshot(
+        progress.version,
+        progress.configuration,
+        progress.context,
+        progress.history,
+        progress.tokens,
+        progress.now,
+        outcome,
+    )
+    return Step(after, disposition, progress.edges, progress.commands())

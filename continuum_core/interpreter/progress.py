@@ -1,0 +1,257 @@
+"""One macrostep while it is made: the only mutable thing of the interpreter, never seen outside.
+
+A `Progress` begins with a snapshot and either becomes a `Step` or is thrown away: no function of a
+machine can leave half an effect behind. It calls the machine's functions (guards, actions, inputs,
+delays), checks what they return, and turns what they raise into a `MachineFault`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, NoReturn, cast
+
+from continuum_core.clock import span
+from continuum_core.definition.chart import ActionKind, Function, Invoke, Timer, TriggerKind
+from continuum_core.definition.event import is_event
+from continuum_core.errors import MachineFault
+from continuum_core.interpreter.commands import Close, Command, Message, Send, StartActivity, StartTimer
+from continuum_core.interpreter.events import Failure
+from continuum_core.interpreter.microstep import Op, Plan
+from continuum_core.interpreter.program import Arc, Key, Program, ascending
+from continuum_core.interpreter.snapshot import Snapshot
+
+__all__ = ["Progress"]
+
+_TOKEN_SHIFT = 16  # a token is (version << 16) | ordinal of the entry within the record
+_ASSIGN = ActionKind.ASSIGN
+
+
+class Progress:
+    """The state of a macrostep. Attributes with a value here are set on the instance when they change."""
+
+    program: Program
+    snapshot: Snapshot
+    context: Any
+    configuration: int
+    payload: Any  # what functions of two arguments get: event, output, failure, or at the start the input
+    now: int
+    seed: bytes
+    version: int  # of the record being made
+    drawn = 0  # see `deterministic`
+    history: Mapping[int, int]
+    tokens: Mapping[int, int]
+    minted = 0  # tokens of this record
+    fresh = 0  # mask: states with timers or activities that were entered in this macrostep
+    final: int | None = None
+    closes: tuple[Command, ...] = ()
+    sends: tuple[Command, ...] = ()
+    edges: tuple[tuple[int, ...], ...] = ()
+
+    def __init__(self, program: Program, snapshot: Snapshot, payload: Any, now: int, seed: bytes) -> None:
+        self.program = program
+        self.snapshot = snapshot
+        self.context = snapshot.context
+        self.configuration = snapshot.configuration
+        self.payload = payload
+        self.now = now
+        self.seed = seed
+        self.version = snapshot.version + 1
+        self.history = snapshot.history
+        self.tokens = snapshot.tokens
+        self.queue: deque[tuple[Key, Any]] | None = None
+        self.starts: dict[int, list[Command]] | None = None
+
+    # --- the machine's functions ----------------------------------------------------------------
+
+    def holds(self, arc: Arc) -> bool:
+        """Whether the edge's guard (and, of an error edge, its exception class) lets it be taken."""
+        if arc.error is not None and not _catches(arc.error, self.payload):
+            return False
+        guard = arc.guard
+        if guard is None:
+            return True
+        try:
+            return bool(_call(guard, self.context, self.payload, self.configuration))
+        except Exception as error:
+            self._stumble(error, guard, f"guard of edge {arc.number} of {self._name(arc.source)}")
+            return False
+
+    def ask(self, site: str, function: Function, *arguments: Any) -> Any:
+        """What a function of the chart itself (init, result, verdict) returns."""
+        try:
+            return function.call(*arguments[: function.arity])
+        except Exception as error:
+            self.fault(site, function, _told(error), error)
+
+    def take(self, plan: Plan) -> None:
+        """Carry out a microstep."""
+        if plan.edges:
+            self.edges += (plan.edges,)
+        if plan.recorded:
+            self.history = {**self.history, **dict(plan.recorded)}
+        if plan.closed:
+            self._close(plan.closed)
+        self.fresh |= plan.opened
+        self.configuration = plan.configuration
+        for op in plan.ops:
+            self._run(op)
+        if plan.final is not None:
+            self.final = plan.final
+
+    def _run(self, op: Op) -> None:
+        function = op.function
+        if function is None:
+            self._complete(op)
+            return
+        try:
+            value = _call(function, self.context, self.payload, op.configuration)
+        except Exception as error:
+            self._stumble(error, function, op.site)
+            return
+        if op.kind is _ASSIGN:
+            self.context = value
+        elif value is not None:
+            values = _each(value)
+            if op.kind is ActionKind.RAISE:
+                self._raise(values, op, function)
+            else:
+                self._send(values, op, function)
+
+    def _raise(self, events: tuple[object, ...], op: Op, function: Function) -> None:
+        for event in events:
+            if not is_event(type(event)):
+                self.fault(op.site, function, f"returned {event!r}, which is no instance of an @event class")
+            self.queue_event(event)
+
+    def _send(self, messages: tuple[object, ...], op: Op, function: Function) -> None:
+        sends: list[Command] = []
+        for message in messages:
+            if not isinstance(message, Message):
+                self.fault(op.site, function, f"returned {message!r}, which is no Message to send")
+            sends.append(Send(message))
+        self.sends += tuple(sends)
+
+    def _complete(self, op: Op) -> None:
+        dialect = self.program.dialect
+        if dialect is None:
+            self._queued((TriggerKind.DONE, op.state), None)
+            return
+        for event in dialect.done(self.context, self.payload, op.state, op.final):
+            self.queue_event(event)
+
+    def queue_event(self, event: object) -> None:
+        """Put an instance of an event class into the internal queue."""
+        self._queued(type(event), event)
+
+    def _queued(self, key: Key, payload: Any) -> None:
+        if self.queue is None:
+            self.queue = deque()
+        self.queue.append((key, payload))
+
+    # --- timers and activities ------------------------------------------------------------------
+
+    def _close(self, states: tuple[int, ...]) -> None:
+        tokens = dict(self.tokens)
+        for state in states:
+            self.fresh &= ~(1 << state)
+            token = tokens.pop(state, None)
+            if token is None:  # it was left before anything of it began
+                continue
+            if self.starts is None or self.starts.pop(state, None) is None:
+                self.closes += (Close(token),)
+        self.tokens = tokens
+
+    def open(self) -> None:
+        """Give every state entered, and still active, its token, and start its timers and activities."""
+        if self.starts is None:
+            self.starts = {}
+        tokens = dict(self.tokens)
+        for number in ascending(self.fresh):
+            self.minted += 1
+            token = tokens[number] = self.version << _TOKEN_SHIFT | self.minted
+            state = self.program.chart.states[number]
+            commands: list[Command] = [self._timer(timer, number, token) for timer in state.timers]
+            for invoke in state.invokes:
+                start = self._activity(invoke, number, token)
+                if start is not None:
+                    commands.append(start)
+            self.starts[number] = commands
+        self.tokens = tokens
+        self.fresh = 0
+
+    def _timer(self, timer: Timer, state: int, token: int) -> Command:
+        delay = timer.delay
+        if isinstance(delay, Function):
+            site = f"delay of timer {timer.slot} of {self._name(state)}"
+            length = self.ask(site, delay, self.context, self.payload)
+            if not isinstance(length, timedelta):
+                self.fault(site, delay, f"returned {length!r}, which is no timedelta")
+            delay = length
+        return StartTimer(token, timer.slot, state, self.now + max(0, span(delay)))
+
+    def _activity(self, invoke: Invoke, state: int, token: int) -> Command | None:
+        site = f"activity {invoke.activity.name} of {self._name(state)}"
+        function = invoke.input
+        try:
+            value = _call(function, self.context, self.payload, self.configuration)
+        except Exception as error:
+            self._stumble(error, function, f"input of {site}")
+            return None
+        key = None
+        if invoke.key is not None:
+            key = self.ask(f"key of {site}", invoke.key, self.context, self.payload)
+            if not isinstance(key, str | None):
+                self.fault(f"key of {site}", invoke.key, f"returned {key!r}, which is no text")
+        return StartActivity(token, invoke.slot, state, value, key)
+
+    def commands(self) -> tuple[Command, ...]:
+        """What is asked of the world: closes, sends, starts."""
+        asked = self.closes + self.sends
+        if self.starts:
+            asked += tuple(command for starts in self.starts.values() for command in starts)
+        return asked
+
+    # --- faults ---------------------------------------------------------------------------------
+
+    def _stumble(self, error: Exception, function: Function, site: str) -> None:
+        dialect = self.program.dialect
+        if dialect is None:
+            self.fault(site, function, _told(error), error)
+        self.queue_event(dialect.error(self.context, error))
+
+    def fault(
+        self, site: str, function: Function | None, what: str, cause: BaseException | None = None
+    ) -> NoReturn:
+        """Give the macrostep up."""
+        place = None if function is None else function.place
+        where = site if place is None else f"{site} ({place})"
+        raise MachineFault(self.program.chart.name, where, what) from cause
+
+    def _name(self, state: int) -> str:
+        return self.program.chart.states[state].path or self.program.chart.name
+
+
+def _call(function: Function, context: Any, payload: Any, configuration: int) -> Any:
+    call: Callable[..., Any] = function.call
+    if function.arity == 1:
+        return call(context)
+    if function.arity == 2:
+        return call(context, payload)
+    return call(context, payload, configuration)
+
+
+def _each(value: Any) -> tuple[object, ...]:
+    return cast("tuple[object, ...]", value) if type(value) is tuple else (value,)
+
+
+def _catches(error: str, payload: Any) -> bool:
+    return isinstance(payload, Failure) and (payload.type == error or error in payload.bases)
+
+
+def _told(error: Exception) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # an error that cannot even be printed must not hide where it happened
+        return type(error).__name__

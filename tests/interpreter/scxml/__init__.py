@@ -1,0 +1,1 @@
+"""A loader of SCXML files over the interpreter, for conformance: test code, no part of the product."""
