@@ -1,0 +1,47 @@
+"""Draws the golden pictures anew: ``python -m tests.definition.redraw``, then look at what changed.
+
+They are kept in ``tests/definition/golden``; `test_diagram` compares them with what is drawn today.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from continuum_core.definition.chart import Chart
+from continuum_core.definition.diagram import dot, mermaid
+from continuum_core.definition.svg import svg
+from continuum_core.definition.terminal import terminal
+from tests.definition.sketch import FIXTURES
+
+GOLDEN = Path(__file__).parent / "golden"
+
+FORMATS: dict[str, Callable[[Chart], str]] = {
+    "svg": svg,
+    "mmd": mermaid,
+    "dot": dot,
+    "txt": terminal,
+}
+
+ACTIVE = {
+    "order": frozenset({"fulfilling.goods.shipping", "fulfilling.papers.invoiced"}),
+    "nested": frozenset({"talking.held.music"}),
+}
+
+
+def drawings() -> Iterator[tuple[str, str]]:
+    """File names and what belongs into them."""
+    for name, make in FIXTURES.items():
+        for ending, draw in FORMATS.items():
+            yield f"{name}.{ending}", draw(make())
+    for name, active in ACTIVE.items():
+        yield f"{name}-active.svg", svg(FIXTURES[name](), active=active, theme="dark")
+        yield f"{name}-active.txt", terminal(FIXTURES[name](), active, ascii_only=True)
+
+
+if __name__ == "__main__":
+    GOLDEN.mkdir(exist_ok=True)
+    for old in GOLDEN.iterdir():
+        old.unlink()
+    for file, text in drawings():
+        (GOLDEN / file).write_text(text, encoding="utf-8", newline="\n")
