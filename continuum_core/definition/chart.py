@@ -1,0 +1,209 @@
+"""A machine as data: frozen values, numbered once, that everything else reads.
+
+`Chart` is the authority for what a machine is. The declaration (`declare`) builds one, `check`
+judges it, `fingerprint` names it, `diagram` draws it, the interpreter compiles it to bit masks.
+
+States are numbered in document order (pre-order of declaration); the root is number 0. A set of
+states is an ``int`` with one bit a state. Edges are numbered in document order, too, over the whole
+chart. The words are those of SCXML (W3C Recommendation, 2015).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+
+if TYPE_CHECKING:
+    from continuum_core.definition.activity import Activity
+
+__all__ = [
+    "ROOT",
+    "Action",
+    "ActionKind",
+    "Chart",
+    "Edge",
+    "Function",
+    "Invoke",
+    "Kind",
+    "Place",
+    "State",
+    "Timer",
+    "Trigger",
+    "TriggerKind",
+]
+
+ROOT = 0
+"""The number of the root state."""
+
+
+class Kind(enum.Enum):
+    """What a state is. `CHOICE` and the two histories are never part of a configuration at rest."""
+
+    ATOMIC = "atomic"
+    COMPOUND = "compound"
+    PARALLEL = "parallel"
+    FINAL = "final"
+    CHOICE = "choice"
+    SHALLOW_HISTORY = "history"
+    DEEP_HISTORY = "deep-history"
+
+
+class TriggerKind(enum.Enum):
+    """What an edge waits for."""
+
+    EVENT = "event"  # an event of class `event`, from outside or raised
+    ANY = "any"  # any event of a user's class
+    ALWAYS = "always"  # nothing: taken as soon as its guard holds
+    AFTER = "after"  # timer `slot` of the source state
+    DONE = "done"  # the source state is complete (a final child, or all regions final)
+    INVOKE_DONE = "invoke-done"  # activity `slot` of the source state succeeded
+    INVOKE_ERROR = "invoke-error"  # activity `slot` failed for good with an error of class `error`
+
+
+@frozen
+class Place:
+    """Where something was declared."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@frozen
+class Function:
+    """A user's pure function: guard, reducer, input function, delay.
+
+    `arity` is 1 when it takes the context alone, 2 when it also takes the event, the activity's
+    output or its failure. `label` is its source shortened for drawings, `source` its normalised
+    source for the fingerprint (None where source is not to be had).
+    """
+
+    call: Callable[..., Any] = field(eq=False)
+    arity: int
+    label: str = ""
+    source: str | None = None
+    place: Place | None = field(default=None, eq=False)
+
+
+class ActionKind(enum.Enum):
+    """What an action of an edge, an entry or an exit does. All are pure."""
+
+    ASSIGN = "assign"  # returns the next context
+    RAISE = "raise"  # returns an event (or a tuple of events, or None) for the internal queue
+    SEND = "send"  # returns a `Message` (or a tuple of them, or None) for other runs
+
+
+@frozen
+class Action:
+    kind: ActionKind
+    function: Function
+
+
+@frozen
+class Trigger:
+    """What an edge waits for; the fields beyond `kind` are set where that kind uses them."""
+
+    kind: TriggerKind
+    event: type | None = None  # EVENT: the event class
+    slot: int = 0  # AFTER: timer number; INVOKE_*: invoke number, within the source state
+    error: type[BaseException] | None = None  # INVOKE_ERROR: exception class it catches
+
+
+@frozen
+class Edge:
+    """A transition: from `source`, on `trigger`, if `guard`, to `targets`.
+
+    No targets means that no state is exited or entered (SCXML: targetless). `internal` edges of a
+    compound source to its own descendants do not exit the source.
+    """
+
+    number: int
+    source: int
+    trigger: Trigger
+    targets: tuple[int, ...] = ()
+    guard: Function | None = None
+    actions: tuple[Action, ...] = ()
+    internal: bool = False
+    place: Place | None = field(default=None, eq=False)
+
+
+@frozen
+class Timer:
+    """A timer started when the state is entered; `delay` is a length or a function of the context."""
+
+    slot: int
+    delay: timedelta | Function
+
+
+@frozen
+class Invoke:
+    """An activity started when the state was entered and the macrostep left it active."""
+
+    slot: int
+    activity: Activity[Any, Any]
+    input: Function
+    key: Function | None = None  # cross-run idempotency key, from the context; None: no sharing
+    place: Place | None = field(default=None, eq=False)
+
+
+@frozen
+class State:
+    """One state of the chart. `path` is its name with its ancestors' names, dotted, without the root."""
+
+    number: int
+    name: str
+    path: str
+    kind: Kind
+    parent: int | None  # None for the root
+    children: tuple[int, ...] = ()
+    initial: tuple[int, ...] = ()  # default entry: of a compound, its initial child (or descendants)
+    ok: bool = True  # FINAL: False ends the run as failed, where the parent is the root
+    default: tuple[int, ...] = ()  # histories: the targets when nothing was recorded
+    opening: tuple[Action, ...] = ()  # run after the entry of the compound when `initial`, or of the
+    # history's parent when `default`, was what chose the children
+    entry: tuple[Action, ...] = ()
+    exit: tuple[Action, ...] = ()
+    edges: tuple[Edge, ...] = ()  # in document order
+    timers: tuple[Timer, ...] = ()
+    invokes: tuple[Invoke, ...] = ()
+    deferred: tuple[type, ...] = ()  # event classes kept for later while this state is active
+    place: Place | None = field(default=None, eq=False)
+
+
+@frozen
+class Chart:
+    """A whole machine.
+
+    `init` makes the context from the input, `result` the result from the context in an ok final
+    state, `verdict` the typed reason of a final state with ``ok=False``.
+    """
+
+    name: str
+    version: int
+    states: tuple[State, ...]
+    context_type: Any
+    input_type: Any
+    result_type: Any
+    verdict_type: Any
+    init: Function
+    result: Function
+    verdict: Function | None = None
+    events: Mapping[str, type] = field(
+        factory=dict[str, type]
+    )  # event name → class, of all edges and deferrals
+    activities: Mapping[str, Activity[Any, Any]] = field(factory=dict[str, Any])  # name → activity
+    module: str = ""
+    place: Place | None = field(default=None, eq=False)
+
+    def state(self, path: str) -> State:
+        """The state of this dotted path. Raises KeyError."""
+        for state in self.states:
+            if state.path == path:
+                return state
+        raise KeyError(path)

@@ -1,0 +1,131 @@
+"""Every fault of a definition, told at once.
+
+`judge` adds what can be said of the whole chart to the faults that `build` found in its parts;
+`settle` raises the errors together and shows the warnings. `CODES` lists every code.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import NoneType
+from typing import Any
+
+from continuum_core.codec import unsupported
+from continuum_core.definition.bench import Bench
+from continuum_core.definition.chart import Chart, Kind, Place, State
+from continuum_core.definition.conflict import conflicts
+from continuum_core.definition.event import event_name
+from continuum_core.definition.fault import CODES, DefinitionWarning, Fault, Severity
+from continuum_core.definition.reach import cycles, endless, traps, unreachable
+from continuum_core.errors import DefinitionError
+
+__all__ = ["CODES", "DefinitionWarning", "Fault", "Severity", "judge", "listing", "settle"]
+
+Found = list[tuple[str, tuple[Fault, ...]]]
+"""Machines by name, each with its faults."""
+
+_listing: ContextVar[Found | None] = ContextVar("continuum_core.definition.listing", default=None)
+
+
+def judge(bench: Bench, chart: Chart) -> tuple[Fault, ...]:
+    """All faults of a definition, in the order of their places."""
+    conflicts(bench, chart)
+    _types(bench, chart)
+    if bench.whole:
+        _graph(bench, chart)
+    if bench.unread:
+        unread = ", ".join(sorted(bench.unread))
+        what = f"the source of {unread} is not to be had, so that nothing was checked there"
+        remedy = "Put the machine into a file, or ship sources beside the byte code"
+        bench.fault("C515", f"class {bench.header.cls.__name__}", what, remedy)
+    return tuple(sorted(bench.faults, key=_order))
+
+
+def _order(fault: Fault) -> tuple[int, str]:
+    return (fault.place.line if fault.place is not None else 0, fault.code)
+
+
+@contextmanager
+def listing() -> Generator[Found, None, None]:
+    """Within it no definition is refused: what is found is listed, one import telling of all machines."""
+    found: Found = []
+    token = _listing.set(found)
+    try:
+        yield found
+    finally:
+        _listing.reset(token)
+
+
+def settle(machine: str, faults: tuple[Fault, ...]) -> None:
+    """Raise `DefinitionError` with all errors, or else show the warnings at the places they are about."""
+    listed = _listing.get()
+    if listed is not None:
+        listed.append((machine, faults))
+        return
+    errors = [fault for fault in faults if fault.severity is Severity.ERROR]
+    if errors:
+        raise DefinitionError(machine, faults)
+    for fault in faults:
+        place = fault.place or Place("<unknown>", 0)
+        warnings.warn_explicit(DefinitionWarning(machine, fault), DefinitionWarning, place.file, place.line)
+
+
+def _graph(bench: Bench, chart: Chart) -> None:
+    for state in unreachable(chart):
+        what = "no edge leads to it, and it is nobody's initial child"
+        bench.fault("C301", state.name, what, "Lead an edge to it, or remove it", state.place)
+    caught = traps(chart)
+    for state in caught:
+        what, remedy = _caught(chart, state)
+        bench.fault("C302", state.name, what, remedy, state.place)
+    for edge in cycles(chart):
+        what = "eventless edges lead back here and change nothing on the way: a run would go round for ever"
+        remedy = "Give one of them an assign= that ends it, or let it wait with on() or after()"
+        bench.fault("C304", bench.words[edge.number], what, remedy, edge.place)
+    _ends(bench, chart, {state.number for state in caught})
+
+
+def _caught(chart: Chart, state: State) -> tuple[str, str]:
+    if state.kind is Kind.FINAL and state.parent is not None:
+        parent = chart.states[state.parent].name
+        return f"it completes {parent}, and no edge waits for that", f"Add {parent}.done(target)"
+    return "once here, a run can never leave", f"Give {state.name} an edge, or make it final()"
+
+
+def _ends(bench: Bench, chart: Chart, told: set[int]) -> None:
+    finals = [child for child in chart.states[0].children if chart.states[child].kind is Kind.FINAL]
+    remedy = "Lead a way to a final() of the root; a machine that is meant to run for ever may ignore this"
+    if not finals:
+        what = "the root has no final state, so that a run never ends and result is never called"
+        bench.fault("C303", chart.states[0].name, what, remedy, chart.states[0].place)
+        return
+    for state in endless(chart):
+        if state.number not in told:
+            bench.fault(
+                "C303", state.name, "no way from here leads to the end of the run", remedy, state.place
+            )
+
+
+def _types(bench: Bench, chart: Chart) -> None:
+    if bench.header.typed:
+        _carried(bench, "C401", "context", chart.context_type, None)
+        for words, tp in (("input", chart.input_type), ("result", chart.result_type)):
+            _carried(bench, "C402", words, tp, None)
+    if chart.verdict_type not in (None, NoneType):
+        _carried(bench, "C402", "verdict", chart.verdict_type, chart.verdict.place if chart.verdict else None)
+    for cls in chart.events.values():
+        _carried(bench, "C403", f"event {event_name(cls)}", cls, None)
+    for activity in chart.activities.values():
+        _carried(bench, "C404", f"activity {activity.name} input", activity.input_type, activity.place)
+        if activity.output_type is not NoneType:
+            _carried(bench, "C404", f"activity {activity.name} output", activity.output_type, activity.place)
+
+
+def _carried(bench: Bench, code: str, where: str, tp: Any, place: Place | None) -> None:
+    for error in unsupported(tp, getattr(tp, "__name__", str(tp))):
+        what = f"{error.path} {error.reason}"
+        remedy = "Use attrs classes, dataclasses, enums, datetimes, UUIDs, decimals, bytes, tuples and sets"
+        bench.fault(code, where, what, remedy, place)

@@ -1,0 +1,452 @@
+"""What users write: states made by their parent, edges as one call each, a class that is the machine.
+
+The classes here only record what was said, with its place; `build` turns it into a `Chart` and
+`check` judges it. The types are the other half of the work: the context type flows from `root(Ctx)`
+into every function of every edge, the event's class into the functions of `on`, the activity's types
+into `invoke`, so that type checkers see what a machine does.
+
+What a kind of state cannot have (edges of a final state, timers of a choice) is absent from its
+static type. At run time the call is recorded all the same, and reported with all other faults.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeGuard, TypeVar
+
+from attrs import frozen
+
+from continuum_core.definition.activity import Activity
+from continuum_core.definition.bench import Bench, Header
+from continuum_core.definition.build import build
+from continuum_core.definition.chart import ActionKind, Chart, Kind, TriggerKind
+from continuum_core.definition.check import judge, settle
+from continuum_core.definition.draft import ActionDraft, EdgeDraft, InvokeDraft, Node, TimerDraft
+from continuum_core.definition.failure import Failure
+from continuum_core.definition.message import Message
+from continuum_core.definition.place import caller
+from continuum_core.errors import UsageError
+
+__all__ = ["Choice", "Final", "History", "Machine", "Parallel", "Root", "State", "Target", "To", "root", "to"]
+
+C = TypeVar("C")  # the context
+E = TypeVar("E")  # the event
+I = TypeVar("I")  # noqa: E741  # the input of a run
+O = TypeVar("O")  # noqa: E741  # its result
+A = TypeVar("A")  # the input of an activity
+B = TypeVar("B")  # its output
+C_contra = TypeVar("C_contra", contravariant=True)
+R_co = TypeVar("R_co", covariant=True)
+
+
+class OfContext(Protocol[C_contra, R_co]):
+    """A named function that needs the context alone, given where the event is offered, too.
+
+    A protocol and not a second `Callable`: with two of those, mypy would infer nothing for lambdas.
+    """
+
+    def __call__(self, context: C_contra, /) -> R_co: ...
+
+
+Messages = Message | tuple[Message, ...] | None
+
+
+class Target(Generic[C]):
+    """A state of a machine with context `C`: what edges lead to."""
+
+    __slots__ = ("node",)
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.node.names.append(name)
+        self.node.owners.append(owner)
+
+    @property
+    def path(self) -> str:
+        """The dotted name, as in `Chart.state`: ancestors first, without the root."""
+        return self.node.path
+
+    def __repr__(self) -> str:
+        owner = self.node.owners[0].__name__ if self.node.owners else "?"
+        return f"<state {owner}.{self.node.name or '?'}>"
+
+
+Targets = Target[C] | tuple[Target[C], ...] | None
+
+
+@frozen
+class To(Generic[C]):
+    """A target of `error=` with a guard and actions of its own. Made by `to`."""
+
+    target: Targets[C]
+    when: Any = None
+    actions: tuple[ActionDraft, ...] = ()
+
+
+def to(
+    target: Targets[C],
+    *,
+    when: Callable[[C, Failure], bool] | OfContext[C, bool] | None = None,
+    assign: Callable[[C, Failure], C] | OfContext[C, C] | None = None,
+    raise_: Callable[[C, Failure], object] | OfContext[C, object] | None = None,
+    send: Callable[[C, Failure], Messages] | OfContext[C, Messages] | None = None,
+) -> To[C]:
+    """Where an activity's error leads, with a guard and actions that are given the `Failure`.
+
+    When the guard does not hold, the next fitting class of the mapping is tried.
+    """
+    return To(target, when, _actions(assign, raise_, send))
+
+
+class _Acting(Target[C]):
+    """What has entry and exit actions."""
+
+    __slots__ = ()
+
+    def entry(
+        self,
+        assign: Callable[[C], C] | None = None,
+        *,
+        raise_: Callable[[C], object] | None = None,
+        send: Callable[[C], Messages] | None = None,
+    ) -> None:
+        """Run these whenever the state is entered, before its children are."""
+        _open(self.node).entry.extend(_actions(assign, raise_, send))
+
+    def exit(
+        self,
+        assign: Callable[[C], C] | None = None,
+        *,
+        raise_: Callable[[C], object] | None = None,
+        send: Callable[[C], Messages] | None = None,
+    ) -> None:
+        """Run these whenever the state is exited, after its children were."""
+        _open(self.node).exit.extend(_actions(assign, raise_, send))
+
+
+class _Leaving(Target[C]):
+    """What has eventless edges."""
+
+    __slots__ = ()
+
+    def always(
+        self,
+        target: Targets[C] = None,
+        *,
+        when: Callable[[C], bool] | None = None,
+        assign: Callable[[C], C] | None = None,
+        raise_: Callable[[C], object] | None = None,
+        send: Callable[[C], Messages] | None = None,
+    ) -> None:
+        """Take this edge as soon as the state is active and the guard holds; no event is needed."""
+        _edge(self, TriggerKind.ALWAYS, target, when, _actions(assign, raise_, send))
+
+
+class _Borrowing:
+    """Lets a state record calls that its kind does not have, so that they become faults, not crashes."""
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            method = getattr(State, name, None) if not name.startswith("_") else None
+            if method is None:
+                raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+            return method.__get__(self)
+
+
+class Final(_Borrowing, _Acting[C]):
+    """A final state: its parent is complete; of the root's children, it ends the run."""
+
+    __slots__ = ()
+
+
+class Choice(_Borrowing, _Leaving[C]):
+    """A branch: entered and left in one microstep, by the first `always` edge whose guard holds."""
+
+    __slots__ = ()
+
+
+class History(_Borrowing, Target[C]):
+    """A target that stands for where its parent was when it was last left."""
+
+    __slots__ = ()
+
+
+class _Active(_Acting[C], _Leaving[C]):
+    """What a run can be in: states that wait for events, timers and activities."""
+
+    __slots__ = ()
+
+    def on(
+        self,
+        event: type[E],
+        target: Targets[C] = None,
+        *,
+        when: Callable[[C, E], bool] | OfContext[C, bool] | None = None,
+        assign: Callable[[C, E], C] | OfContext[C, C] | None = None,
+        raise_: Callable[[C, E], object] | OfContext[C, object] | None = None,
+        send: Callable[[C, E], Messages] | OfContext[C, Messages] | None = None,
+        internal: bool = False,
+    ) -> None:
+        """Take this edge when an event of this class arrives and the guard holds.
+
+        :param event: a class marked with `@event`, or `AnyEvent` for every class.
+        :param target: the state to enter, several in different regions, or None to stay.
+        :param when: the guard, of context and event.
+        :param assign: the reducer: gives the next context.
+        :param raise_: gives an event (or several) for this machine itself, taken before any other.
+        :param send: gives a `Message` (or several) for other runs.
+        :param internal: do not exit a compound source whose own descendant is the target.
+        """
+        actions = _actions(assign, raise_, send)
+        _edge(self, TriggerKind.EVENT, target, when, actions, event=event, internal=internal, pair=True)
+
+    def after(
+        self,
+        delay: timedelta | Callable[[C], timedelta],
+        target: Targets[C] = None,
+        *,
+        when: Callable[[C], bool] | None = None,
+        assign: Callable[[C], C] | None = None,
+        raise_: Callable[[C], object] | None = None,
+        send: Callable[[C], Messages] | None = None,
+    ) -> None:
+        """Take this edge when the state was active for so long.
+
+        :param delay: a length of time, or a function of the context evaluated on entry.
+        """
+        node = _open(self.node)
+        slot = len(node.timers)
+        node.timers.append(TimerDraft(slot, delay, caller()[0]))
+        _edge(self, TriggerKind.AFTER, target, when, _actions(assign, raise_, send), slot=slot)
+
+    def done(
+        self,
+        target: Targets[C] = None,
+        *,
+        when: Callable[[C], bool] | None = None,
+        assign: Callable[[C], C] | None = None,
+        raise_: Callable[[C], object] | None = None,
+        send: Callable[[C], Messages] | None = None,
+    ) -> None:
+        """Take this edge when a final child was entered; of a parallel state, in every region."""
+        _edge(self, TriggerKind.DONE, target, when, _actions(assign, raise_, send))
+
+    def invoke(
+        self,
+        activity: Activity[A, B],
+        input: Callable[[C], A],
+        *,
+        done: Targets[C] = None,
+        assign: Callable[[C, B], C] | OfContext[C, C] | None = None,
+        raise_: Callable[[C, B], object] | OfContext[C, object] | None = None,
+        send: Callable[[C, B], Messages] | OfContext[C, Messages] | None = None,
+        error: Mapping[type[BaseException], Target[C] | To[C]] | Target[C] | To[C] | None = None,
+        key: Callable[[C], str] | None = None,
+    ) -> None:
+        """Run an activity while the state is active; leaving the state cancels it.
+
+        :param input: gives the activity's input.
+        :param done: where its success leads; None to stay.
+        :param assign: the reducer of context and output; `raise_` and `send` likewise.
+        :param error: where its failure leads, by exception class, first fitting class first; a state
+            alone stands for every class. Must handle `Exception`.
+        :param key: gives a key under which the activity is done once over all runs.
+        """
+        node = _open(self.node)
+        slot, place = len(node.invokes), caller()[0]
+        node.invokes.append(InvokeDraft(slot, activity, input, key, error, assign, place))
+        actions = _actions(assign, raise_, send)
+        if done is not None or actions:
+            _edge(self, TriggerKind.INVOKE_DONE, done, None, actions, slot=slot, pair=True)
+        branches = error if isinstance(error, Mapping) else {} if error is None else {Exception: error}
+        for caught, branch in branches.items():
+            way = branch if isinstance(branch, To) else To(branch)
+            kind = TriggerKind.INVOKE_ERROR
+            _edge(self, kind, way.target, way.when, way.actions, error=caught, slot=slot, pair=True)
+
+    def defer(self, *events: type[Any]) -> None:
+        """Keep events of these classes for later while this state is active."""
+        _open(self.node).deferred.extend(events)
+
+
+class Parallel(_Borrowing, _Active[C]):
+    """A state whose children, the regions, are all active together."""
+
+    __slots__ = ()
+
+    def state(self) -> State[C]:
+        """A region."""
+        return State(_child(self, Kind.ATOMIC))
+
+    def parallel(self) -> Parallel[C]:
+        """A region that is itself parallel."""
+        return Parallel(_child(self, Kind.PARALLEL))
+
+    def history(self, *, deep: bool = False, default: Targets[C] = None) -> History[C]:
+        """Where the regions were when they were last left; `default` before that, else their own."""
+        return _history(self, deep, default, False)
+
+
+class State(_Active[C]):
+    """A state; with children, a compound state, of which exactly one is active."""
+
+    __slots__ = ()
+
+    def state(self, *, initial: bool = False) -> State[C]:
+        """A child. `initial`: it is entered when its parent is."""
+        return State(_child(self, Kind.ATOMIC, initial=initial))
+
+    def parallel(self, *, initial: bool = False) -> Parallel[C]:
+        """A child whose own children are all active together."""
+        return Parallel(_child(self, Kind.PARALLEL, initial=initial))
+
+    def choice(self, *, initial: bool = False) -> Choice[C]:
+        """A branch with `always` edges only."""
+        return Choice(_child(self, Kind.CHOICE, initial=initial))
+
+    def final(self, *, ok: bool = True) -> Final[C]:
+        """A final child. `ok=False`, below the root: the run ends as failed, with the verdict."""
+        return Final(_child(self, Kind.FINAL, ok=ok))
+
+    def history(self, *, deep: bool = False, default: Targets[C] = None, initial: bool = False) -> History[C]:
+        """Where this state was when it was last left.
+
+        :param deep: remember the innermost states, not only the child.
+        :param default: the target as long as there is nothing to remember; else the initial child.
+        """
+        return _history(self, deep, default, initial)
+
+
+class Root(State[C]):
+    """The whole machine; its edges hold in every state."""
+
+    __slots__ = ()
+
+
+def root(context: type[C]) -> Root[C]:
+    """The root of a machine whose context is of this class."""
+    return Root(Node(Kind.COMPOUND, caller()[0], context_type=context))
+
+
+class Machine(Generic[C, I, O]):
+    """A machine with context `C`, started with an `I`, ending with an `O`. Never instantiated.
+
+    The class attributes are the states; `init` makes the context from the input and `result` the
+    result from the context. `verdict`, optional, makes the typed reason of an ``ok=False`` end. The
+    names `chart`, `init`, `result` and `verdict` are therefore not for states.
+
+    Class keywords: `name` and `version` are stored with every run. `trusted_modules` names modules
+    whose functions are taken to be pure; `strict` makes an error of a call that nobody vouches for.
+
+    Raises `DefinitionError` at the end of the class body, with every fault.
+    """
+
+    chart: ClassVar[Chart]
+
+    @staticmethod
+    def init(input: I, /) -> C:
+        """The first context of a run."""
+        raise NotImplementedError
+
+    @staticmethod
+    def result(context: C, /) -> O:
+        """The result of a run that reached an ok final state."""
+        raise NotImplementedError
+
+    def __init_subclass__(
+        cls, *, name: str = "", version: int = 1, trusted_modules: tuple[str, ...] = (), strict: bool = False
+    ) -> None:
+        super().__init_subclass__()
+        types = next((typing.get_args(base) for base in getattr(cls, "__orig_bases__", ())), ())
+        members = frozenset(vars(cls))
+        header = Header(cls, name, version, types, trusted_modules, strict, caller()[0], members)
+        bench = Bench(header)
+        if _heirs(bench):
+            settle(name or cls.__name__, tuple(bench.faults))
+            return
+        roots = [target_node(value) for value in vars(cls).values() if isinstance(value, Root)]
+        chart = build(bench, roots)
+        for node in (node for top in roots for node in top.walk()):
+            node.sealed = True
+        settle(name or cls.__name__, judge(bench, chart))
+        cls.chart = chart
+
+    if not TYPE_CHECKING:  # mypy takes a class whose __new__ never returns for a function
+
+        def __new__(cls, *_: Any, **__: Any) -> Any:
+            raise UsageError(
+                f"{cls.__name__} is a machine, not something to instantiate; start a run of it with "
+                f"client.start({cls.__name__}, ...)"
+            )
+
+
+def _heirs(bench: Bench) -> bool:
+    """States belong to one class: a machine that inherits another's would share them."""
+    for base in bench.header.cls.__mro__[1:]:
+        if base is not Machine and issubclass(base, Machine):
+            what = f"it inherits from the machine {base.__name__}"
+            remedy = "Inherit from Machine[...] alone; share functions and activities through the module"
+            bench.fault("C121", f"class {bench.header.cls.__name__}", what, remedy)
+            return True
+    return False
+
+
+def target_node(value: Any) -> Any:
+    """The node of a state; anything else as it is, for `build` to refuse."""
+    return value.node if isinstance(value, Target) else value
+
+
+def target_nodes(value: Any) -> tuple[Any, ...]:
+    """What was given as targets: one state, several, none, or something wrong."""
+    if value is None:
+        return ()
+    given = value if _is_tuple(value) else (value,)
+    return tuple(target_node(each) for each in given)
+
+
+def _is_tuple(value: Any) -> TypeGuard[tuple[Any, ...]]:
+    return isinstance(value, tuple)
+
+
+def _open(node: Node) -> Node:
+    if node.sealed:
+        raise UsageError(
+            f"{node.owners[0].__name__} is complete; declare everything about {node.name!r} inside its class"
+        )
+    return node
+
+
+def _child(parent: Target[C], kind: Kind, **fields: Any) -> Node:
+    above = _open(parent.node)
+    node = Node(kind, caller()[0], parent=above, **fields)
+    above.children.append(node)
+    return node
+
+
+def _history(parent: Target[C], deep: bool, default: Targets[C], initial: bool) -> History[C]:
+    kind = Kind.DEEP_HISTORY if deep else Kind.SHALLOW_HISTORY
+    return History(_child(parent, kind, default=target_nodes(default), initial=initial))
+
+
+def _actions(assign: Any, raise_: Any, send: Any) -> tuple[ActionDraft, ...]:
+    given = ((ActionKind.ASSIGN, assign), (ActionKind.RAISE, raise_), (ActionKind.SEND, send))
+    return tuple(ActionDraft(kind, call) for kind, call in given if call is not None)
+
+
+def _edge(
+    source: Target[Any],
+    kind: TriggerKind,
+    target: Any,
+    when: Any,
+    actions: tuple[ActionDraft, ...],
+    **fields: Any,
+) -> None:
+    draft = EdgeDraft(kind, caller()[0], target_nodes(target), when=when, actions=actions, **fields)
+    _open(source.node).edges.append(draft)

@@ -1,0 +1,86 @@
+"""Event classes: the class is the identity, its name and version are what is stored.
+
+`event` is the only way to mark one. The mark sits in the class's own namespace, so that a subclass
+is another event, which must be marked for itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, cast, dataclass_transform, overload
+
+import attrs
+import msgspec
+
+from continuum_core.errors import UsageError
+
+if TYPE_CHECKING:
+    from typing import TypeGuard
+
+__all__ = ["AnyEvent", "event", "event_name", "event_version", "is_event"]
+
+T = TypeVar("T")
+
+_MARK = "__continuum_event__"
+
+
+class AnyEvent:
+    """The wildcard of `on`: an event of any user's class. Edges are tried in order: declare it last."""
+
+
+@overload
+@dataclass_transform(frozen_default=True, field_specifiers=(attrs.field, dataclasses.field))
+def event(cls: type[T], /) -> type[T]: ...
+@overload
+def event(*, name: str | None = None, version: int = 1) -> Callable[[type[T]], type[T]]: ...
+def event(
+    cls: type[Any] | None = None, /, *, name: str | None = None, version: int = 1
+) -> type[Any] | Callable[[type[Any]], type[Any]]:
+    """Mark a class as an event; a plain class becomes a frozen attrs class.
+
+    :param name: the stored name; the class's name unless given. Give it before renaming the class.
+    :param version: the version of its fields, a whole number from 1.
+
+    Raises `UsageError` where the name or the version cannot be used.
+    """
+    if name is not None and not name.strip():
+        raise UsageError("an event's name must not be empty; leave name= out to use the class's name")
+    if version < 1:
+        raise UsageError(f"an event's version must be 1 or more, not {version}")
+
+    def mark(target: type[Any]) -> type[Any]:
+        if not isinstance(cast("object", target), type):
+            raise UsageError(f"@event marks classes, not {target!r}; put it on the class of the event")
+        marked = target if _has_fields(target) else attrs.frozen(target)
+        setattr(marked, _MARK, (name or marked.__name__, version))
+        return marked
+
+    return mark if cls is None else mark(cls)
+
+
+def _has_fields(cls: type[Any]) -> bool:
+    own = vars(cls)
+    return "__attrs_attrs__" in own or "__dataclass_fields__" in own or issubclass(cls, msgspec.Struct)
+
+
+def is_event(cls: object) -> TypeGuard[type[Any]]:
+    """Whether this is a class marked with `event`."""
+    return isinstance(cls, type) and _MARK in vars(cls)
+
+
+def event_name(cls: type[Any]) -> str:
+    """The stored name of an event class. Raises `UsageError` for a class that is not marked."""
+    return _mark(cls)[0]
+
+
+def event_version(cls: type[Any]) -> int:
+    """The version of an event class. Raises `UsageError` for a class that is not marked."""
+    return _mark(cls)[1]
+
+
+def _mark(cls: type[Any]) -> tuple[str, int]:
+    if not is_event(cls):
+        raise UsageError(f"{cls!r} is not an event class; mark it with @event")
+    name, version = vars(cls)[_MARK]
+    return str(name), int(version)

@@ -1,0 +1,142 @@
+"""The canonical form of a machine, and its name: a hash that only changes when the machine does.
+
+`graph` writes a chart as JSON's own values: states and edges by path, functions by their normalised
+source, types by their structure. Layout, comments, labels, places and the Python version leave no
+trace in it; nor does an activity's policy, which is no part of what a machine does.
+"""
+
+from __future__ import annotations
+
+import json
+import weakref
+from datetime import timedelta
+from hashlib import blake2b
+from typing import Any
+
+from continuum_core.clock import span
+from continuum_core.codec import describe
+from continuum_core.definition.activity import Activity
+from continuum_core.definition.chart import Action, Chart, Edge, Function, Invoke, State, Timer
+from continuum_core.definition.event import event_name, event_version, is_event
+from continuum_core.definition.naming import qualified_name
+
+__all__ = ["FORMAT", "fingerprint", "graph"]
+
+FORMAT = 1
+"""The version of the canonical form. Stored graphs of another format are not compared."""
+
+_DIGEST = 16  # bytes
+
+_prints: dict[int, tuple[weakref.ref[Chart], str]] = {}
+
+
+def fingerprint(chart: Chart) -> str:
+    """The machine's hash, 32 hexadecimal digits. Cached by the identity of the chart."""
+    key = id(chart)
+    known = _prints.get(key)
+    if known is not None and known[0]() is chart:
+        return known[1]
+    text = json.dumps(graph(chart), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    print_ = blake2b(text.encode("ascii"), digest_size=_DIGEST).hexdigest()
+    # A later chart may be given the same id: the entry goes with the chart.
+    _prints[key] = (weakref.ref(chart, lambda _: _prints.pop(key, None)), print_)
+    return print_
+
+
+def graph(chart: Chart) -> dict[str, Any]:
+    """The canonical form of a chart, of JSON's own values.
+
+    Raises CodecError for a type that cannot be carried.
+    """
+    return {
+        "format": FORMAT,
+        "name": chart.name,
+        "version": chart.version,
+        "types": {
+            "context": describe(chart.context_type),
+            "input": describe(chart.input_type),
+            "result": describe(chart.result_type),
+            "verdict": None if chart.verdict is None else describe(chart.verdict_type),
+        },
+        "functions": {
+            "init": _function(chart.init),
+            "result": _function(chart.result),
+            "verdict": None if chart.verdict is None else _function(chart.verdict),
+        },
+        "events": {name: _event(cls) for name, cls in sorted(chart.events.items())},
+        "activities": {name: _activity(each) for name, each in sorted(chart.activities.items())},
+        "states": [_state(chart, state) for state in chart.states],
+    }
+
+
+def _event(cls: type) -> dict[str, Any]:
+    return {"version": event_version(cls) if is_event(cls) else 1, "type": describe(cls)}
+
+
+def _activity(activity: Activity[Any, Any]) -> dict[str, Any]:
+    return {"input": describe(activity.input_type), "output": describe(activity.output_type)}
+
+
+def _state(chart: Chart, state: State) -> dict[str, Any]:
+    parent = None if state.parent is None else chart.states[state.parent].path
+    found: dict[str, Any] = {
+        "path": state.path,
+        "kind": state.kind.value,
+        "parent": parent,
+        "initial": _paths(chart, state.initial),
+        "default": _paths(chart, state.default),
+        "ok": state.ok,
+        "entry": [_action(each) for each in state.entry],
+        "exit": [_action(each) for each in state.exit],
+        "edges": [_edge(chart, each) for each in state.edges],
+        "timers": [_timer(each) for each in state.timers],
+        "invokes": [_invoke(each) for each in state.invokes],
+        "deferred": sorted(_class(each) for each in state.deferred),
+    }
+    # What a state does not have says nothing, so that a form with more keys keeps old hashes.
+    return {key: value for key, value in found.items() if not _says_nothing(key, value)}
+
+
+def _says_nothing(key: str, value: Any) -> bool:
+    return value is None or value == [] or (key == "ok" and bool(value))
+
+
+def _paths(chart: Chart, numbers: tuple[int, ...]) -> list[str]:
+    return [chart.states[number].path for number in numbers]
+
+
+def _edge(chart: Chart, edge: Edge) -> dict[str, Any]:
+    trigger = edge.trigger
+    found: dict[str, Any] = {
+        "on": trigger.kind.value,
+        "event": None if trigger.event is None else _class(trigger.event),
+        "slot": trigger.slot or None,
+        "error": None if trigger.error is None else qualified_name(trigger.error),
+        "to": _paths(chart, edge.targets) or None,
+        "when": None if edge.guard is None else _function(edge.guard),
+        "do": [_action(each) for each in edge.actions] or None,
+        "internal": edge.internal or None,
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _class(cls: type) -> str:
+    return event_name(cls) if is_event(cls) else qualified_name(cls)
+
+
+def _action(action: Action) -> list[str]:
+    return [action.kind.value, _function(action.function)]
+
+
+def _function(function: Function) -> str:
+    # Without source there is only the name to go by: a changed body is then not seen.
+    return function.source if function.source is not None else f"?{function.label}"
+
+
+def _timer(timer: Timer) -> int | str:
+    return span(timer.delay) if isinstance(timer.delay, timedelta) else _function(timer.delay)
+
+
+def _invoke(invoke: Invoke) -> dict[str, Any]:
+    found = {"activity": invoke.activity.name, "input": _function(invoke.input)}
+    return found if invoke.key is None else {**found, "key": _function(invoke.key)}

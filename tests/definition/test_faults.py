@@ -1,0 +1,1242 @@
+"""Every fault has a machine that shows it, and the sound parts of that machine show nothing else."""
+
+import asyncio
+import functools
+import logging
+import os
+import random
+import socket
+import sqlite3
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import pytest
+from attrs import evolve, field, frozen
+from hypothesis import given
+from hypothesis import strategies as st
+
+from continuum_core.definition.activity import activity
+from continuum_core.definition.check import CODES, DefinitionWarning, Severity
+from continuum_core.definition.declare import Machine, root, to
+from continuum_core.definition.event import AnyEvent, event
+from continuum_core.errors import DefinitionError
+from tests.definition import foreign
+from tests.definition.machines import Count, Down, Next, Order, Reset, Up
+
+C = TypeVar("C")
+I = TypeVar("I")  # noqa: E741
+O = TypeVar("O")  # noqa: E741
+
+LIMITS = [3]
+MINUTE = timedelta(minutes=1)
+log = logging.getLogger(__name__)
+lock = threading.Lock()
+
+
+@frozen
+class Bag:
+    items: list[int] = field(factory=list)
+    id: str = field(factory=lambda: "x")
+
+
+@frozen
+class Stamped:
+    id: Any = field(factory=uuid4)
+
+
+@frozen
+class Numbered:
+    id: Any = field(factory=lambda: str(uuid4()))
+
+
+class Plain:
+    pass
+
+
+class Unfit(Exception):
+    pass
+
+
+class Worse(Unfit):
+    pass
+
+
+@event
+class Odd:
+    what: Plain
+
+
+@event(name="Up")
+class AlsoUp:
+    pass
+
+
+@activity()
+async def work(n: int) -> int:
+    return n
+
+
+@activity()
+async def quiet(n: int) -> None:
+    return None
+
+
+@activity(name="work")
+async def other_work(n: int) -> int:
+    return n
+
+
+@activity()
+async def odd_work(n: Plain) -> int:
+    return 0
+
+
+@staticmethod
+def begin(i: int) -> Count:
+    return Count(i)
+
+
+@staticmethod
+def end(c: Count) -> int:
+    return c.value
+
+
+CASES: list[tuple[str, Callable[[], object]]] = []
+
+
+def shows(code: str) -> Callable[[Callable[[], object]], Callable[[], object]]:
+    def keep(case: Callable[[], object]) -> Callable[[], object]:
+        CASES.append((code, case))
+        return case
+
+    return keep
+
+
+def codes(case: Callable[[], object]) -> list[str]:
+    """The codes of all faults of a declaration, warnings included."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            case()
+        except DefinitionError as error:
+            return [fault.code for fault in error.faults]
+    return [
+        warning.message.fault.code for warning in caught if isinstance(warning.message, DefinitionWarning)
+    ]
+
+
+# --- the class statement and its states ------------------------------------------------------------
+
+
+@shows("C101")
+def _() -> None:
+    class M(Machine[Count, int, int]):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z)
+
+
+@shows("C101")
+def _() -> None:
+    class M(Machine[Count, int, int], name="with space"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z)
+
+
+@shows("C102")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m", version=0):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z)
+
+
+@shows("C103")
+def _() -> None:
+    class M(Machine, name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z)
+
+
+@shows("C103")
+def _() -> None:
+    class M(Machine[C, I, O], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z)
+
+
+@shows("C104")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        init, result = begin, end
+
+
+@shows("C104")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        t = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z)
+
+
+@shows("C105")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Bag)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z)
+
+
+@shows("C106")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        result = end
+        a.on(Up, z)
+
+
+@shows("C107")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init = begin
+        a.on(Up, z)
+
+
+@shows("C108")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        result = end
+        a.on(Up, z)
+
+        def init(self, i: int) -> Count:
+            return Count(i)
+
+
+@shows("C108")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final(ok=False)
+        init, result = begin, end
+        verdict = staticmethod(lambda c: "why")
+        a.on(Up, z)
+
+
+@shows("C109")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z)
+        a.on(Down, s.state())
+
+
+@shows("C110")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = b = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z)
+
+
+@shows("C111")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        result = s.final()
+        init = begin
+        a.on(Up, result)
+
+
+@shows("C112")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state()
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z)
+
+
+@shows("C113")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        b = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z)
+
+
+@shows("C114")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        p = s.parallel(initial=True)
+        r = type(s).state(p, initial=True)
+        q = p.state()
+        z = s.final()
+        init, result = begin, end
+        p.on(Up, z)
+
+
+@shows("C115")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        p = s.parallel(initial=True)
+        r = p.state()
+        z = s.final()
+        init, result = begin, end
+        p.on(Up, z)
+
+
+@shows("C116")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        p = s.parallel(initial=True)
+        q = p.state()
+        r = p.final()
+        z = s.final()
+        init, result = begin, end
+        p.on(Up, z)
+
+
+@shows("C117")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z)
+        z.on(Down, a)
+
+
+@shows("C118")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        c = s.choice()
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, c)
+        c.always(z)
+        c.after(MINUTE, z)
+
+
+@shows("C119")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        h = s.history(default=a)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z)
+        a.on(Down, h)
+        h.on(Up, z)
+
+
+@shows("C120")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        b = s.state()
+        inner = b.state(initial=True)
+        h = b.history(default=a)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, h)
+        b.on(Up, z)
+
+
+@shows("C120")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state()
+        h = s.history(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z)
+
+
+@shows("C121")
+def _() -> None:
+    class M(Order, name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        a.on(Up, z)
+
+
+@shows("C122")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result, verdict = begin, end, end
+        a.on(Up, z)
+
+
+# --- edges -----------------------------------------------------------------------------------------
+
+
+@shows("C201")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, "z")
+
+
+@shows("C202")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, Order.paying)
+
+
+@shows("C203")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z)
+        a.on(Down, s)
+
+
+@shows("C204")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        b = s.state()
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, (b, z))
+
+
+@shows("C205")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        b = s.final()
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z)
+        a.on(Up, b)
+        a.on(Down, b)
+
+
+@shows("C206")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z)
+        a.on(Up, z, when=lambda c, e: c.value > 1)
+
+
+@shows("C206")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(AnyEvent, z)
+        a.on(Up, z)
+
+
+@shows("C207")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.invoke(work, lambda c: c.value, done=z, error={Unfit: z, Worse: z, Exception: z})
+
+
+@shows("C208")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.invoke(work, lambda c: c.value, done=z, error={Unfit: z})
+
+
+@shows("C209")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z, when=lambda c, e: c.value > 1)
+        a.on(Up, z, when=lambda c, e: c.value > 1)
+
+
+@shows("C210")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        c = s.choice()
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, c)
+        c.always(z, when=lambda c: c.value > 1)
+
+
+@shows("C211")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z)
+        a.defer(Up)
+
+
+@shows("C212")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.after(timedelta(0), z)
+
+
+@shows("C212")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.after(30, z)
+
+
+@shows("C213")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up(), z)
+
+
+@shows("C214")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Plain, z)
+
+
+@shows("C215")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z, when=True)
+
+
+@shows("C215")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.after(MINUTE, z, assign=lambda c, e: c)
+
+
+@shows("C216")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z)
+        a.done(z)
+
+
+@shows("C217")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z, internal=True)
+
+
+@shows("C219")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.invoke(codes, lambda c: c.value, done=z, error=z)
+
+
+@shows("C220")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.invoke(work, lambda c: c.value, done=z, error={"Unfit": z, Exception: z})
+
+
+@shows("C221")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.invoke(quiet, lambda c: c.value, done=z, assign=lambda c, out: evolve(c, value=out), error=z)
+
+
+@shows("C222")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        b = s.state()
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z)
+        b.after(MINUTE, z)
+        s.on(Down, b)
+
+
+@shows("C223")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        p = s.parallel(initial=True)
+        q = p.state()
+        r = p.state()
+        y = s.final()
+        z = s.final()
+        init, result = begin, end
+        q.on(Up, y)
+        r.on(Up, z)
+
+
+# --- the whole graph -------------------------------------------------------------------------------
+
+
+@shows("C301")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        b = s.state()
+        inner = b.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z)
+        inner.on(Up, z)
+
+
+@shows("C302")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        b = s.state()
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z)
+        a.on(Down, b)
+        b.on(Up, assign=lambda c, e: c)
+
+
+@shows("C303")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        b = s.state()
+        init, result = begin, end
+        a.on(Up, b)
+        b.on(Up, a)
+
+
+@shows("C304")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        b = s.state()
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z)
+        a.always(b, when=lambda c: c.value > 1)
+        b.always(a)
+
+
+@shows("C304")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z)
+        a.always(when=lambda c: c.value > 1)
+
+
+# --- types and activities ----------------------------------------------------------------------------
+
+
+@shows("C401")
+def _() -> None:
+    class M(Machine[Plain, int, int], name="m"):
+        s = root(Plain)
+        a = s.state(initial=True)
+        z = s.final()
+        init = staticmethod(lambda i: Plain())
+        result = staticmethod(lambda c: 1)
+        a.on(Up, z)
+
+
+@shows("C402")
+def _() -> None:
+    class M(Machine[Count, Plain, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init = staticmethod(lambda i: Count())
+        result = end
+        a.on(Up, z)
+
+
+@shows("C403")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Odd, z)
+
+
+@shows("C404")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.invoke(odd_work, lambda c: Plain(), done=z, error=z)
+
+
+@shows("C405")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z)
+        a.on(AlsoUp, z)
+
+
+@shows("C406")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        b = s.state()
+        z = s.final()
+        init, result = begin, end
+        a.invoke(work, lambda c: c.value, done=b, error=z)
+        b.invoke(other_work, lambda c: c.value, done=z, error=z)
+
+
+@shows("C407")
+def _() -> None:
+    @activity()
+    async def body(n): ...
+
+
+@shows("C407")
+def _() -> None:
+    @activity()
+    async def body(n: "Nowhere") -> int: ...  # noqa: F821
+
+
+@shows("C408")
+def _() -> None:
+    @activity()
+    async def body(n: int, m: int) -> int: ...
+
+
+@shows("C408")
+def _() -> None:
+    @activity()
+    async def body(*n: int) -> int: ...
+
+
+@shows("C408")
+def _() -> None:
+    @activity()
+    async def body(n: int) -> int:
+        yield 1
+
+
+@shows("C409")
+def _() -> None:
+    @activity(executor="process")
+    async def body(n: int) -> int: ...
+
+
+@shows("C409")
+def _() -> None:
+    @activity(timeout=timedelta(0))
+    async def body(n: int) -> int: ...
+
+
+# --- purity ------------------------------------------------------------------------------------------
+
+
+def machine(reduce: Any) -> None:
+    """A sound machine but for this reducer of context and event."""
+
+    class M(Machine[Bag, int, int], name="m"):
+        s = root(Bag)
+        a = s.state(initial=True)
+        z = s.final()
+        init = staticmethod(lambda i: Bag())
+        result = staticmethod(lambda c: 1)
+        a.on(Up, z, assign=reduce)
+
+
+class Shelf:
+    def __init__(self) -> None:
+        self.count = 0
+
+    def take(self) -> int:
+        self.count += 1
+        return self.count
+
+
+@frozen
+class Rich:
+    parts: tuple[Bag, ...] = ()
+    counts: dict[str, int] = field(factory=dict)
+    bag: Bag = Bag()
+
+    @property
+    def age(self) -> float:
+        return time.time()
+
+    def stamped(self) -> "Rich":
+        return evolve(self, counts={"now": int(self.age)})
+
+    def grown(self) -> "Rich":
+        self.counts["x"] = 1
+        return self
+
+    @classmethod
+    def made(cls) -> "Rich":
+        return cls(counts={"now": int(time.time())})
+
+
+SHELF = Shelf()
+
+
+@functools.lru_cache
+def cached(n: int) -> float:
+    return time.time() + n
+
+
+def loops(c: Rich, e: Up) -> Rich:
+    for part in c.parts:
+        part.items.append(1)
+    return c
+
+
+def nests(c: Rich, e: Up) -> Rich:
+    def inner() -> float:
+        return time.time()
+
+    return evolve(c, counts={"now": int(inner())})
+
+
+def deletes(c: Rich, e: Up) -> Rich:
+    del c.counts["x"]
+    return c
+
+
+RICH: list[tuple[str, Any]] = [
+    ("C501", lambda c, e: evolve(c, counts={"now": int(c.age)})),
+    ("C501", lambda c, e: c.stamped()),
+    ("C501", lambda c, e: Rich.made()),
+    ("C501", lambda c, e: evolve(c, counts={"now": int(cached(1))})),
+    ("C501", lambda c, e: evolve(c, counts={"now": sorted([1], key=lambda _: time.time())})),
+    ("C501", nests),
+    ("C503", lambda c, e: evolve(c, counts={sys.argv[0]: 1})),
+    ("C504", lambda c, e: evolve(c, counts={Path("x").read_text(): 1})),
+    ("C512", lambda c, e: c.grown()),
+    ("C512", lambda c, e: evolve(c, counts={"n": SHELF.take()})),
+    ("C512", lambda c, e: [part.items.append(1) for part in c.parts] and c),
+    ("C512", lambda c, e: c.__dict__.update(counts={}) or c),
+    ("C512", loops),
+    ("C512", deletes),
+]
+
+
+@pytest.mark.parametrize(("code", "reduce"), RICH, ids=[f"{code}-{i}" for i, (code, _) in enumerate(RICH)])
+def test_impurity_is_found_behind_methods_helpers_and_other_names(code: str, reduce: Any) -> None:
+    def case() -> None:
+        class M(Machine[Rich, int, int], name="m"):
+            s = root(Rich)
+            a = s.state(initial=True)
+            z = s.final()
+            init = staticmethod(lambda i: Rich())
+            result = staticmethod(lambda c: 1)
+            a.on(Up, z, assign=reduce)
+
+    assert set(codes(case)) == {code}
+
+
+def helper() -> float:
+    return deeper()
+
+
+def deeper() -> float:
+    return time.time()
+
+
+def fill(items: list[int]) -> list[int]:
+    items.append(1)
+    return items
+
+
+def imports(c: Bag, e: Up) -> Bag:
+    import random as chance  # noqa: PLC0415
+
+    return evolve(c, id=str(chance.random()))
+
+
+def assigns(c: Bag, e: Up) -> Bag:
+    c.items[0] = 1
+    return c
+
+
+def aliases(c: Bag, e: Up) -> Bag:
+    mine = c.items
+    mine.sort()
+    return c
+
+
+def remembers(c: Bag, e: Up) -> Bag:
+    LIMITS.append(1)
+    return c
+
+
+def rebinds(c: Bag, e: Up) -> Bag:
+    global counter
+    counter = 1
+    return c
+
+
+async def waits(c: Bag, e: Up) -> Bag:
+    return c
+
+
+def yields(c: Bag, e: Up) -> Any:
+    yield c
+
+
+def captures() -> None:
+    seen: list[int] = []
+    machine(lambda c, e: evolve(c, items=seen))
+
+
+IMPURE: list[tuple[str, Any]] = [
+    ("C501", lambda c, e: evolve(c, id=str(time.time()))),
+    ("C501", lambda c, e: evolve(c, id=str(helper()))),
+    ("C502", lambda c, e: evolve(c, id=str(random.random()))),
+    ("C502", lambda c, e: evolve(c, id=str(uuid4()))),
+    ("C502", lambda c, e: Bag(id=str(Stamped()))),
+    ("C502", lambda c, e: Bag(id=str(Numbered()))),
+    ("C502", imports),
+    ("C503", lambda c, e: evolve(c, id=os.environ["HOME"])),
+    ("C503", lambda c, e: evolve(c, id=os.getenv("HOME"))),
+    ("C504", lambda c, e: evolve(c, id=open("x").read())),  # noqa: SIM115
+    ("C504", lambda c, e: evolve(c, id=str(sqlite3.connect("x")))),
+    ("C505", lambda c, e: evolve(c, id=socket.gethostname())),
+    ("C506", lambda c, e: lock.acquire() and c),
+    ("C506", lambda c, e: evolve(c, id=str(work(1)))),
+    ("C506", lambda c, e: asyncio.run(c)),
+    ("C507", lambda c, e: time.sleep(1) or c),
+    ("C508", lambda c, e: print(c) or c),
+    ("C508", lambda c, e: log.info("x") or c),
+    ("C509", waits),
+    ("C509", yields),
+    ("C510", rebinds),
+    ("C511", remembers),
+    ("C512", lambda c, e: c.items.append(1) or c),
+    ("C512", lambda c, e: evolve(c, items=fill(c.items))),
+    ("C512", lambda c, e: setattr(c, "id", "y") or c),
+    ("C512", assigns),
+    ("C512", aliases),
+    ("C513", lambda c, e, seen=[]: c),
+    ("C514", lambda c, e: evolve(c, id=foreign.shout(c.id))),
+    ("C516", lambda c, e: evolve(c, id=nowhere)),  # noqa: F821
+    ("C517", lambda c, e: evolve(c, id=str(hash(c.id)))),
+    ("C517", lambda c, e: evolve(c, id=eval("1"))),  # noqa: S307
+]
+
+
+@shows("C513")
+def _() -> None:
+    captures()
+
+
+@shows("C515")
+def _() -> None:
+    names: dict[str, Any] = {"evolve": evolve}
+    exec("reduce = lambda c, e: c", names)  # noqa: S102
+    machine(names["reduce"])
+
+
+@shows("C516")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        step = 2
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z, assign=lambda c, e: evolve(c, value=c.value + step))  # noqa: F821
+
+
+@pytest.mark.parametrize(
+    ("code", "case"), CASES, ids=[f"{code}-{index}" for index, (code, _) in enumerate(CASES)]
+)
+def test_the_fault_is_told_and_no_other(code: str, case: Callable[[], object]) -> None:
+    assert set(codes(case)) == {code}
+
+
+@pytest.mark.parametrize(
+    ("code", "reduce"), IMPURE, ids=[f"{code}-{i}" for i, (code, _) in enumerate(IMPURE)]
+)
+def test_an_impure_function_is_refused(code: str, reduce: Any) -> None:
+    assert set(codes(lambda: machine(reduce))) == {code}
+
+
+def test_every_code_is_shown() -> None:
+    assert {code for code, _ in [*CASES, *IMPURE]} == set(CODES)
+
+
+# --- how they are told ---------------------------------------------------------------------------------
+
+
+def test_all_faults_are_told_at_once_with_place_and_remedy() -> None:
+    with pytest.raises(DefinitionError) as caught:
+
+        class Bad(Machine[Count, int, int], name="bad"):
+            s = root(Count)
+            a = s.state(initial=True)
+            b = s.state()
+            z = s.final()
+            init = begin
+            a.on(Up, "z")
+            a.on(Plain, z)
+            b.after(30, z)
+            b.invoke(work, lambda c: c.value + random.randint(1, 6), done=z, error={Unfit: z})
+
+    line = caught.value.faults[0].place.line
+    here = __file__
+    assert str(caught.value) == "\n".join(
+        [
+            "bad: 6 faults in the definition",
+            f"  {here}:{line}: C107 class Bad: nothing makes the result. "
+            "Write @staticmethod def result(c: Context) -> Result.",
+            f"  {here}:{line + 6}: C201 a.on(Up): 'z' is not a state. "
+            "Write the state itself, without quotes: z.",
+            f"  {here}:{line + 7}: C214 a.on(Plain): class Plain is not marked as an event. "
+            "Put @event on class Plain.",
+            f"  {here}:{line + 8}: C212 b.after(30): 30 is not a length of time. "
+            "Give a timedelta, such as timedelta(minutes=30), or a function of the context giving one.",
+            f"  {here}:{line + 9}: C208 b.invoke(work): not every error of the activity leads somewhere. "
+            "Add Exception: state to error=, or the run would wait for ever after another error.",
+            f"  {here}:{line + 9}: C502 b.invoke(work) input: c.value + random.randint(1, 6) "
+            "uses random.randint, which uses chance. "
+            "Use random() or uuid4() of continuum_core: the same on every replay.",
+        ]
+    )
+
+
+def test_a_warning_stands_at_its_place_and_lets_the_machine_pass() -> None:
+    with pytest.warns(
+        DefinitionWarning, match=r"C222 s\.on\(Down\): Down while in b leaves and enters b"
+    ) as caught:
+
+        class M(Machine[Count, int, int], name="m"):
+            s = root(Count)
+            a = s.state(initial=True)
+            b = s.state()
+            z = s.final()
+            init, result = begin, end
+            a.on(Up, z)
+            b.after(MINUTE, z)
+            s.on(Down, b)
+
+    assert M.chart.state("b").name == "b"
+    assert (caught[0].filename, caught[0].lineno) == (__file__, M.chart.states[0].edges[0].place.line)
+
+
+def test_foreign_code_fails_where_the_machine_is_strict() -> None:
+    with pytest.raises(DefinitionError) as caught:
+
+        class M(Machine[Bag, int, int], name="m", strict=True):
+            s = root(Bag)
+            a = s.state(initial=True)
+            z = s.final()
+            init = staticmethod(lambda i: Bag())
+            result = staticmethod(lambda c: 1)
+            a.on(Up, z, assign=lambda c, e: evolve(c, id=foreign.shout(c.id)))
+
+    assert [(fault.code, fault.severity) for fault in caught.value.faults] == [("C514", Severity.ERROR)]
+
+
+def test_code_that_somebody_vouches_for_passes() -> None:
+    class M(Machine[Bag, int, int], name="m", strict=True, trusted_modules=("elsewhere",)):
+        s = root(Bag)
+        a = s.state(initial=True)
+        z = s.final()
+        init = staticmethod(lambda i: Bag())
+        result = staticmethod(lambda c: 1)
+        a.on(Up, z, assign=lambda c, e: evolve(c, id=foreign.whisper(c.id)))
+        a.on(Down, z, assign=lambda c, e: evolve(c, id=foreign.shout(c.id)))
+
+    assert M.chart.name == "m"
+
+
+SOUND: list[Any] = [
+    lambda c, e: evolve(c, items=[*c.items, 1]),
+    lambda c, e: evolve(c, items=fill(list(c.items))),
+    lambda c, e: evolve(c, id="-".join(str(max(n, 1)) for n in sorted(c.items, key=lambda n: -n))),
+    lambda c, e: evolve(c, items=c.items[: LIMITS[0]]),
+    lambda c, e: c if isinstance(e, Up) and MINUTE.total_seconds() else evolve(c, id=f"{c.id:>10}".strip()),
+]
+
+
+@pytest.mark.parametrize("reduce", SOUND)
+def test_a_pure_function_passes(reduce: Any) -> None:
+    assert codes(lambda: machine(reduce)) == []
+
+
+@given(st.lists(st.sampled_from([Up, Down, Next, Reset]), min_size=1, max_size=8))
+def test_no_order_of_events_makes_the_checks_stumble(events: list[type]) -> None:
+    def case() -> None:
+        class M(Machine[Count, int, int], name="m"):
+            s = root(Count)
+            a = s.state(initial=True)
+            z = s.final()
+            init, result = begin, end
+            for each in events:
+                a.on(each, z)
+
+    doubled = {each for each in events if events.count(each) > 1}
+    assert codes(case) == ["C209"] * len(doubled)
+
+
+def test_to_keeps_what_it_was_given() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.invoke(
+            work,
+            lambda c: c.value,
+            done=z,
+            error={
+                Unfit: to(a, when=lambda c, f: c.value < 3, assign=lambda c, f: evolve(c, value=1)),
+                Exception: z,
+            },
+        )
+
+    first, second = M.chart.state("a").edges[1:]
+    assert first.guard is not None
+    assert (first.guard.label, first.guard.arity, first.targets) == ("c.value < 3", 2, (1,))
+    assert (second.guard, second.targets) == (None, (2,))

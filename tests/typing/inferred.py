@@ -1,0 +1,176 @@
+"""What type checkers infer of users' code. Checked, never run."""
+
+from collections.abc import Awaitable
+from datetime import timedelta
+from typing import TypeVar, assert_type
+
+from attrs import evolve, frozen
+
+from continuum_core.definition.activity import Activity, AsyncActivity, PlainActivity, activity
+from continuum_core.definition.chart import Chart
+from continuum_core.definition.declare import Choice, Final, History, Machine, Parallel, Root, State, root, to
+from continuum_core.definition.event import AnyEvent, event
+from continuum_core.definition.failure import Failure
+from continuum_core.definition.known import pure
+from continuum_core.definition.message import Message
+
+C = TypeVar("C")
+I = TypeVar("I")  # noqa: E741
+O = TypeVar("O")  # noqa: E741
+
+
+@frozen
+class Given:
+    key: str
+    total: int
+
+
+@frozen
+class Ctx:
+    given: Given
+    token: str = ""
+
+
+@frozen
+class Receipt:
+    key: str
+
+
+@frozen
+class Payment:
+    token: str
+    amount: int
+
+
+class Pool:
+    """A resource."""
+
+
+@event
+class Paid:
+    token: str
+    amount: int = 0
+
+
+@event(name="cancel", version=2)
+class Cancel:
+    reason: str
+
+
+@activity()
+async def refund(charge: str) -> None: ...
+
+
+@activity(undo=refund, timeout=timedelta(seconds=5))
+async def charge(payment: Payment, *, pool: Pool) -> str:
+    return payment.token
+
+
+@activity(executor="process")
+def count(text: str) -> int:
+    return len(text)
+
+
+@activity(undo=refund)
+def book(payment: Payment) -> str:
+    return payment.token
+
+
+assert_type(charge, AsyncActivity[Payment, str])
+assert_type(count, PlainActivity[str, int])
+assert_type(book, PlainActivity[Payment, str])
+assert_type(charge(Payment("t", 1)), Awaitable[str])
+assert_type(count("abc"), int)
+plain: Activity[Payment, object] = charge
+
+assert_type(Paid("t").amount, int)
+assert_type(Cancel("no").reason, str)
+
+
+@pure
+def is_big(c: Ctx) -> bool:
+    return c.given.total > 100
+
+
+def covers(c: Ctx, e: Paid) -> bool:
+    return e.amount >= c.given.total
+
+
+def few(c: Ctx, f: Failure) -> bool:
+    return not f.message and not c.token
+
+
+class Order(Machine[Ctx, Given, Receipt], name="order", version=2, trusted_modules=("pricing",)):
+    s = root(Ctx)
+    asking = s.state(initial=True)
+    branch = s.choice()
+    both = s.parallel()
+    left = both.state()
+    right = both.state()
+    back = s.history(deep=True, default=asking)
+    closed = s.final()
+    failed = s.final(ok=False)
+
+    @staticmethod
+    def init(i: Given) -> Ctx:
+        return Ctx(i)
+
+    @staticmethod
+    def result(c: Ctx) -> Receipt:
+        return Receipt(c.given.key)
+
+    asking.on(Paid, branch, when=covers, assign=lambda c, e: assert_type(evolve(c, token=e.token), Ctx))
+    asking.on(
+        Paid,
+        branch,
+        when=is_big,
+        assign=lambda c, e: evolve(assert_type(c, Ctx), token=assert_type(e.token, str)),
+    )
+    asking.on(Cancel, failed, send=lambda c, e: Message(e, machine="other", key=c.given.key))
+    asking.on(AnyEvent, raise_=lambda c, e: (Cancel("x"), Paid("y")) if c.token else None)
+    asking.after(timedelta(minutes=1), failed, when=lambda c: assert_type(c.given.total, int) > 1)
+    asking.after(lambda c: timedelta(minutes=c.given.total), (left, right))
+    branch.always(closed, when=is_big)
+    branch.always(both, assign=lambda c: evolve(c, token=assert_type(c.token, str)))
+    left.invoke(
+        charge,
+        lambda c: Payment(c.token, c.given.total),
+        done=closed,
+        assign=lambda c, out: evolve(c, token=assert_type(out, str)),
+        error={
+            KeyError: to(
+                asking, when=few, assign=lambda c, f: evolve(c, token=assert_type(f, Failure).message)
+            ),
+            Exception: failed,
+        },
+        key=lambda c: c.given.key,
+    )
+    right.invoke(
+        count,
+        lambda c: c.token,
+        done=back,
+        assign=lambda c, n: evolve(c, token="x" * assert_type(n, int)),
+        error=failed,
+    )
+    right.entry(lambda c: evolve(c, token=assert_type(c, Ctx).token))
+    right.exit(raise_=lambda c: Cancel(c.token))
+    right.defer(Cancel, Paid)
+    both.done(closed, when=lambda c: c.token == "")
+
+
+assert_type(Order.s, Root[Ctx])
+assert_type(Order.asking, State[Ctx])
+assert_type(Order.branch, Choice[Ctx])
+assert_type(Order.both, Parallel[Ctx])
+assert_type(Order.back, History[Ctx])
+assert_type(Order.closed, Final[Ctx])
+assert_type(Order.chart, Chart)
+assert_type(Order.asking.path, str)
+
+
+def start(machine: type[Machine[C, I, O]], given: I) -> O:
+    """As the client's."""
+    raise NotImplementedError(machine, given)
+
+
+assert_type(start(Order, Given("k", 1)), Receipt)

@@ -1,0 +1,76 @@
+"""What type checkers refuse in users' code: every line marked with E, and no other. Checked, never run."""
+
+from datetime import timedelta
+
+from attrs import evolve, frozen
+
+from continuum_core.definition.activity import activity
+from continuum_core.definition.declare import Machine, root, to
+from continuum_core.definition.event import event
+
+
+@frozen
+class Ctx:
+    total: int
+    token: str = ""
+
+
+@frozen
+class Payment:
+    token: str
+
+
+@event
+class Paid:
+    token: str
+
+
+@activity()
+async def charge(payment: Payment) -> str:
+    return payment.token
+
+
+@activity()
+async def refund(charge: int) -> None: ...
+
+
+def pay(c: Ctx) -> Payment:
+    return Payment(c.token)
+
+
+class Order(Machine[Ctx, int, str], name="order"):
+    s = root(Ctx)
+    asking = s.state(initial=True)
+    branch = s.choice()
+    closed = s.final()
+
+    @staticmethod
+    def init(i: int) -> Ctx:
+        return Ctx(i)
+
+    @staticmethod
+    def result(c: Ctx) -> int:  # E: wrong result type
+        return c.total
+
+    asking.on(Paid, closed, assign=lambda c, e: evolve(c, token=e.tokne))  # E: payload typo
+    asking.on(Paid, closed, assign=lambda c, e: e.token)  # E: wrong reducer return
+    asking.invoke(charge, lambda c: c.token, done=closed, error=closed)  # E: wrong activity input
+    asking.invoke(charge, pay, assign=lambda c, out: Ctx(out), error=closed)  # E: wrong output use
+    asking.on(Paid, "closed")  # E: string target
+    asking.on(Paid("t"), closed)  # E: an event instead of its class
+    asking.on(Paid, closed, when=lambda c, e: c.tokne == e.token)  # E: context typo
+    asking.on(Paid, closed, internal=1.5)  # E: wrong flag
+    asking.after(30, closed)  # E: a number instead of a timedelta
+    asking.after(timedelta(minutes=1), closed, when=lambda c: c.totla > 1)  # E: context typo
+    asking.invoke(charge, pay, error=to(closed, assign=lambda c, f: f))  # E: wrong reducer of a failure
+    closed.on(Paid, asking)  # E: an edge of a final state
+    branch.after(timedelta(minutes=1), closed)  # E: a timer of a choice
+
+
+@activity(undo=refund)  # E: the undo does not take what this one gives
+async def book(payment: Payment) -> str:
+    return payment.token
+
+
+Paid("t").token = "u"  # E: events are frozen
+Paid(token=1)  # E: a field of the wrong type
