@@ -1,0 +1,155 @@
+"""What people and clients read, and what is thrown away when it is old."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from continuum_core.clock import Micros
+from continuum_core.errors import PayloadRefused
+from continuum_core.journal.commit import Inspection, Page, Pruned, PrunePlan, Query
+from continuum_core.journal.protocol import Limits
+from continuum_core.journal.records import ENDED, Definition, Delivery, Record
+from continuum_memory.rows import RunRow, Space
+
+__all__ = ["define", "definitions", "history", "inspect", "page", "prune"]
+
+
+def define(space: Space, definitions: Iterable[Definition]) -> None:
+    for definition in definitions:
+        space.defined.setdefault(definition.fingerprint, definition)
+
+
+def definitions(space: Space) -> list[Definition]:
+    return sorted(
+        space.defined.values(),
+        key=lambda definition: (definition.machine, definition.version, definition.fingerprint),
+    )
+
+
+def history(space: Space, run_id: UUID, after: int, limit: int) -> list[Record]:
+    run = space.runs.get(run_id)
+    after, limit = max(after, 0), max(limit, 0)
+    return [] if run is None else run.records[after : after + limit]
+
+
+def inspect(space: Space, run_id: UUID) -> Inspection | None:
+    run = space.runs.get(run_id)
+    if run is None:
+        return None
+    dead = space.dead.get(run_id, {}).values()
+    return Inspection(
+        run=run.value(space.name),
+        deliveries=tuple(sorted(run.deliveries.values(), key=_due_order)),
+        tasks=tuple(run.tasks[name].task for name in sorted(run.tasks)),
+        dead=tuple(sorted(dead, key=lambda letter: (letter.at, letter.delivery.id.int))),
+    )
+
+
+def _due_order(delivery: Delivery) -> tuple[Micros, int]:
+    return (delivery.due if delivery.due is not None else 0, delivery.id.int)
+
+
+# --- pages -----------------------------------------------------------------------------------------
+
+
+def page(space: Space, query: Query, limit: int, cursor: str | None) -> Page:
+    end = None if cursor is None else _read_cursor(space, query, cursor)
+    if query.created_to is not None and (end is None or (query.created_to,) < end):
+        end = (query.created_to,)
+    found: list[RunRow] = []
+    for created, _, run in space.created.down(end):
+        if query.created_from is not None and created < query.created_from:
+            break
+        if _matches(run, query):
+            found.append(run)
+            if len(found) > limit:
+                break
+    more = len(found) > limit > 0
+    shown = found[: max(limit, 0)]
+    return Page(
+        runs=tuple(run.value(space.name) for run in shown),
+        cursor=_write_cursor(space, query, shown[-1]) if more else None,
+    )
+
+
+def _matches(run: RunRow, query: Query) -> bool:
+    return (
+        query.machine in (None, run.machine)
+        and query.status in (None, run.status)
+        and query.parent in (None, run.parent)
+    )
+
+
+def _write_cursor(space: Space, query: Query, last: RunRow) -> str:
+    return f"{last.created}.{last.run_id.hex}.{_seal(space, query)}"
+
+
+def _read_cursor(space: Space, query: Query, cursor: str) -> tuple[object, ...]:
+    """The place where the page begins. Raises PayloadRefused for what this query did not give."""
+    parts = cursor.split(".")
+    if len(parts) == 3 and parts[2] == _seal(space, query):
+        try:
+            return (int(parts[0]), UUID(hex=parts[1]).int)
+        except ValueError:
+            pass
+    raise PayloadRefused("cursor", "this query did not give it; begin again without one")
+
+
+def _seal(space: Space, query: Query) -> str:
+    return hashlib.sha256(repr((space.name, query)).encode()).hexdigest()[:16]
+
+
+# --- retention -------------------------------------------------------------------------------------
+
+
+def prune(space: Space, limits: Limits, now: Micros, plan: PrunePlan) -> Pruned:
+    statuses = plan.statuses & ENDED if plan.statuses else ENDED
+    old = sorted(
+        (
+            run
+            for run in space.runs.values()
+            if run.status in statuses and run.updated < plan.before and plan.machine in (None, run.machine)
+        ),
+        key=lambda run: (run.updated, run.run_id.int),
+    )[: max(plan.limit, 0)]
+    pruned = Pruned(len(old), sum(len(run.records) for run in old), _expire(space, limits, now, plan))
+    if not plan.dry_run:
+        _delete(space, old)
+        for run_id in [name for name in space.dead if name not in space.runs]:
+            _forget_dead(space, run_id, plan.before)
+    return pruned
+
+
+def _delete(space: Space, old: Sequence[RunRow]) -> None:
+    for run in old:
+        for row in list(run.tasks.values()):
+            space.drop_task(row)
+        space.created.remove((run.created, run.run_id.int, run))
+        space.dead.pop(run.run_id, None)
+        del space.runs[run.run_id]
+
+
+def _forget_dead(space: Space, run_id: UUID, before: Micros) -> None:
+    kept = {name: letter for name, letter in space.dead[run_id].items() if letter.at >= before}
+    if kept:
+        space.dead[run_id] = kept
+    else:
+        del space.dead[run_id]
+
+
+def _expire(space: Space, limits: Limits, now: Micros, plan: PrunePlan) -> int:
+    """Count, and unless it is a dry run delete, what only stood to recognise repeats."""
+    window = limits.dedupe_window
+    seen = [name for name, at in space.seen.items() if at is not None and at + window <= now]
+    orders = [name for name, (given, _) in space.orders.items() if given + window <= now]
+    results = [name for name, result in space.results.items() if result.until <= now]
+    if not plan.dry_run:
+        for name in seen:
+            del space.seen[name]
+        for order in orders:
+            del space.orders[order]
+        for result in results:
+            del space.results[result]
+    return len(seen) + len(orders) + len(results)

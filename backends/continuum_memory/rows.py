@@ -1,0 +1,242 @@
+"""The tables of one namespace, and their rows.
+
+Rows are mutable and never leave the store: what callers get are the frozen values of
+`continuum_core.journal.records`. Whoever changes a row here keeps the indexes beside it true.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from attrs import define, field
+
+from continuum_core.clock import Micros
+from continuum_core.journal.commit import Ordered as OrderAnswer
+from continuum_core.journal.records import (
+    ENDED,
+    DeadLetter,
+    Definition,
+    Delivery,
+    Held,
+    Record,
+    Run,
+    RunStatus,
+    Task,
+)
+from continuum_memory.ordered import Ordered
+
+__all__ = ["DueKey", "Result", "RunRow", "Space", "TaskQueue", "TaskRow", "next_fence"]
+
+DueKey = tuple[Micros, int, int, "RunRow"]
+"""(due, delivery id, run id, run) of an unheld delivery; the first three are unique."""
+
+FreeKey = tuple[Micros, int, UUID]
+"""(due, delivery id, the same) of an unheld delivery of one run."""
+
+CreatedKey = tuple[Micros, int, "RunRow"]
+"""(created, run id, run)."""
+
+TaskOrder = tuple[int, Micros, int, int, int, "TaskRow"]
+"""Of a task that may be claimed now: (priority, due, run id, token, slot, task)."""
+
+Awaiting = tuple[Micros, int, int, int, "TaskRow"]
+"""Of a task that may be claimed later, or whose lease may expire: (when, run id, token, slot, task)."""
+
+
+def next_fence(last: int, now: Micros) -> int:
+    """The fence after `last`: bound to the clock, so that not even a store restored from an old copy
+    grants one twice."""
+    return max(last + 1, now)
+
+
+@define(eq=False)
+class TaskRow:
+    """A task and the two things about it that callers never see."""
+
+    task: Task
+    ended_fence: int = 0  # the fence that a RETRY or RETURN ended, which tells its repeat from a stranger
+    ripe: bool = False  # it is in its queue's `ready` index rather than in `awaiting`
+
+    @property
+    def unstarted(self) -> bool:
+        """Nobody can be carrying it out: never claimed, or every claim was reported."""
+        return self.task.fence == 0 or (self.task.lease_until is None and self.task.losses == 0)
+
+
+@define(eq=False)
+class TaskQueue:
+    """Tasks of one queue and one activity."""
+
+    ready: Ordered[TaskOrder] = field(factory=lambda: Ordered[TaskOrder]())
+    awaiting: Ordered[Awaiting] = field(factory=lambda: Ordered[Awaiting]())
+
+
+@define(eq=False)
+class RunRow:
+    """A run with everything that belongs to it alone.
+
+    :ivar deliveries: all of them; each is either in `free`, in order, or in `held`.
+    """
+
+    run_id: UUID
+    machine: str
+    fingerprint: str
+    key: str | None
+    digest: bytes
+    parent: UUID | None
+    root: UUID | None
+    created: Micros
+    updated: Micros
+    generation: int = 0
+    version: int = 0
+    status: RunStatus = RunStatus.RUNNING
+    cause: str = ""
+    snapshot: bytes = b""
+    outcome: bytes | None = None
+    fence: int = 0
+    lease_until: Micros | None = None
+    claim_id: UUID | None = None
+    commit_id: UUID | None = None
+    tries: int = 0
+    records: list[Record] = field(factory=list[Record])
+    deliveries: dict[UUID, Delivery] = field(factory=dict[UUID, Delivery])
+    free: Ordered[FreeKey] = field(factory=lambda: Ordered[FreeKey]())
+    held: dict[UUID, Held] = field(factory=dict[UUID, Held])
+    tasks: dict[tuple[int, int], TaskRow] = field(factory=dict[tuple[int, int], TaskRow])
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ENDED
+
+    def leased(self, now: Micros) -> bool:
+        return self.lease_until is not None and self.lease_until > now
+
+    def has_deferred(self) -> bool:
+        return Held.DEFERRED in self.held.values()
+
+    def due_now(self, now: Micros) -> bool:
+        first = self.free.first()
+        return first is not None and first[0] <= now
+
+    def value(self, namespace: str) -> Run:
+        return Run(
+            run_id=self.run_id,
+            namespace=namespace,
+            machine=self.machine,
+            fingerprint=self.fingerprint,
+            key=self.key,
+            digest=self.digest,
+            generation=self.generation,
+            version=self.version,
+            status=self.status,
+            cause=self.cause,
+            snapshot=self.snapshot,
+            outcome=self.outcome,
+            fence=self.fence,
+            lease_until=self.lease_until,
+            claim_id=self.claim_id,
+            commit_id=self.commit_id,
+            tries=self.tries,
+            parent=self.parent,
+            root=self.root,
+            created=self.created,
+            updated=self.updated,
+        )
+
+
+@define(eq=False)
+class Result:
+    """A keyed result, or the reservation of one while `outcome` is None.
+
+    :ivar owner: the task that runs the body.
+    :ivar until: end of the reservation, or of the result's window.
+    """
+
+    owner: tuple[UUID, int, int]
+    until: Micros
+    outcome: bytes | None = None
+
+
+@define(eq=False)
+class Space:
+    """One namespace: rows by their names, and the indexes that claims and pages read."""
+
+    name: str
+    runs: dict[UUID, RunRow] = field(factory=dict[UUID, RunRow])
+    due: Ordered[DueKey] = field(factory=lambda: Ordered[DueKey]())
+    created: Ordered[CreatedKey] = field(factory=lambda: Ordered[CreatedKey]())
+    queues: dict[tuple[str, str], TaskQueue] = field(factory=dict[tuple[str, str], TaskQueue])
+    seen: dict[tuple[UUID, str], Micros | None] = field(factory=dict[tuple[UUID, str], "Micros | None"])
+    orders: dict[UUID, tuple[Micros, OrderAnswer]] = field(factory=dict[UUID, tuple[Micros, OrderAnswer]])
+    results: dict[tuple[str, str], Result] = field(factory=dict[tuple[str, str], Result])
+    dead: dict[UUID, dict[UUID, DeadLetter]] = field(factory=dict[UUID, dict[UUID, DeadLetter]])
+    defined: dict[str, Definition] = field(factory=dict[str, Definition])
+    run_claims: dict[UUID, set[UUID]] = field(factory=dict[UUID, set[UUID]])
+    task_claims: dict[UUID, set[tuple[UUID, int, int]]] = field(
+        factory=dict[UUID, set[tuple[UUID, int, int]]]
+    )
+
+    # --- leases of runs: `claim_id` and its index move together
+
+    def lease(self, run: RunRow, claim_id: UUID, until: Micros) -> None:
+        self.unlease(run)
+        run.claim_id = claim_id
+        run.lease_until = until
+        self.run_claims.setdefault(claim_id, set()).add(run.run_id)
+
+    def unlease(self, run: RunRow) -> None:
+        if run.claim_id is not None:
+            holders = self.run_claims[run.claim_id]
+            holders.discard(run.run_id)
+            if not holders:
+                del self.run_claims[run.claim_id]
+        run.claim_id = None
+        run.lease_until = None
+
+    # --- tasks: a row and its place in its queue and claim move together
+
+    def queue(self, task: Task) -> TaskQueue:
+        return self.queues.setdefault((task.queue, task.activity), TaskQueue())
+
+    def put_task(self, row: TaskRow) -> None:
+        """Enter the row into the indexes, as waiting for its due time or for its lease's end."""
+        task = row.task
+        when = task.due if task.lease_until is None else task.lease_until
+        self.queue(task).awaiting.add((when, task.run_id.int, task.token, task.slot, row))
+        row.ripe = False
+        if task.claim_id is not None:
+            name = (task.run_id, task.token, task.slot)
+            self.task_claims.setdefault(task.claim_id, set()).add(name)
+
+    def take_task(self, row: TaskRow) -> None:
+        """Take the row out of the indexes."""
+        task = row.task
+        queue = self.queue(task)
+        if row.ripe:
+            queue.ready.remove((task.priority, task.due, task.run_id.int, task.token, task.slot, row))
+        else:
+            when = task.due if task.lease_until is None else task.lease_until
+            queue.awaiting.remove((when, task.run_id.int, task.token, task.slot, row))
+        if task.claim_id is not None:
+            holders = self.task_claims[task.claim_id]
+            holders.discard((task.run_id, task.token, task.slot))
+            if not holders:
+                del self.task_claims[task.claim_id]
+
+    def ripen_task(self, row: TaskRow) -> None:
+        """Move an unclaimed task whose time has come to where claims look."""
+        task = row.task
+        queue = self.queue(task)
+        queue.awaiting.remove((task.due, task.run_id.int, task.token, task.slot, row))
+        queue.ready.add((task.priority, task.due, task.run_id.int, task.token, task.slot, row))
+        row.ripe = True
+
+    def change_task(self, row: TaskRow, task: Task) -> None:
+        """Replace what the row holds; the indexes follow."""
+        self.take_task(row)
+        row.task = task
+        self.put_task(row)
+
+    def drop_task(self, row: TaskRow) -> None:
+        self.take_task(row)
+        del self.runs[row.task.run_id].tasks[row.task.token, row.task.slot]

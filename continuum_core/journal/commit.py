@@ -1,0 +1,486 @@
+"""What goes into the verbs and what comes out: one value for all that one turn of a run writes.
+
+Every verb takes a batch and answers one outcome per member, in order. One member's refusal never
+harms another's.
+"""
+
+from __future__ import annotations
+
+import enum
+from uuid import UUID
+
+from attrs import field, frozen
+
+from continuum_core.clock import Micros
+from continuum_core.journal.records import (
+    DeadLetter,
+    Delivery,
+    Held,
+    Record,
+    Run,
+    RunStatus,
+    Task,
+)
+
+__all__ = [
+    "Claims",
+    "Commit",
+    "CommitOutcome",
+    "Committed",
+    "DeliverOutcome",
+    "Delivered",
+    "FinishKind",
+    "FinishOutcome",
+    "Finished",
+    "Inspection",
+    "NewRun",
+    "NewTask",
+    "Order",
+    "OrderKind",
+    "OrderOutcome",
+    "Ordered",
+    "Page",
+    "PrunePlan",
+    "Pruned",
+    "Query",
+    "Reservation",
+    "ReserveOutcome",
+    "Reserved",
+    "RunClaim",
+    "RunHold",
+    "StartOutcome",
+    "Started",
+    "TaskClaim",
+    "TaskClaims",
+    "TaskFinish",
+    "TaskHold",
+    "TaskWant",
+]
+
+
+# --- commit: one turn of one run ---------------------------------------------------------------------
+
+
+@frozen
+class NewTask:
+    """An activity to be started.
+
+    :ivar lease: microseconds; when set, the task is born claimed by the committer under `claim_id`
+        (the hot path): fence as for any first claim.
+    """
+
+    token: int
+    slot: int
+    activity: str
+    queue: str
+    priority: int
+    payload: bytes
+    key: str | None = None
+    undo: bool = False
+    lease: int | None = None
+    claim_id: UUID | None = None
+
+
+@frozen
+class Commit:
+    """All that 1..n steps of one run write, or one parking of it.
+
+    It stands only if the run's version, fence and last commit id are the ones it was computed from.
+    Effects come in this order: `consumed`, `hold`, `release`, new tasks and deliveries, `closed`, and
+    the end of an ended run; so each covers what the same commit did before it. Ids in `consumed` and
+    `hold` that the run does not have, and tasks that it has already, are passed over.
+
+    :ivar fence: of the claim. None for a fused turn (rule 9): then the run must be unleased, running,
+        and have no unheld due delivery but those in `consumed`.
+    :ivar version: of the run before the commit; records are `version + 1 …`.
+    :ivar base: the `commit_id` the run had then.
+    :ivar commit_id: the new one, random; carried by every record.
+    :ivar consumed: ids of deliveries to delete.
+    :ivar hold: deliveries to mark as held, with the reason (DEFERRED, or POISON when parking).
+    :ivar release: held DEFERRED deliveries of the run become free again, in their old order.
+    :ivar deliveries: new ones: own timers (absolute `due`) and messages to any run.
+        A message that its target has seen is dropped. One that cannot reach its target (unknown, which
+        any run of another namespace is, or ended) is kept as a dead letter under the target's id if it
+        is a SIGNAL, else dropped. None is refused for the cap.
+    :ivar closed: tokens whose timers and unstarted tasks go and whose running tasks are cancelled.
+    :ivar status: after the commit; an ended status closes everything the run has open. PARKED bumps the
+        fence and leaves `tries` as it is, so that what is unparked is still a suspect; others zero it.
+    :ivar now: `at` of the last record; a fused turn ahead of the journal's clock is refused.
+    """
+
+    run_id: UUID
+    fence: int | None
+    version: int
+    base: UUID | None
+    commit_id: UUID
+    fingerprint: str
+    status: RunStatus
+    snapshot: bytes
+    records: tuple[Record, ...]
+    now: Micros
+    cause: str = ""
+    outcome: bytes | None = None
+    consumed: tuple[UUID, ...] = ()
+    hold: tuple[tuple[UUID, Held], ...] = ()
+    release: bool = False
+    deliveries: tuple[Delivery, ...] = ()
+    tasks: tuple[NewTask, ...] = ()
+    closed: tuple[int, ...] = ()
+
+
+class CommitOutcome(enum.Enum):
+    COMMITTED = "committed"
+    LOST = "lost"  # fence, version, base or status is another's: nothing was changed
+    REFUSED = "refused"  # a fused turn met a lease, a due delivery or a later clock: go the long way
+
+
+@frozen
+class Committed:
+    """Answer to one commit.
+
+    :ivar more: the run has unheld deliveries that are due now.
+    :ivar tasks: the tasks born claimed as they stand after the commit, in the order of `Commit.tasks`; in
+        the answer to a repeat those that their claim id still holds.
+    """
+
+    outcome: CommitOutcome
+    now: Micros
+    more: bool = False
+    tasks: tuple[TaskClaim, ...] = ()
+
+
+# --- start ---------------------------------------------------------------------------------------------
+
+
+@frozen
+class NewRun:
+    """A run to be created, idempotent by `run_id` (which a keyed start derives from its key).
+
+    :ivar delivery: its first delivery (kind START); left out of the store when `turn` stands.
+    :ivar turn: the first turn, computed ahead: a `Commit` with version 0, fence None and base None.
+        Refused when its `now` is ahead of the journal's clock; the run then starts the long way.
+    """
+
+    run_id: UUID
+    machine: str
+    fingerprint: str
+    digest: bytes
+    delivery: Delivery
+    key: str | None = None
+    parent: UUID | None = None
+    root: UUID | None = None
+    turn: Commit | None = None
+
+
+class StartOutcome(enum.Enum):
+    STARTED = "started"
+    EXISTS = "exists"  # the same start was made before: same digest
+    CONFLICT = "conflict"  # the id is taken by a start with another digest
+
+
+@frozen
+class Started:
+    """Answer to one start: also of a repeat EXISTS, for who asks twice cannot tell which of them began it.
+
+    :ivar committed: the turn's answer. Where the run exists: what a repeat of that turn's commit is told
+        if the turn stands, so that a lost reply loses no knowledge; else None.
+    """
+
+    outcome: StartOutcome
+    now: Micros
+    status: RunStatus
+    committed: Committed | None = None
+
+
+# --- deliver -------------------------------------------------------------------------------------------
+
+
+class DeliverOutcome(enum.Enum):
+    ACCEPTED = "accepted"
+    DUPLICATE = "duplicate"  # its dedupe id was accepted before, within the window
+    RUN_OVER = "run over"
+    UNKNOWN_RUN = "unknown run"
+    FULL = "full"  # the run has as many pending deliveries as its cap allows
+
+
+@frozen
+class Delivered:
+    """Answer to one delivery.
+
+    :ivar due: what the sender passes as the floor of its next one: the due that the delivery has, or
+        would have had if it had been inserted now.
+    """
+
+    outcome: DeliverOutcome
+    due: Micros
+
+
+# --- claims --------------------------------------------------------------------------------------------
+
+
+@frozen
+class RunClaim:
+    """A run that is now the caller's, with what is due.
+
+    :ivar deliveries: up to 64, due and not held, in (due, id) order.
+    :ivar more: there are more than these.
+    :ivar has_deferred: it also has held DEFERRED deliveries (a fold must stop after a step that
+        changes the configuration).
+    """
+
+    run_id: UUID
+    machine: str
+    fingerprint: str
+    generation: int
+    version: int
+    fence: int
+    base: UUID | None
+    snapshot: bytes
+    tries: int
+    lease_until: Micros
+    deliveries: tuple[Delivery, ...]
+    more: bool = False
+    has_deferred: bool = False
+    parent: UUID | None = None
+    root: UUID | None = None
+
+
+@frozen
+class Claims:
+    """Answer to `claim_runs`.
+
+    :ivar now: the journal's clock, which every turn uses as its `now`.
+    :ivar reached: the due time up to which the page read the index, or None when it read to the end:
+        the caller may go on from there, and starts from the beginning again every second. A page that
+        its limit ended tells the due of the last entry it read; one that `scan` ended has read all
+        entries of its last due time and tells the microsecond after it.
+    :ivar next_due: a hint: when the earliest delivery of the namespace, of whatever run, that is not due
+        yet will be; None: none known.
+    """
+
+    now: Micros
+    runs: tuple[RunClaim, ...]
+    reached: Micros | None = None
+    next_due: Micros | None = None
+
+
+@frozen
+class TaskWant:
+    """From `queue`, up to `limit` tasks, only of these activities."""
+
+    queue: str
+    limit: int
+    activities: frozenset[str]
+
+
+@frozen
+class TaskClaim:
+    """A task that is now the caller's. `machine` and `fingerprint` are its run's."""
+
+    task: Task
+    machine: str
+    fingerprint: str
+
+
+@frozen
+class TaskClaims:
+    """Answer to `claim_tasks`; `next_due` is a hint like that of `Claims`, over the wanted queues."""
+
+    now: Micros
+    tasks: tuple[TaskClaim, ...]
+    next_due: Micros | None = None
+
+
+@frozen
+class RunHold:
+    """What a worker holds of a run."""
+
+    run_id: UUID
+    fence: int
+
+
+@frozen
+class TaskHold:
+    """What a worker holds of a task; `details` is stored when not None (heartbeat)."""
+
+    run_id: UUID
+    token: int
+    slot: int
+    fence: int
+    details: bytes | None = None
+
+
+# --- finish --------------------------------------------------------------------------------------------
+
+
+class FinishKind(enum.Enum):
+    DONE = "done"  # succeeded: `delivery` is delivered, and `result`, if any, stored under the task's key
+    FAILED = "failed"  # failed for good: `delivery` is delivered
+    RETRY = "retry"  # try again after `delay`; `attempt` grows
+    CANCELLED = "cancelled"  # stopped as asked: the row goes, nothing is delivered
+    RETURN = "return"  # never begun: claimable again after `delay`, nothing counted
+
+
+@frozen
+class TaskFinish:
+    """How an attempt ended.
+
+    :ivar delivery: kind OUTCOME, with the task's token and slot.
+    :ivar failure: kept on the task for RETRY.
+    :ivar turn: the run's next turn, computed ahead (rule 9); `consumed` names `delivery`.
+    """
+
+    run_id: UUID
+    token: int
+    slot: int
+    fence: int
+    kind: FinishKind
+    delivery: Delivery | None = None
+    failure: bytes | None = None
+    delay: int = 0
+    result: bytes | None = None
+    turn: Commit | None = None
+
+
+class FinishOutcome(enum.Enum):
+    FINISHED = "finished"
+    GONE = "gone"  # no such task: it was finished before, or its run ended; nothing to do
+    LOST = "lost"  # another worker holds it; nothing was changed
+
+
+@frozen
+class Finished:
+    """Answer to one finish.
+
+    :ivar committed: the turn's answer, where one was given and the finish stood. Where the task is GONE:
+        what a repeat of that turn's commit is told if the turn stands; else None.
+    """
+
+    outcome: FinishOutcome
+    now: Micros
+    committed: Committed | None = None
+
+
+# --- control -------------------------------------------------------------------------------------------
+
+
+class OrderKind(enum.IntEnum):
+    """An operator's order. The numbers are stored: never renumber."""
+
+    SUSPEND = 0
+    RESUME = 1
+    CANCEL = 2
+    TERMINATE = 3
+    UNPARK = 4
+
+
+@frozen
+class Order:
+    """Something an operator asks of a run, acted on whoever holds it.
+
+    :ivar id: kept, so that a repeat is answered like the first time.
+    :ivar body: of the record that tells of it (who, why).
+    :ivar outcome: TERMINATE: the bytes of the run's outcome.
+    :ivar delivery: CANCEL: the delivery that tells the machine; it sorts before all others.
+    """
+
+    id: UUID
+    run_id: UUID
+    kind: OrderKind
+    body: bytes
+    cause: str = ""
+    outcome: bytes | None = None
+    delivery: Delivery | None = None
+
+
+class OrderOutcome(enum.Enum):
+    DONE = "done"
+    UNCHANGED = "unchanged"  # the run was already as the order wants it
+    RUN_OVER = "run over"
+    UNKNOWN_RUN = "unknown run"
+
+
+@frozen
+class Ordered:
+    """Answer to one order: the run's status after it."""
+
+    outcome: OrderOutcome
+    status: RunStatus | None
+
+
+# --- keyed results ---------------------------------------------------------------------------------------
+
+
+@frozen
+class Reservation:
+    """A claim on the outcome of `activity` under `key`, by a task, for `lease` microseconds."""
+
+    activity: str
+    key: str
+    run_id: UUID
+    token: int
+    slot: int
+    lease: int
+
+
+class ReserveOutcome(enum.Enum):
+    RESERVED = "reserved"  # run the body; the outcome is stored by `finish`
+    DONE = "done"  # somebody ran it: `result` is the outcome
+    BUSY = "busy"  # somebody is running it, until `until` at the latest
+
+
+@frozen
+class Reserved:
+    outcome: ReserveOutcome
+    result: bytes | None = None
+    until: Micros | None = None
+
+
+# --- reading ---------------------------------------------------------------------------------------------
+
+
+@frozen
+class Query:
+    """Which runs: all fields given must match. Order: newest first by (created, run_id)."""
+
+    machine: str | None = None
+    status: RunStatus | None = None
+    parent: UUID | None = None
+    created_from: Micros | None = None
+    created_to: Micros | None = None
+
+
+@frozen
+class Page:
+    """Runs, and the cursor of the next page; None when this is the last."""
+
+    runs: tuple[Run, ...]
+    cursor: str | None
+
+
+@frozen
+class Inspection:
+    """A run with all that it has open."""
+
+    run: Run
+    deliveries: tuple[Delivery, ...]
+    tasks: tuple[Task, ...]
+    dead: tuple[DeadLetter, ...]
+
+
+@frozen
+class PrunePlan:
+    """Delete whole ended runs last updated before `before`, at most `limit` of them."""
+
+    before: Micros
+    limit: int
+    machine: str | None = None
+    statuses: frozenset[RunStatus] = field(factory=frozenset)  # empty: every ended status
+    dry_run: bool = False
+
+
+@frozen
+class Pruned:
+    runs: int
+    records: int
+    expired: int  # dedupe and result entries past their window

@@ -1,0 +1,155 @@
+"""From a URL to a journal, by entry point.
+
+Rule: a backend is found by the scheme of the URL and by nothing else. The core knows none by name:
+those that come with it are found like a stranger's. Choosing is one-to-one, so two distributions that
+claim one scheme are an error and not a race.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
+from typing import cast
+
+from attrs import frozen
+
+from continuum_core.clock import Micros
+from continuum_core.errors import UnknownBackend, UsageError
+from continuum_core.journal.protocol import PORT_VERSION, Backend, Capability, ClockedBackend, Journal, Limits
+
+__all__ = ["GROUP", "Installed", "available", "capabilities", "connect"]
+
+GROUP = "continuum.backends"
+"""Entry point group; names are URL schemes, values modules of the shape `protocol.Backend`."""
+
+_NAMESPACE = "default"
+
+
+@frozen
+class Installed:
+    """One backend that is installed.
+
+    :ivar fault: why it cannot be used, "" when it can; then the fields it would have told are empty.
+    """
+
+    scheme: str
+    distribution: str
+    capabilities: frozenset[str]
+    port_version: int
+    fault: str = ""
+
+
+def connect(
+    journal: str | Journal,
+    namespace: str | None = None,
+    limits: Limits | None = None,
+    *,
+    clock: Callable[[], Micros] | None = None,
+) -> Journal:
+    """An unopened handle on the journal that a URL names; a journal that is passed instead is returned.
+
+    :param namespace: "default" where none is given; a journal that is passed brings its own.
+    :param clock: for tests: stands in for the journal's own clock, where the backend declares CLOCK.
+
+    Raises UnknownBackend when no backend, or no usable one, serves the URL's scheme, UsageError when a
+    journal is passed that is bound to another namespace or when its clock cannot be set, and what the
+    backend raises for a wrong URL.
+    """
+    if not isinstance(journal, str):
+        if namespace not in (None, journal.namespace):
+            raise UsageError(
+                f"the journal passed is bound to namespace {journal.namespace!r}, not to {namespace!r}"
+            )
+        return journal
+    backend = _backend(journal)
+    settings = (journal, namespace or _NAMESPACE, limits if limits is not None else Limits())
+    if clock is None:
+        return backend.connect(*settings)
+    if Capability.CLOCK not in backend.CAPABILITIES:
+        raise UsageError(f"the journal {journal!r} keeps its own time, which cannot be set")
+    return cast(ClockedBackend, backend).connect(*settings, clock=clock)
+
+
+def capabilities(url: str) -> frozenset[str]:
+    """What the backend of this URL declares beyond the port. Raises UnknownBackend like `connect`."""
+    return _backend(url).CAPABILITIES
+
+
+def available() -> list[Installed]:
+    """Every installed backend, by scheme; one that cannot be used says why instead of raising."""
+    return [_describe(entry) for entry in sorted(_entries(), key=lambda entry: (entry.name, _origin(entry)))]
+
+
+def _describe(entry: EntryPoint) -> Installed:
+    try:
+        backend = _load(entry)
+    except UnknownBackend as error:
+        return Installed(entry.name, _origin(entry), frozenset(), 0, str(error))
+    return Installed(entry.name, _origin(entry), backend.CAPABILITIES, backend.PORT_VERSION)
+
+
+def _backend(url: str) -> Backend:
+    scheme = url.partition(":")[0].lower()
+    if ":" not in url or not scheme:
+        raise UnknownBackend(
+            f"{url!r} is not a journal URL: it begins with a backend's scheme, "
+            f"like sqlite:///orders.db; {_listing()}"
+        )
+    for name in (scheme, scheme.partition("+")[0]):  # a driver may have its own backend: it goes first
+        entries = [entry for entry in _entries() if entry.name == name]
+        if len(entries) > 1:
+            claimants = " and ".join(sorted(_origin(entry) for entry in entries))
+            raise UnknownBackend(f"{claimants} both claim {name!r} journals; uninstall one of them")
+        if entries:
+            return _load(entries[0])
+    raise UnknownBackend(_unknown(scheme))
+
+
+def _unknown(scheme: str) -> str:
+    near = difflib.get_close_matches(scheme.partition("+")[0], [entry.name for entry in _entries()], n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"no installed backend serves {scheme!r} journals{hint} ({_listing()})"
+
+
+def _listing() -> str:
+    names = sorted({entry.name for entry in _entries()})
+    return "installed: " + (", ".join(names) or "none")
+
+
+def _entries() -> list[EntryPoint]:
+    """Entry points of the group; one distribution that is found twice on the path counts once."""
+    unique = {(entry.name, entry.value, _origin(entry)): entry for entry in entry_points(group=GROUP)}
+    return list(unique.values())
+
+
+def _origin(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist is not None else "an unknown distribution"
+
+
+def _load(entry: EntryPoint) -> Backend:
+    """The backend behind an entry point. Raises UnknownBackend for one that cannot be used."""
+    whose = f"the backend for {entry.name!r} journals ({entry.value}, of {_origin(entry)})"
+    try:
+        backend = cast(Backend, entry.load())
+    except ImportError as error:
+        raise UnknownBackend(f"{whose} cannot be imported: {error}{_extra(entry)}") from error
+    except AttributeError as error:
+        raise UnknownBackend(f"{whose} is not where its entry point says: {error}") from error
+    if missing := getattr(backend, "MISSING", ""):
+        raise UnknownBackend(f"{whose} is not usable: {missing}")
+    version = getattr(backend, "PORT_VERSION", None)
+    if version != PORT_VERSION:
+        raise UnknownBackend(
+            f"{whose} was written for version {version} of the journal port; this release has version "
+            f"{PORT_VERSION}: install a release of {_origin(entry)} that matches"
+        )
+    return backend
+
+
+def _extra(entry: EntryPoint) -> str:
+    """How to install the driver, where the distribution has an extra named like the scheme."""
+    extras = entry.dist.metadata.get_all("Provides-Extra") if entry.dist is not None else None
+    if entry.name not in (extras or ()):
+        return ""
+    return f'; its driver comes with: pip install "{_origin(entry)}[{entry.name}]"'

@@ -1,0 +1,311 @@
+"""The port: what a backend promises the engine.
+
+A journal keeps rows (`records`) and serves verbs. Each verb is one transaction that takes a batch and
+gives one outcome per member, in order. A handle is bound to one namespace and sees nothing of others.
+
+**Promises.** Each has a number; the conformance kit has a test of that number for each.
+
+1.  Records of a run are gap-free, unique and never rewritten; folding them yields the snapshot.
+2.  A commit is all or nothing.
+3.  A stale fence, version or base changes nothing and says so; the rest of its batch stands.
+4.  Fences only grow, those of tasks too: the next one is max(last + 1, the journal's clock in µs), so
+    that even a store that lost its tail grants no fence twice.
+5.  What was acknowledged is durable, at the level the backend states (`Opened.durability`).
+6.  An unknown outcome resolves to one copy: repeating a verb with the same ids changes nothing more
+    and gives the same answer.
+7.  Starting twice with one id gives one run; another digest is a conflict.
+8.  A dedupe id is accepted once within its window, which begins when the delivery is consumed, and is
+    asked before the run's status is.
+9.  Deliveries of a run are claimed in (due, id) order; one sender's (who passes the last due as floor)
+    keep their order.
+10. Nothing is claimed before the journal's clock says that it is due.
+11. Of two claimers one wins; a live lease is never claimed; an expired one is, with `tries` grown (a
+    run) or `losses` grown (a task, which then backs off).
+12. A task is finished once, by the holder of its fence; a repeat is told GONE, another LOST.
+13. Claims never exceed their limits; lower `priority` numbers first, then earlier due; queues are
+    isolated.
+14. A run with nothing due costs no write and appears in no claim, however many there are.
+15. Keyset pages: a row that is present throughout appears exactly once, under concurrent writes.
+16. Pruning takes whole ended runs, keeps dedupe and keyed results inside their windows, and never
+    touches the living.
+17. A lost wakeup delays and never strands: whatever was committed and is due is found by a claim,
+    whichever way it raced a commit.
+18. Namespaces never leak, nested ids (parents, message targets) included.
+19. Opening migrates an older schema; openers race safely; a schema that is too new or too old is
+    refused with a clear error.
+20. Cancelling or closing in the middle of a verb leaves no transaction and no connection behind.
+21. `claim_runs` returns only runs of the fingerprints the caller takes, `claim_tasks` only the
+    activities it wants.
+22. All backends answer the same to the same operations.
+
+**Rules every backend keeps** (each closes a race that was reproduced):
+
+- *Dueness lives on deliveries alone.* `deliver` inserts and notes the dedupe id; it never writes the
+  run's row, and so cannot be overwritten by a commit that did not see it.
+- *Whoever deletes a delivery of a run moves its version*, under the run's lock.
+- *Fence, not clock, decides.* An expired lease that nobody re-claimed still commits.
+- *Whatever bumps a fence clears `claim_id`*, except the claim that sets it. A repeated claim (same
+  `claim_id`) returns what that id still holds, with the fences it was granted.
+- *Ended, parked and suspended runs*: whoever meets a due delivery of one, holds it (PAUSED), or for an
+  ended run removes it to the dead letters, under the run's lock.
+- *Closing a token* deletes its timers and its unstarted tasks, and marks the others cancelled, decided
+  by what the lock on the task returned. A task is *unstarted* while its fence is 0, or when it is
+  unclaimed with no losses and its last attempt was reported.
+- *When a run ends*, its deliveries are removed (signals go to the dead letters), its unstarted tasks
+  deleted and its running ones marked cancelled; their finish is then told GONE.
+- *Orders and parkings* bump the fence, clear lease and `claim_id` and append a record.
+- *One `now` per call*: all members of a batch share it. A lease is live, and a window open, while its
+  end is above `now`; what is due is due from its own microsecond on.
+- *Every id is its namespace's own*: run, delivery, dedupe, order, claim, definition, result key. Ids sort
+  as 128-bit big-endian numbers.
+- *Suspects come alone*: a run with two claims since its last commit, or a task with two losses, is the only
+  member of the claim that takes it; met behind others it ends the page (or the want) before it.
+- *Stored deliveries* have `due` set, `floor` 0 and `held` NO, whatever was passed in. A dedupe id is pending
+  until its delivery is deleted, however that happens; then its window begins. It outlives a pruned run.
+- *The end of a run or target*: only SIGNALs become dead letters (reason "run over" or "unknown run"); timers
+  and outcomes concern nobody else and are dropped.
+
+Errors: `JournalUnavailable` when the store cannot be reached, is busy beyond the bounded wait, or is
+full (`ambiguous` when the verb may have taken effect); `IncompatibleJournal` at open; `UsageError` for a
+verb on a handle that is not open, and for a turn that is no history (records that do not continue from
+its version, or belong to another run or commit): then nothing of the batch was written. No driver's
+error ever leaves a backend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
+from uuid import UUID
+
+from attrs import frozen
+
+from continuum_core.clock import Micros
+from continuum_core.journal.commit import (
+    Claims,
+    Commit,
+    Committed,
+    Delivered,
+    Finished,
+    Inspection,
+    NewRun,
+    Order,
+    Ordered,
+    Page,
+    Pruned,
+    PrunePlan,
+    Query,
+    Reservation,
+    Reserved,
+    RunHold,
+    Started,
+    TaskClaims,
+    TaskFinish,
+    TaskHold,
+    TaskWant,
+)
+from continuum_core.journal.records import Definition, Delivery, Record, Run
+
+__all__ = ["PORT_VERSION", "Backend", "Capability", "ClockedBackend", "Journal", "Limits", "Opened"]
+
+PORT_VERSION = 1
+"""The version of this port. A backend states the one it was written for."""
+
+
+class Capability:
+    """Names of what a backend may declare beyond the port. Declared, never detected."""
+
+    DURABLE = "durable"  # what was acknowledged survives the process
+    SHARED = "shared"  # several processes may open the same store
+    WAKEUPS = "wakeups"  # `wait` returns early when another process wrote
+    CLOCK = "clock"  # `connect` takes `clock=`, a function that tells the time: for tests
+
+
+@frozen
+class Limits:
+    """Settings of a store that the engine passes at open; all windows in microseconds."""
+
+    pending: int = 10_000  # unconsumed deliveries per run, held ones included
+    dedupe_window: int = 7 * 24 * 3600 * 1_000_000
+    result_window: int = 30 * 24 * 3600 * 1_000_000
+    loss_backoff: int = 1_000_000  # times losses: how long a lost worker's task waits
+
+
+@frozen
+class Opened:
+    """What a journal says of itself when opened.
+
+    :ivar durability: one sentence for people: what survives what.
+    """
+
+    now: Micros
+    backend: str
+    durability: str
+    schema: int
+
+
+@runtime_checkable
+class Journal(Protocol):
+    """A handle on a store, for one namespace. Used from one event loop."""
+
+    namespace: str
+
+    async def open(self) -> Opened:
+        """Connect, migrate where needed, check settings. Raises IncompatibleJournal.
+
+        May be called again, also after `close`.
+        """
+
+    async def close(self) -> None:
+        """Give everything back. A second call does nothing."""
+
+    def sibling(self) -> Journal:
+        """Another, unopened handle on the same store and namespace, for use on another event loop."""
+
+    async def now(self) -> Micros:
+        """The journal's clock."""
+
+    async def start(self, runs: Sequence[NewRun]) -> list[Started]:
+        """Create runs with their first delivery, or with their first turn.
+
+        A new run has version 0, fence 0, no `commit_id`, an empty snapshot, and is RUNNING.
+        """
+
+    async def deliver(self, deliveries: Sequence[Delivery]) -> list[Delivered]:
+        """Insert deliveries. Locks and updates no run.
+
+        Asked in this order: DUPLICATE; ACCEPTED again, with its stored due, for an id that is still
+        pending on the run; UNKNOWN_RUN; RUN_OVER; FULL. What is refused notes no dedupe id.
+        """
+
+    async def claim_runs(
+        self,
+        claim_id: UUID,
+        limit: int,
+        lease: int,
+        takes: frozenset[str],
+        after: Micros = 0,
+        scan: int = 1_000,
+    ) -> Claims:
+        """Lease up to `limit` runs that have due, unheld deliveries, for `lease` microseconds.
+
+        Reads `scan` entries of the due index from due time `after` on, and the ties of the last of them:
+        otherwise more deliveries of one microsecond than `scan` would stop the caller for ever. Entries
+        of suspended and parked runs are held (PAUSED) whatever `takes` says. While `claim_id` holds
+        runs, expired or not, the answer is these and nothing is claimed.
+        """
+
+    async def commit(self, commits: Sequence[Commit]) -> list[Committed]:
+        """Write turns; each stands or falls alone. Releases the lease of those that stand.
+
+        A turn whose `commit_id` is that of the run's record `version + 1` stands already and is
+        COMMITTED again, whatever followed. Otherwise LOST, or REFUSED for a fused turn, tells all that
+        is in its way; for the latter an expired lease is not. A fused turn bumps no fence.
+        """
+
+    async def renew(self, runs: Sequence[RunHold], lease: int) -> list[bool]:
+        """Extend run leases; False for what is not the caller's any more.
+
+        It is while the fence is the same and a lease is on the run, expired or not.
+        """
+
+    async def release(self, runs: Sequence[RunHold]) -> None:
+        """Give runs back at once, as if never claimed (`tries` falls back by one)."""
+
+    async def claim_tasks(self, claim_id: UUID, wants: Sequence[TaskWant], lease: int) -> TaskClaims:
+        """Lease tasks that are due: per want, by (priority, due, run id, token, slot).
+
+        A task of the wanted kind whose lease is found expired is not claimed: if it was asked to stop
+        and declares no undo its row goes; else `losses` grows, its lease and `claim_id` are cleared, its
+        fence stays (its worker may still finish it) and it is due after `losses` times `loss_backoff`. An
+        unclaimed one that was asked to stop and declares no undo goes as well. Suspended and parked runs
+        keep their tasks claimable. While `claim_id` holds tasks, the answer is these.
+        """
+
+    async def heartbeat(self, tasks: Sequence[TaskHold], lease: int) -> list[bool | None]:
+        """Extend task leases and keep their details.
+
+        Per member: True held, False held but asked to cancel, None not the caller's any more.
+        """
+
+    async def finish(self, finishes: Sequence[TaskFinish]) -> list[Finished]:
+        """Close or reopen tasks, deliver outcomes, and commit the turns that ride along.
+
+        GONE: no row, or a fence that a RETRY or RETURN ended before. LOST: another fence, or 0; the lease
+        is not looked at. Of an ended run: the keyed result is settled, the row goes, GONE. RETRY and
+        RETURN of a task that was asked to stop remove it, unless it has an undo and losses. A refused
+        turn leaves the finish standing.
+        """
+
+    async def reserve(self, reservations: Sequence[Reservation]) -> list[Reserved]:
+        """Reserve keyed results, or read them. The holder's own reservation is renewed.
+
+        Of two results for one key the first stays until its window ends. FAILED and CANCELLED free the
+        reservation; RETRY and RETURN keep it until it expires.
+        """
+
+    async def control(self, orders: Sequence[Order]) -> list[Ordered]:
+        """Carry out operators' orders, whoever holds the run.
+
+        SUSPEND acts on a running run, RESUME on a suspended, UNPARK on a parked one, TERMINATE on all
+        that have not ended, and so does CANCEL, which inserts its delivery with due 0, unless an unheld
+        one waits on a running run; otherwise UNCHANGED, and nothing is written. RESUME and CANCEL free
+        what is PAUSED, UNPARK also the POISON. Each lowers `tries` to 2 at most. Answers DONE and
+        UNCHANGED are kept for the dedupe window, under the order's id.
+        """
+
+    async def define(self, definitions: Sequence[Definition]) -> None:
+        """Store definitions; known fingerprints are left as they are."""
+
+    async def definitions(self) -> list[Definition]:
+        """All stored definitions, by (machine, version, fingerprint)."""
+
+    async def load(self, runs: Sequence[UUID]) -> list[Run | None]:
+        """Rows of runs; None for those not in the namespace."""
+
+    async def inspect(self, run: UUID) -> Inspection | None:
+        """A run with all it has open; None if it is not in the namespace.
+
+        Deliveries by (due, id), held ones included; tasks by (token, slot); dead letters by time.
+        """
+
+    async def history(self, run: UUID, after: int = 0, limit: int = 1_000) -> list[Record]:
+        """Records with versions above `after`, ascending."""
+
+    async def list(self, query: Query, limit: int = 100, cursor: str | None = None) -> Page:
+        """One page of runs. Raises PayloadRefused for a cursor that this query did not give.
+
+        `created_from` is included, `created_to` is not.
+        """
+
+    async def prune(self, plan: PrunePlan) -> Pruned:
+        """Delete what is ended and old (the oldest first), and all that is past its window.
+
+        A dry run counts the same and deletes nothing. Dead letters under ids of no run go by their time.
+        """
+
+    async def wait(self, seconds: float) -> None:
+        """Return when something may have changed, or after `seconds`. A hint: it may be early or late.
+
+        A write that another handle made since this one's last `wait` returned ends it at once.
+        """
+
+
+class Backend(Protocol):
+    """What an entry point of group ``continuum.backends`` names: a module or object of this shape.
+
+    It may also define ``MISSING``, a sentence that says what to install, while its driver is absent.
+    """
+
+    PORT_VERSION: int
+    CAPABILITIES: frozenset[str]
+
+    def connect(self, url: str, namespace: str, limits: Limits) -> Journal:
+        """An unopened handle. Raises IncompatibleJournal or UnknownBackend for a URL that is wrong."""
+
+
+class ClockedBackend(Protocol):
+    """A backend that declares `Capability.CLOCK`: its handles' clock can be set, for tests."""
+
+    def connect(self, url: str, namespace: str, limits: Limits, *, clock: Callable[[], Micros]) -> Journal:
+        """Like `Backend.connect`; `clock` returns microseconds and stands in for the journal's own."""

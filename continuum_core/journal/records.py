@@ -1,0 +1,210 @@
+"""The rows of a journal. Payloads are opaque bytes: a backend stores them and never looks inside.
+
+Times are microseconds of the journal's own clock (`continuum_core.clock`). Ids are UUIDs. Everything
+here is frozen, and equal when all fields are.
+"""
+
+from __future__ import annotations
+
+import enum
+from uuid import UUID
+
+from attrs import frozen
+
+from continuum_core.clock import Micros
+
+__all__ = [
+    "ENDED",
+    "DeadLetter",
+    "Definition",
+    "Delivery",
+    "DeliveryKind",
+    "Held",
+    "Record",
+    "RecordKind",
+    "Run",
+    "RunStatus",
+    "Task",
+    "TaskKey",
+]
+
+
+class RunStatus(enum.IntEnum):
+    """Where a run is in its life. The numbers are stored: never renumber."""
+
+    RUNNING = 0
+    COMPLETED = 1
+    FAILED = 2
+    CANCELLED = 3
+    TERMINATED = 4
+    SUSPENDED = 5
+    PARKED = 6
+
+
+ENDED = frozenset({RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.TERMINATED})
+"""The statuses that no run leaves."""
+
+
+class DeliveryKind(enum.IntEnum):
+    """What a delivery carries. The numbers are stored: never renumber."""
+
+    START = 0
+    SIGNAL = 1
+    TIMER = 2
+    OUTCOME = 3  # of a task: its payload says whether it succeeded
+    CANCEL = 4
+
+
+class Held(enum.IntEnum):
+    """Why a delivery waits although it is due. The numbers are stored: never renumber."""
+
+    NO = 0
+    DEFERRED = 1  # the machine keeps it; the next configuration change releases it
+    PAUSED = 2  # the run is suspended or parked; resume or unpark releases it
+    POISON = 3  # the run parked on it; unpark releases it
+
+
+class RecordKind(enum.IntEnum):
+    """What wrote a record. The numbers are stored: never renumber."""
+
+    STEP = 0  # one macrostep
+    CONTROL = 1  # an operator's or the engine's order: suspend, resume, terminate, park …
+
+
+@frozen
+class Run:
+    """The row of a run.
+
+    :ivar key: the idempotency key it was started with, if any.
+    :ivar digest: hash of machine and input, which tells a repeat from a conflict.
+    :ivar version: number of its last record, the only per-run counter.
+    :ivar fence: grows with every claim and every order; a write must carry the current one.
+    :ivar commit_id: random id of the last commit, order or start that moved `version`.
+    :ivar tries: claims since the last commit.
+    :ivar outcome: bytes of how it ended, None while it has not.
+    :ivar cause: why it is parked or suspended, else "".
+    """
+
+    run_id: UUID
+    namespace: str
+    machine: str
+    fingerprint: str
+    key: str | None
+    digest: bytes
+    generation: int
+    version: int
+    status: RunStatus
+    cause: str
+    snapshot: bytes
+    outcome: bytes | None
+    fence: int
+    lease_until: Micros | None
+    claim_id: UUID | None
+    commit_id: UUID | None
+    tries: int
+    parent: UUID | None
+    root: UUID | None
+    created: Micros
+    updated: Micros
+
+
+@frozen
+class Record:
+    """One entry of a run's history: append-only, `(run_id, version)` unique, versions 1, 2, 3 …
+
+    :ivar at: the `now` of the macrostep, or the journal's time of the order.
+    :ivar cause: id of the delivery, task or order that caused it.
+    """
+
+    run_id: UUID
+    version: int
+    kind: RecordKind
+    at: Micros
+    cause: UUID
+    commit_id: UUID
+    body: bytes
+
+
+@frozen
+class Delivery:
+    """Anything that will reach a run. A timer is a delivery due later.
+
+    :ivar due: when it may be claimed. None, in what callers pass in: at once, and then the journal
+        sets its own time (or `floor`, whichever is later).
+    :ivar token: the state entry it belongs to, 0 for none.
+    :ivar slot: which timer or activity of that state.
+    :ivar dedupe: accepted once per run within the dedupe window; None for no check.
+    :ivar floor: in what senders pass in: the due of this sender's previous delivery to the same run,
+        so that one sender's deliveries keep their order.
+    """
+
+    id: UUID
+    run_id: UUID
+    kind: DeliveryKind
+    payload: bytes
+    due: Micros | None = None
+    token: int = 0
+    slot: int = 0
+    dedupe: str | None = None
+    floor: Micros = 0
+    held: Held = Held.NO
+    cause: UUID | None = None
+
+
+TaskKey = tuple[UUID, int, int]
+"""(run id, token, slot): names a task."""
+
+
+@frozen
+class Task:
+    """One activity to be carried out.
+
+    :ivar due: when it may be claimed next.
+    :ivar scheduled: when it was created.
+    :ivar attempt: failures reported so far.
+    :ivar losses: leases that expired while it was claimed.
+    :ivar fence: grows with each claim; 0 while never claimed.
+    :ivar cancel: a state exit or the run's end asked it to stop.
+    :ivar details: what its last heartbeat carried.
+    :ivar failure: bytes of the last failure reported.
+    :ivar undo: it declares an undo: its outcome must become known.
+    """
+
+    run_id: UUID
+    token: int
+    slot: int
+    activity: str
+    queue: str
+    priority: int
+    due: Micros
+    scheduled: Micros
+    payload: bytes
+    key: str | None = None
+    undo: bool = False
+    attempt: int = 0
+    losses: int = 0
+    fence: int = 0
+    lease_until: Micros | None = None
+    claim_id: UUID | None = None
+    cancel: bool = False
+    details: bytes | None = None
+    failure: bytes | None = None
+
+
+@frozen
+class Definition:
+    """A machine's definition as data, so that every version that ever ran can be read again."""
+
+    fingerprint: str
+    machine: str
+    version: int
+    body: bytes
+
+
+@frozen
+class DeadLetter:
+    """A delivery that can reach its run no more, and why."""
+
+    delivery: Delivery
+    reason: str
+    at: Micros
