@@ -1,0 +1,88 @@
+"""Durable, explicit state machines with pluggable journals.
+
+The public names. What is not exported here, in `continuum_core.errors`, `continuum_core.journal` or
+`continuum_core.testing` may change without notice.
+"""
+
+from continuum_core.client import Client, Handle
+from continuum_core.definition.activity import Activity, activity
+from continuum_core.definition.check import DefinitionWarning
+from continuum_core.definition.declare import Machine, root, to
+from continuum_core.definition.event import AnyEvent, event
+from continuum_core.definition.failure import Failure
+from continuum_core.definition.known import pure
+from continuum_core.definition.message import Message
+from continuum_core.definition.retry import Retry
+from continuum_core.deterministic import now, random, today, uuid4
+from continuum_core.errors import (
+    AlreadyStarted,
+    AttemptCancelled,
+    ContinuumError,
+    DefinitionError,
+    IncompatibleJournal,
+    JournalUnavailable,
+    MachineFault,
+    PayloadRefused,
+    ResultTimeout,
+    RunCancelled,
+    RunFailed,
+    RunNotFound,
+    RunOver,
+    RunTerminated,
+    TooManyPending,
+    UnexpectedEvent,
+    UnknownMachine,
+    UsageError,
+    WorkerLost,
+)
+from continuum_core.interpreter.macrostep import step, unborn
+from continuum_core.runtime.attempt import Attempt, current_attempt
+from continuum_core.sync_client import SyncClient, SyncHandle
+from continuum_core.worker import Worker
+
+__all__ = [
+    "Activity",
+    "AlreadyStarted",
+    "AnyEvent",
+    "Attempt",
+    "AttemptCancelled",
+    "Client",
+    "ContinuumError",
+    "DefinitionError",
+    "DefinitionWarning",
+    "Failure",
+    "Handle",
+    "IncompatibleJournal",
+    "JournalUnavailable",
+    "Machine",
+    "MachineFault",
+    "Message",
+    "PayloadRefused",
+    "ResultTimeout",
+    "Retry",
+    "RunCancelled",
+    "RunFailed",
+    "RunNotFound",
+    "RunOver",
+    "RunTerminated",
+    "SyncClient",
+    "SyncHandle",
+    "TooManyPending",
+    "UnexpectedEvent",
+    "UnknownMachine",
+    "UsageError",
+    "Worker",
+    "WorkerLost",
+    "activity",
+    "current_attempt",
+    "event",
+    "now",
+    "pure",
+    "random",
+    "root",
+    "step",
+    "to",
+    "today",
+    "unborn",
+    "uuid4",
+]

@@ -1,0 +1,183 @@
+"""The ports of `host` on asyncio: what production uses.
+
+The only module of the core, with `runner`, that touches the event loop, threads, the wall clock's
+monotonic sibling, chance and new ids.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from continuum_core.errors import UsageError
+
+__all__ = ["AsyncioHost"]
+
+logger = logging.getLogger(__name__)
+
+
+class AsyncioFlag:
+    """An `asyncio.Event` that may also be set from another thread."""
+
+    __slots__ = ("_event", "_loop")
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def set(self) -> None:
+        # A flag is set from callbacks of this loop (cheap) and from renewing threads (must hand over).
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None
+        if here is self._loop:
+            self._event.set()
+            return
+        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits any more
+            self._loop.call_soon_threadsafe(self._event.set)
+
+    def clear(self) -> None:
+        self._event.clear()
+
+    def is_set(self) -> bool:
+        return self._event.is_set()
+
+    async def wait(self, seconds: float | None = None) -> bool:
+        if self._event.is_set():
+            return True
+        if seconds is None:
+            await self._event.wait()
+            return True
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return self._event.is_set()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+class AsyncioJob:
+    """A spawned task. What it raises is logged where it happens and kept for `failure`."""
+
+    __slots__ = ("task",)
+
+    def __init__(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        self.task = asyncio.get_running_loop().create_task(work, name=name)
+
+    def cancel(self) -> None:
+        self.task.cancel()
+
+    def done(self) -> bool:
+        return self.task.done()
+
+    async def join(self) -> None:
+        await asyncio.wait([self.task])
+
+    def failure(self) -> BaseException | None:
+        """What it raised; None while it runs, or when it ended or was cancelled."""
+        if not self.task.done() or self.task.cancelled():
+            return None
+        return self.task.exception()
+
+
+class ThreadJob:
+    """A coroutine on a thread with an event loop of its own."""
+
+    def __init__(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._task: asyncio.Task[None] | None = None
+        self._cancelled = False
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, args=(work,), name=name, daemon=True)
+        self._thread.start()
+
+    def _run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._task = self._loop.create_task(work())
+            if self._cancelled:
+                self._task.cancel()
+            self._loop.run_until_complete(self._task)
+        except asyncio.CancelledError:
+            pass
+        except BaseException as error:
+            self._failure = error
+            logger.exception("%s stopped by an error", self._thread.name)
+        finally:
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.close()
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        task = self._task
+        if task is not None:
+            with contextlib.suppress(RuntimeError):  # it ended meanwhile
+                self._loop.call_soon_threadsafe(task.cancel)
+
+    def done(self) -> bool:
+        return not self._thread.is_alive()
+
+    async def join(self) -> None:
+        # Joined in another thread: a renewal that hangs in its journal must not block this loop.
+        await asyncio.to_thread(self._thread.join)
+
+    def failure(self) -> BaseException | None:
+        return self._failure
+
+
+class AsyncioHost:
+    """One per event loop: the one that runs when it is made."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._process = os.getpid()
+
+    def check(self) -> None:
+        if os.getpid() != self._process:
+            raise UsageError(
+                "this client or worker was opened before a fork; open a new one in the child process"
+            )
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None
+        if here is not self._loop:
+            raise UsageError(
+                "this client or worker belongs to another event loop; open one per loop, "
+                "or use SyncClient, which may be called from any thread"
+            )
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def random(self) -> float:
+        return random.random()  # jitter, not secrets
+
+    def new_id(self) -> UUID:
+        return uuid7()
+
+    def flag(self) -> AsyncioFlag:
+        return AsyncioFlag()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> AsyncioJob:
+        return AsyncioJob(work, name)
+
+    def spawn_apart(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> ThreadJob:
+        return ThreadJob(work, name)

@@ -1,0 +1,191 @@
+"""The storage formats: every envelope that the engine writes into a journal, and how it is read.
+
+What was once written must be readable for ever: fields are only added, with defaults, and `v` rises
+when a reader of the older format would misunderstand. Payloads of users' types are spliced in as they
+are (`Raw`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from continuum_core.errors import UnknownVersion
+
+__all__ = [
+    "FORMAT",
+    "CancelBody",
+    "CommandBody",
+    "ControlBody",
+    "EventBody",
+    "FailureBody",
+    "OutcomeBody",
+    "SignalBody",
+    "SnapshotBody",
+    "StartBody",
+    "StepBody",
+    "TaskOutcomeBody",
+    "fields_of",
+    "read",
+    "write",
+]
+
+FORMAT = 1
+"""The version of every envelope here."""
+
+B = TypeVar("B", bound=Struct)
+
+
+class StartBody(Struct):
+    """The payload of a START delivery."""
+
+    v: int
+    input: Raw
+
+
+class SignalBody(Struct):
+    """The payload of a SIGNAL delivery: the event's name and data."""
+
+    v: int
+    type: str
+    data: Raw
+
+
+class CancelBody(Struct):
+    """The payload of a CANCEL delivery."""
+
+    v: int
+    reason: str
+
+
+class FailureBody(Struct, omit_defaults=True):
+    """An exception as stored."""
+
+    type: str
+    message: str
+    bases: tuple[str, ...] = ()
+    traceback: str = ""
+    details: Any = None
+
+
+class TaskOutcomeBody(Struct, omit_defaults=True):
+    """The payload of an OUTCOME delivery: the output or the failure of an activity."""
+
+    v: int
+    output: Raw | UnsetType = UNSET
+    failure: FailureBody | UnsetType = UNSET
+
+
+class SnapshotBody(Struct, omit_defaults=True):
+    """A run at rest. States by path; `states` are the innermost active ones."""
+
+    v: int
+    states: tuple[str, ...]
+    now: int
+    context: Raw
+    tokens: dict[str, int] = {}
+    history: dict[str, tuple[str, ...]] = {}
+
+
+class OutcomeBody(Struct, omit_defaults=True):
+    """How a run ended, as stored."""
+
+    v: int
+    kind: str
+    state: str = ""
+    value: Raw | UnsetType = UNSET
+    reason: str = ""
+    failure: FailureBody | UnsetType = UNSET
+
+
+class EventBody(Struct, omit_defaults=True):
+    """The event of a step, as stored: enough to decode and fold it again."""
+
+    kind: int
+    payload: Raw | UnsetType = UNSET
+    token: int = 0
+    slot: int = 0
+
+
+class CommandBody(Struct, omit_defaults=True):
+    """One wish of a step, as stored."""
+
+    do: str
+    token: int = 0
+    slot: int = 0
+    state: str = ""
+    activity: str = ""
+    input: Raw | UnsetType = UNSET
+    key: str | None = None
+    due: int = 0
+    to: str = ""
+    event: Raw | UnsetType = UNSET
+
+
+class StepBody(Struct, omit_defaults=True):
+    """A record of kind STEP: one macrostep.
+
+    `edges` are edge numbers of the definition `fingerprint`, one list a microstep; `states` the
+    configuration after it (leaves); `changed` the fields of the context that changed, or `context`
+    the whole new context where it is not a JSON object.
+    """
+
+    v: int
+    fingerprint: str
+    event: EventBody
+    disposition: str
+    states: tuple[str, ...]
+    edges: tuple[tuple[int, ...], ...] = ()
+    changed: dict[str, Raw] | UnsetType = UNSET
+    context: Raw | UnsetType = UNSET
+    commands: list[CommandBody] = []
+    outcome: Raw | UnsetType = UNSET
+
+
+class ControlBody(Struct, omit_defaults=True):
+    """A record of kind CONTROL: an order, or a parking, with who and why."""
+
+    v: int
+    order: str
+    who: str = ""
+    why: str = ""
+    failure: FailureBody | UnsetType = UNSET
+
+
+write = msgspec.json.Encoder(decimal_format="string").encode
+"""An envelope as JSON bytes."""
+
+_DECODERS: dict[type[Struct], msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(kind)
+    for kind in (
+        CancelBody,
+        ControlBody,
+        FailureBody,
+        OutcomeBody,
+        SignalBody,
+        SnapshotBody,
+        StartBody,
+        StepBody,
+        TaskOutcomeBody,
+    )
+}
+_fields = msgspec.json.Decoder(dict[str, Raw])
+
+
+def read(kind: type[B], data: bytes) -> B:
+    """Decode an envelope. Raises UnknownVersion: another release wrote it, or it is damaged."""
+    try:
+        body: B = _DECODERS[kind].decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnknownVersion(f"a stored {kind.__name__} cannot be read: {error}") from error
+    version = getattr(body, "v", FORMAT)
+    if version != FORMAT:
+        raise UnknownVersion(f"a stored {kind.__name__} has format {version}; this release reads {FORMAT}")
+    return body
+
+
+def fields_of(data: bytes) -> dict[str, Raw]:
+    """The fields of a JSON object, each as it is written."""
+    return _fields.decode(data)

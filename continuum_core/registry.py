@@ -1,0 +1,209 @@
+"""The machines and activities this process knows, by name and by fingerprint.
+
+The registry is the authority for which stored runs this process may take: those of its own
+fingerprints, and those of stored definitions that its newest version of the same machine can adopt
+(`definition.compatibility`). What it cannot take it never touches.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from attrs import define, field, frozen
+
+from continuum_core.codec import Codec, codec_for
+from continuum_core.definition.activity import Activity
+from continuum_core.definition.chart import Chart
+from continuum_core.definition.compatibility import Change, ChangeKind, compare
+from continuum_core.definition.fingerprint import fingerprint, graph
+from continuum_core.errors import UnknownMachine, UnknownVersion, UsageError
+from continuum_core.interpreter.program import Program, compile_chart
+from continuum_core.journal.records import Definition
+
+__all__ = ["ActivityEntry", "Entry", "Registry"]
+
+
+@frozen
+class ActivityEntry:
+    """An activity with the codecs of its input and output."""
+
+    activity: Activity[Any, Any]
+    input: Codec[Any]
+    output: Codec[Any]
+
+
+@define(eq=False)
+class Entry:
+    """One version of one machine, ready to run: program, codecs, names."""
+
+    chart: Chart
+    program: Program
+    definition: Definition
+    context: Codec[Any]
+    input: Codec[Any]
+    result: Codec[Any]
+    verdict: Codec[Any] | None
+    events: Mapping[str, Codec[Any]]  # event name → codec
+    names: Mapping[type, str]  # event class → its name
+    activities: Mapping[str, ActivityEntry]
+    numbers: Mapping[str, int]  # state path → number
+    _leaves: dict[int, tuple[str, ...]] = field(factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        return self.definition.fingerprint
+
+    def paths(self, mask: int) -> tuple[str, ...]:
+        """The dotted paths of the states in a bit mask, in document order."""
+        found = self._leaves.get(mask)
+        if found is None:
+            states = self.chart.states
+            found = tuple(s.path for s in states if mask >> s.number & 1)
+            self._leaves[mask] = found
+        return found
+
+    def leaves(self, configuration: int) -> tuple[str, ...]:
+        """The paths of the active states that have no active child: what is stored and shown."""
+        states = self.chart.states
+        inner = 0
+        for state in states:
+            if configuration >> state.number & 1 and state.parent is not None:
+                inner |= 1 << state.parent
+        return self.paths(configuration & ~inner)
+
+    def configuration(self, leaves: Iterable[str]) -> int:
+        """The bit mask of these states and all their ancestors. Raises UnknownVersion."""
+        mask = 0
+        states = self.chart.states
+        for path in leaves:
+            number: int | None = self.numbers.get(path)
+            if number is None:
+                raise UnknownVersion(
+                    f"{self.chart.name} has no state {path!r} any more; run a worker with the old version"
+                )
+            while number is not None:
+                mask |= 1 << number
+                number = states[number].parent
+        return mask
+
+
+def _entry(chart: Chart) -> Entry:
+    shape = graph(chart)
+    return Entry(
+        chart=chart,
+        program=compile_chart(chart),
+        definition=Definition(
+            fingerprint=fingerprint(chart),
+            machine=chart.name,
+            version=chart.version,
+            body=json.dumps(shape, sort_keys=True, separators=(",", ":")).encode(),
+        ),
+        context=codec_for(chart.context_type),
+        input=codec_for(chart.input_type),
+        result=codec_for(chart.result_type),
+        verdict=None if chart.verdict is None else codec_for(chart.verdict_type),
+        events={name: codec_for(cls) for name, cls in chart.events.items()},
+        names={cls: name for name, cls in chart.events.items()},
+        activities={
+            name: ActivityEntry(a, codec_for(a.input_type), codec_for(a.output_type))
+            for name, a in chart.activities.items()
+        },
+        numbers={s.path: s.number for s in chart.states},
+    )
+
+
+class Registry:
+    """The machines of one process. Filled once, at start; several versions of one name may stand beside."""
+
+    def __init__(self, machines: Iterable[Any] = ()) -> None:
+        self._newest: dict[str, Entry] = {}
+        self._entries: dict[str, Entry] = {}
+        self._adopted: dict[str, Entry] = {}
+        self._refused: dict[str, Change] = {}
+        for machine in machines:
+            self.add(machine)
+
+    def add(self, machine: Any) -> Entry:
+        """Register a machine class (or a chart). A second time it is found, not made.
+
+        Raises UsageError where another definition has the same name and version.
+        """
+        chart = machine if isinstance(machine, Chart) else getattr(machine, "chart", None)
+        if not isinstance(chart, Chart):
+            raise UsageError(f"{machine!r} is not a machine: pass a subclass of Machine")
+        print_ = fingerprint(chart)
+        known = self._entries.get(print_)
+        if known is not None:
+            return known
+        for other in self._entries.values():
+            if (other.chart.name, other.chart.version) == (chart.name, chart.version):
+                raise UsageError(
+                    f"two different machines are both named {chart.name!r} version {chart.version} "
+                    f"(in {other.chart.module} and {chart.module}); raise one's version or rename it"
+                )
+        entry = _entry(chart)
+        self._entries[print_] = entry
+        newest = self._newest.get(chart.name)
+        if newest is None or newest.chart.version < chart.version:
+            self._newest[chart.name] = entry
+        return entry
+
+    def replace(self, machines: Iterable[Any]) -> None:
+        """Forget everything and know these machines instead: for tests that deploy a new release."""
+        self.__init__(machines)  # type: ignore[misc]  # the object stays, as others hold it
+
+    def entries(self) -> list[Entry]:
+        return list(self._entries.values())
+
+    def named(self, machine: str) -> Entry:
+        """The newest version of that name. Raises UnknownMachine."""
+        entry = self._newest.get(machine)
+        if entry is None:
+            raise UnknownMachine(machine, sorted(self._newest))
+        return entry
+
+    def look(self, machine: str) -> Entry | None:
+        """The newest version of that name, or None."""
+        return self._newest.get(machine)
+
+    def learn(self, definitions: Iterable[Definition]) -> None:
+        """Classify stored definitions: which can be adopted by the newest version of their name."""
+        for stored in definitions:
+            if stored.fingerprint in self._entries or stored.fingerprint in self._adopted:
+                continue
+            newest = self._newest.get(stored.machine)
+            if newest is None:
+                continue
+            change = compare(json.loads(stored.body), json.loads(newest.definition.body))
+            if change.kind in (ChangeKind.SAME, ChangeKind.ADOPTABLE):
+                self._adopted[stored.fingerprint] = newest
+            else:
+                self._refused[stored.fingerprint] = change
+
+    def takes(self) -> frozenset[str]:
+        """The fingerprints whose runs this process may take."""
+        return frozenset(self._entries) | frozenset(self._adopted)
+
+    def refused(self) -> Mapping[str, Change]:
+        """Stored fingerprints of machines known here by name that this process must not run, and why."""
+        return self._refused
+
+    def entry(self, print_: str) -> Entry:
+        """What runs a run that was last run by this fingerprint. Raises UnknownVersion."""
+        entry = self._entries.get(print_) or self._adopted.get(print_)
+        if entry is None:
+            raise UnknownVersion(f"no code here takes runs of definition {print_}")
+        return entry
+
+    def find(self, print_: str) -> Entry | None:
+        """Like `entry`, or None."""
+        return self._entries.get(print_) or self._adopted.get(print_)
+
+    def activities(self) -> Mapping[str, ActivityEntry]:
+        """Every activity of every machine, by name; the newest machine version wins."""
+        found: dict[str, ActivityEntry] = {}
+        for entry in sorted(self._entries.values(), key=lambda e: (e.chart.name, e.chart.version)):
+            found.update(entry.activities)
+        return found

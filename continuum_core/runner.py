@@ -1,0 +1,292 @@
+"""Runs activity bodies: async ones on the event loop, plain ones on threads or in processes.
+
+What each can promise about stopping differs, and is stated rather than hidden:
+
+- *loop*: a timeout or a request to cancel raises inside the body where it waits;
+- *thread*: nothing can stop a thread. After a timeout the attempt counts as failed and its result is
+  ignored, but the body may still be running; it should look at `cancel_requested` or beat;
+- *process*: a timeout or a request to cancel kills the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from continuum_core.codec import codec_for
+from continuum_core.definition.activity import Activity, Executor
+from continuum_core.definition.failure import Failure
+from continuum_core.definition.naming import qualified_name
+from continuum_core.errors import AttemptCancelled, UsageError
+from continuum_core.runtime.attempt import (
+    Attempt,
+    Cancelled,
+    Ended,
+    Raised,
+    Succeeded,
+    attempt_scope,
+    failure_of,
+)
+
+__all__ = ["AsyncioRunner"]
+
+logger = logging.getLogger(__name__)
+
+
+class AsyncioRunner:
+    """The runner of production.
+
+    :param resources: resource type → open resource, injected into bodies that ask for it.
+    :param threads: plain bodies at once.
+    """
+
+    def __init__(self, resources: Mapping[Any, Any] | None = None, threads: int = 100) -> None:
+        self._resources = dict(resources or {})
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="continuum-activity")
+        self.abandoned = 0
+
+    def close(self) -> None:
+        """Take no more work; threads that still run a body are left to end by themselves."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def injected(self, activity: Activity[Any, Any]) -> dict[str, Any]:
+        """The resources a body asks for, by parameter name. Raises UsageError for one that is not open."""
+        try:
+            return {name: self._resources[kind] for name, kind in activity.resources}
+        except KeyError as missing:
+            raise UsageError(
+                f"activity {activity.name!r} asks for a resource of type {missing.args[0]!r}, which this "
+                "worker does not open; pass resources={...} to Worker"
+            ) from None
+
+    async def run(self, activity: Activity[Any, Any], value: Any, attempt: Attempt) -> Ended:
+        """Run the body once; see `runtime.attempt.Runner`."""
+        if activity.executor is Executor.LOOP:
+            return await self._on_loop(activity, value, attempt)
+        if activity.executor is Executor.THREAD:
+            return await self._on_thread(activity, value, attempt)
+        return await self._in_process(activity, value, attempt)
+
+    # --- async bodies ---
+
+    async def _on_loop(self, activity: Activity[Any, Any], value: Any, attempt: Attempt) -> Ended:
+        task = asyncio.current_task()
+        assert task is not None
+        loop = asyncio.get_running_loop()
+        asked = False
+
+        def cancel() -> None:
+            nonlocal asked
+            asked = True
+            task.cancel()
+
+        attempt.watch(cancel=_on(loop, cancel))
+        if attempt.cancel_requested:
+            return Cancelled()
+        try:
+            async with asyncio.timeout(_seconds(activity.timeout)), _silence(activity, attempt):
+                with attempt_scope(attempt):
+                    return Succeeded(await activity.body(value, **self.injected(activity)))
+        except TimeoutError as error:
+            return _raised(activity, _timed_out(activity, error))
+        except asyncio.CancelledError:
+            # Either the run has no use for it any more, or this worker is being stopped.
+            if not asked:
+                raise
+            task.uncancel()
+            return Cancelled()
+        except AttemptCancelled:
+            return Cancelled()
+        except Exception as error:
+            return _raised(activity, error)
+
+    # --- plain bodies on threads ---
+
+    async def _on_thread(self, activity: Activity[Any, Any], value: Any, attempt: Attempt) -> Ended:
+        if attempt.cancel_requested:
+            return Cancelled()
+        with attempt_scope(attempt):
+            context = contextvars.copy_context()
+        injected = self.injected(activity)
+        future = asyncio.get_running_loop().run_in_executor(
+            self._threads, lambda: context.run(activity.body, value, **injected)
+        )
+        try:
+            async with asyncio.timeout(_seconds(activity.timeout)), _silence(activity, attempt):
+                return Succeeded(await asyncio.shield(future))
+        except TimeoutError as error:
+            if future.done():
+                return _raised(activity, error)  # the body's own TimeoutError
+            attempt.request_cancel()
+            future.add_done_callback(self._ended_late)
+            self.abandoned += 1
+            logger.warning(
+                "%s of run %s exceeded its time; its thread cannot be stopped and runs on (%d such)",
+                activity.name,
+                attempt.run_id,
+                self.abandoned,
+            )
+            return _raised(activity, _timed_out(activity, error))
+        except AttemptCancelled:
+            return Cancelled()
+        except Exception as error:
+            return _raised(activity, error)
+
+    def _ended_late(self, future: asyncio.Future[Any]) -> None:
+        self.abandoned -= 1
+        if not future.cancelled():
+            future.exception()  # seen: nobody waits for it any more
+
+    # --- plain bodies in processes ---
+
+    async def _in_process(self, activity: Activity[Any, Any], value: Any, attempt: Attempt) -> Ended:
+        if attempt.cancel_requested:
+            return Cancelled()
+        call = {
+            "module": activity.body.__module__,
+            "activity": activity.name,
+            "run_id": str(attempt.run_id),
+            "machine": attempt.machine,
+            "number": attempt.number,
+            "losses": attempt.losses,
+            "key": attempt.key,
+            "details": attempt.details,
+        }
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "continuum_core.child",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+        )
+        loop = asyncio.get_running_loop()
+        killed = False
+
+        def kill() -> None:
+            nonlocal killed
+            killed = True
+            if process.returncode is None:
+                process.kill()
+
+        attempt.watch(cancel=_on(loop, kill))
+        head = json.dumps(call).encode()
+        body = codec_for(activity.input_type).encode(value)
+        try:
+            async with asyncio.timeout(_seconds(activity.timeout)), _silence(activity, attempt):
+                ended = await _converse(process, head, body, activity, attempt)
+        except TimeoutError as error:
+            return _raised(activity, _timed_out(activity, error))
+        except AttemptCancelled:  # asked to stop just when it beat
+            return Cancelled()
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+        return Cancelled() if killed else ended
+
+
+async def _converse(
+    process: asyncio.subprocess.Process,
+    head: bytes,
+    body: bytes,
+    activity: Activity[Any, Any],
+    attempt: Attempt,
+) -> Ended:
+    """Hand the call over, listen to beats, read how it ended. One JSON value a line."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(head + b"\n" + body + b"\n")
+        await process.stdin.drain()
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # it died at once; its exit code tells below
+    while line := await process.stdout.readline():
+        kind, _, rest = line.rstrip(b"\n").partition(b" ")
+        if kind == b"beat":
+            attempt.heartbeat(json.loads(rest))
+        elif kind == b"output":
+            return Succeeded(codec_for(activity.output_type).decode(rest))
+        elif kind == b"failure":
+            told = json.loads(rest)
+            told["bases"] = tuple(told["bases"])
+            return _policed(activity, Failure(**told))
+        elif kind == b"cancelled":
+            return Cancelled()
+    code = await process.wait()
+    died = f"the process of {activity.name} ended with exit code {code} and no outcome"
+    return _policed(activity, failure_of(ChildProcessError(died), with_traceback=False))
+
+
+# --- small things ------------------------------------------------------------------------------------
+
+
+def _seconds(length: Any) -> float | None:
+    return None if length is None else float(length.total_seconds())
+
+
+def _on(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> Callable[[], None]:
+    """The same call, from any thread."""
+
+    def handed_over() -> None:
+        loop.call_soon_threadsafe(call)
+
+    return handed_over
+
+
+class _silence:
+    """Raises TimeoutError when the attempt has not beaten for as long as its activity allows."""
+
+    def __init__(self, activity: Activity[Any, Any], attempt: Attempt) -> None:
+        self._length = _seconds(activity.heartbeat)
+        self._attempt = attempt
+
+    async def __aenter__(self) -> None:
+        self._timeout = asyncio.timeout(self._length)
+        await self._timeout.__aenter__()
+        if self._length is None:
+            return
+        loop = asyncio.get_running_loop()
+
+        def beat() -> None:
+            # A beat may arrive from a thread, and after the end.
+            loop.call_soon_threadsafe(self._extend, loop)
+
+        self._attempt.watch(beat=beat)
+
+    def _extend(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._timeout.expired() and self._length is not None:
+            try:
+                self._timeout.reschedule(loop.time() + self._length)
+            except RuntimeError:
+                return  # it ended meanwhile
+
+    async def __aexit__(self, *exc: Any) -> None:
+        await self._timeout.__aexit__(*exc)
+
+
+def _timed_out(activity: Activity[Any, Any], error: TimeoutError) -> TimeoutError:
+    if error.args:
+        return error  # the body's own
+    limits = f"timeout {activity.timeout}" if activity.timeout else ""
+    if activity.heartbeat:
+        limits += f"{' or ' if limits else ''}heartbeat {activity.heartbeat}"
+    return TimeoutError(f"{activity.name} exceeded its {limits}") if limits else error
+
+
+def _raised(activity: Activity[Any, Any], error: BaseException) -> Raised:
+    fatal = isinstance(error, (*activity.retry.fatal, UsageError))
+    return Raised(failure_of(error), fatal)
+
+
+def _policed(activity: Activity[Any, Any], failure: Failure) -> Raised:
+    """A failure that is data already: its policy is asked by name."""
+    names = {failure.type, *failure.bases}
+    return Raised(failure, any(qualified_name(cls) in names for cls in activity.retry.fatal))

@@ -1,0 +1,129 @@
+"""The loop that claims runs with due deliveries and hands their turns to the commit lane.
+
+Claims read the due index from a floor. What this worker cannot take (leased by others, of unknown
+definitions, dead) lies at the head and is stepped over page by page, never past one second ago, and
+every second the reading begins again at the start: a page that yields nothing is not an empty queue.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from uuid import UUID
+
+from continuum_core.clock import Micros
+from continuum_core.errors import JournalUnavailable
+from continuum_core.host import Flag, Host
+from continuum_core.journal.commit import Claims, Commit, Committed, RunClaim, RunHold
+from continuum_core.journal.protocol import Journal
+from continuum_core.journal_clock import JournalClock
+from continuum_core.lane import Backoff, Lane
+from continuum_core.registry import Registry
+from continuum_core.runtime.turns import Turns
+
+__all__ = ["Runs"]
+
+logger = logging.getLogger(__name__)
+
+_SECOND = 1_000_000
+
+
+class Runs:
+    """Claims runs and takes their turns.
+
+    :param limit: runs claimed at a time, and at most in hand.
+    :param lease: microseconds a claim lasts.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        journal: Journal,
+        registry: Registry,
+        clock: JournalClock,
+        turns: Turns,
+        commits: Lane[Commit, Committed],
+        *,
+        limit: int,
+        lease: int,
+    ) -> None:
+        self._host = host
+        self._journal = journal
+        self._registry = registry
+        self._clock = clock
+        self._turns = turns
+        self._commits = commits
+        self._limit = limit
+        self._lease = lease
+        self._held: dict[UUID, RunClaim] = {}
+        self._after: Micros = 0
+        self._rescan = 0.0
+        self._claim_id = host.new_id()
+        self._draining = False
+        self.wake: Flag = host.flag()
+
+    async def run(self, poll: Callable[[Micros | None], float]) -> None:
+        """The loop: claim, take turns, wait. `poll` says how many seconds to wait when nothing is due."""
+        backoff = Backoff(self._host)
+        while not self._draining:
+            self.wake.clear()
+            room = self._limit - len(self._held)
+            if room <= 0:
+                await self.wake.wait()  # every answered commit sets it
+                continue
+            try:
+                claims = await self._claim(room)
+            except JournalUnavailable as error:
+                delay = backoff.delay()
+                logger.warning("claiming runs: %s; trying again in %.2f s", error, delay)
+                await self._host.sleep(delay)
+                continue
+            backoff.reset()
+            for claim in claims.runs:
+                self._take(claim, claims.now)
+            if not claims.runs and not self._turn_page(claims):
+                await self.wake.wait(poll(claims.next_due))
+
+    async def _claim(self, room: int) -> Claims:
+        now = self._host.monotonic()
+        if now >= self._rescan:
+            self._after, self._rescan = 0, now + 1.0
+        claims = await self._journal.claim_runs(
+            self._claim_id, room, self._lease, self._registry.takes(), self._after
+        )
+        # Only now another id: where the answer was lost, the same one tells what was granted.
+        self._claim_id = self._host.new_id()
+        self._clock.observe(claims.now)
+        return claims
+
+    def _turn_page(self, claims: Claims) -> bool:
+        """Step over a page that yielded nothing; False when there is no other page."""
+        if claims.reached is None:
+            self._after = 0
+            return False
+        floor = min(claims.reached, claims.now - _SECOND)
+        if floor <= self._after:
+            return False
+        self._after = floor
+        return True
+
+    def _take(self, claim: RunClaim, now: Micros) -> None:
+        self._held[claim.run_id] = claim
+        turn = self._turns.claimed(claim, now)
+
+        def answered(committed: Committed | None) -> None:
+            if self._held.get(claim.run_id) is claim:  # not a later claim of the same run
+                del self._held[claim.run_id]
+            self._turns.settled(turn, committed)
+            self.wake.set()
+
+        self._commits.submit(turn.commit, answered)
+
+    def holds(self) -> list[RunHold]:
+        """What is held of runs. Safe to call from the renewing thread."""
+        return [RunHold(h.run_id, h.fence) for h in list(self._held.values())]
+
+    def drain(self) -> None:
+        """Claim nothing more; turns on their way are finished."""
+        self._draining = True
+        self.wake.set()

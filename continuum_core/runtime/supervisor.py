@@ -1,0 +1,233 @@
+"""Starts, watches, drains and stops the loops of one worker."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+import attrs
+from attrs import frozen
+
+from continuum_core.clock import Micros
+from continuum_core.errors import JournalUnavailable
+from continuum_core.host import Host, Job
+from continuum_core.journal.commit import Commit, Committed, Finished, RunHold, TaskFinish
+from continuum_core.journal.protocol import Journal, Opened
+from continuum_core.journal_clock import JournalClock
+from continuum_core.lane import Backoff, Lane
+from continuum_core.registry import Registry
+from continuum_core.runtime.attempt import Runner
+from continuum_core.runtime.lease import Pulse, renew
+from continuum_core.runtime.runs import Runs
+from continuum_core.runtime.slots import Slots
+from continuum_core.runtime.tasks import FuseTurn, Tasks
+from continuum_core.runtime.turns import Turns
+
+__all__ = ["Settings", "Supervisor"]
+
+logger = logging.getLogger(__name__)
+
+
+@frozen
+class Settings:
+    """How a worker works.
+
+    :ivar queues: queue name → activities at once.
+    :ivar lease: seconds a claim lasts without renewal: how long others wait for a dead worker.
+    :ivar poll: the longest wait, in seconds, before the journal is asked again though nothing hints at it.
+    :ivar runs: runs in hand at most.
+    :ivar tries: claims without a commit after which a run is parked.
+    :ivar stall: seconds that the event loop may stand still before leases are no longer renewed.
+    """
+
+    queues: tuple[tuple[str, int], ...] = (("default", 100),)
+    lease: float = 30.0
+    poll: float = 5.0
+    runs: int = 500
+    tries: int = 10
+    stall: float = 60.0
+
+
+class Supervisor:
+    """The loops of one worker on one journal. `open` starts them, `drain` and `close` end them."""
+
+    def __init__(
+        self,
+        host: Host,
+        host_apart: Callable[[], Host],
+        journal: Journal,
+        registry: Registry,
+        runner: Runner,
+        settings: Settings,
+    ) -> None:
+        self._host = host
+        self._host_apart = host_apart
+        self._journal = journal
+        self._registry = registry
+        self._settings = settings
+        lease = int(settings.lease * 1_000_000)
+        self._lease = lease
+        self.clock = JournalClock(host)
+        self._commits: Lane[Commit, Committed] = Lane(
+            host, journal.commit, "commits", refresh=self._fresh_commit
+        )
+        self._finishes: Lane[TaskFinish, Finished] = Lane(
+            host, journal.finish, "finishes", refresh=self._fresh_finish
+        )
+        self.tasks = Tasks(
+            host,
+            journal,
+            registry,
+            runner,
+            self.clock,
+            self._finishes,
+            Slots(dict(settings.queues)),
+            lease,
+        )
+        self.turns = Turns(host, registry, journal.namespace, self.clock, self.tasks, tries=settings.tries)
+        self.runs = Runs(
+            host,
+            journal,
+            registry,
+            self.clock,
+            self.turns,
+            self._commits,
+            limit=settings.runs,
+            lease=lease,
+        )
+        self.tasks.fuse = FuseTurn(self.turns.fused, self.turns.settled)
+        self.tasks.on_delivered = self.runs.wake.set
+        self.turns.on_due = self.wake
+        self._pulse = Pulse(host, settings.stall)
+        self._jobs: list[Job] = []
+        self._apart: Job | None = None
+
+    def wake(self) -> None:
+        """Something may be due for runs or tasks."""
+        self.runs.wake.set()
+        self.tasks.wake.set()
+
+    # --- life ---
+
+    async def open(self, opened: Opened) -> None:
+        """Tell the journal what machines there are, learn what it has stored, and start the loops."""
+        self.clock.observe(opened.now)
+        await self._journal.define([entry.definition for entry in self._registry.entries()])
+        await self._learn()
+        self._commits.open()
+        self._finishes.open()
+        spawn = self._host.spawn
+        self._jobs = [
+            spawn(self.runs.run(self._poll), "runs"),
+            spawn(self.tasks.run(self._poll), "tasks"),
+            spawn(self._hints(), "hints"),
+            spawn(self._learning(), "definitions"),
+            spawn(self._pulse.beat(), "pulse"),
+        ]
+        sibling = self._journal.sibling()
+        self._apart = self._host.spawn_apart(
+            lambda: renew(self._host_apart, sibling, self.runs, self.tasks, self._pulse, self._lease),
+            "continuum-leases",
+        )
+
+    def check(self) -> None:
+        """Raise what ended one of the loops, if anything did."""
+        for job in self._watched():
+            error = job.failure()
+            if error is not None:
+                raise error
+
+    def _watched(self) -> Sequence[Job]:
+        others = (self._apart, self._commits.job, self._finishes.job)
+        return [*self._jobs, *(job for job in others if job is not None)]
+
+    async def drain(self, grace: float) -> bool:
+        """Claim nothing more, let bodies end for `grace` seconds, hand over the rest at once.
+
+        True when every body ended by itself.
+        """
+        self.runs.drain()
+        self.tasks.drain()
+        # First what is under way arrives: a claim may still bring runs and tasks, and a turn tasks that
+        # are born in this worker's hands. Only then is it known what there is to wait for.
+        for claiming in self._jobs[:2]:
+            await claiming.join()
+        await self._commits.settled(self._settings.lease)
+        await self._finishes.settled(self._settings.lease)
+        ended = await self.tasks.idle(grace)
+        if not ended:
+            await self.tasks.abandon()
+        await self._finishes.settled(self._settings.lease)
+        holds: list[RunHold] = self.runs.holds()
+        if holds:
+            try:
+                await self._journal.release(holds)
+            except JournalUnavailable as error:
+                logger.warning("giving runs back: %s; their leases will run out", error)
+        return ended
+
+    async def close(self) -> None:
+        """Stop the loops; what is in hand is left to its leases unless it was drained before."""
+        for job in self._jobs:
+            job.cancel()
+        for holding in self.tasks.holdings():
+            if holding.job is not None:
+                holding.job.cancel()
+        if self._apart is not None:
+            self._apart.cancel()
+            await self._apart.join()
+        for job in self._jobs:
+            await job.join()
+        await self._commits.close()
+        await self._finishes.close()
+
+    # --- after an outage ---
+
+    def _fresh_commit(self, commit: Commit, age: float) -> Commit | None:
+        """A turn older than its lease was computed with an old `now`: claim the run again instead."""
+        return commit if age < self._settings.lease else None
+
+    def _fresh_finish(self, finish: TaskFinish, age: float) -> TaskFinish | None:
+        """A finish is good for ever; the turn that rides on it is not."""
+        if finish.turn is None or age < self._settings.lease:
+            return finish
+        return attrs.evolve(finish, turn=None)
+
+    # --- small loops ---
+
+    def _poll(self, next_due: Micros | None) -> float:
+        """Seconds to wait when nothing is due: until the next timer, at most the polling interval."""
+        if next_due is None:
+            return self._settings.poll
+        # The estimate is never ahead of the journal, so this wakes at the due time or a little later.
+        wait = (next_due - self.clock.estimate()) / 1e6
+        return min(self._settings.poll, max(wait, 0.0))
+
+    async def _hints(self) -> None:
+        backoff = Backoff(self._host)
+        while True:
+            try:
+                await self._journal.wait(self._settings.poll)
+                backoff.reset()
+            except JournalUnavailable:
+                await self._host.sleep(backoff.delay())
+            self.wake()
+
+    async def _learning(self) -> None:
+        """Definitions of other releases may appear at any time; what can be adopted is taken up."""
+        while True:
+            await self._host.sleep(10 * self._settings.poll)
+            try:
+                await self._learn()
+            except JournalUnavailable as error:
+                logger.warning("reading definitions: %s", error)
+
+    async def _learn(self) -> None:
+        before = set(self._registry.refused())
+        self._registry.learn(await self._journal.definitions())
+        self.tasks.learn()
+        for print_ in set(self._registry.refused()) - before:
+            change = self._registry.refused()[print_]
+            logger.warning(
+                "runs of definition %s are left unclaimed: this code cannot adopt them (%s)", print_, change
+            )

@@ -1,0 +1,437 @@
+"""Activities in this process: claims due tasks, runs each, and reports how it ended.
+
+One task is one attempt at a time. The body runs outside any transaction; what it returned or raised
+is written together with the closing of the task and the delivery of the outcome, fenced by the task
+alone. Retries belong to the task and write no record of the run.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import attrs
+import msgspec
+
+from continuum_core.clock import Micros
+from continuum_core.definition.failure import Failure
+from continuum_core.definition.naming import qualified_name
+from continuum_core.errors import (
+    CodecError,
+    JournalUnavailable,
+    PayloadRefused,
+    UnknownVersion,
+    WorkerLost,
+)
+from continuum_core.host import Flag, Host, Job
+from continuum_core.journal.commit import (
+    Finished,
+    FinishKind,
+    FinishOutcome,
+    NewTask,
+    Reservation,
+    ReserveOutcome,
+    TaskClaim,
+    TaskFinish,
+    TaskHold,
+    TaskWant,
+)
+from continuum_core.journal.protocol import Journal
+from continuum_core.journal.records import Delivery, DeliveryKind, Task, TaskKey
+from continuum_core.journal_clock import JournalClock
+from continuum_core.lane import Backoff, Lane
+from continuum_core.mapper import encode_failed, encode_failure, encode_output
+from continuum_core.registry import ActivityEntry, Registry
+from continuum_core.runtime.attempt import Attempt, Cancelled, Ended, Raised, Runner, Succeeded
+from continuum_core.runtime.slots import Slots
+
+__all__ = ["FuseTurn", "Holding", "Tasks"]
+
+logger = logging.getLogger(__name__)
+
+UNREADABLE_DELAY = 60_000_000
+"""Microseconds until a task whose input this code cannot read is offered again: to a newer worker."""
+
+BUSY_DELAY = 500_000
+"""Microseconds until a task whose keyed result somebody else is producing looks again."""
+
+
+@attrs.define(eq=False)
+class Holding:
+    """A task in this worker's hands."""
+
+    claim: TaskClaim
+    attempt: Attempt
+    job: Job | None = None
+    details: bytes | None = None  # of the last heartbeat, until the renewal has stored it
+    lost: bool = False  # another worker holds it now: what the body returns is nobody's
+
+    @property
+    def key(self) -> TaskKey:
+        task = self.claim.task
+        return (task.run_id, task.token, task.slot)
+
+    def hold(self) -> TaskHold:
+        task = self.claim.task
+        return TaskHold(task.run_id, task.token, task.slot, task.fence, self.details)
+
+
+@attrs.frozen
+class FuseTurn:
+    """How the owner of turns lets one ride on a finish: `make` it, then say what was answered."""
+
+    make: Callable[[UUID, Delivery], Any]
+    settled: Callable[[Any, Any], None]
+
+
+class Tasks:
+    """Claims tasks for the free slots of its queues, and runs them.
+
+    :param lease: microseconds a claim lasts unless renewed.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        journal: Journal,
+        registry: Registry,
+        runner: Runner,
+        clock: JournalClock,
+        finishes: Lane[TaskFinish, Finished],
+        slots: Slots,
+        lease: int,
+    ) -> None:
+        self._host = host
+        self._journal = journal
+        self._registry = registry
+        self._runner = runner
+        self._clock = clock
+        self._finishes = finishes
+        self._slots = slots
+        self._lease = lease
+        self._activities: Mapping[str, ActivityEntry] = {}
+        self._queues: dict[str, frozenset[str]] = {}
+        self._held: dict[TaskKey, Holding] = {}
+        self._of_run: dict[UUID, set[TaskKey]] = {}
+        self._draining = False
+        self.wake: Flag = host.flag()
+        self.fuse: FuseTurn | None = None
+        self.on_delivered: Callable[[], None] = lambda: None
+
+    # --- claiming ---
+
+    def learn(self) -> None:
+        """Take the registry's activities into account, by queue."""
+        self._activities = self._registry.activities()
+        queues: dict[str, set[str]] = {}
+        for name, entry in self._activities.items():
+            queues.setdefault(entry.activity.queue, set()).add(name)
+        self._queues = {queue: frozenset(names) for queue, names in queues.items()}
+
+    def wants(self) -> list[TaskWant]:
+        free = self._slots.free()
+        return [TaskWant(q, free[q], names) for q, names in sorted(self._queues.items()) if q in free]
+
+    async def run(self, poll: Callable[[Micros | None], float]) -> None:
+        """The loop: claim, begin, wait. `poll` says how many seconds to wait when nothing is due."""
+        backoff = Backoff(self._host)
+        claim_id = self._host.new_id()
+        while not self._draining:
+            self.wake.clear()
+            wants = self.wants()
+            if not wants:
+                await self.wake.wait()  # a slot that becomes free sets it
+                continue
+            try:
+                claims = await self._journal.claim_tasks(claim_id, wants, self._lease)
+            except JournalUnavailable as error:
+                delay = backoff.delay()
+                logger.warning("claiming tasks: %s; trying again in %.2f s", error, delay)
+                await self._host.sleep(delay)
+                # Again under the same id: if only the answer was lost, this tells what it granted. Under a
+                # new id those tasks would lie idle for a lease, and a loss would be counted.
+                continue
+            claim_id = self._host.new_id()
+            backoff.reset()
+            self._clock.observe(claims.now)
+            for claim in claims.tasks:
+                if self._slots.take(claim.task.queue):
+                    self._begin(claim)
+                else:  # a task born here took the slot while the claim was under way
+                    self._report(_finish(claim.task, FinishKind.RETURN))
+            if not claims.tasks:
+                await self.wake.wait(poll(claims.next_due))
+
+    # --- tasks born in this worker's hands (the hot path) ---
+
+    def born(self, task: NewTask) -> NewTask:
+        """The same task, claimed at birth if a slot is free for it."""
+        if self._draining or task.activity not in self._activities or not self._slots.take(task.queue):
+            return task
+        return attrs.evolve(task, lease=self._lease, claim_id=self._host.new_id())
+
+    def unborn(self, tasks: Sequence[NewTask]) -> None:
+        """The commit that would have made them did not stand."""
+        for task in tasks:
+            if task.lease is not None:
+                self._give(task.queue)
+
+    def begin(self, claims: Sequence[TaskClaim]) -> None:
+        for claim in claims:
+            self._begin(claim)
+
+    # --- running ---
+
+    def _begin(self, claim: TaskClaim) -> None:
+        task = claim.task
+        attempt = Attempt(
+            run_id=task.run_id,
+            machine=claim.machine,
+            activity=task.activity,
+            number=task.attempt + 1,
+            losses=task.losses,
+            key=f"{task.run_id}:{task.token}:{task.slot}",
+            details=None if task.details is None else msgspec.json.decode(task.details),
+        )
+        holding = Holding(claim, attempt)
+
+        def report(details: Any) -> None:
+            holding.details = msgspec.json.encode(details)
+
+        attempt.watch(report=report)
+        self._held[holding.key] = holding
+        self._of_run.setdefault(task.run_id, set()).add(holding.key)
+        if task.cancel:
+            attempt.request_cancel()
+        holding.job = self._host.spawn(self._attempt(holding), f"{task.activity} of {task.run_id}")
+
+    async def _attempt(self, holding: Holding) -> None:
+        task = holding.claim.task
+        try:
+            finish = await self._one_try(holding)
+        finally:  # also when the worker is stopped in the middle of the body
+            self._drop(holding)
+            self._give(task.queue)
+        if holding.lost:
+            logger.warning(
+                "task %s of run %s was taken over; its outcome here is dropped",
+                task.activity,
+                task.run_id,
+                extra={"run_id": str(task.run_id)},
+            )
+            return
+        self._report(finish)
+
+    def _report(self, finish: TaskFinish) -> None:
+        turn = None
+        if self.fuse is not None and finish.delivery is not None and not self._draining:
+            turn = self.fuse.make(finish.run_id, finish.delivery)
+        if turn is not None:
+            finish = attrs.evolve(finish, turn=turn.commit)
+
+        def answered(answer: Finished | None) -> None:
+            if answer is None:  # never: a finish is not given up
+                return
+            self._clock.observe(answer.now)
+            if turn is not None and self.fuse is not None:
+                self.fuse.settled(turn, answer.committed)
+            elif finish.delivery is not None and answer.outcome is FinishOutcome.FINISHED:
+                self.on_delivered()
+            elif finish.kind in (FinishKind.RETRY, FinishKind.RETURN):
+                self.wake.set()
+            if answer.outcome is FinishOutcome.LOST:
+                logger.warning(
+                    "outcome of a task of run %s refused: another worker holds it",
+                    finish.run_id,
+                    extra={"run_id": str(finish.run_id)},
+                )
+
+        self._finishes.submit(finish, answered)
+
+    async def _one_try(self, holding: Holding) -> TaskFinish:
+        task = holding.claim.task
+        known = self._find(holding.claim)
+        if known is None:
+            return _finish(task, FinishKind.RETURN, delay=UNREADABLE_DELAY)
+        if task.losses > known.activity.losses:
+            return self._failed(task, _lost(known, task))
+        try:
+            value = known.input.decode(task.payload)
+        except (UnknownVersion, PayloadRefused) as error:
+            logger.error("input of %s of run %s cannot be read: %s", task.activity, task.run_id, error)
+            return _finish(task, FinishKind.RETURN, delay=UNREADABLE_DELAY)
+        if task.key is not None:
+            reserved = await self._reserved(task)
+            if reserved is not None:
+                return reserved
+        ended = await self._runner.run(known.activity, value, holding.attempt)
+        return self._ended(known, task, ended)
+
+    def _find(self, claim: TaskClaim) -> ActivityEntry | None:
+        """The activity as its run's own definition has it; else, by name, as the newest machine has it."""
+        entry = self._registry.find(claim.fingerprint)
+        if entry is not None and claim.task.activity in entry.activities:
+            return entry.activities[claim.task.activity]
+        return self._activities.get(claim.task.activity)
+
+    async def _reserved(self, task: Task) -> TaskFinish | None:
+        """None when the body is ours to run; else how the task ends without it."""
+        reservation = Reservation(
+            task.activity, task.key or "", task.run_id, task.token, task.slot, self._lease
+        )
+        try:
+            [answer] = await self._journal.reserve([reservation])
+        except JournalUnavailable:
+            return _finish(task, FinishKind.RETURN, delay=BUSY_DELAY)
+        if answer.outcome is ReserveOutcome.RESERVED:
+            return None
+        if answer.outcome is ReserveOutcome.DONE and answer.result is not None:
+            return _finish(task, FinishKind.DONE, delivery=self._delivery(task, encode_output(answer.result)))
+        return _finish(task, FinishKind.RETURN, delay=BUSY_DELAY)
+
+    def _ended(self, known: ActivityEntry, task: Task, ended: Ended) -> TaskFinish:
+        if isinstance(ended, Cancelled):
+            return _finish(task, FinishKind.CANCELLED)
+        if isinstance(ended, Succeeded):
+            try:
+                output = known.output.encode(ended.output)
+            except (CodecError, PayloadRefused) as error:
+                # It did its work and cannot say so: another try would do the work again.
+                return self._failed(task, _unstorable(known, error))
+            delivery = self._delivery(task, encode_output(output))
+            return _finish(
+                task, FinishKind.DONE, delivery=delivery, result=output if task.key is not None else None
+            )
+        return self._raised(known, task, ended)
+
+    def _raised(self, known: ActivityEntry, task: Task, ended: Raised) -> TaskFinish:
+        retry = known.activity.retry
+        failures = task.attempt + 1
+        delay = retry.delay(failures, self._host.random())
+        if ended.fatal or not retry.again(failures, self._clock.estimate(), task.scheduled, delay):
+            return self._failed(task, ended.failure)
+        logger.info(
+            "%s of run %s failed (attempt %d): %s: %s; again in %.2f s",
+            task.activity,
+            task.run_id,
+            failures,
+            ended.failure.type,
+            ended.failure.message,
+            delay / 1e6,
+            extra={"run_id": str(task.run_id)},
+        )
+        return _finish(task, FinishKind.RETRY, failure=encode_failure(ended.failure), delay=delay)
+
+    def _failed(self, task: Task, failure: Failure) -> TaskFinish:
+        return _finish(
+            task,
+            FinishKind.FAILED,
+            delivery=self._delivery(task, encode_failed(failure)),
+            failure=encode_failure(failure),
+        )
+
+    def _delivery(self, task: Task, payload: bytes) -> Delivery:
+        return Delivery(
+            id=self._host.new_id(),
+            run_id=task.run_id,
+            kind=DeliveryKind.OUTCOME,
+            payload=payload,
+            token=task.token,
+            slot=task.slot,
+        )
+
+    # --- what others tell of tasks held here ---
+
+    def cancel(self, run_id: UUID, tokens: Sequence[int] | None) -> None:
+        """State entries of a run are over (None: all of them): ask their bodies here to stop."""
+        for key in tuple(self._of_run.get(run_id, ())):
+            if tokens is None or key[1] in tokens:
+                self._held[key].attempt.request_cancel()
+
+    def holdings(self) -> list[Holding]:
+        """All tasks in hand. Safe to call from the renewing thread."""
+        return list(self._held.values())
+
+    def _drop(self, holding: Holding) -> None:
+        if self._held.get(holding.key) is not holding:
+            return  # its lease ran out and this same worker claimed the task again: that holding stays
+        del self._held[holding.key]
+        keys = self._of_run.get(holding.key[0])
+        if keys is not None:
+            keys.discard(holding.key)
+            if not keys:
+                del self._of_run[holding.key[0]]
+
+    def _give(self, queue: str) -> None:
+        self._slots.give(queue)
+        self.wake.set()
+
+    # --- stopping ---
+
+    def drain(self) -> None:
+        """Claim nothing more; what runs goes on."""
+        self._draining = True
+        self.wake.set()
+
+    async def idle(self, seconds: float) -> bool:
+        """Wait until nothing runs here; False when that took longer."""
+        deadline = self._host.monotonic() + seconds
+        while self._held:
+            left = deadline - self._host.monotonic()
+            if left <= 0:
+                return False
+            self.wake.clear()
+            await self.wake.wait(min(left, 0.2))
+        return True
+
+    async def abandon(self) -> None:
+        """Stop the bodies that still run, and offer their tasks to other workers at once."""
+        holdings = self.holdings()
+        for holding in holdings:
+            if holding.job is not None:
+                holding.job.cancel()
+        for holding in holdings:
+            if holding.job is not None:
+                await holding.job.join()
+            self._finishes.submit(_finish(holding.claim.task, FinishKind.RETURN), lambda _answer: None)
+
+
+def _finish(
+    task: Task,
+    kind: FinishKind,
+    *,
+    delivery: Delivery | None = None,
+    failure: bytes | None = None,
+    delay: int = 0,
+    result: bytes | None = None,
+) -> TaskFinish:
+    return TaskFinish(
+        run_id=task.run_id,
+        token=task.token,
+        slot=task.slot,
+        fence=task.fence,
+        kind=kind,
+        delivery=delivery,
+        failure=failure,
+        delay=delay,
+        result=result,
+    )
+
+
+def _lost(known: ActivityEntry, task: Task) -> Failure:
+    name = qualified_name(WorkerLost)
+    return Failure(
+        type=name,
+        message=f"{task.losses} workers died while they ran {known.activity.name}",
+        bases=tuple(qualified_name(c) for c in WorkerLost.__mro__[1:-1]),
+    )
+
+
+def _unstorable(known: ActivityEntry, error: Exception) -> Failure:
+    return Failure(
+        type=qualified_name(type(error)),
+        message=f"{known.activity.name} returned what cannot be stored: {error}",
+        bases=tuple(qualified_name(c) for c in type(error).__mro__[1:-1]),
+    )

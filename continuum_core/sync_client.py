@@ -1,0 +1,225 @@
+"""The client for programs without an event loop: the same client, on a thread of its own.
+
+Nothing is written twice: each method hands its asynchronous twin to the loop on that thread and
+waits. It may be called from any thread, and from several at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Coroutine, Iterable, Sequence
+from datetime import timedelta
+from typing import Any, Generic, TypeVar, overload
+from uuid import UUID
+
+from continuum_core.client import Client, Handle
+from continuum_core.definition.declare import Machine
+from continuum_core.errors import UsageError
+from continuum_core.journal.protocol import Journal, Limits
+from continuum_core.journal.records import RunStatus
+from continuum_core.view import RunView, Step
+
+__all__ = ["SyncClient", "SyncHandle"]
+
+I = TypeVar("I")  # noqa: E741
+O = TypeVar("O")  # noqa: E741
+T = TypeVar("T")
+
+
+class SyncHandle(Generic[O]):
+    """One run; see `Handle`."""
+
+    __slots__ = ("_client", "_handle")
+
+    def __init__(self, client: SyncClient, handle: Handle[O]) -> None:
+        self._client = client
+        self._handle = handle
+
+    def __repr__(self) -> str:
+        return repr(self._handle)
+
+    @property
+    def id(self) -> UUID:
+        return self._handle.id
+
+    def send(
+        self, event: Any, data: Any = None, *, dedupe: str | None = None, delay: timedelta | None = None
+    ) -> None:
+        """See `Handle.send`."""
+        self._client.wait_for(self._handle.send(event, data, dedupe=dedupe, delay=delay))
+
+    def result(self, timeout: float | None = None) -> O:
+        """See `Handle.result`."""
+        return self._client.wait_for(self._handle.result(timeout))
+
+    def view(self) -> RunView:
+        """See `Handle.view`."""
+        return self._client.wait_for(self._handle.view())
+
+    def history(self, after: int = 0, limit: int = 1_000) -> list[Step]:
+        """See `Handle.history`."""
+        return self._client.wait_for(self._handle.history(after, limit))
+
+    def cancel(self, reason: str = "", *, who: str = "") -> None:
+        """See `Handle.cancel`."""
+        self._client.wait_for(self._handle.cancel(reason, who=who))
+
+
+SyncRef = SyncHandle[Any] | UUID | str
+
+
+class SyncClient:
+    """A connection to a journal for plain code; see `Client` for the parameters.
+
+    `client` is the asynchronous client behind it; `wait_for` runs any of its coroutines.
+    """
+
+    def __init__(
+        self,
+        journal: str | Journal,
+        machines: Iterable[type[Machine[Any, Any, Any]]] = (),
+        *,
+        namespace: str | None = None,
+        limits: Limits | None = None,
+        patience: float = 10.0,
+        poll: float = 5.0,
+    ) -> None:
+        self.client = Client(
+            journal, machines, namespace=namespace, limits=limits, patience=patience, poll=poll
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._process = 0
+
+    def __enter__(self) -> SyncClient:
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def open(self) -> None:
+        """Start the thread and open the journal. Raises what `Client.open` raises."""
+        self._loop = asyncio.new_event_loop()
+        self._process = os.getpid()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="continuum-client", daemon=True)
+        self._thread.start()
+        try:
+            self.wait_for(self.client.open())
+        except BaseException:
+            self._stop()
+            raise
+
+    def close(self) -> None:
+        """Give everything back."""
+        if self._loop is not None and os.getpid() == self._process:
+            try:
+                self.wait_for(self.client.close())
+            finally:
+                self._stop()
+
+    def _stop(self) -> None:
+        loop, thread = self._loop, self._thread
+        self._loop = self._thread = None
+        if loop is not None and thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
+
+    def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine of `client` on its loop and return what it returns."""
+        loop = self._loop
+        refused = ""
+        if loop is None:
+            refused = "this client is not open; use `with SyncClient(...) as client:`"
+        elif os.getpid() != self._process:
+            refused = "this client was opened before a fork; open a new one in the child process"
+        elif threading.current_thread() is self._thread:
+            refused = "this is the client's own thread; await the methods of `client` here"
+        if loop is None or refused:
+            work.close()
+            raise UsageError(refused)
+        return asyncio.run_coroutine_threadsafe(work, loop).result()
+
+    @overload
+    def start(
+        self, machine: type[Machine[Any, I, O]], input: I, /, *, key: str | None = None
+    ) -> SyncHandle[O]: ...
+    @overload
+    def start(self, machine: str, input: Any, /, *, key: str | None = None) -> SyncHandle[Any]: ...
+    def start(self, machine: Any, input: Any, /, *, key: str | None = None) -> SyncHandle[Any]:
+        """See `Client.start`."""
+        return SyncHandle(self, self.wait_for(self.client.start(machine, input, key=key)))
+
+    @overload
+    def get(self, machine: type[Machine[Any, Any, O]], key: str) -> SyncHandle[O]: ...
+    @overload
+    def get(self, machine: str, key: str) -> SyncHandle[Any]: ...
+    def get(self, machine: Any, key: str) -> SyncHandle[Any]:
+        """See `Client.get`."""
+        return SyncHandle(self, self.client.get(machine, key))
+
+    def handle(self, run: UUID | str) -> SyncHandle[Any]:
+        """See `Client.handle`."""
+        return SyncHandle(self, self.client.handle(run))
+
+    def send(
+        self,
+        run: SyncRef,
+        event: Any,
+        data: Any = None,
+        *,
+        dedupe: str | None = None,
+        delay: timedelta | None = None,
+    ) -> None:
+        """See `Client.send`."""
+        self.wait_for(self.client.send(_ref(run), event, data, dedupe=dedupe, delay=delay))
+
+    def result(self, run: SyncRef, timeout: float | None = None) -> Any:
+        """See `Client.result`."""
+        return self.wait_for(self.client.result(_ref(run), timeout))
+
+    def view(self, run: SyncRef) -> RunView:
+        """See `Client.view`."""
+        return self.wait_for(self.client.view(_ref(run)))
+
+    def history(self, run: SyncRef, after: int = 0, limit: int = 1_000) -> list[Step]:
+        """See `Client.history`."""
+        return self.wait_for(self.client.history(_ref(run), after, limit))
+
+    def list(
+        self,
+        *,
+        machine: str | None = None,
+        status: RunStatus | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> tuple[Sequence[RunView], str | None]:
+        """See `Client.list`."""
+        return self.wait_for(self.client.list(machine=machine, status=status, limit=limit, cursor=cursor))
+
+    def cancel(self, run: SyncRef, reason: str = "", *, who: str = "") -> None:
+        """See `Client.cancel`."""
+        self.wait_for(self.client.cancel(_ref(run), reason, who=who))
+
+    def suspend(self, run: SyncRef, why: str = "", *, who: str = "") -> None:
+        """See `Client.suspend`."""
+        self.wait_for(self.client.suspend(_ref(run), why, who=who))
+
+    def resume(self, run: SyncRef, why: str = "", *, who: str = "") -> None:
+        """See `Client.resume`."""
+        self.wait_for(self.client.resume(_ref(run), why, who=who))
+
+    def terminate(self, run: SyncRef, why: str = "", *, who: str = "") -> None:
+        """See `Client.terminate`."""
+        self.wait_for(self.client.terminate(_ref(run), why, who=who))
+
+    def unpark(self, run: SyncRef, why: str = "", *, who: str = "") -> None:
+        """See `Client.unpark`."""
+        self.wait_for(self.client.unpark(_ref(run), why, who=who))
+
+
+def _ref(run: SyncRef) -> Any:
+    return run._handle if isinstance(run, SyncHandle) else run

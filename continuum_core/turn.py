@@ -1,0 +1,252 @@
+"""One turn of one run: what is due, folded through `step`, as one commit.
+
+Pure, but for new ids, which are an argument. The runtime takes turns of claimed runs with it, the
+client the first turn of a run it starts, and tools fold histories with it.
+
+A fold takes deliveries in their order and stops early
+
+- when the run ends: the journal clears what is left;
+- after a step that changed the configuration while the run holds deferred deliveries: those come
+  first, in their old order, and only the journal knows them;
+- after one delivery where the run is suspect (`tries`), so that a poisonous event is found alone.
+
+A step that raises rolls back alone: the steps before it are committed, and the run parks on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+from attrs import frozen
+
+from continuum_core.errors import CodecError, MachineFault, PayloadRefused, UnknownVersion
+from continuum_core.interpreter.macrostep import step
+from continuum_core.interpreter.snapshot import Disposition
+from continuum_core.journal.commit import Commit, NewTask
+from continuum_core.journal.records import Delivery, Held, Record, RecordKind, RunStatus
+from continuum_core.mapper import (
+    Image,
+    ask,
+    decode_event,
+    encode_control,
+    encode_image,
+    encode_outcome,
+    encode_step,
+    imaged,
+    status_of,
+)
+from continuum_core.registry import Entry
+
+__all__ = ["SUSPECT", "Due", "Turn", "park", "quarantine", "take_turn"]
+
+SUSPECT = 2
+"""From so many claims without a commit on, a run is folded one delivery at a time."""
+
+
+@frozen
+class Due:
+    """A run and what is due for it, as far as a turn needs to know.
+
+    :ivar fence: of the claim; None for a fused turn.
+    :ivar now: the journal's clock, microseconds.
+    """
+
+    namespace: str
+    run_id: UUID
+    fence: int | None
+    base: UUID | None
+    image: Image
+    deliveries: Sequence[Delivery]
+    now: int
+    tries: int = 0
+    has_deferred: bool = False
+
+
+@frozen
+class Turn:
+    """A commit, and what is known of the run when it stands.
+
+    :ivar image: the run at rest.
+    :ivar has_deferred: it keeps deferred deliveries, which its next change of configuration releases.
+    :ivar fault: what parks the run, if anything.
+    """
+
+    commit: Commit
+    image: Image
+    has_deferred: bool = False
+    fault: Exception | None = None
+
+
+class _Fold:
+    """The writes of one turn while they gather."""
+
+    def __init__(self, entry: Entry, due: Due, new_id: Callable[[], UUID]) -> None:
+        self.entry = entry
+        self.due = due
+        self.new_id = new_id
+        self.commit_id = new_id()
+        self.image = due.image
+        self.records: list[Record] = []
+        self.consumed: list[UUID] = []
+        self.deferred: list[UUID] = []
+        self.release = False
+        self.tasks: list[NewTask] = []
+        self.deliveries: list[Delivery] = []
+        self.closed: list[int] = []
+
+    def take(self, delivery: Delivery) -> bool:
+        """Fold one delivery in; True when the fold may go on."""
+        entry, before = self.entry, self.image
+        event = decode_event(
+            entry, before.snapshot, delivery.kind, delivery.payload, delivery.token, delivery.slot
+        )
+        made = step(entry.program, before.snapshot, event, self.due.now, self.due.run_id.bytes)
+        after = imaged(entry, before, made.snapshot)
+        asked = ask(entry, self.due.namespace, self.due.run_id, made, delivery.id, self.new_id)
+        body = encode_step(entry, before, after, made, delivery, asked)
+        # Nothing above has touched this fold: a step that raises leaves it as it was.
+        self.image = after
+        self.records.append(
+            Record(
+                run_id=self.due.run_id,
+                version=made.snapshot.version,
+                kind=RecordKind.STEP,
+                at=made.snapshot.now,
+                cause=delivery.id,
+                commit_id=self.commit_id,
+                body=body,
+            )
+        )
+        self._ask(asked.tasks, asked.deliveries, asked.closed)
+        if made.disposition is Disposition.DEFERRED:
+            self.deferred.append(delivery.id)
+        else:
+            self.consumed.append(delivery.id)
+        if made.snapshot.outcome is not None:
+            return False
+        if made.snapshot.configuration != before.snapshot.configuration and (
+            self.due.has_deferred or self.deferred
+        ):
+            self.release = True
+            self.deferred.clear()
+            return False
+        return self.due.tries < SUSPECT
+
+    def _ask(self, tasks: list[NewTask], deliveries: list[Delivery], closed: list[int]) -> None:
+        if closed:
+            # What was opened and closed within this fold never reaches the journal.
+            gone = set(closed)
+            self.tasks = [task for task in self.tasks if task.token not in gone]
+            self.deliveries = [
+                d for d in self.deliveries if d.run_id != self.due.run_id or d.token not in gone
+            ]
+            self.closed.extend(closed)
+        self.tasks.extend(tasks)
+        self.deliveries.extend(deliveries)
+
+    def commit(self, status: RunStatus, cause: str = "", poison: UUID | None = None) -> Commit:
+        entry, due, image = self.entry, self.due, self.image
+        outcome = image.snapshot.outcome
+        hold = tuple((id_, Held.DEFERRED) for id_ in self.deferred)
+        if poison is not None:
+            hold += ((poison, Held.POISON),)
+        return Commit(
+            run_id=due.run_id,
+            fence=due.fence,
+            version=due.image.snapshot.version,
+            base=due.base,
+            commit_id=self.commit_id,
+            fingerprint=entry.fingerprint,
+            status=status,
+            snapshot=encode_image(entry, image) if image.context else b"",
+            records=tuple(self.records),
+            now=self.records[-1].at if self.records else due.now,
+            cause=cause,
+            outcome=None if outcome is None else encode_outcome(entry, outcome),
+            consumed=tuple(self.consumed),
+            hold=hold,
+            release=self.release,
+            deliveries=tuple(self.deliveries),
+            tasks=tuple(self.tasks),
+            closed=tuple(self.closed),
+        )
+
+    def park(self, poison: Delivery | None, cause: str, fault: Exception | None) -> Turn:
+        version = self.image.snapshot.version + 1
+        at = max(self.due.now, self.image.snapshot.now)
+        why = cause if fault is None else f"{cause}: {fault}"
+        self.records.append(
+            Record(
+                run_id=self.due.run_id,
+                version=version,
+                kind=RecordKind.CONTROL,
+                at=at,
+                cause=self.commit_id if poison is None else poison.id,
+                commit_id=self.commit_id,
+                body=encode_control("park", "engine", why),
+            )
+        )
+        commit = self.commit(RunStatus.PARKED, why, None if poison is None else poison.id)
+        return Turn(commit, self.image, fault=fault)
+
+
+def take_turn(entry: Entry, due: Due, new_id: Callable[[], UUID]) -> Turn:
+    """Fold what is due into one commit. User code that raises parks the run; it never raises here."""
+    fold = _Fold(entry, due, new_id)
+    for delivery in due.deliveries:
+        try:
+            go_on = fold.take(delivery)
+        except (MachineFault, UnknownVersion, PayloadRefused, CodecError) as fault:
+            return fold.park(delivery, _cause(fault), fault)
+        if not go_on:
+            break
+    commit = fold.commit(status_of(fold.image.snapshot.outcome))
+    has_deferred = bool(fold.deferred) or (due.has_deferred and not fold.release)
+    return Turn(commit, fold.image, has_deferred)
+
+
+def park(entry: Entry, due: Due, cause: str, new_id: Callable[[], UUID]) -> Turn:
+    """Park a run without a step, on its first due delivery."""
+    poison = due.deliveries[0] if due.deliveries else None
+    return _Fold(entry, due, new_id).park(poison, cause, None)
+
+
+def quarantine(
+    entry: Entry, due: Due, snapshot: bytes, version: int, fault: Exception, new_id: Callable[[], UUID]
+) -> Turn:
+    """Park a run whose snapshot this code cannot read, and leave the snapshot as it is."""
+    commit_id = new_id()
+    poison = due.deliveries[0].id
+    cause = f"unreadable: {fault}"
+    commit = Commit(
+        run_id=due.run_id,
+        fence=due.fence,
+        version=version,
+        base=due.base,
+        commit_id=commit_id,
+        fingerprint=entry.fingerprint,
+        status=RunStatus.PARKED,
+        snapshot=snapshot,
+        records=(
+            Record(
+                run_id=due.run_id,
+                version=version + 1,
+                kind=RecordKind.CONTROL,
+                at=due.now,
+                cause=poison,
+                commit_id=commit_id,
+                body=encode_control("park", "engine", cause),
+            ),
+        ),
+        now=due.now,
+        cause=cause,
+        hold=((poison, Held.POISON),),
+    )
+    return Turn(commit, due.image, fault=fault)
+
+
+def _cause(fault: Exception) -> str:
+    if isinstance(fault, MachineFault):
+        return "fault"
+    return "unreadable"

@@ -1,0 +1,338 @@
+"""Runs and their histories as values for people: what the CLI prints and tests assert.
+
+Everything here is read from stored rows. Where this process has the machine's code, contexts are typed
+values and edges are told in words; where it has not, they are JSON values and numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from attrs import frozen
+from msgspec import UNSET, Raw
+
+from continuum_core.clock import to_datetime
+from continuum_core.definition.chart import Edge, TriggerKind
+from continuum_core.definition.event import event_name
+from continuum_core.envelope import CommandBody, OutcomeBody, StepBody
+from continuum_core.errors import PayloadRefused, UnknownVersion
+from continuum_core.journal.commit import Inspection
+from continuum_core.journal.records import (
+    DeadLetter,
+    Delivery,
+    DeliveryKind,
+    Held,
+    Record,
+    RecordKind,
+    Run,
+    RunStatus,
+    Task,
+)
+from continuum_core.mapper import (
+    decode_control,
+    decode_image,
+    decode_outcome,
+    decode_step,
+    peek_event,
+)
+from continuum_core.registry import Entry, Registry
+
+__all__ = [
+    "RunView",
+    "Step",
+    "TaskView",
+    "Waiting",
+    "edge_text",
+    "outcome_view",
+    "page_views",
+    "run_view",
+    "step_view",
+]
+
+
+@frozen
+class Waiting:
+    """Something that will reach a run, or cannot any more (`reason`).
+
+    :ivar state: the state whose timer or activity it belongs to, by dotted path; "" where none is known.
+    """
+
+    what: str
+    due: datetime | None
+    held: str = ""
+    reason: str = ""
+    state: str = ""
+
+
+@frozen
+class TaskView:
+    """An activity that is to be carried out, or is being; `state` is the one that invoked it."""
+
+    activity: str
+    queue: str
+    due: datetime
+    attempt: int
+    losses: int
+    claimed: bool
+    cancel_requested: bool
+    failure: str = ""
+    state: str = ""
+
+
+@frozen
+class RunView:
+    """A run as it is.
+
+    :ivar states: the active states, innermost only, by dotted path.
+    :ivar context: a typed value where the machine's code is here, else JSON values; None before its
+        first turn.
+    :ivar outcome: how it ended, as JSON values; None while it has not.
+    """
+
+    id: UUID
+    machine: str
+    key: str | None
+    status: RunStatus
+    cause: str
+    version: int
+    states: tuple[str, ...]
+    context: Any
+    outcome: dict[str, Any] | None
+    created: datetime
+    updated: datetime
+    fingerprint: str
+    waiting: tuple[Waiting, ...] = ()
+    tasks: tuple[TaskView, ...] = ()
+    dead: tuple[Waiting, ...] = ()
+
+
+@frozen
+class Step:
+    """One record of a run's history.
+
+    :ivar event: what came, as a word: an event's name, ``start``, ``timer``, ``done``, ``failed: …``
+    :ivar data: what it carried, as JSON values.
+    :ivar edges: the edges taken, in words where the machine's code is here.
+    :ivar changed: fields of the context that changed, with their new JSON values.
+    :ivar asked: what the step asked of the world, in words.
+    """
+
+    version: int
+    at: datetime
+    kind: RecordKind
+    event: str
+    data: Any
+    disposition: str
+    states: tuple[str, ...]
+    edges: tuple[str, ...]
+    changed: dict[str, Any]
+    asked: tuple[str, ...]
+    cause: UUID
+    who: str = ""
+    why: str = ""
+
+
+# --- runs --------------------------------------------------------------------------------------------
+
+
+def page_views(runs: Iterable[Run], registry: Registry) -> Sequence[RunView]:
+    return [_run(run, registry.find(run.fingerprint)) for run in runs]
+
+
+def run_view(found: Inspection, entry: Entry | None) -> RunView:
+    """A run with all that it has open."""
+    states = _states_by_token(found.run)
+    return _run(
+        found.run,
+        entry,
+        waiting=tuple(_waiting(d, states) for d in found.deliveries),
+        tasks=tuple(_task(t, states) for t in found.tasks),
+        dead=tuple(_dead(d) for d in found.dead),
+    )
+
+
+def _states_by_token(run: Run) -> dict[int, str]:
+    """Which state's entry a token stands for: timers and activities know the token alone."""
+    body: dict[str, Any] = msgspec.json.decode(run.snapshot) if run.snapshot else {}
+    tokens: dict[str, int] = body.get("tokens", {})
+    return {token: path for path, token in tokens.items()}
+
+
+def _run(run: Run, entry: Entry | None, **open_work: Any) -> RunView:
+    states, context = _stored(run, entry)
+    return RunView(
+        id=run.run_id,
+        machine=run.machine,
+        key=run.key,
+        status=run.status,
+        cause=run.cause,
+        version=run.version,
+        states=states,
+        context=context,
+        outcome=None if run.outcome is None else outcome_view(decode_outcome(run.outcome)),
+        created=to_datetime(run.created),
+        updated=to_datetime(run.updated),
+        fingerprint=run.fingerprint,
+        **open_work,
+    )
+
+
+def _stored(run: Run, entry: Entry | None) -> tuple[tuple[str, ...], Any]:
+    if not run.snapshot:
+        return (), None
+    if entry is not None:
+        try:
+            image = decode_image(entry, run.version, run.snapshot)
+        except (UnknownVersion, PayloadRefused):
+            pass  # shown as stored: looking at a run must not need code that can run it
+        else:
+            return entry.leaves(image.snapshot.configuration), image.snapshot.context
+    body = msgspec.json.decode(run.snapshot)
+    return tuple(body.get("states", ())), body.get("context")
+
+
+def outcome_view(body: OutcomeBody) -> dict[str, Any]:
+    """How a run ended, as JSON values."""
+    shown: dict[str, Any] = msgspec.to_builtins(
+        {f: getattr(body, f) for f in ("kind", "state", "reason") if getattr(body, f)}
+    )
+    if isinstance(body.value, Raw):
+        shown["value"] = msgspec.json.decode(body.value)
+    if body.failure is not UNSET:
+        shown["failure"] = msgspec.to_builtins(body.failure)
+    return shown
+
+
+def _waiting(delivery: Delivery, states: dict[int, str]) -> Waiting:
+    held = "" if delivery.held is Held.NO else delivery.held.name.lower()
+    due = None if delivery.due is None or delivery.due <= 0 else to_datetime(delivery.due)
+    what = peek_event(delivery.kind, delivery.payload)[0]
+    return Waiting(what, due, held, state=states.get(delivery.token, ""))
+
+
+def _dead(letter: DeadLetter) -> Waiting:
+    what = peek_event(letter.delivery.kind, letter.delivery.payload)[0]
+    return Waiting(what, to_datetime(letter.at), reason=letter.reason)
+
+
+def _task(task: Task, states: dict[int, str]) -> TaskView:
+    failure = ""
+    if task.failure is not None:
+        body = msgspec.json.decode(task.failure)
+        failure = f"{body.get('type')}: {body.get('message')}"
+    return TaskView(
+        activity=task.activity,
+        queue=task.queue,
+        due=to_datetime(task.due),
+        attempt=task.attempt,
+        losses=task.losses,
+        claimed=task.lease_until is not None,
+        cancel_requested=task.cancel,
+        failure=failure,
+        state=states.get(task.token, ""),
+    )
+
+
+# --- histories ---------------------------------------------------------------------------------------
+
+
+def step_view(record: Record, registry: Registry) -> Step:
+    """A record for people."""
+    if record.kind is RecordKind.CONTROL:
+        order = decode_control(record)
+        return Step(
+            version=record.version,
+            at=to_datetime(record.at),
+            kind=record.kind,
+            event=order.order,
+            data=None,
+            disposition="",
+            states=(),
+            edges=(),
+            changed={},
+            asked=(),
+            cause=record.cause,
+            who=order.who,
+            why=order.why,
+        )
+    body = decode_step(record)
+    event, data = _event(body)
+    return Step(
+        version=record.version,
+        at=to_datetime(record.at),
+        kind=record.kind,
+        event=event,
+        data=data,
+        disposition=body.disposition,
+        states=tuple(body.states),
+        edges=_edges(body, registry.find(body.fingerprint)),
+        changed=_changed(body),
+        asked=tuple(_asked(command) for command in body.commands),
+        cause=record.cause,
+    )
+
+
+def _event(body: StepBody) -> tuple[str, Any]:
+    payload = bytes(body.event.payload) if isinstance(body.event.payload, Raw) else b""
+    return peek_event(DeliveryKind(body.event.kind), payload)
+
+
+def _changed(body: StepBody) -> dict[str, Any]:
+    if isinstance(body.changed, dict):
+        return {name: msgspec.json.decode(raw) for name, raw in body.changed.items()}
+    if isinstance(body.context, Raw):
+        return {"context": msgspec.json.decode(body.context)}
+    return {}
+
+
+def _edges(body: StepBody, entry: Entry | None) -> tuple[str, ...]:
+    numbers = [number for microstep in body.edges for number in microstep]
+    if entry is None or entry.fingerprint != body.fingerprint:
+        return tuple(f"edge {number}" for number in numbers)
+    edges = {edge.number: edge for state in entry.chart.states for edge in state.edges}
+    return tuple(edge_text(edges[n], entry) if n in edges else f"edge {n}" for n in numbers)
+
+
+_TRIGGER_WORDS = {
+    TriggerKind.ANY: "any event",
+    TriggerKind.ALWAYS: "",
+    TriggerKind.AFTER: "after",
+    TriggerKind.DONE: "done",
+}
+
+
+def edge_text(edge: Edge, entry: Entry) -> str:
+    """An edge in words: ``paying ─Authorised [covers]→ charging``."""
+    states = entry.chart.states
+    source = states[edge.source]
+    trigger = edge.trigger
+    if trigger.kind is TriggerKind.EVENT and trigger.event is not None:
+        word = event_name(trigger.event)
+    elif trigger.kind in (TriggerKind.INVOKE_DONE, TriggerKind.INVOKE_ERROR):
+        invoke = next(i for i in source.invokes if i.slot == trigger.slot)
+        mark = "✓" if trigger.kind is TriggerKind.INVOKE_DONE else "✗"
+        error = "" if trigger.error is None else f" {trigger.error.__name__}"
+        word = f"{invoke.activity.name} {mark}{error}"
+    else:
+        word = _TRIGGER_WORDS.get(trigger.kind, trigger.kind.value)
+    guard = f" [{edge.guard.label}]" if edge.guard is not None and edge.guard.label else ""
+    targets = ", ".join(states[t].path for t in edge.targets) or "(stays)"
+    label = f"{word}{guard}".strip()
+    return f"{source.path or 'root'} ─{label}→ {targets}" if label else f"{source.path or 'root'} → {targets}"
+
+
+def _asked(command: CommandBody) -> str:
+    if command.do == "start-activity":
+        return f"start {command.activity}"
+    if command.do == "start-timer":
+        return f"timer until {to_datetime(command.due).isoformat(timespec='seconds')}"
+    if command.do == "send":
+        event = ""
+        if isinstance(command.event, Raw):
+            event = peek_event(DeliveryKind.SIGNAL, bytes(command.event))[0]
+        return f"send {event} to {command.to}"
+    return "close state entry"

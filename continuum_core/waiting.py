@@ -1,0 +1,135 @@
+"""Who waits for which run to end: one watcher for all of them.
+
+A run that ends in this process is told at once. Ends in other processes are found by reading the rows
+of all awaited runs together, whenever the journal hints that something changed, and at the latest after
+one poll: a lost hint delays and never strands.
+"""
+
+from __future__ import annotations
+
+import logging
+from uuid import UUID
+
+from attrs import frozen
+
+from continuum_core.errors import JournalUnavailable
+from continuum_core.host import Flag, Host, Job
+from continuum_core.journal.protocol import Journal
+from continuum_core.journal.records import ENDED, Run, RunStatus
+
+__all__ = ["End", "Waiting"]
+
+logger = logging.getLogger(__name__)
+
+_BATCH = 500
+"""Rows read at a time."""
+
+
+@frozen
+class End:
+    """How a run ended: its status and the stored bytes of its outcome. `run` is None if none is there."""
+
+    status: RunStatus | None
+    outcome: bytes | None
+
+
+class _Waiter:
+    __slots__ = ("end", "flag")
+
+    def __init__(self, flag: Flag) -> None:
+        self.flag = flag
+        self.end: End | None = None
+
+
+class Waiting:
+    """The waiters of one client.
+
+    :param poll: seconds after which awaited runs are read though nothing hints at it.
+    """
+
+    def __init__(self, host: Host, journal: Journal, poll: float) -> None:
+        self._host = host
+        self._journal = journal
+        self._poll = poll
+        self._waiters: dict[UUID, list[_Waiter]] = {}
+        self._fresh: list[UUID] = []
+        self._wake = host.flag()
+        self._jobs: list[Job] = []
+
+    async def end(self, run: UUID, seconds: float | None) -> End | None:
+        """Wait for a run to end; None after `seconds`."""
+        waiter = _Waiter(self._host.flag())
+        self._waiters.setdefault(run, []).append(waiter)
+        self._fresh.append(run)
+        self._watch()
+        self._wake.set()
+        try:
+            await waiter.flag.wait(seconds)
+        finally:
+            left = [w for w in self._waiters.get(run, []) if w is not waiter]
+            if left:
+                self._waiters[run] = left
+            else:
+                self._waiters.pop(run, None)
+        return waiter.end
+
+    def tell(self, run: UUID, end: End) -> None:
+        """A run was seen to end."""
+        for waiter in self._waiters.pop(run, []):
+            waiter.end = end
+            waiter.flag.set()
+
+    async def close(self) -> None:
+        for job in self._jobs:
+            job.cancel()
+        for job in self._jobs:
+            await job.join()
+        self._jobs.clear()
+
+    def _watch(self) -> None:
+        """Start the watcher with the first waiter: a client that never waits costs nothing."""
+        if not self._jobs:
+            self._jobs = [
+                self._host.spawn(self._read(), "continuum-results"),
+                self._host.spawn(self._hints(), "continuum-result-hints"),
+            ]
+
+    async def _hints(self) -> None:
+        while True:
+            try:
+                await self._journal.wait(self._poll)
+            except JournalUnavailable:
+                await self._host.sleep(self._poll)
+            if self._waiters:
+                self._fresh.extend(self._waiters)
+                self._wake.set()
+
+    async def _read(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            # In order and without repeats; who is no longer awaited is not read.
+            runs = [run for run in dict.fromkeys(self._fresh) if run in self._waiters]
+            self._fresh.clear()
+            for start in range(0, len(runs), _BATCH):
+                await self._look(runs[start : start + _BATCH])
+
+    async def _look(self, runs: list[UUID]) -> None:
+        try:
+            rows = await self._journal.load(runs)
+        except JournalUnavailable as error:
+            logger.warning("reading awaited runs: %s; trying again", error)
+            await self._host.sleep(self._poll)
+            self._fresh.extend(runs)
+            self._wake.set()
+            return
+        for run, row in zip(runs, rows, strict=True):
+            end = _end_of(row)
+            if end is not None:
+                self.tell(run, end)
+
+
+def _end_of(row: Run | None) -> End | None:
+    if row is None:
+        return End(None, None)
+    return End(row.status, row.outcome) if row.status in ENDED else None

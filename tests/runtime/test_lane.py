@@ -1,0 +1,104 @@
+"""Group commit: batches without lingering, patience with an absent journal, blame for the guilty alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from continuum_core import JournalUnavailable, PayloadRefused
+from continuum_core.lane import Lane
+from continuum_core.testing import VirtualClock, VirtualHost
+
+
+class Verb:
+    """Answers each number with its double; notes the batches."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.away = 0
+
+    async def __call__(self, members: Sequence[int]) -> list[int]:
+        self.batches.append(list(members))
+        await self.gate.wait()
+        if self.away:
+            self.away -= 1
+            raise JournalUnavailable("away")
+        if any(member < 0 for member in members):
+            raise PayloadRefused("$", "negative")
+        return [2 * member for member in members]
+
+
+def lane_of(verb: Verb, **arguments: object) -> Lane[int, int]:
+    lane: Lane[int, int] = Lane(VirtualHost(VirtualClock()), verb, "test", **arguments)  # type: ignore[arg-type]  # checked by use
+    lane.open()
+    return lane
+
+
+async def test_what_comes_while_a_batch_is_under_way_makes_the_next_one() -> None:
+    verb = Verb()
+    lane = lane_of(verb, limit=3)
+    verb.gate.clear()
+    first = asyncio.create_task(lane.ask(1))
+    while not verb.batches:
+        await asyncio.sleep(0)
+    others = [asyncio.create_task(lane.ask(n)) for n in (2, 3, 4, 5)]
+    await asyncio.sleep(0)
+    verb.gate.set()
+    assert await first == 2
+    assert [await other for other in others] == [4, 6, 8, 10]
+    assert verb.batches == [[1], [2, 3, 4], [5]], "no lingering, and no batch beyond the limit"
+    await lane.close()
+
+
+async def test_the_same_batch_is_tried_until_the_journal_is_back() -> None:
+    verb = Verb()
+    verb.away = 5
+    lane = lane_of(verb)
+    assert await lane.ask(1) == 2
+    assert verb.batches == [[1]] * 6
+    await lane.close()
+
+
+async def test_a_member_that_has_aged_is_refreshed_or_given_up() -> None:
+    verb = Verb()
+    verb.away = 3
+    lane = lane_of(verb, refresh=lambda member, age: None if member == 1 else member + 10)
+    one, two = asyncio.create_task(lane.ask(1)), asyncio.create_task(lane.ask(2))
+    assert await one is None
+    assert await two == 64
+    assert verb.batches == [[1, 2], [12], [22], [32]]
+    await lane.close()
+
+
+async def test_an_error_of_one_member_harms_no_other_and_the_lane_goes_on() -> None:
+    verb = Verb()
+    lane = lane_of(verb)
+    answers: list[int | None] = []
+    lane.submit(-7, answers.append)
+    asked = [asyncio.create_task(lane.ask(n)) for n in (1, -2, 3)]
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    assert results[0] == 2
+    assert isinstance(results[1], PayloadRefused)
+    assert results[2] == 6
+    assert answers == [None], "without a place for the error it is logged, and the answer is None"
+    assert await lane.ask(4) == 8
+    await lane.close()
+
+
+async def test_settled_waits_for_what_is_pending() -> None:
+    verb = Verb()
+    lane = lane_of(verb)
+    assert await lane.settled()
+    verb.gate.clear()
+    asked = asyncio.create_task(lane.ask(1))
+    while not verb.batches:
+        await asyncio.sleep(0)
+    settled = asyncio.create_task(lane.settled())
+    await asyncio.sleep(0)
+    assert not settled.done()
+    verb.gate.set()
+    await asked
+    assert await settled
+    await lane.close()

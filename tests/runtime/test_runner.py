@@ -1,0 +1,153 @@
+"""Bodies on the loop, on threads, in processes: outcomes, timeouts, heartbeats, cancellation, resources."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from continuum_core import Activity, UsageError
+from continuum_core.runner import AsyncioRunner
+from continuum_core.runtime.attempt import Attempt, Cancelled, Ended, Raised, Succeeded
+from tests.runtime import bodies
+from tests.runtime.bodies import Call, Pool
+
+
+@asynccontextmanager
+async def runner(**arguments: Any) -> AsyncIterator[AsyncioRunner]:
+    made = AsyncioRunner(**arguments)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def attempt(activity: Activity[Any, Any]) -> Attempt:
+    return Attempt(run_id=UUID(int=1), machine="m", activity=activity.name, number=1, losses=0, key="the-key")
+
+
+async def run(activity: Activity[Any, Any], call: Call, at: Attempt | None = None, **arguments: Any) -> Ended:
+    async with runner(**arguments) as made:
+        return await asyncio.wait_for(made.run(activity, call, at or attempt(activity)), 20)
+
+
+def raised(ended: Ended) -> Raised:
+    assert isinstance(ended, Raised)
+    return ended
+
+
+async def cancelled_when(made: AsyncioRunner, activity: Activity[Any, Any], call: Call) -> Ended:
+    at = attempt(activity)
+    task = asyncio.create_task(made.run(activity, call, at))
+    await asyncio.sleep(0.05)
+    at.request_cancel()
+    return await asyncio.wait_for(task, 20)
+
+
+async def test_a_timeout_raises_inside_an_async_body(tmp_path: Path) -> None:
+    ended = raised(await run(bodies.never_ends, Call(str(tmp_path))))
+    assert ended.failure.type == "TimeoutError"
+    assert "never_ends exceeded its timeout 0:00:00.150000" in ended.failure.message
+
+
+async def test_a_request_to_cancel_lets_an_async_body_clean_up(tmp_path: Path) -> None:
+    async with runner() as made:
+        assert await cancelled_when(made, bodies.cleans_up, Call(str(tmp_path))) == Cancelled()
+    assert (tmp_path / "cleaned").read_text() == "yes"
+
+
+async def test_beats_hold_the_silence_off_and_a_silent_body_ends(tmp_path: Path) -> None:
+    at = attempt(bodies.beats)
+    ended = raised(await run(bodies.beats, Call(str(tmp_path), 6), at))
+    assert ended.failure.type == "TimeoutError"
+    assert "heartbeat" in ended.failure.message
+    assert at.reported == {"at": "work"}
+
+
+async def test_what_a_body_raises_becomes_data_that_every_store_accepts(tmp_path: Path) -> None:
+    ended = raised(await run(bodies.raises, Call(str(tmp_path), 3)))
+    assert ended.fatal
+    assert ended.failure.type == "tests.runtime.bodies.Gone"
+    assert ended.failure.bases == ("Exception", "BaseException")
+    assert ended.failure.message == "number 3\\x00\\udc80"
+    assert "bodies.py" in ended.failure.traceback
+    ended.failure.traceback.encode()
+    assert "\x00" not in ended.failure.traceback
+
+
+async def test_resources_are_injected_and_a_missing_one_is_named(tmp_path: Path) -> None:
+    call = Call(str(tmp_path))
+    assert await run(bodies.uses_pool, call, resources={Pool: Pool()}) == Succeeded("open True")
+    missing = raised(await run(bodies.uses_pool, call))
+    assert missing.fatal
+    assert "Pool" in missing.failure.message
+    assert AsyncioRunner().injected(bodies.on_thread) == {}
+    with pytest.raises(UsageError, match="uses_pool"):
+        AsyncioRunner().injected(bodies.uses_pool)
+
+
+async def test_a_plain_body_runs_on_a_thread_and_knows_its_attempt(tmp_path: Path) -> None:
+    ended = await run(bodies.on_thread, Call(str(tmp_path)))
+    assert ended == Succeeded("on_thread on continuum-activity")
+
+
+async def test_a_thread_that_is_too_late_is_given_up_and_its_result_ignored(tmp_path: Path) -> None:
+    async with runner() as made:
+        late = raised(await made.run(bodies.blocks, Call(str(tmp_path)), attempt(bodies.blocks)))
+        assert late.failure.type == "TimeoutError"
+        (tmp_path / "go").touch()  # lets the thread end
+        while made.abandoned:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_plain_body_stops_at_a_heartbeat_when_asked_to(tmp_path: Path) -> None:
+    async with runner() as made:
+        assert await cancelled_when(made, bodies.looks, Call(str(tmp_path))) == Cancelled()
+
+
+async def test_a_body_in_a_process_of_its_own(tmp_path: Path) -> None:
+    at = attempt(bodies.in_process)
+    ended = await run(bodies.in_process, Call(str(tmp_path), 5), at)
+    assert isinstance(ended, Succeeded)
+    pid, key, number = ended.output.split()
+    assert int(pid) != os.getpid()
+    assert (key, number) == ("the-key", "5")
+    assert at.reported == {"number": 5}
+
+
+async def test_a_timeout_kills_a_process(tmp_path: Path) -> None:
+    ended = raised(await run(bodies.hangs_in_process, Call(str(tmp_path))))
+    assert ended.failure.type == "TimeoutError"
+    pid = int((tmp_path / "pid").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+async def test_a_request_to_cancel_kills_a_process(tmp_path: Path) -> None:
+    at = attempt(bodies.hangs_in_process)
+    async with runner() as made:
+        task = asyncio.create_task(made.run(bodies.hangs_in_process, Call(str(tmp_path)), at))
+        while not (tmp_path / "pid").exists():
+            await asyncio.sleep(0.02)
+        at.request_cancel()
+        assert await asyncio.wait_for(task, 20) == Cancelled()
+    pid = (tmp_path / "pid").read_text()
+    if pid:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid), 0)
+
+
+async def test_a_process_that_dies_or_raises_is_a_failure_with_its_policy(tmp_path: Path) -> None:
+    died = raised(await run(bodies.dies, Call(str(tmp_path))))
+    assert died.failure.type == "ChildProcessError"
+    assert "exit code 7" in died.failure.message
+    told = raised(await run(bodies.raises_in_process, Call(str(tmp_path))))
+    assert told.failure.type == "tests.runtime.bodies.Gone"
+    assert told.fatal, "fatal classes are matched by name across the border"
+    assert "over there" in told.failure.traceback
