@@ -71,11 +71,17 @@ class FailureBody(Struct, omit_defaults=True):
 
 
 class TaskOutcomeBody(Struct, omit_defaults=True):
-    """The payload of an OUTCOME delivery: the output or the failure of an activity."""
+    """The payload of an OUTCOME delivery: the output or the failure of an activity.
+
+    `activity`, `tries` and `losses` are for people: the task's row is gone when they read the history.
+    """
 
     v: int
     output: Raw | UnsetType = UNSET
     failure: FailureBody | UnsetType = UNSET
+    activity: str = ""
+    tries: int = 1
+    losses: int = 0
 
 
 class SnapshotBody(Struct, omit_defaults=True):

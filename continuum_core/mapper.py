@@ -211,14 +211,15 @@ def encode_cancel(reason: str) -> bytes:
     return write(CancelBody(FORMAT, reason))
 
 
-def encode_output(output: bytes) -> bytes:
+def encode_output(output: bytes, *, activity: str = "", tries: int = 1, losses: int = 0) -> bytes:
     """The payload of a task's success, from its encoded output."""
-    return write(TaskOutcomeBody(FORMAT, output=Raw(output)))
+    return write(TaskOutcomeBody(FORMAT, output=Raw(output), activity=activity, tries=tries, losses=losses))
 
 
-def encode_failed(failure: Failure) -> bytes:
+def encode_failed(failure: Failure, *, activity: str = "", tries: int = 1, losses: int = 0) -> bytes:
     """The payload of a task's failure."""
-    return write(TaskOutcomeBody(FORMAT, failure=_failure_body(failure)))
+    body = _failure_body(failure)
+    return write(TaskOutcomeBody(FORMAT, failure=body, activity=activity, tries=tries, losses=losses))
 
 
 def _failure_body(failure: Failure) -> FailureBody:
@@ -283,13 +284,23 @@ def peek_event(kind: DeliveryKind, payload: bytes) -> tuple[str, Any]:
     if kind is DeliveryKind.SIGNAL:
         return str(body.get("type", "?")), body.get("data")
     if kind is DeliveryKind.OUTCOME:
-        failure = body.get("failure")
-        if failure is not None:
-            return f"failed: {failure.get('type')}", failure
-        return "done", body.get("output")
+        return _outcome_word(body), body.get("failure", body.get("output"))
     if kind is DeliveryKind.START:
         return "start", body.get("input")
     return "cancel", body.get("reason")
+
+
+def _outcome_word(body: dict[str, Any]) -> str:
+    failure = body.get("failure")
+    word = f"{'done' if failure is None else 'failed'} {body.get('activity', '')}".rstrip()
+    if failure is not None:
+        word += f": {str(failure.get('type')).rpartition('.')[2]}"
+    counts = []
+    if body.get("tries", 1) > 1:
+        counts.append(f"try {body['tries']}")
+    if body.get("losses", 0):
+        counts.append(f"{body['losses']} lost")
+    return f"{word} ({', '.join(counts)})" if counts else word
 
 
 def signal_delivery(

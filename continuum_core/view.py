@@ -114,7 +114,8 @@ class RunView:
 class Step:
     """One record of a run's history.
 
-    :ivar event: what came, as a word: an event's name, ``start``, ``timer``, ``done``, ``failed: …``
+    :ivar event: what came, as a word: an event's name, ``start``, ``timer``, ``done charge (try 2)``,
+        ``failed charge: Declined``, ``cancel``
     :ivar data: what it carried, as JSON values.
     :ivar edges: the edges taken, in words where the machine's code is here.
     :ivar changed: fields of the context that changed, with their new JSON values.

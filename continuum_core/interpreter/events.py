@@ -11,7 +11,7 @@ from attrs import frozen
 
 from continuum_core.definition.failure import Failure
 
-__all__ = ["Cancel", "Event", "Failed", "Failure", "Finished", "Signal", "Start", "TimedOut"]
+__all__ = ["Cancel", "Event", "Failed", "Failure", "Finished", "Signal", "Start", "TimedOut", "Undeclared"]
 
 
 @frozen
@@ -61,4 +61,14 @@ class Cancel:
     reason: str = ""
 
 
-Event = Start | Signal | TimedOut | Finished | Failed | Cancel
+@frozen
+class Undeclared:
+    """A user's event that this definition never mentions, by name: no edge can want it.
+
+    Clients are refused such events at the call; another run's `send=` may still bring one.
+    """
+
+    name: str
+
+
+Event = Start | Signal | TimedOut | Finished | Failed | Cancel | Undeclared

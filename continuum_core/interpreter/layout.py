@@ -17,7 +17,7 @@ from continuum_core.interpreter.program import Arc, Key, Program, ascending, des
 if TYPE_CHECKING:
     from continuum_core.interpreter.microstep import Plan
 
-__all__ = ["Groups", "Layout", "layout_of"]
+__all__ = ["Groups", "Layout", "layout_of", "within_deferral"]
 
 Groups = tuple[tuple[Arc, ...], ...]
 """Candidate edges: a tuple for each active atomic state in document order, innermost edges first."""
@@ -50,6 +50,24 @@ class Layout:
             groups = _waiting(self.walks, (key, TriggerKind.ANY) if isinstance(key, type) else (key,))
             self.groups[key] = groups
         return groups
+
+
+def within_deferral(program: Program, layout: Layout, cls: type) -> Groups:
+    """The candidates for an event from outside that an active state defers: no edge of its ancestors.
+
+    An inner state's word counts before an outer one's, for deferring as for edges; an edge of another
+    region still takes the event. Not kept: a deferral is rare, and leads to a write anyway.
+    """
+    states = program.chart.states
+    walks: list[tuple[Arc, ...]] = []
+    for leaf in ascending(layout.configuration & program.leaves):
+        walk: tuple[Arc, ...] = ()
+        for state in (leaf, *descending(program.ancestors[leaf])):
+            walk += program.arcs[state]
+            if cls in states[state].deferred:
+                break
+        walks.append(walk)
+    return _waiting(tuple(walks), (cls, TriggerKind.ANY))
 
 
 def layout_of(program: Program, configuration: int) -> Layout:

@@ -13,8 +13,17 @@ from typing import Any
 from continuum_core.definition.chart import ROOT, TriggerKind
 from continuum_core.deterministic import drawing
 from continuum_core.errors import UsageError
-from continuum_core.interpreter.events import Cancel, Event, Failed, Finished, Signal, Start, TimedOut
-from continuum_core.interpreter.layout import Layout, layout_of
+from continuum_core.interpreter.events import (
+    Cancel,
+    Event,
+    Failed,
+    Finished,
+    Signal,
+    Start,
+    TimedOut,
+    Undeclared,
+)
+from continuum_core.interpreter.layout import Layout, layout_of, within_deferral
 from continuum_core.interpreter.microstep import birth, farewell, plan_of
 from continuum_core.interpreter.program import Key, Program, program_of
 from continuum_core.interpreter.progress import Progress
@@ -91,6 +100,8 @@ def _arrival(event: Event, snapshot: Snapshot) -> tuple[Key | None, Any]:
             return None, event.input
         case Cancel():
             return None, event
+        case Undeclared():
+            return None, None
 
 
 def _owned(kind: TriggerKind, token: int, slot: int, snapshot: Snapshot) -> Key | None:
@@ -104,7 +115,10 @@ def _macrostep(progress: Progress, event: Event, key: Key | None, max_microsteps
     program = progress.program
     if key is not None:
         layout = layout_of(program, progress.configuration)
-        chosen = enabled(layout.candidates(program, key), progress)
+        if isinstance(key, type) and key in layout.deferred:
+            chosen = enabled(within_deferral(program, layout, key), progress)
+        else:
+            chosen = enabled(layout.candidates(program, key), progress)
         if chosen:
             progress.take(plan_of(program, layout, chosen, progress.history))
         elif program.dialect is None:
@@ -114,6 +128,8 @@ def _macrostep(progress: Progress, event: Event, key: Key | None, max_microsteps
         progress.take(birth(program, layout_of(program, 0)))
     elif isinstance(event, Cancel):
         return _cancelled(progress, event)
+    elif isinstance(event, Undeclared):
+        return _step(progress, Disposition.UNHANDLED)
     else:
         return _step(progress, Disposition.STALE)
     _complete(progress, max_microsteps)

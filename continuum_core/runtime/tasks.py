@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 from uuid import UUID
 
 import attrs
@@ -56,6 +56,14 @@ UNREADABLE_DELAY = 60_000_000
 
 BUSY_DELAY = 500_000
 """Microseconds until a task whose keyed result somebody else is producing looks again."""
+
+
+class Counts(TypedDict):
+    """How an activity came to its outcome."""
+
+    activity: str
+    tries: int
+    losses: int
 
 
 @attrs.define(eq=False)
@@ -288,7 +296,11 @@ class Tasks:
         if answer.outcome is ReserveOutcome.RESERVED:
             return None
         if answer.outcome is ReserveOutcome.DONE and answer.result is not None:
-            return _finish(task, FinishKind.DONE, delivery=self._delivery(task, encode_output(answer.result)))
+            return _finish(
+                task,
+                FinishKind.DONE,
+                delivery=self._delivery(task, encode_output(answer.result, **_counts(task))),
+            )
         return _finish(task, FinishKind.RETURN, delay=BUSY_DELAY)
 
     def _ended(self, known: ActivityEntry, task: Task, ended: Ended) -> TaskFinish:
@@ -300,7 +312,7 @@ class Tasks:
             except (CodecError, PayloadRefused) as error:
                 # It did its work and cannot say so: another try would do the work again.
                 return self._failed(task, _unstorable(known, error))
-            delivery = self._delivery(task, encode_output(output))
+            delivery = self._delivery(task, encode_output(output, **_counts(task)))
             return _finish(
                 task, FinishKind.DONE, delivery=delivery, result=output if task.key is not None else None
             )
@@ -328,7 +340,7 @@ class Tasks:
         return _finish(
             task,
             FinishKind.FAILED,
-            delivery=self._delivery(task, encode_failed(failure)),
+            delivery=self._delivery(task, encode_failed(failure, **_counts(task))),
             failure=encode_failure(failure),
         )
 
@@ -396,6 +408,11 @@ class Tasks:
             if holding.job is not None:
                 await holding.job.join()
             self._finishes.submit(_finish(holding.claim.task, FinishKind.RETURN), lambda _answer: None)
+
+
+def _counts(task: Task) -> Counts:
+    """What the record of an outcome tells of the task, whose row is gone then."""
+    return Counts(activity=task.activity, tries=task.attempt + 1, losses=task.losses)
 
 
 def _finish(

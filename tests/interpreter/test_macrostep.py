@@ -10,7 +10,7 @@ import pytest
 from continuum_core.definition.event import event
 from continuum_core.errors import UsageError
 from continuum_core.interpreter.commands import Message, Send
-from continuum_core.interpreter.events import Signal, Start
+from continuum_core.interpreter.events import Signal, Start, Undeclared
 from continuum_core.interpreter.macrostep import step, unborn
 from continuum_core.interpreter.program import compile_chart
 from continuum_core.interpreter.snapshot import Disposition, OutcomeKind
@@ -277,6 +277,37 @@ def test_a_deferred_event_is_kept_unless_an_edge_takes_it() -> None:
     assert run.send(Other()).disposition is Disposition.UNHANDLED
     assert run.send(Go()).disposition is Disposition.TAKEN
     assert run.send(Go()).disposition is Disposition.DEFERRED
+
+
+def test_an_inner_deferral_counts_before_an_outer_edge() -> None:
+    top = root()
+    a = top.state("a", deferred=(Go,))
+    top.on(Go, actions=note("root"))
+    top.on(Stop, actions=note("root"))
+    run = Drive.start(chart(top))
+    assert a.name == "a"
+    assert run.send(Go()).disposition is Disposition.DEFERRED
+    assert run.send(Stop()).disposition is Disposition.TAKEN
+
+
+def test_another_region_still_takes_what_one_region_defers() -> None:
+    top = root()
+    both = top.parallel("both")
+    left = both.state("left")
+    left.state("waits", deferred=(Go,))
+    right = both.state("right")
+    right.state("takes").on(Go, actions=note("right"))
+    run = Drive.start(chart(top))
+    assert run.send(Go()).disposition is Disposition.TAKEN
+
+
+def test_an_undeclared_event_is_recorded_as_unhandled_even_past_a_wildcard() -> None:
+    top = root()
+    top.state("a").any(actions=note("any"))
+    run = Drive.start(chart(top))
+    taken = run.take(Undeclared("Odd"), now=3)
+    assert taken.disposition is Disposition.UNHANDLED
+    assert taken.snapshot.version == 2
 
 
 def test_sends_are_commands_in_the_order_made() -> None:

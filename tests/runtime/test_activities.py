@@ -44,7 +44,7 @@ async def test_a_failed_attempt_is_tried_again_later_and_the_record_tells_only_t
         assert len(stub.calls) == 1, "the first retry waits a second"
         assert await run.result() == "done a at try 3"
         assert len(set(stub.keys)) == 1, "every try has the same idempotency key"
-        assert [event for event, _ in await engine.path(run)] == ["start", "done"]
+        assert [event for event, _ in await engine.path(run)] == ["start", "done work (try 3)"]
         await engine.check(run)
 
 

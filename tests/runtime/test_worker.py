@@ -141,7 +141,7 @@ async def test_what_does_not_end_in_time_is_handed_over_at_once(shared_journal: 
     async with Worker(shared_journal, [Slow], lease=3600.0) as second:
         assert await second.client.result(run.id, 20) == "released"
         tasks = await second.client.history(run.id)
-        assert [step.event for step in tasks] == ["start", "done"]
+        assert [step.event for step in tasks] == ["start", "done waits_for_release"]
 
 
 class Away:

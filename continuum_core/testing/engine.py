@@ -1,0 +1,217 @@
+"""A whole engine inside one test: real worker, real client, virtual time, stubbed activities.
+
+    async with Engine([Order]) as engine:
+        engine.stub(charge, returns="ch-1")
+        order = await engine.start(Order, PlaceOrder("o-1", 500))
+        await engine.advance(timedelta(minutes=30))
+        assert await engine.states(order) == {"undoing"}
+
+Nothing is simulated but the clock: the loops, the journal's rules and the codec are those of
+production. `crash` drops the worker as `kill -9` would and starts another one on the same journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Any, TypeVar, overload
+from uuid import UUID
+
+from continuum_core.client import Client, Handle
+from continuum_core.clock import to_datetime
+from continuum_core.definition.activity import Activity
+from continuum_core.definition.declare import Machine
+from continuum_core.errors import UsageError
+from continuum_core.journal.connect import connect
+from continuum_core.journal.protocol import Journal, Limits
+from continuum_core.registry import Registry
+from continuum_core.replay import verify_run
+from continuum_core.runner import AsyncioRunner
+from continuum_core.testing.clock import START, VirtualClock, VirtualHost
+from continuum_core.testing.hinted import Hints, hinted
+from continuum_core.testing.stubs import Stub, StubRunner
+from continuum_core.view import RunView, Step
+from continuum_core.worker import Worker
+
+__all__ = ["Engine"]
+
+I = TypeVar("I")  # noqa: E741
+O = TypeVar("O")  # noqa: E741
+
+# Longer than any test's sleep between two deadlines of interest: an idle engine has few deadlines.
+_LEASE = 600.0
+_POLL = 365 * 86_400.0
+_STALL = 86_400.0
+
+
+class Engine:
+    """One worker and one client over a journal of the test's own.
+
+    :param machines: what the worker takes.
+    :param journal: a URL whose backend lets its clock be set (memory and SQLite do), or an unopened
+        journal on the same clock; a memory journal unless given.
+    :param start: when the test takes place.
+    :param strict: an activity without a stub fails instead of running its real body.
+    :param worker: further arguments of `Worker`.
+    """
+
+    def __init__(
+        self,
+        machines: Iterable[type[Machine[Any, Any, Any]]],
+        *,
+        journal: Journal | str | None = None,
+        start: datetime = START,
+        strict: bool = False,
+        limits: Limits | None = None,
+        **worker: Any,
+    ) -> None:
+        self._machines = list(machines)
+        self.clock = VirtualClock(start)
+        self._host = VirtualHost(self.clock)
+        self._hints = Hints()
+        if journal is None or isinstance(journal, str):
+            journal = connect(journal or "memory://", None, limits, clock=self.clock.now)
+        self._journal = journal
+        self._worker_arguments = worker
+        self._inner = AsyncioRunner()
+        self._runner = StubRunner(self._host, self._inner, strict=strict)
+        self._worker: Worker | None = None
+        self._registry = Registry(self._machines)
+        self.client = Client(
+            hinted(self._journal, self._host, self._hints),
+            registry=self._registry,
+            host=self._host,
+            poll=_POLL,
+            limits=limits,
+        )
+
+    async def __aenter__(self) -> Engine:
+        await self.client.open()
+        await self._start_worker()
+        return self
+
+    async def __aexit__(self, kind: object, *_: object) -> None:
+        if self._worker is not None:
+            await self._worker.close()
+        await self.client.close()
+        self._inner.close()
+
+    async def _start_worker(self) -> None:
+        self._worker = Worker(
+            hinted(self._journal.sibling(), self._host, self._hints),
+            self._machines,
+            host=self._host,
+            runner=self._runner,
+            **{"lease": _LEASE, "poll": _POLL, "stall": _STALL, **self._worker_arguments},
+        )
+        await self._worker.open()
+
+    # --- activities ---
+
+    def stub(
+        self,
+        activity: Activity[I, O],
+        *,
+        returns: O | None = None,
+        raises: BaseException | None = None,
+        calls: Callable[[I], Any] | None = None,
+        hangs: bool = False,
+    ) -> Stub:
+        """Let something stand in for an activity's body, from the next attempt on.
+
+        :param returns: its output.
+        :param raises: what each attempt raises.
+        :param calls: a function of the input, plain or async, that returns or raises.
+        :param hangs: it never ends by itself: the timeout ends the attempt, or its state's exit.
+        """
+        if sum((raises is not None, calls is not None, hangs)) > 1:
+            raise UsageError("a stub returns, raises, calls or hangs: give one of them")
+
+        def answer(value: I) -> Any:
+            if raises is not None:
+                raise raises
+            return returns if calls is None else calls(value)
+
+        stub = Stub(answer, hangs)
+        self._runner.stubs[activity.name] = stub
+        return stub
+
+    # --- runs ---
+
+    @overload
+    async def start(
+        self, machine: type[Machine[Any, I, O]], input: I, /, *, key: str | None = None
+    ) -> Handle[O]: ...
+    @overload
+    async def start(self, machine: str, input: Any, /, *, key: str | None = None) -> Handle[Any]: ...
+    async def start(self, machine: Any, input: Any, /, *, key: str | None = None) -> Handle[Any]:
+        """Start a run, as `Client.start` does."""
+        handle = await self.client.start(machine, input, key=key)
+        await self.settle()
+        return handle
+
+    async def send(self, run: Handle[Any] | UUID | str, event: Any, data: Any = None) -> None:
+        """Send an event, and let all that follows at once happen."""
+        await self.client.send(run, event, data)
+        await self.settle()
+
+    async def view(self, run: Handle[Any] | UUID | str) -> RunView:
+        """The run once all that can happen now has happened."""
+        await self.settle()
+        return await self.client.view(run)
+
+    async def states(self, run: Handle[Any] | UUID | str) -> set[str]:
+        """The paths of the active states, innermost only."""
+        return set((await self.view(run)).states)
+
+    async def context(self, run: Handle[Any] | UUID | str) -> Any:
+        """The run's context."""
+        return (await self.view(run)).context
+
+    async def history(self, run: Handle[Any] | UUID | str) -> list[Step]:
+        """The run's records, oldest first."""
+        await self.settle()
+        return await self.client.history(run)
+
+    async def path(self, run: Handle[Any] | UUID | str) -> list[tuple[str, tuple[str, ...]]]:
+        """The run's history in short: each event, and the states after it."""
+        return [(step.event, step.states) for step in await self.history(run)]
+
+    async def check(self, run: Handle[Any] | UUID | str) -> None:
+        """Fold the run's records through the machine. Raises DriftError where that gives something else."""
+        await self.settle()
+        await verify_run(self.client.journal, self._registry, self.client.handle(run).id)
+
+    # --- time and trouble ---
+
+    def now(self) -> datetime:
+        """The test's time."""
+        return to_datetime(self.clock.now())
+
+    async def settle(self) -> None:
+        """Let everything happen that can happen without the clock moving."""
+        await self.clock.quiet()
+
+    async def advance(self, length: timedelta) -> None:
+        """Move the clock on; every timer, retry and timeout on the way fires in order."""
+        await self.clock.advance(length)
+
+    async def deploy(self, machines: Iterable[type[Machine[Any, Any, Any]]]) -> None:
+        """Replace the worker by one of a new release, with these machines; the old one drains first."""
+        self._machines = list(machines)
+        self._registry.replace(self._machines)
+        if self._worker is not None:
+            await self._worker.drain()
+            await self._worker.close()
+        await self._start_worker()
+        await self.settle()
+
+    async def crash(self) -> None:
+        """Drop the worker as `kill -9` would, with all it had in hand, and start another one.
+
+        What the lost worker held is taken up when its lease has run out: `advance`, or wait for it.
+        """
+        if self._worker is not None:
+            await self._worker.close()
+        await self._start_worker()
+        await self.settle()

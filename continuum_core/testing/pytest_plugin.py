@@ -1,0 +1,67 @@
+"""What pytest loads wherever this distribution is installed: one option, and the kit's last word.
+
+It must cost nothing where it is not used: it imports nothing but pytest, and looks at no test but the
+conformance kit's own.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+__all__ = ["pytest_addoption", "pytest_terminal_summary"]
+
+_PAGE = "docs/howto/write-a-backend.md"
+_PROMISES = frozenset(range(1, 23))
+_PROPERTY = "continuum_promise"  # put on the kit's tests by its conftest; node ids have no path there
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of the conformance kit."""
+    group = parser.getgroup("continuum", "continuum: conformance of a journal")
+    group.addoption(
+        "--journal",
+        metavar="URL",
+        default="memory://{fresh}",
+        help="journal that the conformance kit tests; {fresh} in it becomes a new name for every test "
+        "(sqlite:////tmp/kit/{fresh}.db); without it every test takes new namespaces (default: %(default)s)",
+    )
+    group.addoption(
+        "--journal-examples",
+        metavar="N",
+        type=int,
+        default=0,
+        help="compare the journal with the reference in N random examples (default: always the same few)",
+    )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """End a run of the kit with CONFORMS, or with the promises that failed."""
+    met, broken, skipped = _verdicts(terminalreporter)
+    if not (met or broken or skipped):
+        return
+    url = config.getoption("--journal")
+    terminalreporter.section(f"conformance of {url}")
+    for number in sorted(skipped - met - broken):
+        terminalreporter.line(f"promise {number}: not asked, its capability is not declared")
+    if broken:
+        listed = ", ".join(str(number) for number in sorted(broken))
+        terminalreporter.line(f"DOES NOT CONFORM: promises that failed: {listed}; see {_PAGE}", red=True)
+    elif missing := sorted(_PROMISES - met - skipped):
+        listed = ", ".join(str(number) for number in missing)
+        terminalreporter.line(f"passed as far as asked; not asked: promises {listed}")
+    else:
+        terminalreporter.line("CONFORMS", green=True)
+
+
+def _verdicts(reporter: pytest.TerminalReporter) -> tuple[set[int], set[int], set[int]]:
+    """Numbers of the promises with a test that passed, that failed, that was skipped."""
+    met: set[int] = set()
+    broken: set[int] = set()
+    skipped: set[int] = set()
+    places = {"passed": met, "failed": broken, "error": broken, "skipped": skipped}
+    for category, numbers in places.items():
+        for report in reporter.stats.get(category, ()):
+            properties: dict[str, object] = dict(getattr(report, "user_properties", ()))
+            if _PROPERTY in properties:
+                numbers.add(int(str(properties[_PROPERTY])))
+    return met, broken, skipped

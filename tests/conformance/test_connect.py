@@ -1,0 +1,159 @@
+"""How a URL finds its backend, with real distributions made on the spot."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from continuum_core.errors import IncompatibleJournal, UnknownBackend, UsageError
+from continuum_core.journal.connect import Installed, available, capabilities, connect
+from continuum_core.journal.protocol import PORT_VERSION, Limits
+from continuum_memory import MemoryJournal
+
+_WORKING = """
+PORT_VERSION = 1
+CAPABILITIES = frozenset({"durable"})
+
+def connect(url, namespace, limits):
+    return (__name__, url, namespace, limits)
+"""
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Install a distribution with one backend: `install(scheme, source)` gives its names."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def install(
+        scheme: str, source: str = _WORKING, name: str = "", extras: tuple[str, ...] = ()
+    ) -> tuple[str, str]:
+        module = f"strange_backend_{next(_numbers)}"
+        distribution = name or module.replace("_", "-")
+        (tmp_path / f"{module}.py").write_text(source)
+        info = tmp_path / f"{distribution.replace('-', '_')}-1.0.dist-info"
+        info.mkdir()
+        provides = "".join(f"Provides-Extra: {extra}\n" for extra in extras)
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n{provides}"
+        )
+        (info / "entry_points.txt").write_text(f"[continuum.backends]\n{scheme} = {module}\n")
+        return module, distribution
+
+    return install
+
+
+def test_a_url_finds_its_backend() -> None:
+    journal = connect("memory://", "shop", Limits(pending=3))
+    assert isinstance(journal, MemoryJournal)
+    assert (journal.namespace, journal.limits.pending) == ("shop", 3)
+    assert connect("MEMORY://".lower()).namespace == "default"
+
+
+def test_a_stranger_comes_in_by_the_same_door(install) -> None:
+    module, _ = install("strange")
+    assert connect("strange://host/x", "shop") == (module, "strange://host/x", "shop", Limits())
+    assert connect("Strange:x")[0] == module
+    assert capabilities("strange://") == frozenset({"durable"})
+
+
+def test_the_exact_scheme_goes_before_its_first_part(install) -> None:
+    plain, _ = install("strange")
+    assert connect("strange+driver://")[0] == plain
+    exact, _ = install("strange+driver")
+    assert connect("strange+driver://")[0] == exact
+    assert connect("strange+other://")[0] == plain
+
+
+def test_two_claimants_are_an_error_that_names_both(install) -> None:
+    _, one = install("strange")
+    _, two = install("strange")
+    with pytest.raises(UnknownBackend, match=f"{one} and {two} both claim 'strange'"):
+        connect("strange://")
+    assert {backend.distribution for backend in available()} >= {one, two}
+
+
+def test_one_distribution_found_twice_is_one(
+    install, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An editable install beside a wheel of the same distribution is no second claimant."""
+    module, distribution = install("strange")
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    info = f"{distribution.replace('-', '_')}-1.0.dist-info"
+    (tmp_path / info).rename(elsewhere / info)
+    (tmp_path / info).symlink_to(elsewhere / info)
+    monkeypatch.syspath_prepend(str(elsewhere))
+    assert connect("strange://")[0] == module
+
+
+def test_another_port_version_is_refused(install) -> None:
+    _, distribution = install("strange", _WORKING.replace("PORT_VERSION = 1", "PORT_VERSION = 2"))
+    with pytest.raises(UnknownBackend, match=f"version 2 .* has version {PORT_VERSION}.*{distribution}"):
+        connect("strange://")
+    install("nameless", "CAPABILITIES = frozenset()")
+    with pytest.raises(UnknownBackend, match="version None"):
+        connect("nameless://")
+
+
+def test_a_missing_driver_says_what_to_install(install) -> None:
+    """By the backend's own word, or, where it cannot even be imported, by the extra named like the scheme."""
+    install("strange", "MISSING = 'pip install \"strange[driver]\"'")
+    with pytest.raises(UnknownBackend, match=r'pip install "strange\[driver\]"'):
+        connect("strange://")
+    _, distribution = install("postgresql", "import no_such_driver", extras=("postgresql", "other"))
+    with pytest.raises(UnknownBackend, match=rf'pip install "{distribution}\[postgresql\]"') as caught:
+        connect("postgresql://host")
+    assert isinstance(caught.value.__cause__, ImportError)
+    install("plain", "import no_such_driver")
+    with pytest.raises(UnknownBackend, match=r"No module named 'no_such_driver'$"):
+        connect("plain://")
+
+
+def test_an_unknown_scheme_lists_what_there_is() -> None:
+    with pytest.raises(UnknownBackend, match=r"did you mean 'sqlite'\? \(installed: .*memory.*sqlite"):
+        connect("sqlit:///x.db")
+    with pytest.raises(UnknownBackend, match=r"serves 'zzz' journals \(installed"):
+        connect("zzz://")
+
+
+@pytest.mark.parametrize("url", ["", "orders.db", "/var/lib/orders.db", "://x", ":"])
+def test_what_is_no_url_is_said_to_be_none(url: str) -> None:
+    with pytest.raises(UnknownBackend, match="is not a journal URL"):
+        connect(url)
+
+
+@pytest.mark.parametrize("url", ["memory:", "memory:/x", "memory://a/b", "memory://x?y=1", "memory://a b"])
+def test_a_wrong_url_of_a_known_scheme_is_the_backends_to_refuse(url: str) -> None:
+    with pytest.raises(IncompatibleJournal, match="memory://name"):
+        connect(url)
+
+
+def test_a_journal_may_be_passed_instead() -> None:
+    journal = connect("memory://", "shop")
+    assert connect(journal) is journal
+    assert connect(journal, "shop") is journal
+    with pytest.raises(UsageError, match=r"'shop'.*'other'"):
+        connect(journal, "other")
+
+
+def test_the_clock_can_be_set_where_the_backend_says_so(install) -> None:
+    journal = connect("memory://", clock=lambda: 7)
+    assert isinstance(journal, MemoryJournal)
+    with journal.store.lock:
+        assert journal.store.now() == 7
+    install("strange")
+    with pytest.raises(UsageError, match="keeps its own time"):
+        connect("strange://", clock=lambda: 7)
+
+
+def test_all_backends_are_listed_and_the_broken_say_why(install) -> None:
+    _, good = install("aaa")
+    _, bad = install("bbb", "import no_such_driver")
+    listed = {backend.scheme: backend for backend in available()}
+    assert listed["aaa"] == Installed("aaa", good, frozenset({"durable"}), 1)
+    assert (listed["bbb"].distribution, listed["bbb"].port_version) == (bad, 0)
+    assert "no_such_driver" in listed["bbb"].fault
+    assert listed["memory"].fault == ""
+    assert [backend.scheme for backend in available()] == sorted(backend.scheme for backend in available())

@@ -1,0 +1,409 @@
+"""The kit must catch what it is for: each fault planted in the memory journal breaks the promise it breaks.
+
+A fault is a memory journal that differs from the real one in one small thing. The kit is run against
+it as users run it, on the one file of the promise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import pytest
+from attrs import evolve
+from hypothesis import Phase
+
+import continuum_memory
+from continuum_core.journal.commit import (
+    Claims,
+    Commit,
+    CommitOutcome,
+    Committed,
+    Delivered,
+    DeliverOutcome,
+    Finished,
+    Inspection,
+    NewRun,
+    Ordered,
+    Page,
+    Pruned,
+    PrunePlan,
+    Query,
+    RunHold,
+    Started,
+    TaskClaims,
+    TaskFinish,
+    TaskWant,
+)
+from continuum_core.journal.protocol import Limits
+from continuum_core.journal.records import Delivery, Run
+from continuum_core.testing.conformance import test_p22_parity
+from continuum_memory import MemoryJournal
+from continuum_memory.rows import RunRow
+
+pytest_plugins = ["pytester"]
+
+
+class Rows(MemoryJournal):
+    """A memory journal whose faults reach for the rows."""
+
+    def row(self, run_id: UUID) -> RunRow | None:
+        return self.store.space(self.namespace).runs.get(run_id)
+
+
+class ForgetsRecords(Rows):
+    async def history(self, run: UUID, after: int = 0, limit: int = 1_000) -> list[Any]:
+        return (await super().history(run, after, limit + 1))[:limit][-limit + 1 :] if after else []
+
+
+class SplitsCommits(Rows):
+    """What a turn sends is sent before it is known whether the turn stands."""
+
+    async def commit(self, commits: Sequence[Commit]) -> list[Committed]:
+        await self.deliver([delivery for commit in commits for delivery in commit.deliveries])
+        return await super().commit(commits)
+
+
+class ReleasesAlways(Rows):
+    async def commit(self, commits: Sequence[Commit]) -> list[Committed]:
+        return await super().commit([evolve(commit, release=True) for commit in commits])
+
+
+class ChecksNoFence(Rows):
+    async def commit(self, commits: Sequence[Commit]) -> list[Committed]:
+        unfenced = [
+            evolve(commit, fence=row.fence) if commit.fence and (row := self.row(commit.run_id)) else commit
+            for commit in commits
+        ]
+        return await super().commit(unfenced)
+
+
+class TakesStaleBases(Rows):
+    async def commit(self, commits: Sequence[Commit]) -> list[Committed]:
+        based = [
+            evolve(commit, base=row.commit_id) if (row := self.row(commit.run_id)) else commit
+            for commit in commits
+        ]
+        return await super().commit(based)
+
+
+class OvertakesDue(Rows):
+    """A fused turn is let through although it did not see what is due."""
+
+    async def commit(self, commits: Sequence[Commit]) -> list[Committed]:
+        lax = [
+            evolve(commit, fence=row.fence)
+            if commit.fence is None and (row := self.row(commit.run_id))
+            else commit
+            for commit in commits
+        ]
+        return await super().commit(lax)
+
+
+class RepeatsFences(Rows):
+    async def claim_runs(self, claim_id: UUID, limit: int, lease: int, *rest: Any, **more: Any) -> Claims:
+        claims = await super().claim_runs(claim_id, limit, lease, *rest, **more)
+        for claim in claims.runs:
+            if (row := self.row(claim.run_id)) is not None:
+                row.fence = claim.tries
+        return evolve(claims, runs=tuple(evolve(claim, fence=claim.tries) for claim in claims.runs))
+
+
+class ForgetsCommits(Rows):
+    """A repeated commit is told LOST although it stands."""
+
+    async def commit(self, commits: Sequence[Commit]) -> list[Committed]:
+        before = [self.row(commit.run_id) for commit in commits]
+        versions = [0 if row is None else row.version for row in before]
+        answers = await super().commit(commits)
+        return [
+            evolve(answer, outcome=CommitOutcome.LOST) if commit.version < version else answer
+            for commit, version, answer in zip(commits, versions, answers, strict=True)
+        ]
+
+
+class IgnoresDigests(Rows):
+    async def start(self, runs: Sequence[NewRun]) -> list[Started]:
+        return await super().start([evolve(new, digest=b"") for new in runs])
+
+
+class IgnoresDedupe(Rows):
+    async def deliver(self, deliveries_: Sequence[Delivery]) -> list[Delivered]:
+        return await super().deliver([evolve(delivery, dedupe=None) for delivery in deliveries_])
+
+
+class AsksStatusFirst(Rows):
+    async def deliver(self, deliveries_: Sequence[Delivery]) -> list[Delivered]:
+        answers = await super().deliver(deliveries_)
+        for place, delivery in enumerate(deliveries_):
+            if (row := self.row(delivery.run_id)) is not None and row.ended:
+                answers[place] = evolve(answers[place], outcome=DeliverOutcome.RUN_OVER)
+        return answers
+
+
+class ReversesDeliveries(Rows):
+    async def claim_runs(self, claim_id: UUID, limit: int, lease: int, *rest: Any, **more: Any) -> Claims:
+        claims = await super().claim_runs(claim_id, limit, lease, *rest, **more)
+        return evolve(
+            claims, runs=tuple(evolve(claim, deliveries=claim.deliveries[::-1]) for claim in claims.runs)
+        )
+
+
+class ClaimsEarly(Rows):
+    """Its claims believe a clock that runs ahead."""
+
+    async def claim_runs(self, *arguments: Any, **more: Any) -> Claims:
+        true, ahead = self.store._clock, self.store._last + 3_600_000_000
+        self.store._clock = lambda: ahead
+        try:
+            return await super().claim_runs(*arguments, **more)
+        finally:
+            self.store._clock, self.store._last = true, 0
+
+
+class IgnoresLeases(Rows):
+    async def claim_runs(self, *arguments: Any, **more: Any) -> Claims:
+        for row in self.store.space(self.namespace).runs.values():
+            row.lease_until = None if row.lease_until is None else 0
+        return await super().claim_runs(*arguments, **more)
+
+
+class FinishesForAnybody(Rows):
+    async def finish(self, finishes: Sequence[TaskFinish]) -> list[Finished]:
+        anybodys: list[TaskFinish] = []
+        for end in finishes:
+            row = self.row(end.run_id)
+            task = None if row is None else row.tasks.get((end.token, end.slot))
+            anybodys.append(end if task is None else evolve(end, fence=task.task.fence))
+        return await super().finish(anybodys)
+
+
+class ExceedsLimits(Rows):
+    async def claim_tasks(self, claim_id: UUID, wants: Sequence[TaskWant], lease: int) -> TaskClaims:
+        more = [evolve(want, limit=want.limit + 1) for want in wants]
+        return await super().claim_tasks(claim_id, more, lease)
+
+
+class ExceedsTheCap(Rows):
+    async def deliver(self, deliveries_: Sequence[Delivery]) -> list[Delivered]:
+        self.limits = evolve(self.limits, pending=self.limits.pending + 1)
+        return await super().deliver(deliveries_)
+
+
+class WritesWaitingRuns(Rows):
+    async def claim_runs(self, *arguments: Any, **more: Any) -> Claims:
+        claims = await super().claim_runs(*arguments, **more)
+        for row in self.store.space(self.namespace).runs.values():
+            row.tries += 1
+        return claims
+
+
+class PagesByOffset(Rows):
+    async def list(self, query: Query, limit: int = 100, cursor: str | None = None) -> Page:
+        offset = int(cursor or "0")
+        page = await super().list(query, 10_000)
+        more = len(page.runs) > offset + limit
+        return Page(page.runs[offset : offset + limit], str(offset + limit) if more else None)
+
+
+class PrunesDedupe(Rows):
+    async def prune(self, plan: PrunePlan) -> Pruned:
+        self.store.space(self.namespace).seen.clear()
+        return await super().prune(plan)
+
+
+class SwallowsWakes(Rows):
+    """A commit consumes what came meanwhile, as a wake-up time on the run's row would."""
+
+    async def commit(self, commits: Sequence[Commit]) -> list[Committed]:
+        greedy = [
+            evolve(commit, consumed=tuple(row.deliveries)) if (row := self.row(commit.run_id)) else commit
+            for commit in commits
+        ]
+        return await super().commit(greedy)
+
+
+class ForgetsPaused(Rows):
+    """Resuming leaves what was met meanwhile held for ever."""
+
+    async def control(self, orders_: Sequence[Any]) -> list[Ordered]:
+        rows = [self.row(order.run_id) for order in orders_]
+        held = [dict(row.held) if row is not None else {} for row in rows]
+        for row in rows:
+            if row is not None:
+                row.held.clear()
+        answers = await super().control(orders_)
+        for row, kept in zip(rows, held, strict=True):
+            if row is not None:
+                row.held.update(kept)
+        return answers
+
+
+class Leaks(Rows):
+    async def load(self, runs: Sequence[UUID]) -> list[Run | None]:
+        spaces = self.store._spaces.values()
+        found = [[space.runs[name] for space in spaces if name in space.runs] for name in runs]
+        return [rows[0].value(self.namespace) if rows else None for rows in found]
+
+
+class LeaksByInspection(Rows):
+    async def inspect(self, run: UUID) -> Inspection | None:
+        for name in list(self.store._spaces):
+            sibling = MemoryJournal(self.store, name, self.limits)
+            await sibling.open()
+            if (inspection := await sibling.inspect(run)) is not None:
+                return inspection
+        return None
+
+
+class WorksUnopened(Rows):
+    def _check_open(self) -> None:
+        pass
+
+
+class CommitsInTwo(Rows):
+    """Tasks are written after another turn of the loop, which a cancellation may take away."""
+
+    async def commit(self, commits: Sequence[Commit]) -> list[Committed]:
+        first = await super().commit([evolve(commit, tasks=(), deliveries=()) for commit in commits])
+        await asyncio.sleep(0)
+        for commit in commits:
+            row = self.row(commit.run_id)
+            if row is not None and row.version == commit.records[-1].version:
+                row.version, row.commit_id = commit.version, commit.base
+                del row.records[commit.version :]
+                first = await super().commit([evolve(commit, fence=row.fence)])
+        return first
+
+
+class IgnoresTakes(Rows):
+    async def claim_runs(
+        self, claim_id: UUID, limit: int, lease: int, takes: frozenset[str], *rest: Any, **more: Any
+    ) -> Claims:
+        rows = self.store.space(self.namespace).runs.values()
+        return await super().claim_runs(
+            claim_id, limit, lease, frozenset(row.fingerprint for row in rows), *rest, **more
+        )
+
+
+class ForgetsToCount(Rows):
+    """Answers that are right but for one number."""
+
+    async def release(self, runs: Sequence[RunHold]) -> None:
+        for hold in runs:
+            if (row := self.row(hold.run_id)) is not None and row.fence == hold.fence:
+                row.tries += 1
+        await super().release(runs)
+
+
+FAULTS: list[tuple[type[MemoryJournal], str]] = [
+    (ForgetsRecords, "p01_records"),
+    (SplitsCommits, "p02_commits"),
+    (ReleasesAlways, "p02_commits"),
+    (ChecksNoFence, "p03_stale"),
+    (TakesStaleBases, "p03_stale"),
+    (OvertakesDue, "p03_stale"),
+    (RepeatsFences, "p04_fences"),
+    (ForgetsCommits, "p06_repeats"),
+    (IgnoresDigests, "p07_starts"),
+    (IgnoresDedupe, "p08_dedupe"),
+    (AsksStatusFirst, "p08_dedupe"),
+    (ReversesDeliveries, "p09_order"),
+    (ClaimsEarly, "p10_clock"),
+    (IgnoresLeases, "p11_leases"),
+    (FinishesForAnybody, "p12_finish"),
+    (ExceedsLimits, "p13_limits"),
+    (ExceedsTheCap, "p13_limits"),
+    (WritesWaitingRuns, "p14_waiting"),
+    (PagesByOffset, "p15_pages"),
+    (PrunesDedupe, "p16_pruning"),
+    (SwallowsWakes, "p17_wakeups"),
+    (ForgetsPaused, "p17_wakeups"),
+    (Leaks, "p18_namespaces"),
+    (LeaksByInspection, "p18_namespaces"),
+    (WorksUnopened, "p19_opening"),
+    (CommitsInTwo, "p20_interrupted"),
+    (IgnoresTakes, "p21_takes"),
+    (ForgetsToCount, "p22_parity"),
+]
+
+
+def _plant(monkeypatch: pytest.MonkeyPatch, fault: type[MemoryJournal]) -> None:
+    """Have every URL but the bare one, which is promise 22's reference, name a faulty journal."""
+    true = continuum_memory.connect
+
+    def connect(url: str, namespace: str, limits: Limits) -> MemoryJournal:
+        journal = true(url, namespace, limits)
+        return journal if url == "memory://" else fault(journal.store, namespace, limits)
+
+    monkeypatch.setattr(continuum_memory, "connect", connect)
+
+
+@pytest.mark.parametrize(("fault", "promise"), FAULTS, ids=[fault.__name__ for fault, _ in FAULTS])
+def test_a_planted_fault_is_caught(
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: type[MemoryJournal],
+    promise: str,
+) -> None:
+    """The file of the promise fails, and the kit's last word names that promise and the page."""
+    _plant(monkeypatch, fault)
+    monkeypatch.setattr(test_p22_parity, "PHASES", (Phase.generate,))  # caught is enough: no shrinking
+    module = f"continuum_core.testing.conformance.test_{promise}"
+    result = pytester.runpytest_inprocess("--pyargs", module, "-q", "-x", "-p", "no:cacheprovider")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    number = int(promise[1:3])
+    result.stdout.fnmatch_lines(
+        [f"DOES NOT CONFORM: promises that failed: {number}; see docs/howto/write-a-backend.md"]
+    )
+
+
+def test_the_kit_is_whole(pytester: pytest.Pytester) -> None:
+    """Run as users run it, it conforms on the memory journal, with a test for each of the 22 promises."""
+    result = pytester.runpytest_inprocess(
+        "--pyargs", "continuum_core.testing.conformance", "-q", "-p", "no:cacheprovider"
+    )
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["*conformance of memory://{fresh}*", "CONFORMS"])
+
+
+def test_a_part_of_the_kit_does_not_conform_to_all(pytester: pytest.Pytester) -> None:
+    """Asked for one promise only, the kit does not claim the others."""
+    result = pytester.runpytest_inprocess(
+        "--pyargs", "continuum_core.testing.conformance.test_p21_takes", "-q", "-p", "no:cacheprovider"
+    )
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["passed as far as asked; not asked: promises 1, 2, *"])
+    result.stdout.no_fnmatch_line("CONFORMS")
+
+
+def test_the_plugin_is_silent_where_it_is_not_used(pytester: pytest.Pytester) -> None:
+    """A test run without the kit says nothing of it, and imports nothing of the library for it."""
+    pytester.makepyfile(
+        """
+        import sys
+
+        def test_nothing_is_loaded():
+            loaded = [name for name in sys.modules if name.startswith("continuum_core.testing.conformance")]
+            assert loaded == []
+        """
+    )
+    result = pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.no_fnmatch_line("*conformance of*")
+
+
+def test_a_store_without_fresh_names_gets_fresh_namespaces(pytester: pytest.Pytester) -> None:
+    """One store for all tests is as good as one for each."""
+    result = pytester.runpytest_inprocess(
+        "--pyargs",
+        "continuum_core.testing.conformance.test_p15_pages",
+        "--journal",
+        "memory://one-for-all",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+    )
+    assert result.ret == pytest.ExitCode.OK

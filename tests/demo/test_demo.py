@@ -1,0 +1,97 @@
+"""The demo itself, with real processes and a real `kill -9`, judged by the files it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from continuum_demo import generate
+from continuum_demo.ledger import entries
+
+LINES = 40
+
+
+def test_a_killed_worker_costs_no_order_and_no_customer_a_cent(tmp_path: Path) -> None:
+    orders = tmp_path / "few.jsonl"
+    orders.write_text("".join(f"{line}\n" for line in generate.lines(LINES)))
+    command = [sys.executable, "-W", "error", "-m", "continuum_demo.run", "--orders", str(orders)]
+    done = subprocess.run(
+        [*command, "--json", "--keep"],
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(tmp_path)},  # what it keeps goes where the test's files go
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=90,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(done.stdout)
+    directory = Path(told["directory"])
+    every_line_is_accounted_for(told)
+    every_kind_of_trouble_ends_as_it_should(told)
+    the_killed_workers_order_was_taken_over(told, directory)
+    no_card_was_charged_twice(told, directory)
+    assert (directory / "orders.db").exists()
+    assert (directory / "order.svg").read_text().startswith("<svg")
+
+
+def every_line_is_accounted_for(told: dict[str, Any]) -> None:
+    ended = told["completed"] + sum(told["not_completed"].values())
+    assert told["unfinished"] == 0
+    assert ended == told["audit"]["orders"]
+    assert ended + len(told["repeated"]) + len(told["refused"]) == told["lines"] == LINES
+
+
+def every_kind_of_trouble_ends_as_it_should(told: dict[str, Any]) -> None:
+    assert set(told["not_completed"]) == {
+        *("cancelled by the customer", "cannot be delivered", "card declined", "never paid", "out of stock"),
+        "rejected by the reviewer",
+    }
+    assert len(told["repeated"]) == 1
+    reasons = sorted(refused["reason"] for refused in told["refused"])
+    assert [reason.partition(" - ")[0] for reason in reasons] == [
+        "Expected `array` of length >= 1",
+        "Expected `int` >= 1",
+        "Input data was truncated",
+        next(reason for reason in reasons if reason.endswith("is the id of another order")),
+    ]
+
+
+def the_killed_workers_order_was_taken_over(told: dict[str, Any], directory: Path) -> None:
+    """By the provider's own book: asked and charged by the one, then asked again by the other."""
+    killed = told["killed"]
+    book = [e for e in entries(directory / "payments.jsonl") if e["subject"] == killed["reference"]]
+    charged = next(e for e in book if e["what"] == "charged")
+    assert charged["pid"] == killed["pid"]
+    after = [e for e in book[book.index(charged) + 1 :] if e["what"] != "refunded"]
+    assert [(e["what"], e["pid"] == killed["pid"]) for e in after] == [
+        ("asked", False),
+        ("repeat", False),
+        ("answered", False),
+    ]
+    assert after[0]["losses"] == killed["losses"] >= 1
+    assert killed["states"][-1] in (["completed"], ["cancelled"])
+
+
+def no_card_was_charged_twice(told: dict[str, Any], directory: Path) -> None:
+    """Recomputed from the ledger's lines, without the demo's own audit."""
+    lines = (directory / "payments.jsonl").read_text().splitlines()
+    book = [json.loads(line) for line in lines]
+    charges = Counter(e["subject"] for e in book if e["what"] == "charged")
+    refunds = Counter(e["subject"] for e in book if e["what"] == "refunded")
+    assert set(charges.values()) == {1}
+    assert set(refunds.values()) == {1}
+    assert set(refunds) <= set(charges)
+    kept = Counter(e["order"] for e in book if e["what"] == "charged" and e["subject"] not in refunds)
+    assert set(kept.values()) == {1}
+    assert len(kept) == told["completed"]
+
+
+def test_the_file_of_orders_is_what_its_script_makes() -> None:
+    kept = Path(generate.__file__).with_name("orders.jsonl").read_text(encoding="utf-8")
+    assert kept.splitlines() == generate.lines(300)
