@@ -1,0 +1,228 @@
+"""Turns of runs: checked in full before the first write, so that none of them needs undoing.
+
+Rule: fence, version, base and status decide, in this order of importance: version first. The effects
+follow one order: consumed, held, released, sent, tasks, closed tokens, the end of the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from continuum_core.errors import UsageError
+from continuum_core.journal.commit import Commit, CommitOutcome, Committed, NewTask, TaskClaim
+from continuum_core.journal.records import ENDED, Held, RunStatus, Task
+from continuum_sqlite import deliveries, rows
+from continuum_sqlite.rows import Head
+from continuum_sqlite.statements.deliveries import DUE_OF_RUN
+from continuum_sqlite.statements.runs import ADD_RECORD, END_RUN, RECORD_COMMIT, TURN_RUN
+from continuum_sqlite.statements.tasks import (
+    ADD_TASK,
+    CANCEL_TASKS_OF_RUN,
+    CANCEL_TASKS_OF_TOKEN,
+    DROP_UNSTARTED_OF_RUN,
+    DROP_UNSTARTED_OF_TOKEN,
+    TASK,
+)
+from continuum_sqlite.transaction import Transaction
+
+__all__ = ["apply", "check_turn", "close_run", "commit", "commit_fused", "refused", "repeated"]
+
+
+def check_turn(turn: Commit) -> None:
+    """Refuse what no engine may ask, before anything is written. Raises UsageError."""
+    if not turn.records:
+        raise UsageError(f"a commit of run {turn.run_id} carries no record; every turn leaves one")
+    for at, record in enumerate(turn.records, start=turn.version + 1):
+        if record.version != at:
+            raise UsageError(f"run {turn.run_id}: record {record.version} where {at} must follow")
+        if record.run_id != turn.run_id or record.commit_id != turn.commit_id:
+            raise UsageError(f"run {turn.run_id}: record {at} is of another run or commit")
+
+
+def commit(transaction: Transaction, commits: Sequence[Commit]) -> list[Committed]:
+    """The verb: one answer per commit."""
+    return [
+        _commit_claimed(transaction, turn) if turn.fence is not None else commit_fused(transaction, turn)
+        for turn in commits
+    ]
+
+
+def _commit_claimed(transaction: Transaction, turn: Commit) -> Committed:
+    head = deliveries.read_head(transaction, turn.run_id)
+    if head is None:
+        return Committed(CommitOutcome.LOST, transaction.now)
+    if _untouched(head, turn) and head.fence == turn.fence:
+        return apply(transaction, head, turn)
+    return repeated(transaction, turn) or Committed(CommitOutcome.LOST, transaction.now)
+
+
+def commit_fused(transaction: Transaction, turn: Commit) -> Committed:
+    """A turn computed ahead, without a claim: it stands only if nobody holds or woke the run meanwhile."""
+    head = deliveries.read_head(transaction, turn.run_id)
+    if head is None:
+        return refused(transaction)
+    leased = head.lease_until is not None and head.lease_until > transaction.now
+    if not leased and turn.now <= transaction.now and _untouched(head, turn):
+        if _others_due(transaction, turn):
+            return refused(transaction)
+        return apply(transaction, head, turn)
+    return repeated(transaction, turn) or refused(transaction)
+
+
+def refused(transaction: Transaction) -> Committed:
+    return Committed(CommitOutcome.REFUSED, transaction.now)
+
+
+def _untouched(head: Head, turn: Commit) -> bool:
+    return (
+        head.version == turn.version
+        and head.commit_id == rows.ident(turn.base)
+        and head.status == RunStatus.RUNNING
+    )
+
+
+def _others_due(transaction: Transaction, turn: Commit) -> bool:
+    """Whether a due delivery would be overtaken. One row more than the turn consumes tells."""
+    consumed = {delivery_id.bytes for delivery_id in turn.consumed}
+    asked = (transaction.ns, turn.run_id.bytes, transaction.now, len(consumed) + 1)
+    return any(row[0] not in consumed for row in transaction.execute(DUE_OF_RUN, asked))
+
+
+def repeated(transaction: Transaction, turn: Commit) -> Committed | None:
+    """The answer of this very commit, as far as it still holds, if it was made before; else None.
+
+    Its id is among the records even when others have committed since: only its answer was lost.
+    """
+    asked = (transaction.ns, turn.run_id.bytes, turn.version + 1)
+    row = transaction.execute(RECORD_COMMIT, asked).fetchone()
+    if row is None or row[0] != turn.commit_id.bytes:
+        return None
+    more = deliveries.has_due(transaction, turn.run_id)
+    return Committed(CommitOutcome.COMMITTED, transaction.now, more, _still_claimed(transaction, turn))
+
+
+def _still_claimed(transaction: Transaction, turn: Commit) -> tuple[TaskClaim, ...]:
+    """Of the tasks that the commit had born claimed, those that are; as they stand now."""
+    claims: list[TaskClaim] = []
+    for new in turn.tasks:
+        name = (transaction.ns, turn.run_id.bytes, new.token, new.slot)
+        row = transaction.execute(TASK, name).fetchone() if new.lease is not None else None
+        if row is not None:
+            claim = rows.task_claim(row)
+            if claim.task.claim_id == new.claim_id and claim.task.lease_until is not None:
+                claims.append(claim)
+    return tuple(claims)
+
+
+# --- effects
+
+
+def apply(transaction: Transaction, head: Head, turn: Commit) -> Committed:
+    """Write all of a turn that stands."""
+    _write_run(transaction, head, turn)
+    ns, run_id = transaction.ns, turn.run_id
+    if len(turn.records) == 1:
+        transaction.execute(ADD_RECORD, rows.record_row(ns, turn.records[0]))
+    else:
+        transaction.executemany(ADD_RECORD, [rows.record_row(ns, record) for record in turn.records])
+    for delivery_id in turn.consumed:
+        deliveries.consume(transaction, run_id, delivery_id)
+    for delivery_id, held in turn.hold:
+        deliveries.hold(transaction, run_id.bytes, delivery_id.bytes, held)
+    if turn.release:
+        deliveries.unhold(transaction, run_id, Held.DEFERRED)
+    for delivery in turn.deliveries:
+        deliveries.send(transaction, delivery, own=delivery.run_id == run_id)
+    claims = tuple(
+        claim for new in turn.tasks if (claim := _add_task(transaction, head, turn, new)) is not None
+    )
+    for token in turn.closed:
+        _close_token(transaction, run_id, token)
+    ended = turn.status in ENDED
+    if ended:
+        close_run(transaction, run_id)
+    if claims and (ended or turn.closed):
+        claims = _still_claimed(transaction, turn)  # what was just begun may be asked to stop already
+    more = not ended and deliveries.has_due(transaction, run_id)
+    return Committed(CommitOutcome.COMMITTED, transaction.now, more, claims)
+
+
+def _write_run(transaction: Transaction, head: Head, turn: Commit) -> None:
+    new = (
+        transaction.ns,
+        turn.run_id.bytes,
+        turn.version + len(turn.records),
+        turn.fingerprint,
+        turn.cause,
+        turn.snapshot,
+        turn.outcome,
+        turn.commit_id.bytes,
+        transaction.now,
+    )
+    if turn.status is RunStatus.RUNNING:
+        transaction.execute(TURN_RUN, new)
+        return
+    parked = turn.status is RunStatus.PARKED
+    tries = head.tries if parked else 0  # a run parked as a suspect is one still when it is unparked
+    fence = max(head.fence + 1, transaction.now) if parked else head.fence
+    transaction.execute(END_RUN, (*new, tries, int(turn.status), fence))
+
+
+def _add_task(transaction: Transaction, head: Head, turn: Commit, new: NewTask) -> TaskClaim | None:
+    """Store a task; the claim of it, where it is born claimed."""
+    now = transaction.now
+    born = new.lease is not None
+    task = Task(
+        run_id=turn.run_id,
+        token=new.token,
+        slot=new.slot,
+        activity=new.activity,
+        queue=new.queue,
+        priority=new.priority,
+        due=now,
+        scheduled=now,
+        payload=new.payload,
+        key=new.key,
+        undo=new.undo,
+        fence=max(1, now) if born else 0,
+        lease_until=None if new.lease is None else now + new.lease,
+        claim_id=new.claim_id if born else None,
+    )
+    added = transaction.execute(ADD_TASK, _task_row(transaction.ns, task)).rowcount
+    return TaskClaim(task, head.machine, turn.fingerprint) if born and added else None
+
+
+def _task_row(ns: int, task: Task) -> rows.Row:
+    """Parameters of ADD_TASK."""
+    return (
+        ns,
+        task.run_id.bytes,
+        task.token,
+        task.slot,
+        task.activity,
+        task.queue,
+        task.priority,
+        task.due,
+        task.payload,
+        task.key,
+        int(task.undo),
+        task.fence,
+        task.lease_until,
+        rows.ident(task.claim_id),
+    )
+
+
+def _close_token(transaction: Transaction, run_id: UUID, token: int) -> None:
+    deliveries.close_timers(transaction, run_id, token)
+    name = (transaction.ns, run_id.bytes, token)
+    transaction.execute(DROP_UNSTARTED_OF_TOKEN, name)
+    transaction.execute(CANCEL_TASKS_OF_TOKEN, name)
+
+
+def close_run(transaction: Transaction, run_id: UUID) -> None:
+    """Close all that a run which has ended had open."""
+    deliveries.empty(transaction, run_id)
+    name = (transaction.ns, run_id.bytes)
+    transaction.execute(DROP_UNSTARTED_OF_RUN, name)
+    transaction.execute(CANCEL_TASKS_OF_RUN, name)

@@ -1,0 +1,187 @@
+"""The journal on SQLite: one method, one transaction (pruning: several bounded ones).
+
+Rule: this module only hands verbs to the thread that writes or to the one that reads. What a verb does
+is in the module of its noun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+from continuum_core.clock import Micros
+from continuum_core.errors import UsageError
+from continuum_core.journal.commit import (
+    Claims,
+    Commit,
+    Committed,
+    Delivered,
+    Finished,
+    Inspection,
+    NewRun,
+    Order,
+    Ordered,
+    Page,
+    Pruned,
+    PrunePlan,
+    Query,
+    Reservation,
+    Reserved,
+    RunHold,
+    Started,
+    TaskClaims,
+    TaskFinish,
+    TaskHold,
+    TaskWant,
+)
+from continuum_core.journal.protocol import Limits, Opened
+from continuum_core.journal.records import Definition, Delivery, Record, Run
+from continuum_sqlite import reading
+from continuum_sqlite.claims import ClaimRuns, release, renew
+from continuum_sqlite.clock import HostClock, host_time
+from continuum_sqlite.commits import check_turn, commit
+from continuum_sqlite.deliveries import deliver
+from continuum_sqlite.finishes import check_finish, finish, reserve
+from continuum_sqlite.orders import control
+from continuum_sqlite.place import Place
+from continuum_sqlite.retention import prune
+from continuum_sqlite.starts import check_start, start
+from continuum_sqlite.store import Store, open_store
+from continuum_sqlite.tasks import ClaimTasks, heartbeat
+
+__all__ = ["SqliteJournal"]
+
+_DURABILITY = (
+    "what was acknowledged survives the process, the system and a loss of power (write-ahead log, synced "
+    "at every commit); it lies on one disk"
+)
+
+
+class SqliteJournal:
+    """A handle on one file, for one namespace.
+
+    :param clock: the host's time in microseconds since the Unix epoch; given by tests.
+    """
+
+    def __init__(
+        self, place: Place, namespace: str, limits: Limits, clock: Callable[[], Micros] = host_time
+    ) -> None:
+        self.namespace = namespace
+        self._place = place
+        self._limits = limits
+        self._clock = HostClock(clock)
+        self._store: Store | None = None
+        self._changing = asyncio.Lock()  # two that open or close one handle at once do it once
+
+    # --- the handle
+
+    async def open(self) -> Opened:
+        async with self._changing:
+            if self._store is None:
+                self._store = await open_store(self._place, self.namespace, self._limits, self._clock)
+        return Opened(self._clock.now(), "sqlite", _DURABILITY, self._opened().schema)
+
+    async def close(self) -> None:
+        async with self._changing:
+            store, self._store = self._store, None
+            if store is not None:
+                await store.close()
+
+    def sibling(self) -> SqliteJournal:
+        return SqliteJournal(self._place, self.namespace, self._limits, self._clock.source)
+
+    def _opened(self) -> Store:
+        """The store, for this process and event loop. Raises UsageError."""
+        if self._store is None:
+            raise UsageError(f"the journal {self._place.path} is not open")
+        self._store.check_use()
+        return self._store
+
+    # --- runs
+
+    async def now(self) -> Micros:
+        self._opened()
+        return self._clock.now()
+
+    async def start(self, runs: Sequence[NewRun]) -> list[Started]:
+        for new in runs:
+            check_start(new)
+        return await self._opened().write(lambda transaction: start(transaction, runs), tells=True)
+
+    async def deliver(self, deliveries: Sequence[Delivery]) -> list[Delivered]:
+        return await self._opened().write(lambda transaction: deliver(transaction, deliveries), tells=True)
+
+    async def claim_runs(
+        self,
+        claim_id: UUID,
+        limit: int,
+        lease: int,
+        takes: frozenset[str],
+        after: Micros = 0,
+        scan: int = 1_000,
+    ) -> Claims:
+        self._opened().wakeups.acting()
+        verb = ClaimRuns(claim_id, limit, lease, takes, after, scan)
+        return await self._opened().write(verb.carry_out, verb.peek)
+
+    async def commit(self, commits: Sequence[Commit]) -> list[Committed]:
+        for turn in commits:
+            check_turn(turn)
+        return await self._opened().write(lambda transaction: commit(transaction, commits), tells=True)
+
+    async def renew(self, runs: Sequence[RunHold], lease: int) -> list[bool]:
+        held = [(hold.run_id.bytes, hold.fence) for hold in runs]
+        return await self._opened().write(lambda transaction: renew(transaction, held, lease))
+
+    async def release(self, runs: Sequence[RunHold]) -> None:
+        held = [(hold.run_id.bytes, hold.fence) for hold in runs]
+        await self._opened().write(lambda transaction: release(transaction, held), tells=True)
+
+    async def control(self, orders: Sequence[Order]) -> list[Ordered]:
+        return await self._opened().write(lambda transaction: control(transaction, orders), tells=True)
+
+    # --- tasks
+
+    async def claim_tasks(self, claim_id: UUID, wants: Sequence[TaskWant], lease: int) -> TaskClaims:
+        self._opened().wakeups.acting()
+        verb = ClaimTasks(claim_id, wants, lease)
+        return await self._opened().write(verb.carry_out, verb.peek)
+
+    async def heartbeat(self, tasks: Sequence[TaskHold], lease: int) -> list[bool | None]:
+        return await self._opened().write(lambda transaction: heartbeat(transaction, tasks, lease))
+
+    async def finish(self, finishes: Sequence[TaskFinish]) -> list[Finished]:
+        for ending in finishes:
+            check_finish(ending)
+        return await self._opened().write(lambda transaction: finish(transaction, finishes), tells=True)
+
+    async def reserve(self, reservations: Sequence[Reservation]) -> list[Reserved]:
+        return await self._opened().write(lambda transaction: reserve(transaction, reservations))
+
+    # --- what is looked at
+
+    async def define(self, definitions: Sequence[Definition]) -> None:
+        await self._opened().write(lambda transaction: reading.define(transaction, definitions))
+
+    async def definitions(self) -> list[Definition]:
+        return await self._opened().read(reading.definitions)
+
+    async def load(self, runs: Sequence[UUID]) -> list[Run | None]:
+        return await self._opened().read(lambda transaction: reading.load(transaction, runs))
+
+    async def inspect(self, run: UUID) -> Inspection | None:
+        return await self._opened().read(lambda transaction: reading.inspect(transaction, run))
+
+    async def history(self, run: UUID, after: int = 0, limit: int = 1_000) -> list[Record]:
+        return await self._opened().read(lambda transaction: reading.history(transaction, run, after, limit))
+
+    async def list(self, query: Query, limit: int = 100, cursor: str | None = None) -> Page:
+        after = reading.position(self.namespace, query, cursor)
+        return await self._opened().read(lambda transaction: reading.page(transaction, query, limit, after))
+
+    async def prune(self, plan: PrunePlan) -> Pruned:
+        return await prune(self._opened().write, plan)
+
+    async def wait(self, seconds: float) -> None:
+        await self._opened().wakeups.wait(seconds)

@@ -1,0 +1,96 @@
+"""Operators' orders, acted on whoever holds the run.
+
+Rule: an order is known by its id, and a repeat is told what the first was told. One that changes a run
+appends a record, bumps the fence and takes the lease away: the holder's commit is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from attrs import evolve
+
+from continuum_core.journal.commit import Order, Ordered, OrderKind, OrderOutcome
+from continuum_core.journal.records import ENDED, Held, Record, RecordKind, RunStatus
+from continuum_sqlite import commits, deliveries, rows
+from continuum_sqlite.rows import Head
+from continuum_sqlite.statements.deliveries import CANCEL_PENDING
+from continuum_sqlite.statements.orders import ANSWERED_ORDER, NOTE_ORDER
+from continuum_sqlite.statements.runs import ADD_RECORD, LAST_RECORD_AT, ORDER_RUN
+from continuum_sqlite.transaction import Transaction
+
+__all__ = ["control"]
+
+
+class _Effect(NamedTuple):
+    """What an order does: from which statuses (None: any that has not ended), to which, freeing what."""
+
+    before: frozenset[RunStatus] | None
+    after: RunStatus
+    frees: tuple[Held, ...] = ()
+
+
+_EFFECTS = {
+    OrderKind.SUSPEND: _Effect(frozenset({RunStatus.RUNNING}), RunStatus.SUSPENDED),
+    OrderKind.RESUME: _Effect(frozenset({RunStatus.SUSPENDED}), RunStatus.RUNNING, (Held.PAUSED,)),
+    OrderKind.UNPARK: _Effect(frozenset({RunStatus.PARKED}), RunStatus.RUNNING, (Held.PAUSED, Held.POISON)),
+    # cancelling leaves the poison where it is: what parked the run must not meet it on its way out
+    OrderKind.CANCEL: _Effect(None, RunStatus.RUNNING, (Held.PAUSED,)),
+    OrderKind.TERMINATE: _Effect(None, RunStatus.TERMINATED),
+}
+
+
+def control(transaction: Transaction, orders: Sequence[Order]) -> list[Ordered]:
+    """The verb: one answer per order."""
+    return [_control(transaction, order) for order in orders]
+
+
+def _control(transaction: Transaction, order: Order) -> Ordered:
+    since = transaction.now - transaction.limits.dedupe_window
+    asked = (transaction.ns, order.id.bytes, since)
+    known = transaction.execute(ANSWERED_ORDER, asked).fetchone()
+    if known is not None:
+        return Ordered(OrderOutcome(known[0]), RunStatus(known[1]))
+    head = deliveries.read_head(transaction, order.run_id)
+    if head is None:
+        return Ordered(OrderOutcome.UNKNOWN_RUN, None)
+    status = RunStatus(head.status)
+    if status in ENDED:
+        return Ordered(OrderOutcome.RUN_OVER, status)
+    effect = _EFFECTS[order.kind]
+    if _needed(transaction, order, status, effect):
+        _act(transaction, order, head, effect)
+        answer = Ordered(OrderOutcome.DONE, effect.after)
+    else:
+        answer = Ordered(OrderOutcome.UNCHANGED, status)
+    kept = (order.id.bytes, transaction.now, answer.outcome.value, int(answer.status or 0))
+    transaction.execute(NOTE_ORDER, (transaction.ns, *kept))
+    return answer
+
+
+def _needed(transaction: Transaction, order: Order, status: RunStatus, effect: _Effect) -> bool:
+    if effect.before is not None:
+        return status in effect.before
+    if order.kind is OrderKind.CANCEL and status is RunStatus.RUNNING:
+        asked = (transaction.ns, order.run_id.bytes)
+        return transaction.execute(CANCEL_PENDING, asked).fetchone() is None
+    return True
+
+
+def _act(transaction: Transaction, order: Order, head: Head, effect: _Effect) -> None:
+    ns, now, run_id = transaction.ns, transaction.now, order.run_id
+    last = transaction.execute(LAST_RECORD_AT, (ns, run_id.bytes, head.version)).fetchone()
+    at = now if last is None else max(now, last[0])  # a run's records never go back in time
+    version = head.version + 1
+    record = Record(run_id, version, RecordKind.CONTROL, at, order.id, order.id, order.body)
+    transaction.execute(ADD_RECORD, rows.record_row(ns, record))
+    cause = order.cause if order.kind is OrderKind.SUSPEND else ""
+    outcome = order.outcome if order.kind is OrderKind.TERMINATE else None
+    changed = (version, int(effect.after), cause, outcome, order.id.bytes, now)
+    transaction.execute(ORDER_RUN, (ns, run_id.bytes, *changed))
+    deliveries.unhold(transaction, run_id, *effect.frees)
+    if order.kind is OrderKind.CANCEL and order.delivery is not None:
+        deliveries.send(transaction, evolve(order.delivery, due=0), own=True)  # before all others
+    if effect.after in ENDED:
+        commits.close_run(transaction, run_id)

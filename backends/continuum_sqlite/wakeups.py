@@ -1,0 +1,87 @@
+"""Waiting for a change of the file: told by handles of this process, noticed of other processes.
+
+Rule: a wakeup is a hint. It may come too often, and a lost one costs no more than the caller's own
+patience. Other processes are noticed by `PRAGMA data_version`, asked only while somebody waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextvars import ContextVar
+
+from continuum_sqlite.hub import Hub
+
+__all__ = ["Wakeups"]
+
+_SHORTEST, _LONGEST = 0.002, 0.05  # seconds between two looks at what other processes did
+
+_Acted = MutableMapping["Wakeups", int]
+
+_acted: ContextVar[_Acted | None] = ContextVar("continuum_sqlite_acted", default=None)
+"""Of each loop that claims and waits: the last change it has acted upon. Kept by context, not by handle,
+for two loops share a handle, and what woke one of them must not be hidden from the other."""
+
+
+class Wakeups:
+    """The waiting of one handle.
+
+    :param look: asks the reading connection whether another one has committed since it was last asked.
+    """
+
+    def __init__(self, hub: Hub, look: Callable[[], Awaitable[bool]]) -> None:
+        self._hub = hub
+        self._look = look
+        self._looking = False
+        self._next_look = 0.0
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._closed = False
+
+    def close(self) -> None:
+        """Let everybody go who waits: the handle is about to close."""
+        self._closed = True
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_result(None)
+
+    def acting(self) -> None:
+        """The caller is about to look for work: what changed until now need not wake it again."""
+        acted = _acted.get()
+        if acted is None:
+            acted = weakref.WeakKeyDictionary["Wakeups", int]()
+            _acted.set(acted)
+        acted[self] = self._hub.changes
+
+    async def wait(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        acted = _acted.get()
+        known = self._hub.changes if acted is None else acted.get(self, self._hub.changes)
+        woken: asyncio.Future[None] = loop.create_future()
+        if not self._hub.add((loop, woken), known):
+            self.acting()
+            return
+        pause = _SHORTEST
+        self._waiting.add(woken)
+        try:
+            while (left := deadline - loop.time()) > 0 and not woken.done():
+                await self._notice(loop, pause)
+                await asyncio.wait([woken], timeout=min(pause, left))
+                pause = min(pause * 1.5, _LONGEST)
+        finally:
+            self._waiting.discard(woken)
+            self._hub.discard((loop, woken))
+            self.acting()
+
+    async def _notice(self, loop: asyncio.AbstractEventLoop, pause: float) -> None:
+        """Look what other processes did; of all who wait on a handle, one looks for all."""
+        if self._looking or self._closed or loop.time() < self._next_look:
+            return
+        self._next_look = loop.time() + pause / 2
+        self._looking = True
+        try:
+            if await self._look():
+                self._hub.changed()
+        finally:
+            self._looking = False
