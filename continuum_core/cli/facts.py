@@ -1,0 +1,83 @@
+"""Runs and records as JSON values for programs. Keys are part of the interface: they are only added."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from continuum_core.view import RunView, Step, TaskView, Waiting
+
+__all__ = ["run_facts", "step_facts"]
+
+
+def _time(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def run_facts(view: RunView, *, whole: bool) -> dict[str, Any]:
+    """A run; `whole` with what it has open, which a list does not read."""
+    facts: dict[str, Any] = {
+        "run": str(view.id),
+        "machine": view.machine,
+        "key": view.key,
+        "status": view.status.name.lower(),
+        "cause": view.cause or None,
+        "version": view.version,
+        "states": list(view.states),
+        "context": view.context,
+        "outcome": view.outcome,
+        "created": _time(view.created),
+        "updated": _time(view.updated),
+        "definition": view.fingerprint,
+    }
+    if whole:
+        facts["waiting"] = [_waiting(each) for each in view.waiting]
+        facts["activities"] = [_task(each) for each in view.tasks]
+        facts["dead_letters"] = [_dead(each) for each in view.dead]
+    return facts
+
+
+def _waiting(each: Waiting) -> dict[str, Any]:
+    return {
+        "event": each.what,
+        "state": each.state or None,
+        "due": _time(each.due),
+        "held": each.held or None,
+    }
+
+
+def _task(each: TaskView) -> dict[str, Any]:
+    return {
+        "activity": each.activity,
+        "state": each.state or None,
+        "queue": each.queue,
+        "due": _time(each.due),
+        "attempt": each.attempt,
+        "losses": each.losses,
+        "claimed": each.claimed,
+        "cancel_requested": each.cancel_requested,
+        "failure": each.failure or None,
+    }
+
+
+def _dead(each: Waiting) -> dict[str, Any]:
+    return {"event": each.what, "at": _time(each.due), "reason": each.reason}
+
+
+def step_facts(step: Step) -> dict[str, Any]:
+    """One record of a history."""
+    return {
+        "version": step.version,
+        "at": _time(step.at),
+        "kind": step.kind.name.lower(),
+        "event": step.event,
+        "data": step.data,
+        "disposition": step.disposition or None,
+        "edges": list(step.edges),
+        "states": list(step.states),
+        "changed": step.changed,
+        "asked": list(step.asked),
+        "cause": str(step.cause),
+        "who": step.who or None,
+        "why": step.why or None,
+    }

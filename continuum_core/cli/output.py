@@ -1,0 +1,140 @@
+"""What is printed and how: escaped text, tables that fit the terminal, JSON for machines.
+
+Rule: whatever came from a user or a journal passes through `safe` (or through JSON's ASCII form) before
+it reaches a terminal. A payload may hold line ends and escape sequences; printed raw they could forge
+lines of a table or drive the terminal of whoever looks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+__all__ = [
+    "Rows",
+    "ascii_only",
+    "console",
+    "moment",
+    "pretty",
+    "print_json",
+    "safe",
+    "say",
+    "short_id",
+    "span_words",
+]
+
+_NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def safe(value: object) -> str:
+    """Text with every character that does not print written as an escape, such as ``\\x1b``."""
+    text = str(value)
+    return text if text.isprintable() else "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    number = ord(character)
+    if character in _NAMED:
+        return _NAMED[character]
+    if number < 0x100:
+        return f"\\x{number:02x}"
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console on the current stream: no escape sequences unless it is a terminal, none with NO_COLOR."""
+    colours: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+    return Console(stderr=stderr, color_system=colours, highlight=False, markup=False, emoji=False)
+
+
+def ascii_only() -> bool:
+    """Whether standard output can show no more than ASCII."""
+    encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower().replace("_", "-")
+    return not encoding.startswith("utf")
+
+
+def say(text: str, *, stderr: bool = False, style: str = "") -> None:
+    """Print a text, line by line and unwrapped, so that what is copied from a terminal is whole."""
+    out = console(stderr=stderr)
+    for line in text.split("\n"):
+        out.print(Text(safe(line), style=style), soft_wrap=True)
+
+
+def print_json(value: Any, *, stderr: bool = False) -> None:
+    """One JSON value on one line, in ASCII, and at once: a reader of a stream does not wait."""
+    print(json.dumps(value, ensure_ascii=True), file=sys.stderr if stderr else sys.stdout, flush=True)
+
+
+def pretty(value: Any, width: int = 80) -> list[str]:
+    """JSON values as lines for people; what is short stays on one line."""
+    flat = json.dumps(value, ensure_ascii=False)
+    lines = [flat] if len(flat) <= width else json.dumps(value, ensure_ascii=False, indent=2).split("\n")
+    return [safe(line) for line in lines]
+
+
+class Rows:
+    """A table that is printed in pieces: columns have fixed widths, so that pieces stand in line.
+
+    :param columns: titles with widths in characters; one column may have width 0 and takes what is left.
+    """
+
+    def __init__(self, columns: Sequence[tuple[str, int]]) -> None:
+        self._out = console()
+        fixed = sum(width for _, width in columns) + 2 * (len(columns) - 1)
+        rest = max(self._out.width - fixed, 12)
+        self._columns = [(title, width or rest) for title, width in columns]
+        self._begun = False
+
+    def add(self, rows: Iterable[Sequence[str | Text]]) -> None:
+        """Print these rows now; the first call prints the titles, too. A text may have several lines."""
+        table = Table(box=None, show_header=not self._begun, pad_edge=False, padding=(0, 2, 0, 0))
+        for title, width in self._columns:
+            table.add_column(title, width=width, overflow="fold", header_style="bold")
+        for row in rows:
+            table.add_row(*(_cell(each) for each in row))
+        self._begun = True
+        with self._out.capture() as printed:
+            self._out.print(table)
+        # Columns are padded with blanks; without colours nothing ends in them that should be kept.
+        for line in printed.get().splitlines():
+            self._out.file.write(line.rstrip() + "\n")
+        self._out.file.flush()
+
+
+def _cell(value: str | Text) -> Text:
+    """A cell: the line ends in it are the caller's own, who passed every part through `safe`."""
+    return value if isinstance(value, Text) else Text(value)
+
+
+# --- times and ids -----------------------------------------------------------------------------------
+
+
+def moment(at: datetime, *, millis: bool = False) -> str:
+    """A time in UTC, such as ``2026-03-01 12:00:05Z``."""
+    text = at.strftime("%Y-%m-%d %H:%M:%S")
+    return f"{text}.{at.microsecond // 1000:03}Z" if millis else f"{text}Z"
+
+
+def span_words(length: timedelta) -> str:
+    """A length of time with its two largest units: ``3d 4h``, ``29m 58s``, ``0.8s``; not below zero."""
+    seconds = max(length.total_seconds(), 0.0)
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    whole = int(seconds)
+    parts = [(whole // 86_400, "d"), (whole // 3_600 % 24, "h"), (whole // 60 % 60, "m"), (whole % 60, "s")]
+    first = next(index for index, (count, _) in enumerate(parts) if count)
+    return " ".join(f"{count}{unit}" for count, unit in parts[first : first + 2] if count)
+
+
+def short_id(id_: object) -> str:
+    """The end of an id: ids of one minute share their beginning."""
+    return re.sub("-", "", str(id_))[-8:]

@@ -1,0 +1,157 @@
+"""One run as `show` prints it: head, drawing, context, what it waits for, what it does, what went astray."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from attrs import frozen
+from rich.text import Text
+
+from continuum_core.cli.output import Rows, ascii_only, console, moment, pretty, safe, span_words
+from continuum_core.cli.stored import ACTIVE_END, ACTIVE_START, stored_tree
+from continuum_core.definition.chart import Chart
+from continuum_core.definition.fingerprint import fingerprint
+from continuum_core.definition.terminal import terminal
+from continuum_core.journal.records import ENDED, Definition, RunStatus
+from continuum_core.view import RunView, TaskView, Waiting
+
+__all__ = ["Portrait", "draw_run", "show_run"]
+
+_STRONG = (ACTIVE_START, ACTIVE_END)
+
+
+@frozen
+class Portrait:
+    """A run, its machine drawn (with marks around active names), and the journal's time."""
+
+    view: RunView
+    drawing: str
+    now: datetime
+
+
+def draw_run(view: RunView, charts: Sequence[Chart], stored: Definition | None) -> str:
+    """The run's machine as text: by the code where it is given, else by the definition that is stored."""
+    outcome = view.outcome or {}
+    active = frozenset(view.states or ([outcome["state"]] if outcome.get("state") else []))
+    plain, width = ascii_only(), console().width
+    # The very definition first; else the same machine in another version, which may know other states.
+    known = sorted(
+        (c for c in charts if c.name == view.machine), key=lambda c: fingerprint(c) != view.fingerprint
+    )
+    for chart in known:
+        if active <= {state.path for state in chart.states}:
+            note = (
+                ""
+                if fingerprint(chart) == view.fingerprint
+                else "(drawn by code that differs from the run's)\n"
+            )
+            return note + terminal(chart, active, width=width, ascii_only=plain, strong=_STRONG)
+    if stored is None:
+        return ""
+    return stored_tree(json.loads(stored.body), active, ascii_only=plain)
+
+
+def show_run(portrait: Portrait) -> None:
+    """Print it."""
+    view, now = portrait.view, portrait.now
+    out = console()
+    for text in _head(view, now):
+        out.print(text, soft_wrap=True)
+    if portrait.drawing:
+        out.print()
+        for line in portrait.drawing.rstrip("\n").split("\n"):
+            out.print(_marked(line), soft_wrap=True)
+    _section("Context", pretty(view.context) if view.version else [])
+    if view.outcome is not None:
+        _section("Outcome", list(_outcome(view.outcome)))
+    if view.waiting:
+        _title("Waits for")
+        rows = Rows([("event", 24), ("in", 10), ("when, or why it is held", 0)])
+        rows.add([_waiting(each, now) for each in view.waiting])
+    if view.tasks:
+        _title("Activities")
+        rows = Rows([("activity", 20), ("try", 4), ("is", 22), ("last failure", 0)])
+        rows.add([_task(each, now) for each in view.tasks])
+    if view.dead:
+        _title("Dead letters")
+        rows = Rows([("event", 24), ("at", 20), ("reason", 0)])
+        rows.add([(safe(each.what), _when(each.due), safe(each.reason)) for each in view.dead])
+
+
+def _head(view: RunView, now: datetime) -> Iterator[Text]:
+    name = safe(f"{view.machine}/{view.key}") if view.key is not None else safe(view.machine)
+    yield Text.assemble((name, "bold"), "  ", (view.status.name.lower(), _colour(view.status)))
+    if view.cause:
+        first, *rest = view.cause.split("\n")
+        yield Text(f"because: {safe(first)}", style="yellow")
+        yield from (Text(f"  {safe(line)}", style="yellow") for line in rest)
+    yield Text(f"run {view.id}, version {view.version}", style="dim")
+    changed = f"changed {moment(view.updated)} ({span_words(now - view.updated)} ago)"
+    yield Text(f"started {moment(view.created)}, {changed}", style="dim")
+
+
+def _colour(status: RunStatus) -> str:
+    if status is RunStatus.COMPLETED:
+        return "bold green"
+    return "bold red" if status in ENDED or status is RunStatus.PARKED else "bold yellow"
+
+
+def _marked(line: str) -> Text:
+    """A line of the drawing, with the names between the marks in colour."""
+    text = Text()
+    for part in re.split(f"({ACTIVE_START}[^{ACTIVE_END}]*{ACTIVE_END})", line):
+        if part.startswith(ACTIVE_START):
+            text.append(safe(part.strip(ACTIVE_START + ACTIVE_END)), style="bold green")
+        else:
+            text.append(safe(part.replace(ACTIVE_START, "").replace(ACTIVE_END, "")))
+    return text
+
+
+def _title(words: str) -> None:
+    out = console()
+    out.print()
+    out.print(Text(words, style="bold underline"))
+
+
+def _section(words: str, lines: Sequence[str]) -> None:
+    if lines:
+        _title(words)
+        for line in lines:
+            console().print(Text(line), soft_wrap=True)
+
+
+def _outcome(outcome: dict[str, Any]) -> Iterator[str]:
+    state, reason = outcome.get("state"), outcome.get("reason")
+    yield safe(
+        str(outcome.get("kind", "?")) + (f" in {state}" if state else "") + (f": {reason}" if reason else "")
+    )
+    if "value" in outcome:
+        yield from pretty(outcome["value"])
+    failure = outcome.get("failure")
+    if failure:
+        yield safe(f"{failure.get('type')}: {failure.get('message')}")
+        yield from (f"  {safe(line)}" for line in str(failure.get("traceback", "")).rstrip().split("\n"))
+
+
+def _when(at: datetime | None) -> str:
+    return "-" if at is None else moment(at)
+
+
+def _waiting(each: Waiting, now: datetime) -> Sequence[str]:
+    what = f"{each.what} of {each.state}" if each.state else each.what
+    left = "now" if each.due is None or each.due <= now else span_words(each.due - now)
+    return safe(what), "held" if each.held else left, each.held or _when(each.due)
+
+
+def _task(each: TaskView, now: datetime) -> Sequence[str]:
+    if each.claimed:
+        doing = "asked to stop" if each.cancel_requested else "running"
+    else:
+        doing = f"again in {span_words(each.due - now)}" if each.due > now else f"waiting in {each.queue}"
+    if each.losses:
+        doing += f", lost {each.losses}×"
+    return safe(each.activity), str(each.attempt + 1), safe(doing), safe(each.failure or "-")

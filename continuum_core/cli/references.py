@@ -1,0 +1,63 @@
+"""Which run is meant: an id, or `machine/key`; and errors about it in the words that were typed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+from continuum_core.cli.failures import suggestion
+from continuum_core.client import Client, Handle
+from continuum_core.errors import RunNotFound, RunOver, TooManyPending, UnexpectedEvent, UsageError
+
+__all__ = ["find", "named"]
+
+
+def find(client: Client, run: str) -> Handle[Any]:
+    """The handle of a run that was typed. Nothing is read. Raises UsageError for what cannot be one."""
+    try:
+        return client.handle(UUID(run))
+    except ValueError:
+        pass
+    machine, slash, key = run.partition("/")
+    if not slash or not machine or not key:
+        raise UsageError(f"{run!r} names no run; give its id, or MACHINE/KEY, such as order/o-1")
+    return client.get(machine, key)
+
+
+@asynccontextmanager
+async def named(client: Client, run: str) -> AsyncGenerator[Handle[Any], None]:
+    """The run's handle; within it, errors about the run call it by what was typed, and say what helps."""
+    handle = find(client, run)
+    try:
+        yield handle
+    except RunNotFound:
+        told = RunNotFound(run)
+        for hint in await _hints(client, run, handle.id):
+            told.add_note(hint)
+        raise told from None
+    except RunOver:
+        over = RunOver(run)
+        over.add_note(f"`continuum show {run}` tells how it ended")
+        raise over from None
+    except TooManyPending as error:
+        raise TooManyPending(run, error.cap) from None
+    except UnexpectedEvent as error:
+        if hint := suggestion(error.event, error.known):
+            error.add_note(hint)
+        raise
+
+
+async def _hints(client: Client, run: str, run_id: UUID) -> list[str]:
+    machine, slash, _ = run.partition("/")
+    hints: list[str] = []
+    if slash:
+        known = sorted({definition.machine for definition in await client.journal.definitions()})
+        if machine not in known:
+            near = suggestion(machine, known)
+            listed = near or f"known machines: {', '.join(known) or 'none'}"
+            hints.append(f"no machine {machine!r} ever ran in this journal; {listed}")
+    where = f"this is namespace {client.namespace!r} of the journal"
+    hints.append(f"{where}, where it would have the id {run_id}" if slash else where)
+    return hints
