@@ -12,7 +12,7 @@ import importlib
 import json
 import os
 import sys
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import attrs
@@ -74,8 +74,10 @@ def _find(module: str, name: str) -> Activity[Any, Any]:
             "started; move it to a module that can be imported"
         )
     for value in vars(importlib.import_module(module)).values():
-        if isinstance(value, Activity) and value.name == name:
-            return value
+        if isinstance(value, Activity):
+            activity = cast("Activity[Any, Any]", value)
+            if activity.name == name:
+                return activity
     raise UsageError(f"module {module} has no activity {name!r} at its top level")
 
 

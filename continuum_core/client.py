@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Generic, Protocol, TypeVar, overload
+from typing import Any, Generic, Protocol, TypeVar, cast, overload
 from uuid import UUID
 
 import attrs
@@ -89,12 +89,12 @@ class Here(Protocol):
 class Handle(Generic[O]):
     """One run, as its starter or anyone else who knows its id holds it."""
 
-    __slots__ = ("_client", "_entry", "id")
+    __slots__ = ("_client", "entry", "id")
 
     def __init__(self, client: Client, run_id: UUID, entry: Entry | None = None) -> None:
         self.id = run_id
         self._client = client
-        self._entry = entry
+        self.entry = entry
 
     def __repr__(self) -> str:
         return f"<run {self.id}>"
@@ -245,9 +245,10 @@ class Client:
         turn = None if entry is None else self._first_turn(entry, new)
         if turn is not None:
             new = attrs.evolve(new, turn=turn.commit)
+        here = self.here  # as it was when it took over tasks: a drain may begin while the journal answers
         started = await self._starts.ask(new)
-        if turn is not None and self.here is not None:
-            self.here.settled(turn, None if started is None else started.committed)
+        if turn is not None and here is not None:
+            here.settled(turn, None if started is None else started.committed)
         if started is None:
             raise JournalUnavailable(f"no answer within {self._seconds:g} s", ambiguous=True)
         self._clock.observe(started.now)
@@ -468,7 +469,7 @@ class Client:
 
     def _ref(self, run: Ref) -> tuple[UUID, Entry | None]:
         if isinstance(run, Handle):
-            return run.id, run._entry
+            return run.id, run.entry
         return _run_id(run), None
 
     async def _row(self, run_id: UUID) -> Run:
@@ -492,7 +493,7 @@ def _run_id(run: UUID | str) -> UUID:
 def _untyped_event(definition: Definition, event: Any, data: Any) -> bytes:
     """An event for a machine whose code is not here."""
     if not isinstance(event, str):
-        cls = type(event)
+        cls = cast("type[Any]", type(event))
         if not is_event(cls):
             raise UnexpectedEvent(definition.machine, cls.__name__, ())
         event, data = event_name(cls), msgspec.json.decode(codec_for(cls).encode(event))

@@ -25,6 +25,7 @@ class Flag(Protocol):
 
     async def wait(self, seconds: float | None = None) -> bool:
         """True once it is set, False after `seconds` (None: no limit)."""
+        ...
 
 
 class Job(Protocol):
@@ -32,14 +33,17 @@ class Job(Protocol):
 
     def cancel(self) -> None:
         """Ask it to stop; it ends at its next wait."""
+        ...
 
     def done(self) -> bool: ...
 
     async def join(self) -> None:
         """Wait until it ended, however it ended."""
+        ...
 
     def failure(self) -> BaseException | None:
         """What it raised; None while it runs, or when it ended well or was cancelled."""
+        ...
 
 
 class Host(Protocol):
@@ -47,15 +51,19 @@ class Host(Protocol):
 
     def check(self) -> None:
         """Raise UsageError where the caller is in another process or event loop than this host."""
+        ...
 
     def monotonic(self) -> float:
         """Seconds that never go back."""
+        ...
 
     def random(self) -> float:
         """A number in [0, 1)."""
+        ...
 
     def new_id(self) -> UUID:
         """A new id; ids made later by this process sort later."""
+        ...
 
     def flag(self) -> Flag: ...
 
@@ -63,6 +71,8 @@ class Host(Protocol):
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> Job:
         """Run a coroutine beside the others. What it raises is its `failure`."""
+        ...
 
     def spawn_apart(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> Job:
         """Run a coroutine where a blocked event loop cannot starve it (a thread with its own loop)."""
+        ...

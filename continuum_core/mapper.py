@@ -11,7 +11,7 @@ is not encoded a second time for the record that tells of it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid5
 
 import msgspec
@@ -164,7 +164,8 @@ def decode_image(entry: Entry, version: int, data: bytes) -> Image:
         Snapshot(
             version=version,
             configuration=entry.configuration(body.states),
-            context=entry.context.decode(context) if body.states else None,
+            # One that was cancelled before it began never had a context.
+            context=entry.context.decode(context) if body.states or context != _NO_CONTEXT else None,
             history=history,
             tokens={numbers[path]: token for path, token in body.tokens.items() if path in numbers},
             now=body.now,
@@ -196,7 +197,7 @@ def encode_start_raw(data: bytes) -> bytes:
 
 def encode_signal(entry: Entry, event: Any) -> bytes:
     """Raises UnexpectedEvent where the machine never mentions the class."""
-    name = entry.names.get(type(event))
+    name = entry.names.get(cast("type[Any]", type(event)))
     if name is None:
         raise UnexpectedEvent(entry.chart.name, type(event).__name__, sorted(entry.events))
     return encode_signal_raw(name, entry.events[name].encode(event))
@@ -280,7 +281,7 @@ def peek_event(kind: DeliveryKind, payload: bytes) -> tuple[str, Any]:
     """A word for an event and its data as JSON values, without any machine's code."""
     if kind is DeliveryKind.TIMER:
         return "timer", None
-    body = msgspec.json.decode(payload) if payload else {}
+    body: dict[str, Any] = msgspec.json.decode(payload) if payload else {}
     if kind is DeliveryKind.SIGNAL:
         return str(body.get("type", "?")), body.get("data")
     if kind is DeliveryKind.OUTCOME:
@@ -295,7 +296,7 @@ def _outcome_word(body: dict[str, Any]) -> str:
     word = f"{'done' if failure is None else 'failed'} {body.get('activity', '')}".rstrip()
     if failure is not None:
         word += f": {str(failure.get('type')).rpartition('.')[2]}"
-    counts = []
+    counts: list[str] = []
     if body.get("tries", 1) > 1:
         counts.append(f"try {body['tries']}")
     if body.get("losses", 0):
@@ -484,7 +485,7 @@ def _new_task(entry: Entry, command: StartActivity) -> NewTask:
 
 
 def _message_payload(message: Message) -> bytes:
-    cls = type(message.event)
+    cls = cast("type[Any]", type(message.event))
     return encode_signal_raw(event_name(cls), codec_for(cls).encode(message.event))
 
 

@@ -49,7 +49,7 @@ class Entry:
     names: Mapping[type, str]  # event class → its name
     activities: Mapping[str, ActivityEntry]
     numbers: Mapping[str, int]  # state path → number
-    _leaves: dict[int, tuple[str, ...]] = field(factory=dict)
+    _leaves: dict[int, tuple[str, ...]] = field(factory=dict[int, tuple[str, ...]])
 
     @property
     def fingerprint(self) -> str:

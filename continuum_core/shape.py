@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from typing import Any
+from typing import Any, cast
 
 from continuum_core.codec import Codec, Json, codec_for
 from continuum_core.errors import PayloadRefused, UnexpectedEvent
@@ -43,28 +43,29 @@ def check_event(definition: Definition, name: str, value: Any) -> bytes:
 
 def _checked(described: dict[str, Any], value: Any) -> bytes:
     data: bytes = _json.encode(value)
-    type_ = described["type"]
-    if isinstance(type_, dict) and "class" in type_:
-        body = described["classes"][type_["class"]]
+    if isinstance(described["type"], dict):
+        top = cast("dict[str, Any]", described["type"])
+        body: dict[str, Any] = described["classes"].get(top.get("class"), {})
         if body.get("kind") == "object":
-            _check_fields(type_["class"], body["fields"], value)
+            _check_fields(top["class"], body["fields"], value)
     return data
 
 
 def _check_fields(cls: str, fields: list[dict[str, Any]], value: Any) -> None:
     if not isinstance(value, dict):
         raise PayloadRefused("$", f"{cls} is an object with fields, not {type(value).__name__}")
+    given = cast("dict[str, Any]", value)
     names = [field["name"] for field in fields]
-    for name in value:
+    for name in given:
         if name not in names:
-            near = difflib.get_close_matches(str(name), names, 1)
+            near = difflib.get_close_matches(name, names, 1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; it has: {', '.join(names) or 'none'}"
             raise PayloadRefused(f"$.{name}", f"{cls} has no such field{hint}")
     # A default is told as its value, as "made" when a function makes it, or as "optional".
     missing = [
         field["name"]
         for field in fields
-        if field["name"] not in value and not field.keys() & {"default", "made", "optional"}
+        if field["name"] not in given and not field.keys() & {"default", "made", "optional"}
     ]
     if missing:
         raise PayloadRefused("$", f"{cls} needs {', '.join(missing)}")

@@ -31,40 +31,40 @@ T = TypeVar("T")
 class SyncHandle(Generic[O]):
     """One run; see `Handle`."""
 
-    __slots__ = ("_client", "_handle")
+    __slots__ = ("_client", "handle")
 
     def __init__(self, client: SyncClient, handle: Handle[O]) -> None:
         self._client = client
-        self._handle = handle
+        self.handle = handle
 
     def __repr__(self) -> str:
-        return repr(self._handle)
+        return repr(self.handle)
 
     @property
     def id(self) -> UUID:
-        return self._handle.id
+        return self.handle.id
 
     def send(
         self, event: Any, data: Any = None, *, dedupe: str | None = None, delay: timedelta | None = None
     ) -> None:
         """See `Handle.send`."""
-        self._client.wait_for(self._handle.send(event, data, dedupe=dedupe, delay=delay))
+        self._client.wait_for(self.handle.send(event, data, dedupe=dedupe, delay=delay))
 
     def result(self, timeout: float | None = None) -> O:
         """See `Handle.result`."""
-        return self._client.wait_for(self._handle.result(timeout))
+        return self._client.wait_for(self.handle.result(timeout))
 
     def view(self) -> RunView:
         """See `Handle.view`."""
-        return self._client.wait_for(self._handle.view())
+        return self._client.wait_for(self.handle.view())
 
     def history(self, after: int = 0, limit: int = 1_000) -> list[Step]:
         """See `Handle.history`."""
-        return self._client.wait_for(self._handle.history(after, limit))
+        return self._client.wait_for(self.handle.history(after, limit))
 
     def cancel(self, reason: str = "", *, who: str = "") -> None:
         """See `Handle.cancel`."""
-        self._client.wait_for(self._handle.cancel(reason, who=who))
+        self._client.wait_for(self.handle.cancel(reason, who=who))
 
 
 SyncRef = SyncHandle[Any] | UUID | str
@@ -222,4 +222,4 @@ class SyncClient:
 
 
 def _ref(run: SyncRef) -> Any:
-    return run._handle if isinstance(run, SyncHandle) else run
+    return run.handle if isinstance(run, SyncHandle) else run

@@ -16,6 +16,7 @@ import typer
 
 from continuum_core.cli import backends, demo, inspection, machines, runs, workers
 from continuum_core.cli.failures import Verbs
+from continuum_core.hooks.loading import Observers, PluginRefused, load
 
 __all__ = ["app", "main"]
 
@@ -87,4 +88,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             with contextlib.suppress(ValueError, io.UnsupportedOperation):
                 stream.reconfigure(errors="backslashreplace")
+    _add_commands_of_plugins()
     app(args=None if arguments is None else list(arguments), prog_name="continuum")
+
+
+def _add_commands_of_plugins() -> None:
+    """Let plugins add theirs. One that cannot is told of, and the program goes on without it."""
+    try:
+        manager = load()
+    except PluginRefused as refused:
+        typer.echo(f"continuum: {refused}", err=True)
+        return
+    Observers(manager).tell("register_commands", app=app)

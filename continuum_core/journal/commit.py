@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from uuid import UUID
 
-from attrs import field, frozen
+from attrs import frozen
 
 from continuum_core.clock import Micros
 from continuum_core.journal.records import (
@@ -475,7 +475,7 @@ class PrunePlan:
     before: Micros
     limit: int
     machine: str | None = None
-    statuses: frozenset[RunStatus] = field(factory=frozenset)  # empty: every ended status
+    statuses: frozenset[RunStatus] = frozenset()  # empty: every ended status
     dry_run: bool = False
 
 

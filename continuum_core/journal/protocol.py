@@ -155,21 +155,26 @@ class Journal(Protocol):
 
         May be called again, also after `close`.
         """
+        ...
 
     async def close(self) -> None:
         """Give everything back. A second call does nothing."""
+        ...
 
     def sibling(self) -> Journal:
         """Another, unopened handle on the same store and namespace, for use on another event loop."""
+        ...
 
     async def now(self) -> Micros:
         """The journal's clock."""
+        ...
 
     async def start(self, runs: Sequence[NewRun]) -> list[Started]:
         """Create runs with their first delivery, or with their first turn.
 
         A new run has version 0, fence 0, no `commit_id`, an empty snapshot, and is RUNNING.
         """
+        ...
 
     async def deliver(self, deliveries: Sequence[Delivery]) -> list[Delivered]:
         """Insert deliveries. Locks and updates no run.
@@ -177,6 +182,7 @@ class Journal(Protocol):
         Asked in this order: DUPLICATE; ACCEPTED again, with its stored due, for an id that is still
         pending on the run; UNKNOWN_RUN; RUN_OVER; FULL. What is refused notes no dedupe id.
         """
+        ...
 
     async def claim_runs(
         self,
@@ -194,6 +200,7 @@ class Journal(Protocol):
         of suspended and parked runs are held (PAUSED) whatever `takes` says. While `claim_id` holds
         runs, expired or not, the answer is these and nothing is claimed.
         """
+        ...
 
     async def commit(self, commits: Sequence[Commit]) -> list[Committed]:
         """Write turns; each stands or falls alone. Releases the lease of those that stand.
@@ -202,15 +209,18 @@ class Journal(Protocol):
         COMMITTED again, whatever followed. Otherwise LOST, or REFUSED for a fused turn, tells all that
         is in its way; for the latter an expired lease is not. A fused turn bumps no fence.
         """
+        ...
 
     async def renew(self, runs: Sequence[RunHold], lease: int) -> list[bool]:
         """Extend run leases; False for what is not the caller's any more.
 
         It is while the fence is the same and a lease is on the run, expired or not.
         """
+        ...
 
     async def release(self, runs: Sequence[RunHold]) -> None:
         """Give runs back at once, as if never claimed (`tries` falls back by one)."""
+        ...
 
     async def claim_tasks(self, claim_id: UUID, wants: Sequence[TaskWant], lease: int) -> TaskClaims:
         """Lease tasks that are due: per want, by (priority, due, run id, token, slot).
@@ -221,12 +231,14 @@ class Journal(Protocol):
         unclaimed one that was asked to stop and declares no undo goes as well. Suspended and parked runs
         keep their tasks claimable. While `claim_id` holds tasks, the answer is these.
         """
+        ...
 
     async def heartbeat(self, tasks: Sequence[TaskHold], lease: int) -> list[bool | None]:
         """Extend task leases and keep their details.
 
         Per member: True held, False held but asked to cancel, None not the caller's any more.
         """
+        ...
 
     async def finish(self, finishes: Sequence[TaskFinish]) -> list[Finished]:
         """Close or reopen tasks, deliver outcomes, and commit the turns that ride along.
@@ -236,6 +248,7 @@ class Journal(Protocol):
         RETURN of a task that was asked to stop remove it, unless it has an undo and losses. A refused
         turn leaves the finish standing.
         """
+        ...
 
     async def reserve(self, reservations: Sequence[Reservation]) -> list[Reserved]:
         """Reserve keyed results, or read them. The holder's own reservation is renewed.
@@ -243,6 +256,7 @@ class Journal(Protocol):
         Of two results for one key the first stays until its window ends. FAILED and CANCELLED free the
         reservation; RETRY and RETURN keep it until it expires.
         """
+        ...
 
     async def control(self, orders: Sequence[Order]) -> list[Ordered]:
         """Carry out operators' orders, whoever holds the run.
@@ -253,42 +267,51 @@ class Journal(Protocol):
         what is PAUSED, UNPARK also the POISON. Each lowers `tries` to 2 at most. Answers DONE and
         UNCHANGED are kept for the dedupe window, under the order's id.
         """
+        ...
 
     async def define(self, definitions: Sequence[Definition]) -> None:
         """Store definitions; known fingerprints are left as they are."""
+        ...
 
     async def definitions(self) -> list[Definition]:
         """All stored definitions, by (machine, version, fingerprint)."""
+        ...
 
     async def load(self, runs: Sequence[UUID]) -> list[Run | None]:
         """Rows of runs; None for those not in the namespace."""
+        ...
 
     async def inspect(self, run: UUID) -> Inspection | None:
         """A run with all it has open; None if it is not in the namespace.
 
         Deliveries by (due, id), held ones included; tasks by (token, slot); dead letters by time.
         """
+        ...
 
     async def history(self, run: UUID, after: int = 0, limit: int = 1_000) -> list[Record]:
         """Records with versions above `after`, ascending."""
+        ...
 
     async def list(self, query: Query, limit: int = 100, cursor: str | None = None) -> Page:
         """One page of runs. Raises PayloadRefused for a cursor that this query did not give.
 
         `created_from` is included, `created_to` is not.
         """
+        ...
 
     async def prune(self, plan: PrunePlan) -> Pruned:
         """Delete what is ended and old (the oldest first), and all that is past its window.
 
         A dry run counts the same and deletes nothing. Dead letters under ids of no run go by their time.
         """
+        ...
 
     async def wait(self, seconds: float) -> None:
         """Return when something may have changed, or after `seconds`. A hint: it may be early or late.
 
         A write that another handle made since this one's last `wait` returned ends it at once.
         """
+        ...
 
 
 class Backend(Protocol):
@@ -302,6 +325,7 @@ class Backend(Protocol):
 
     def connect(self, url: str, namespace: str, limits: Limits) -> Journal:
         """An unopened handle. Raises IncompatibleJournal or UnknownBackend for a URL that is wrong."""
+        ...
 
 
 class ClockedBackend(Protocol):
@@ -309,3 +333,4 @@ class ClockedBackend(Protocol):
 
     def connect(self, url: str, namespace: str, limits: Limits, *, clock: Callable[[], Micros]) -> Journal:
         """Like `Backend.connect`; `clock` returns microseconds and stands in for the journal's own."""
+        ...

@@ -97,12 +97,18 @@ class Engine:
         self._inner.close()
 
     async def _start_worker(self) -> None:
+        arguments: dict[str, Any] = {
+            "lease": _LEASE,
+            "poll": _POLL,
+            "stall": _STALL,
+            **self._worker_arguments,
+        }
         self._worker = Worker(
             hinted(self._journal.sibling(), self._host, self._hints),
             self._machines,
             host=self._host,
             runner=self._runner,
-            **{"lease": _LEASE, "poll": _POLL, "stall": _STALL, **self._worker_arguments},
+            **arguments,
         )
         await self._worker.open()
 

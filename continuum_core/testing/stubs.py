@@ -35,8 +35,8 @@ class Stub:
 
     answer: Callable[[Any], Any]
     hangs: bool = False
-    calls: list[Any] = field(factory=list)
-    keys: list[str] = field(factory=list)
+    calls: list[Any] = field(factory=list[Any])
+    keys: list[str] = field(factory=list[str])
 
 
 class StubRunner:

@@ -9,8 +9,10 @@ from importlib.metadata import EntryPoint
 from typing import Any
 
 import pytest
+import typer
 
 from continuum_core import RunFailed
+from continuum_core.cli import main
 from continuum_core.hooks import hookimpl
 from continuum_core.hooks.loading import CHOICE, GROUP, Observers, PluginRefused, load
 from continuum_core.testing import Engine
@@ -128,3 +130,33 @@ def test_a_plugin_that_cannot_be_used_is_refused_with_the_reason(plugins: types.
     plugins.misspelt = Misspelt()  # type: ignore[attr-defined]  # a module made here
     with pytest.raises(PluginRefused, match="run_endde"):
         load([point("misspelt", "misspelt")])
+
+
+def test_a_plugin_adds_a_command(
+    plugins: types.ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Greets:
+        @hookimpl
+        def register_commands(self, app: typer.Typer) -> None:
+            @app.command("greet")
+            def greet() -> None:
+                """Say hello."""
+                typer.echo("hello from a plugin")
+
+    class Breaks:
+        @hookimpl
+        def register_commands(self) -> None:
+            raise RuntimeError("broken on purpose")
+
+    plugins.greets = Greets()  # type: ignore[attr-defined]  # a module made here
+    plugins.breaks = Breaks()  # type: ignore[attr-defined]  # a module made here
+    manager = load([point("breaks", "breaks"), point("greets", "greets")])
+    monkeypatch.setattr(main, "load", lambda: manager)
+    commands = list(main.app.registered_commands)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main.main(["greet"])
+    finally:
+        main.app.registered_commands[:] = commands
+    assert ended.value.code == 0
+    assert "hello from a plugin" in capsys.readouterr().out
