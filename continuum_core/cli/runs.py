@@ -178,7 +178,7 @@ def send(
 # --- orders ------------------------------------------------------------------------------------------
 
 
-Ordering = Callable[[Client, Handle[Any]], Awaitable[None]]
+Ordering = Callable[[Client, Handle[Any]], Awaitable[object]]
 
 
 def _order(

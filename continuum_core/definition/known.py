@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, TypeVar
 
 __all__ = ["MUTATORS", "PURE_MODULES", "Impurity", "home", "impurity", "is_marked", "pure", "qualified"]
@@ -281,6 +281,9 @@ def home(thing: object) -> str:
         module = objclass.__module__
     elif owner is not None:
         module = (owner if isinstance(owner, type) else type(owner)).__module__
+    elif isinstance(thing, FunctionType) and "__name__" in thing.__globals__:
+        # Not `__module__`: attrs, from Python 3.13 on, writes the name of each class it makes into evolve's.
+        module = str(thing.__globals__["__name__"])
     else:
         module = str(getattr(thing, "__module__", None) or type(thing).__module__)
     if module in ("posix", "nt"):

@@ -43,7 +43,7 @@ def test_history_as_json_lines(continuum: Command, url: str) -> None:
     assert [(step["version"], step["event"], step["states"]) for step in steps] == [
         (1, "start", ["waiting"]),
         (2, "Paid", ["charging"]),
-        (3, "done", ["done"]),
+        (3, "done charge", ["done"]),
     ]
     assert steps[1]["data"] == {"amount": 7}
     assert steps[1]["edges"] == ["waiting ─Paid [covers]→ charging"]

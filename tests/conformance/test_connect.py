@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 
@@ -22,8 +23,19 @@ def connect(url, namespace, limits):
 _numbers = itertools.count()
 
 
+class Install(Protocol):
+    def __call__(
+        self, scheme: str, source: str = ..., name: str = ..., extras: tuple[str, ...] = ...
+    ) -> tuple[str, str]: ...
+
+
+def reached(url: str, namespace: str | None = None) -> Any:
+    """The module and what its `connect` was given: what `_WORKING` answers in place of a journal."""
+    return connect(url, namespace)
+
+
 @pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     """Install a distribution with one backend: `install(scheme, source)` gives its names."""
     monkeypatch.syspath_prepend(str(tmp_path))
 
@@ -52,22 +64,22 @@ def test_a_url_finds_its_backend() -> None:
     assert connect("MEMORY://".lower()).namespace == "default"
 
 
-def test_a_stranger_comes_in_by_the_same_door(install) -> None:
+def test_a_stranger_comes_in_by_the_same_door(install: Install) -> None:
     module, _ = install("strange")
-    assert connect("strange://host/x", "shop") == (module, "strange://host/x", "shop", Limits())
-    assert connect("Strange:x")[0] == module
+    assert reached("strange://host/x", "shop") == (module, "strange://host/x", "shop", Limits())
+    assert reached("Strange:x")[0] == module
     assert capabilities("strange://") == frozenset({"durable"})
 
 
-def test_the_exact_scheme_goes_before_its_first_part(install) -> None:
+def test_the_exact_scheme_goes_before_its_first_part(install: Install) -> None:
     plain, _ = install("strange")
-    assert connect("strange+driver://")[0] == plain
+    assert reached("strange+driver://")[0] == plain
     exact, _ = install("strange+driver")
-    assert connect("strange+driver://")[0] == exact
-    assert connect("strange+other://")[0] == plain
+    assert reached("strange+driver://")[0] == exact
+    assert reached("strange+other://")[0] == plain
 
 
-def test_two_claimants_are_an_error_that_names_both(install) -> None:
+def test_two_claimants_are_an_error_that_names_both(install: Install) -> None:
     _, one = install("strange")
     _, two = install("strange")
     with pytest.raises(UnknownBackend, match=f"{one} and {two} both claim 'strange'"):
@@ -76,7 +88,10 @@ def test_two_claimants_are_an_error_that_names_both(install) -> None:
 
 
 def test_one_distribution_found_twice_is_one(
-    install, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    install: Install,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """An editable install beside a wheel of the same distribution is no second claimant."""
     module, distribution = install("strange")
@@ -85,10 +100,10 @@ def test_one_distribution_found_twice_is_one(
     (tmp_path / info).rename(elsewhere / info)
     (tmp_path / info).symlink_to(elsewhere / info)
     monkeypatch.syspath_prepend(str(elsewhere))
-    assert connect("strange://")[0] == module
+    assert reached("strange://")[0] == module
 
 
-def test_another_port_version_is_refused(install) -> None:
+def test_another_port_version_is_refused(install: Install) -> None:
     _, distribution = install("strange", _WORKING.replace("PORT_VERSION = 1", "PORT_VERSION = 2"))
     with pytest.raises(UnknownBackend, match=f"version 2 .* has version {PORT_VERSION}.*{distribution}"):
         connect("strange://")
@@ -97,7 +112,7 @@ def test_another_port_version_is_refused(install) -> None:
         connect("nameless://")
 
 
-def test_a_missing_driver_says_what_to_install(install) -> None:
+def test_a_missing_driver_says_what_to_install(install: Install) -> None:
     """By the backend's own word, or, where it cannot even be imported, by the extra named like the scheme."""
     install("strange", "MISSING = 'pip install \"strange[driver]\"'")
     with pytest.raises(UnknownBackend, match=r'pip install "strange\[driver\]"'):
@@ -138,7 +153,7 @@ def test_a_journal_may_be_passed_instead() -> None:
         connect(journal, "other")
 
 
-def test_the_clock_can_be_set_where_the_backend_says_so(install) -> None:
+def test_the_clock_can_be_set_where_the_backend_says_so(install: Install) -> None:
     journal = connect("memory://", clock=lambda: 7)
     assert isinstance(journal, MemoryJournal)
     with journal.store.lock:
@@ -148,7 +163,7 @@ def test_the_clock_can_be_set_where_the_backend_says_so(install) -> None:
         connect("strange://", clock=lambda: 7)
 
 
-def test_all_backends_are_listed_and_the_broken_say_why(install) -> None:
+def test_all_backends_are_listed_and_the_broken_say_why(install: Install) -> None:
     _, good = install("aaa")
     _, bad = install("bbb", "import no_such_driver")
     listed = {backend.scheme: backend for backend in available()}

@@ -1,6 +1,6 @@
 """The drawings as text: golden files, hostile names, what must be legible.
 
-A golden file that differs is either a fault or wanted: ``python -m tests.definition.redraw``.
+A golden picture that differs is either a fault or wanted: ``CONTINUUM_GOLDEN=write`` draws them anew.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from continuum_core.definition.diagram import dot, mermaid
 from continuum_core.definition.svg import svg
 from continuum_core.definition.terminal import terminal
 from continuum_core.definition.wording import delay_words
-from tests.definition.redraw import GOLDEN, drawings
+from continuum_core.testing.histories import golden, writes_golden
+from tests.definition.drawings import GOLDEN, drawings
 from tests.definition.sketch import Sketch, assign, choosing, function, nested, order, parallel
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -28,11 +29,14 @@ DRAWINGS = dict(drawings())
 
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_golden(name: str) -> None:
-    assert DRAWINGS[name] == (GOLDEN / name).read_text(encoding="utf-8")
+    golden(DRAWINGS[name], GOLDEN / name)
 
 
 def test_no_golden_file_is_left_over() -> None:
-    assert {path.name for path in GOLDEN.iterdir()} == set(DRAWINGS)
+    left_over = {path for path in GOLDEN.iterdir() if path.name not in DRAWINGS}
+    for path in left_over if writes_golden() else ():
+        path.unlink()
+    assert not left_over or writes_golden()
 
 
 HOSTILE = (

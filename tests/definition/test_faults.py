@@ -29,6 +29,7 @@ from continuum_core.definition.event import AnyEvent, event
 from continuum_core.errors import DefinitionError
 from tests.definition import foreign
 from tests.definition.machines import Count, Down, Next, Order, Reset, Up
+from tests.definition.told import faults_of
 
 C = TypeVar("C")
 I = TypeVar("I")  # noqa: E741
@@ -98,15 +99,15 @@ async def odd_work(n: Plain) -> int:
     return 0
 
 
-@staticmethod
-def begin(i: int) -> Count:
+def counted(i: int) -> Count:
     return Count(i)
 
 
-@staticmethod
-def end(c: Count) -> int:
+def reached(c: Count) -> int:
     return c.value
 
+
+begin, end = staticmethod(counted), staticmethod(reached)
 
 CASES: list[tuple[str, Callable[[], object]]] = []
 
@@ -126,7 +127,7 @@ def codes(case: Callable[[], object]) -> list[str]:
         try:
             case()
         except DefinitionError as error:
-            return [fault.code for fault in error.faults]
+            return [fault.code for fault in faults_of(error)]
     return [
         warning.message.fault.code for warning in caught if isinstance(warning.message, DefinitionWarning)
     ]
@@ -167,7 +168,7 @@ def _() -> None:
 
 @shows("C103")
 def _() -> None:
-    class M(Machine, name="m"):
+    class M(Machine, name="m"):  # type: ignore[type-arg]  # the fault
         s = root(Count)
         a = s.state(initial=True)
         z = s.final()
@@ -181,7 +182,7 @@ def _() -> None:
         s = root(Count)
         a = s.state(initial=True)
         z = s.final()
-        init, result = begin, end
+        init, result = begin, end  # type: ignore[assignment]  # the fault: they fit no type variable
         a.on(Up, z)
 
 
@@ -241,7 +242,7 @@ def _() -> None:
         result = end
         a.on(Up, z)
 
-        def init(self, i: int) -> Count:
+        def init(self, i: int) -> Count:  # type: ignore[override]  # the fault
             return Count(i)
 
 
@@ -282,7 +283,7 @@ def _() -> None:
     class M(Machine[Count, int, int], name="m"):
         s = root(Count)
         a = s.state(initial=True)
-        result = s.final()
+        result = s.final()  # type: ignore[assignment]  # the fault
         init = begin
         a.on(Up, result)
 
@@ -313,7 +314,7 @@ def _() -> None:
     class M(Machine[Count, int, int], name="m"):
         s = root(Count)
         p = s.parallel(initial=True)
-        r = type(s).state(p, initial=True)
+        r = type(s).state(p, initial=True)  # type: ignore[arg-type]  # the fault
         q = p.state()
         z = s.final()
         init, result = begin, end
@@ -337,7 +338,7 @@ def _() -> None:
         s = root(Count)
         p = s.parallel(initial=True)
         q = p.state()
-        r = p.final()
+        r = p.final()  # type: ignore[attr-defined]  # the fault
         z = s.final()
         init, result = begin, end
         p.on(Up, z)
@@ -351,7 +352,7 @@ def _() -> None:
         z = s.final()
         init, result = begin, end
         a.on(Up, z)
-        z.on(Down, a)
+        z.on(Down, a)  # type: ignore[attr-defined]  # the fault
 
 
 @shows("C118")
@@ -364,7 +365,7 @@ def _() -> None:
         init, result = begin, end
         a.on(Up, c)
         c.always(z)
-        c.after(MINUTE, z)
+        c.after(MINUTE, z)  # type: ignore[attr-defined]  # the fault
 
 
 @shows("C119")
@@ -377,7 +378,7 @@ def _() -> None:
         init, result = begin, end
         a.on(Up, z)
         a.on(Down, h)
-        h.on(Up, z)
+        h.on(Up, z)  # type: ignore[attr-defined]  # the fault
 
 
 @shows("C120")
@@ -408,7 +409,7 @@ def _() -> None:
 @shows("C121")
 def _() -> None:
     class M(Order, name="m"):
-        s = root(Count)
+        s = root(Count)  # type: ignore[arg-type]  # the other machine's context is another
         a = s.state(initial=True)
         z = s.final()
         a.on(Up, z)
@@ -434,7 +435,7 @@ def _() -> None:
         a = s.state(initial=True)
         z = s.final()
         init, result = begin, end
-        a.on(Up, "z")
+        a.on(Up, "z")  # type: ignore[arg-type]  # the fault
 
 
 @shows("C202")
@@ -444,7 +445,7 @@ def _() -> None:
         a = s.state(initial=True)
         z = s.final()
         init, result = begin, end
-        a.on(Up, Order.paying)
+        a.on(Up, Order.paying)  # type: ignore[arg-type]  # the fault, and another context
 
 
 @shows("C203")
@@ -575,7 +576,7 @@ def _() -> None:
         a = s.state(initial=True)
         z = s.final()
         init, result = begin, end
-        a.after(30, z)
+        a.after(30, z)  # type: ignore[arg-type]  # the fault
 
 
 @shows("C213")
@@ -585,7 +586,7 @@ def _() -> None:
         a = s.state(initial=True)
         z = s.final()
         init, result = begin, end
-        a.on(Up(), z)
+        a.on(Up(), z)  # type: ignore[arg-type]  # the fault
 
 
 @shows("C214")
@@ -605,7 +606,7 @@ def _() -> None:
         a = s.state(initial=True)
         z = s.final()
         init, result = begin, end
-        a.on(Up, z, when=True)
+        a.on(Up, z, when=True)  # type: ignore[arg-type]  # the fault
 
 
 @shows("C215")
@@ -615,7 +616,7 @@ def _() -> None:
         a = s.state(initial=True)
         z = s.final()
         init, result = begin, end
-        a.after(MINUTE, z, assign=lambda c, e: c)
+        a.after(MINUTE, z, assign=lambda c, e: c)  # type: ignore[misc, arg-type]  # the fault
 
 
 @shows("C216")
@@ -646,7 +647,7 @@ def _() -> None:
         a = s.state(initial=True)
         z = s.final()
         init, result = begin, end
-        a.invoke(codes, lambda c: c.value, done=z, error=z)
+        a.invoke(codes, lambda c: c.value, done=z, error=z)  # type: ignore[arg-type]  # the fault
 
 
 @shows("C220")
@@ -656,7 +657,7 @@ def _() -> None:
         a = s.state(initial=True)
         z = s.final()
         init, result = begin, end
-        a.invoke(work, lambda c: c.value, done=z, error={"Unfit": z, Exception: z})
+        a.invoke(work, lambda c: c.value, done=z, error={"Unfit": z, Exception: z})  # type: ignore[dict-item]  # the fault
 
 
 @shows("C221")
@@ -831,44 +832,44 @@ def _() -> None:
 @shows("C407")
 def _() -> None:
     @activity()
-    async def body(n): ...
+    async def body(n): ...  # type: ignore[no-untyped-def]  # the fault
 
 
 @shows("C407")
 def _() -> None:
     @activity()
-    async def body(n: "Nowhere") -> int: ...  # noqa: F821
+    async def body(n: "Nowhere") -> None: ...  # type: ignore[name-defined]  # the fault  # noqa: F821
 
 
 @shows("C408")
 def _() -> None:
     @activity()
-    async def body(n: int, m: int) -> int: ...
+    async def body(n: int, m: int) -> None: ...
 
 
 @shows("C408")
 def _() -> None:
     @activity()
-    async def body(*n: int) -> int: ...
+    async def body(*n: int) -> None: ...
 
 
 @shows("C408")
 def _() -> None:
     @activity()
-    async def body(n: int) -> int:
+    async def body(n: int) -> int:  # type: ignore[misc]  # the fault
         yield 1
 
 
 @shows("C409")
 def _() -> None:
     @activity(executor="process")
-    async def body(n: int) -> int: ...
+    async def body(n: int) -> None: ...
 
 
 @shows("C409")
 def _() -> None:
     @activity(timeout=timedelta(0))
-    async def body(n: int) -> int: ...
+    async def body(n: int) -> None: ...
 
 
 # --- purity ------------------------------------------------------------------------------------------
@@ -1010,6 +1011,9 @@ def remembers(c: Bag, e: Up) -> Bag:
     return c
 
 
+counter: int
+
+
 def rebinds(c: Bag, e: Up) -> Bag:
     global counter
     counter = 1
@@ -1045,21 +1049,21 @@ IMPURE: list[tuple[str, Any]] = [
     ("C506", lambda c, e: lock.acquire() and c),
     ("C506", lambda c, e: evolve(c, id=str(work(1)))),
     ("C506", lambda c, e: asyncio.run(c)),
-    ("C507", lambda c, e: time.sleep(1) or c),
-    ("C508", lambda c, e: print(c) or c),
-    ("C508", lambda c, e: log.info("x") or c),
+    ("C507", lambda c, e: time.sleep(1) or c),  # type: ignore[func-returns-value, redundant-expr]  # gives None
+    ("C508", lambda c, e: print(c) or c),  # type: ignore[redundant-expr]  # gives None
+    ("C508", lambda c, e: log.info("x") or c),  # type: ignore[func-returns-value, redundant-expr]  # gives None
     ("C509", waits),
     ("C509", yields),
     ("C510", rebinds),
     ("C511", remembers),
     ("C512", lambda c, e: c.items.append(1) or c),
     ("C512", lambda c, e: evolve(c, items=fill(c.items))),
-    ("C512", lambda c, e: setattr(c, "id", "y") or c),
+    ("C512", lambda c, e: setattr(c, "id", "y") or c),  # type: ignore[func-returns-value, redundant-expr]  # gives None
     ("C512", assigns),
     ("C512", aliases),
     ("C513", lambda c, e, seen=[]: c),
     ("C514", lambda c, e: evolve(c, id=foreign.shout(c.id))),
-    ("C516", lambda c, e: evolve(c, id=nowhere)),  # noqa: F821
+    ("C516", lambda c, e: evolve(c, id=nowhere)),  # type: ignore[name-defined]  # the fault  # noqa: F821
     ("C517", lambda c, e: evolve(c, id=str(hash(c.id)))),
     ("C517", lambda c, e: evolve(c, id=eval("1"))),  # noqa: S307
 ]
@@ -1085,7 +1089,7 @@ def _() -> None:
         a = s.state(initial=True)
         z = s.final()
         init, result = begin, end
-        a.on(Up, z, assign=lambda c, e: evolve(c, value=c.value + step))  # noqa: F821
+        a.on(Up, z, assign=lambda c, e: evolve(c, value=c.value + step))  # type: ignore[name-defined]  # the fault  # noqa: F821
 
 
 @pytest.mark.parametrize(
@@ -1118,12 +1122,14 @@ def test_all_faults_are_told_at_once_with_place_and_remedy() -> None:
             b = s.state()
             z = s.final()
             init = begin
-            a.on(Up, "z")
+            a.on(Up, "z")  # type: ignore[arg-type]  # the fault
             a.on(Plain, z)
-            b.after(30, z)
+            b.after(30, z)  # type: ignore[arg-type]  # the fault
             b.invoke(work, lambda c: c.value + random.randint(1, 6), done=z, error={Unfit: z})
 
-    line = caught.value.faults[0].place.line
+    place = faults_of(caught.value)[0].place
+    assert place is not None
+    line = place.line
     here = __file__
     assert str(caught.value) == "\n".join(
         [
@@ -1161,7 +1167,9 @@ def test_a_warning_stands_at_its_place_and_lets_the_machine_pass() -> None:
             s.on(Down, b)
 
     assert M.chart.state("b").name == "b"
-    assert (caught[0].filename, caught[0].lineno) == (__file__, M.chart.states[0].edges[0].place.line)
+    place = M.chart.states[0].edges[0].place
+    assert place is not None
+    assert (caught[0].filename, caught[0].lineno) == (__file__, place.line)
 
 
 def test_foreign_code_fails_where_the_machine_is_strict() -> None:
@@ -1175,7 +1183,7 @@ def test_foreign_code_fails_where_the_machine_is_strict() -> None:
             result = staticmethod(lambda c: 1)
             a.on(Up, z, assign=lambda c, e: evolve(c, id=foreign.shout(c.id)))
 
-    assert [(fault.code, fault.severity) for fault in caught.value.faults] == [("C514", Severity.ERROR)]
+    assert [(fault.code, fault.severity) for fault in faults_of(caught.value)] == [("C514", Severity.ERROR)]
 
 
 def test_code_that_somebody_vouches_for_passes() -> None:

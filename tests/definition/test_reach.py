@@ -9,16 +9,18 @@ from continuum_core.definition.check import DefinitionWarning
 from continuum_core.definition.declare import Machine, root, to
 from continuum_core.errors import DefinitionError
 from tests.definition.machines import Count, Down, Next, Up
+from tests.definition.told import faults_of
 
 
-@staticmethod
-def begin(i: int) -> Count:
+def counted(i: int) -> Count:
     return Count(i)
 
 
-@staticmethod
-def end(c: Count) -> int:
+def reached(c: Count) -> int:
     return c.value
+
+
+begin, end = staticmethod(counted), staticmethod(reached)
 
 
 @activity()
@@ -32,7 +34,7 @@ def faults(declare: Any) -> list[tuple[str, str]]:
         try:
             declare()
         except DefinitionError as error:
-            return [(fault.code, fault.where) for fault in error.faults]
+            return [(fault.code, fault.where) for fault in faults_of(error)]
     found = [each.message.fault for each in caught if isinstance(each.message, DefinitionWarning)]
     return [(fault.code, fault.where) for fault in found]
 

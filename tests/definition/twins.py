@@ -1,5 +1,7 @@
 """Functions that are easily mistaken for one another, and one machine written in two layouts."""
 
+from collections.abc import Callable
+
 from attrs import evolve
 
 from continuum_core.definition.declare import Machine, root
@@ -18,7 +20,7 @@ def documented(c: Count) -> bool:
     return c.value > 1  # and this
 
 
-def limited(limit: int):
+def limited(limit: int) -> Callable[[Count, object], bool]:
     return lambda c, e: c.value > limit
 
 
@@ -53,9 +55,9 @@ class Untidy(Machine[Count, int, int], name="twin"):  # the same in another hand
     a = s.state(initial = True)
     z = s.final()
     @staticmethod
-    def init(i): return Count(i)
+    def init(i): return Count(i)  # type: ignore[no-untyped-def]  # annotations are layout, too
     @staticmethod
-    def result(c: 'Count'):
+    def result(c: 'Count'):  # type: ignore[no-untyped-def]  # as above
         "Says what it is."
         return (c.value)
     a.on(Up, z,

@@ -1,7 +1,4 @@
-"""Draws the golden pictures anew: ``python -m tests.definition.redraw``, then look at what changed.
-
-They are kept in ``tests/definition/golden``; `test_diagram` compares them with what is drawn today.
-"""
+"""The golden pictures: what belongs into ``tests/definition/golden``, and `test_diagram` compares with it."""
 
 from __future__ import annotations
 
@@ -37,11 +34,3 @@ def drawings() -> Iterator[tuple[str, str]]:
     for name, active in ACTIVE.items():
         yield f"{name}-active.svg", svg(FIXTURES[name](), active=active, theme="dark")
         yield f"{name}-active.txt", terminal(FIXTURES[name](), active, ascii_only=True)
-
-
-if __name__ == "__main__":
-    GOLDEN.mkdir(exist_ok=True)
-    for old in GOLDEN.iterdir():
-        old.unlink()
-    for file, text in drawings():
-        (GOLDEN / file).write_text(text, encoding="utf-8", newline="\n")
