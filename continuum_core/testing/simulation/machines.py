@@ -1,0 +1,306 @@
+"""The machines that simulations run: small, and together they use all that a machine can ask of a journal.
+
+`DETERMINISTIC` names those whose end follows from their input alone, whatever fails on the way: they
+have no race between a timer, an activity and an event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from attrs import evolve, frozen
+
+from continuum_core.definition.activity import activity
+from continuum_core.definition.declare import Machine, root
+from continuum_core.definition.event import event
+from continuum_core.definition.message import Message
+from continuum_core.definition.retry import Retry
+
+__all__ = [
+    "DETERMINISTIC",
+    "MACHINES",
+    "Basket",
+    "Boom",
+    "Close",
+    "Item",
+    "Job",
+    "Nested",
+    "Order",
+    "Ping",
+    "Pinged",
+    "Pinger",
+    "Race",
+    "Reminder",
+    "Shared",
+    "Stop",
+]
+
+
+@frozen
+class Job:
+    """What every run is started with.
+
+    :ivar label: names the run; activities decide by it how they end.
+    :ivar peer: key of another run to send to, "" for none.
+    """
+
+    label: str
+    size: int = 1
+    peer: str = ""
+
+
+@frozen
+class Told:
+    """The context of every machine: what it has seen so far, in order."""
+
+    label: str
+    size: int
+    peer: str
+    seen: tuple[str, ...] = ()
+
+    def and_(self, what: str) -> Told:
+        return evolve(self, seen=(*self.seen, what))
+
+
+@event
+class Item:
+    sender: str
+    number: int
+
+
+@event
+class Close:
+    sender: str
+    number: int
+
+
+@event
+class Stop:
+    sender: str
+    number: int
+
+
+@event
+class Ping:
+    sender: str
+    number: int
+
+
+@event
+class Boom:
+    """Its reducer raises: the run parks on it."""
+
+    sender: str
+    number: int
+
+
+_RETRY = Retry(attempts=3, first=timedelta(seconds=0.5), cap=timedelta(seconds=2))
+
+
+@activity(retry=_RETRY, timeout=timedelta(seconds=4))
+async def reserve(label: str) -> str:
+    return label
+
+
+@activity(retry=_RETRY, timeout=timedelta(seconds=4))
+async def charge(label: str) -> str:
+    return label
+
+
+@activity(retry=Retry(attempts=2, first=timedelta(seconds=0.5)), queue="slow", timeout=timedelta(seconds=9))
+async def ponder(label: str) -> str:
+    return label
+
+
+@activity(retry=_RETRY, timeout=timedelta(seconds=4))
+async def quote(label: str) -> str:
+    """Keyed: done once for all runs of one label's key."""
+    return label
+
+
+def _began(job: Job) -> Told:
+    return Told(job.label, job.size, job.peer)
+
+
+def _told(context: Told) -> str:
+    return " ".join(context.seen)
+
+
+def _seen(context: Told, event: Any) -> Told:
+    return context.and_(f"{type(event).__name__}:{event.sender}:{event.number}")
+
+
+def _output(context: Told, output: str) -> Told:
+    return context.and_(output)
+
+
+def _label(context: Told) -> str:
+    return context.label
+
+
+def _raise(_context: Told, _event: Boom) -> Told:
+    raise ValueError("this reducer always raises")
+
+
+class Order(Machine[Told, Job, str], name="sim.order"):
+    """Activities in a row, with retries; both ends."""
+
+    s = root(Told)
+    reserving = s.state(initial=True)
+    charging = s.state()
+    done_ = s.final()
+    refused = s.final(ok=False)
+
+    reserving.invoke(reserve, _label, done=charging, assign=_output, error=refused)
+    charging.invoke(charge, _label, done=done_, assign=_output, error=refused)
+    s.on(Boom, assign=_raise)
+
+    init = staticmethod(_began)
+    result = staticmethod(_told)
+
+
+class Reminder(Machine[Told, Job, str], name="sim.reminder"):
+    """A timer that starts again with every self-transition, and an event that resets it."""
+
+    s = root(Told)
+    waiting = s.state(initial=True)
+    over = s.choice()
+    end = s.final()
+
+    waiting.after(lambda c: timedelta(seconds=1 + c.size), over, assign=lambda c: c.and_("tick"))
+    waiting.on(Ping, waiting, assign=_seen)
+    over.always(end, when=lambda c: len(c.seen) >= 3)
+    over.always(waiting)
+    s.on(Boom, assign=_raise)
+
+    init = staticmethod(_began)
+    result = staticmethod(_told)
+
+
+class Nested(Machine[Told, Job, str], name="sim.nested"):
+    """Regions that end on their own, compound states within, a timer and activities beside each other."""
+
+    s = root(Told)
+    both = s.parallel(initial=True)
+    left = both.state()
+    left_busy = left.state(initial=True)
+    left_done = left.final()
+    right = both.state()
+    right_wait = right.state(initial=True)
+    right_busy = right.state()
+    right_done = right.final()
+    end = s.final()
+
+    left_busy.invoke(ponder, _label, done=left_done, error=left_done)
+    right_wait.after(timedelta(seconds=2), right_busy)
+    right_busy.invoke(charge, _label, done=right_done, error=right_done)
+    both.done(end, assign=lambda c: c.and_("both"))
+    both.on(Ping, assign=_seen)
+
+    init = staticmethod(_began)
+    result = staticmethod(_told)
+
+
+class Basket(Machine[Told, Job, str], name="sim.basket"):
+    """Defers items while it is busy; they come in their order afterwards."""
+
+    s = root(Told)
+    busy = s.state(initial=True)
+    open_ = s.state()
+    sorting = s.state()
+    end = s.final()
+
+    busy.invoke(reserve, _label, done=open_, error=open_)
+    busy.defer(Item, Close)
+    open_.on(Item, sorting, assign=_seen)
+    open_.on(Close, end, assign=_seen)
+    open_.after(timedelta(seconds=20), end)
+    sorting.after(timedelta(seconds=0.5), open_)
+    sorting.defer(Item, Close)
+
+    init = staticmethod(_began)
+    result = staticmethod(_told)
+
+
+class Pinger(Machine[Told, Job, str], name="sim.pinger"):
+    """Sends numbered events to a peer: two at once, then one after a timer, then one when it ends."""
+
+    s = root(Told)
+    first = s.state(initial=True)
+    second = s.state()
+    end = s.final()
+
+    first.entry(
+        send=lambda c: (
+            Message(Ping(c.label, 1), machine="sim.pinged", key=c.peer),
+            Message(Ping(c.label, 2), machine="sim.pinged", key=c.peer),
+        )
+    )
+    first.after(timedelta(seconds=1), second)
+    second.entry(send=lambda c: Message(Ping(c.label, 3), machine="sim.pinged", key=c.peer))
+    second.invoke(reserve, _label, done=end, error=end)
+    second.exit(send=lambda c: Message(Ping(c.label, 4), machine="sim.pinged", key=c.peer))
+
+    init = staticmethod(_began)
+    result = staticmethod(_told)
+
+
+class Pinged(Machine[Told, Job, str], name="sim.pinged"):
+    """Counts what it is sent, and stops waiting at last."""
+
+    s = root(Told)
+    open_ = s.state(initial=True)
+    check = s.choice()
+    end = s.final()
+
+    open_.on(Ping, check, assign=_seen)
+    open_.after(timedelta(seconds=25), end)
+    check.always(end, when=lambda c: len(c.seen) >= 4)
+    check.always(open_)
+
+    init = staticmethod(_began)
+    result = staticmethod(_told)
+
+
+class Race(Machine[Told, Job, str], name="sim.race"):
+    """An activity, a timer and an event race for one state; one of them wins."""
+
+    s = root(Told)
+    racing = s.state(initial=True)
+    by_body = s.state()
+    end = s.final()
+    stopped = s.final(ok=False)
+
+    racing.invoke(ponder, _label, done=by_body, assign=_output, error=end)
+    racing.after(timedelta(seconds=3), end, assign=lambda c: c.and_("timer"))
+    racing.on(Stop, stopped, assign=_seen)
+    racing.on(Ping, racing, assign=_seen)  # all three begin again; what the first entry asked for is stale
+    by_body.after(timedelta(seconds=1), end)
+
+    init = staticmethod(_began)
+    result = staticmethod(_told)
+
+
+class Shared(Machine[Told, Job, str], name="sim.shared"):
+    """A keyed activity: one execution for all runs with the same peer."""
+
+    s = root(Told)
+    quoting = s.state(initial=True)
+    end = s.final()
+    failed = s.final(ok=False)
+
+    quoting.invoke(
+        quote, lambda c: c.peer, done=end, assign=_output, error=failed, key=lambda c: f"quote-{c.peer}"
+    )
+
+    init = staticmethod(_began)
+    result = staticmethod(_told)
+
+
+MACHINES: Mapping[str, type[Machine[Told, Job, str]]] = {
+    machine.chart.name: machine for machine in (Order, Reminder, Nested, Basket, Pinger, Pinged, Race, Shared)
+}
+
+DETERMINISTIC = frozenset({"sim.order", "sim.nested", "sim.pinger", "sim.shared"})

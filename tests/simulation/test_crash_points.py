@@ -1,0 +1,70 @@
+"""One scenario, and a worker that dies before and after every single call it makes, one at a time."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from continuum_core.testing.faults import Fault, FaultKind
+from continuum_core.testing.simulation.chaos import Mishap
+from continuum_core.testing.simulation.machines import Job
+from continuum_core.testing.simulation.schedule import one_at_a_time, run_scenario
+from continuum_core.testing.simulation.workload import Action, Doing, RunPlan, Scenario
+
+_ORDER = RunPlan("sim.order", Job("a"))
+_NESTED = RunPlan("sim.nested", Job("b"))
+_PEER = RunPlan("sim.pinged", Job("p"))
+_PINGER = RunPlan("sim.pinger", Job("c", 1, "p"))
+_SHARED = (RunPlan("sim.shared", Job("d", 1, "q")), RunPlan("sim.shared", Job("e", 1, "q")))
+
+SCENARIO = Scenario(
+    actions=tuple(
+        Action(0, Doing.START, run, gap)
+        for run, gap in (
+            (_PEER, 0.0),
+            (_ORDER, 0.3),
+            (_NESTED, 0.0),
+            (_PINGER, 0.1),
+            *((s, 0.0) for s in _SHARED),
+        )
+    ),
+    workers=2,
+    horizon=9.0,
+    wild=120,
+)
+_SEED = 4
+
+
+def _calls() -> list[str]:
+    """The place of every call that the workers make while faults may happen, ``wait`` left out."""
+    numbers: Counter[tuple[str, str]] = Counter()
+    places: list[str] = []
+    for at, process, verb, _ in run_scenario(_SEED, SCENARIO, {}, traced=True).trace:
+        if at < 1_700_000_009_000_000 and process.startswith("w") and verb != "wait":
+            numbers[process, verb] += 1
+            places.append(f"{process} {verb} {numbers[process, verb]}")
+    return places
+
+
+_PLACES = _calls()
+
+
+def test_there_are_many_points() -> None:
+    assert len(_PLACES) > 60
+    assert {place.split()[1] for place in _PLACES} >= {
+        "claim_runs",
+        "claim_tasks",
+        "commit",
+        "finish",
+        "reserve",
+    }
+
+
+@pytest.mark.parametrize("kind", [FaultKind.CRASH_BEFORE, FaultKind.CRASH_AFTER], ids=lambda kind: kind.value)
+@pytest.mark.parametrize("part", range(4))
+def test_every_single_crash_point(part: int, kind: FaultKind) -> None:
+    """Whatever the moment of the death, everything ends as if nobody had died."""
+    died = Mishap(Fault(kind, before=0.0, after=0.0))
+    found = one_at_a_time(_SEED, SCENARIO, dict.fromkeys(_PLACES[part::4], died))
+    assert {place: wrong for place, wrong in found if wrong} == {}
