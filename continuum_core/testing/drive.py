@@ -1,0 +1,397 @@
+"""A machine driven by hand: no engine, no journal, no event loop, no activity's body.
+
+    run = Drive(Order, PlaceOrder("o-1", 500))
+    run.send(Authorised("tok", 500))
+    assert run.input(charge) == Charge("tok", 500)
+    run.complete(charge, "ch-1")
+    run.advance(timedelta(minutes=30))
+    assert run.states == {"undoing"}
+
+Each call is one event, and what follows from it at once: events kept with `defer` are tried again after
+every change of the configuration, in their old order, as the engine does. Messages for other runs are
+kept in `sent` and go nowhere. `step` decides everything; the rest is the bookkeeping of a journal with
+one run. Events, outputs, contexts and inputs of activities pass through the codec on their way, so that
+a test finds what could not be stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any, Generic, TypeVar, cast, overload
+from uuid import UUID
+
+from attrs import frozen
+
+from continuum_core.clock import Micros, from_datetime, span, to_datetime
+from continuum_core.definition.activity import Activity
+from continuum_core.definition.declare import Machine, Target
+from continuum_core.definition.event import is_event
+from continuum_core.definition.failure import Failure
+from continuum_core.definition.message import Message
+from continuum_core.ending import result_of
+from continuum_core.errors import RunOver, UsageError
+from continuum_core.interpreter.commands import Close, Send, StartActivity, StartTimer
+from continuum_core.interpreter.events import Signal
+from continuum_core.interpreter.macrostep import step
+from continuum_core.interpreter.snapshot import Disposition
+from continuum_core.interpreter.snapshot import Step as Made
+from continuum_core.journal.records import ENDED, Delivery, DeliveryKind, Record, RecordKind, RunStatus
+from continuum_core.mapper import (
+    Asked,
+    ask,
+    decode_event,
+    decode_image,
+    decode_outcome,
+    encode_cancel,
+    encode_failed,
+    encode_image,
+    encode_outcome,
+    encode_output,
+    encode_signal,
+    encode_start,
+    encode_step,
+    imaged,
+    signal_delivery,
+    status_of,
+    unborn,
+)
+from continuum_core.registry import Registry
+from continuum_core.runtime.attempt import failure_of
+from continuum_core.testing.clock import START
+from continuum_core.view import Step, outcome_view, step_view
+
+__all__ = ["Drive", "OpenActivity", "OpenTimer"]
+
+C = TypeVar("C")
+I = TypeVar("I")  # noqa: E741
+O = TypeVar("O")  # noqa: E741
+A = TypeVar("A")
+B = TypeVar("B")
+
+_NAMESPACE = "drive"
+
+
+@frozen
+class OpenActivity:
+    """An activity that the run waits for.
+
+    :ivar state: the path of the state that invoked it.
+    :ivar key: what `key=` of the invoke gave, if anything.
+    """
+
+    activity: str
+    state: str
+    input: Any
+    key: str | None
+    token: int
+    slot: int
+
+
+@frozen
+class OpenTimer:
+    """A timer that runs, and the path of the state that waits for it."""
+
+    state: str
+    due: datetime
+    token: int
+    slot: int
+
+
+class Drive(Generic[C, I, O]):
+    """One run of a machine, begun with `input`.
+
+    :param start: when the test takes place.
+    :param run_id: what `random` and `uuid4` of the machine's functions derive from.
+
+    Every method that makes the run take an event raises MachineFault where the machine's own code
+    raises (the run is as it was before that event), PayloadRefused for what cannot be stored, and
+    RunOver when the run has ended.
+    """
+
+    def __init__(
+        self,
+        machine: type[Machine[C, I, O]],
+        input: I,
+        /,
+        *,
+        start: datetime = START,
+        run_id: UUID = UUID(int=0),  # noqa: B008  # a value, and frozen
+    ) -> None:
+        cls: Any = machine  # the cache wants to see that a class is hashable, and mypy does not
+        self._registry = _registry(cls)
+        self._entry = self._registry.add(machine)
+        self.id = run_id
+        self._now: Micros = from_datetime(start)
+        self._ids = 0
+        self._image = unborn()
+        self._kept: list[Delivery] = []
+        self._activities: list[OpenActivity] = []
+        self._timers: list[OpenTimer] = []
+        self._records: list[Record] = []
+        self.sent: list[Message] = []
+        self._take(self._delivery(DeliveryKind.START, encode_start(self._entry, input)))
+
+    def __repr__(self) -> str:
+        return f"<{self._entry.chart.name}: {self._whereabouts()}>"
+
+    # --- what happens to it ---
+
+    def send(self, event: object) -> None:
+        """Send it an event. Raises UnexpectedEvent where the machine never mentions the class."""
+        if isinstance(event, type) and is_event(event):
+            raise UsageError(f"send an instance: {event.__name__}(...), not the class")
+        self._arrive(signal_delivery(self._new_id(), self.id, encode_signal(self._entry, event)))
+
+    @overload
+    def complete(
+        self, activity: Activity[Any, None], /, *, state: Target[Any] | str | None = None
+    ) -> None: ...
+    @overload
+    def complete(
+        self, activity: Activity[Any, B], output: B, /, *, state: Target[Any] | str | None = None
+    ) -> None: ...
+    def complete(
+        self, activity: Activity[Any, Any], output: Any = None, /, *, state: Target[Any] | str | None = None
+    ) -> None:
+        """Let an activity that is open succeed.
+
+        :param state: which one, where several states have invoked it: the state or its path.
+
+        Raises UsageError where none is open, and says what is.
+        """
+        found = self._find(activity, state)
+        data = self._entry.activities[found.activity].output.encode(output)
+        self._finish(found, encode_output(data, activity=found.activity))
+
+    def fail(
+        self,
+        activity: Activity[Any, Any],
+        error: BaseException | Failure,
+        /,
+        *,
+        state: Target[Any] | str | None = None,
+    ) -> None:
+        """Let an activity that is open fail for good: all the tries of its policy are used up.
+
+        Raises UsageError where none is open, and says what is.
+        """
+        found = self._find(activity, state)
+        failure = error if isinstance(error, Failure) else failure_of(error)
+        self._finish(found, encode_failed(failure, activity=found.activity))
+
+    def advance(self, length: timedelta) -> None:
+        """Let time pass; timers that come due on the way fire in order, each at its own time."""
+        if length < timedelta():
+            raise UsageError(f"time does not go back: {length}")
+        end = self._now + span(length)
+        while self._timers and from_datetime((first := self.timers[0]).due) <= end:
+            self._now = max(self._now, from_datetime(first.due))
+            self._arrive(self._delivery(DeliveryKind.TIMER, b"", first.token, first.slot))
+            if first in self._timers:
+                self._timers.remove(first)
+        self._now = end
+
+    def cancel(self, reason: str = "") -> None:
+        """Ask it to stop."""
+        self._arrive(self._delivery(DeliveryKind.CANCEL, encode_cancel(reason)))
+
+    # --- what it is ---
+
+    @property
+    def states(self) -> set[str]:
+        """The paths of the active states, innermost only."""
+        return set(self._entry.leaves(self._image.snapshot.configuration))
+
+    @property
+    def context(self) -> C:
+        """The context."""
+        return cast("C", self._image.snapshot.context)
+
+    @property
+    def now(self) -> datetime:
+        """The test's time."""
+        return to_datetime(self._now)
+
+    @property
+    def status(self) -> RunStatus:
+        """Running, completed, failed or cancelled."""
+        return status_of(self._image.snapshot.outcome)
+
+    @property
+    def outcome(self) -> dict[str, Any] | None:
+        """How it ended, as JSON values; None while it has not."""
+        outcome = self._image.snapshot.outcome
+        return None if outcome is None else outcome_view(decode_outcome(encode_outcome(self._entry, outcome)))
+
+    def result(self) -> O:
+        """The result.
+
+        Raises RunFailed with the typed verdict, RunCancelled; UsageError while it has not ended.
+        """
+        outcome = self._image.snapshot.outcome
+        if outcome is None:
+            raise UsageError(f"the run has not ended: {self._whereabouts()}")
+        return cast("O", result_of(str(self.id), encode_outcome(self._entry, outcome), self._entry))
+
+    @property
+    def open(self) -> list[OpenActivity]:
+        """The activities it waits for, in the order in which they were started, with their typed inputs."""
+        return list(self._activities)
+
+    def input(self, activity: Activity[A, Any], /, *, state: Target[Any] | str | None = None) -> A:
+        """What an open activity was given. Raises UsageError where none is open, and says what is."""
+        return cast("A", self._find(activity, state).input)
+
+    @property
+    def timers(self) -> list[OpenTimer]:
+        """The timers that run, the next one to fire first."""
+        return sorted(self._timers, key=lambda timer: timer.due)  # stable: equal ones in their order
+
+    @property
+    def deferred(self) -> list[object]:
+        """The events it keeps for later, oldest first."""
+        events = [self._decoded(delivery) for delivery in self._kept]
+        return [event.event for event in events if isinstance(event, Signal)]
+
+    @property
+    def steps(self) -> list[Step]:
+        """Its history, as `Engine.history` gives it."""
+        return [step_view(record, self._registry) for record in self._records]
+
+    @property
+    def path(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Its history in short: each event, and the states after it."""
+        return [(each.event, each.states) for each in self.steps]
+
+    # --- one event ---
+
+    def _arrive(self, delivery: Delivery) -> None:
+        """Take a delivery in, and what a change of configuration releases."""
+        before = self._image.snapshot.configuration
+        if self._take(delivery) is Disposition.DEFERRED:
+            self._kept.append(delivery)
+        elif self._image.snapshot.configuration != before:
+            self._retry()
+
+    def _retry(self) -> None:
+        index = 0
+        while index < len(self._kept):
+            before = self._image.snapshot.configuration
+            if self._take(self._kept[index]) is Disposition.DEFERRED:
+                index += 1
+                continue
+            if self._kept:  # the end of a run clears them
+                del self._kept[index]
+            if self._image.snapshot.configuration != before:
+                index = 0  # the oldest first, again
+
+    def _take(self, delivery: Delivery) -> Disposition:
+        if self.status in ENDED:
+            raise RunOver(str(self.id))
+        entry, before = self._entry, self._image
+        made = step(entry.program, before.snapshot, self._decoded(delivery), self._now, self.id.bytes)
+        after = imaged(entry, before, made.snapshot)
+        asked = ask(entry, _NAMESPACE, self.id, made, delivery.id, self._new_id)
+        body = encode_step(entry, before, after, made, delivery, asked)
+        stored = decode_image(entry, made.snapshot.version, encode_image(entry, after))
+        opened = self._opened(made, asked)
+        # Nothing above has changed this run: what raises leaves it as it was.
+        outcome = made.snapshot.outcome
+        self._image = after if outcome is not None else stored
+        self._records.append(
+            Record(
+                run_id=self.id,
+                version=made.snapshot.version,
+                kind=RecordKind.STEP,
+                at=made.snapshot.now,
+                cause=delivery.id,
+                commit_id=delivery.id,
+                body=body,
+            )
+        )
+        self._carry_out(made, opened)
+        return made.disposition
+
+    def _opened(self, made: Made, asked: Asked) -> list[OpenActivity]:
+        starts = [command for command in made.commands if isinstance(command, StartActivity)]
+        return [
+            OpenActivity(
+                activity=task.activity,
+                state=self._entry.chart.states[start.state].path,
+                input=self._entry.activities[task.activity].input.decode(task.payload),
+                key=task.key,
+                token=task.token,
+                slot=task.slot,
+            )
+            for start, task in zip(starts, asked.tasks, strict=True)
+        ]
+
+    def _carry_out(self, made: Made, opened: Sequence[OpenActivity]) -> None:
+        for command in made.commands:
+            if isinstance(command, Close):
+                self._activities = [each for each in self._activities if each.token != command.token]
+                self._timers = [each for each in self._timers if each.token != command.token]
+            elif isinstance(command, StartTimer):
+                state = self._entry.chart.states[command.state].path
+                self._timers.append(OpenTimer(state, to_datetime(command.due), command.token, command.slot))
+            elif isinstance(command, Send):
+                self.sent.append(command.message)
+        self._activities.extend(opened)
+        if made.snapshot.outcome is not None:
+            self._activities.clear()
+            self._timers.clear()
+            self._kept.clear()
+
+    def _finish(self, found: OpenActivity, payload: bytes) -> None:
+        self._arrive(self._delivery(DeliveryKind.OUTCOME, payload, found.token, found.slot))
+        if found in self._activities:
+            self._activities.remove(found)
+
+    # --- small things ---
+
+    def _find(self, activity: Activity[Any, Any], state: Target[Any] | str | None) -> OpenActivity:
+        path = state.path if isinstance(state, Target) else state
+        found = [
+            each
+            for each in self._activities
+            if each.activity == activity.name and (path is None or each.state == path)
+        ]
+        if not found:
+            where = "" if path is None else f" in {path}"
+            raise UsageError(f"{activity.name} is not open{where}: {self._whereabouts()}")
+        states = list(dict.fromkeys(each.state for each in found))
+        if len(states) > 1:
+            raise UsageError(
+                f"{activity.name} is open in {' and in '.join(states)}: say which one, state={states[0]!r}"
+            )
+        return found[0]
+
+    def _whereabouts(self) -> str:
+        outcome = self.outcome
+        if outcome is not None:
+            where = f" in {outcome['state']}" if "state" in outcome else ""
+            return f"the run is over ({outcome['kind']}{where})"
+        states = ", ".join(sorted(self.states)) or "no state"
+        work = ", ".join(f"{each.activity} (of {each.state or 'the root'})" for each in self._activities)
+        return f"the run is in {states}, with {work or 'no activity'} open"
+
+    def _decoded(self, delivery: Delivery) -> Any:
+        snapshot = self._image.snapshot
+        return decode_event(
+            self._entry, snapshot, delivery.kind, delivery.payload, delivery.token, delivery.slot
+        )
+
+    def _delivery(self, kind: DeliveryKind, payload: bytes, token: int = 0, slot: int = 0) -> Delivery:
+        return Delivery(self._new_id(), self.id, kind, payload, token=token, slot=slot)
+
+    def _new_id(self) -> UUID:
+        self._ids += 1
+        return UUID(int=self._ids)
+
+
+@lru_cache(maxsize=256)
+def _registry(machine: Any) -> Registry:
+    """Codecs and tables are made once a machine: property tests drive thousands of runs."""
+    return Registry([machine])
