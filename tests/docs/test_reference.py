@@ -1,0 +1,110 @@
+"""The reference pages agree with the code: nothing is missing, and nothing is told that is gone."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import attrs
+import pytest
+from typer.main import get_command
+
+from continuum_core import Client, Retry, Worker, activity
+from continuum_core.cli.main import app
+from continuum_core.definition.fault import CODES, Fault, Severity
+from continuum_core.journal import protocol
+from continuum_core.journal.protocol import Limits
+from tests.docs.pages import ROOT, read
+
+REFERENCE = ROOT / "docs" / "reference"
+COMMON = {"--json", "--debug", "--help"}  # told once for all verbs
+
+
+def section(page: str, title: str) -> str:
+    """What stands below a heading, up to the next one of its level or above."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    found = re.search(rf"^(#+) {re.escape(title)}\n(.*?)(?=^#{{1,3}} |\Z)", text, re.S | re.M)
+    assert found is not None, f"{page} has no section {title!r}"
+    return found[2]
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of every table row but the headings and their rules."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    told = [
+        line
+        for line, below in zip(lines, [*lines[1:], ""], strict=True)
+        if not line.startswith("|---") and not below.startswith("|---")
+    ]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in told]
+
+
+def named(text: str) -> set[str]:
+    """The first words in code style of every row's first cell, several names included."""
+    return {name for row in rows(text) for name in re.findall(r"`([a-z_]+)`", row[0])}
+
+
+def test_every_fault_has_its_row_and_its_severity() -> None:
+    told: dict[str, str] = {}
+    for row in rows((REFERENCE / "fault-codes.md").read_text(encoding="utf-8")):
+        if re.fullmatch(r"C\d{3}", row[0]):
+            told[row[0]] = row[1]
+            assert row[2], f"{row[0]} has no remedy"
+    assert {code: what.removesuffix(" *(warning)*") for code, what in told.items()} == dict(CODES)
+    warned = {code for code, what in told.items() if what.endswith("*(warning)*")}
+    assert warned == {code for code in CODES if Fault(code, "", "", "").severity is Severity.WARNING}
+
+
+def parameters(thing: Callable[..., Any]) -> set[str]:
+    return {name for name in inspect.signature(thing).parameters if name not in ("self", "bare")}
+
+
+@pytest.mark.parametrize(
+    ("title", "wanted"),
+    [
+        ("Worker", parameters(Worker.__init__)),
+        ("Client, SyncClient", parameters(Client.__init__)),
+        ("Limits", {field.name for field in attrs.fields(Limits)}),
+        ("Activity", parameters(activity) | {field.name for field in attrs.fields(Retry)}),
+    ],
+)
+def test_every_setting_has_its_row(title: str, wanted: set[str]) -> None:
+    assert named(section("reference/settings.md", title)) == wanted
+
+
+def verbs() -> Mapping[str, Any]:
+    return cast("Any", get_command(app)).commands  # type: ignore[no-any-return]  # click's group, which typer does not tell
+
+
+@pytest.mark.parametrize("verb", sorted(verbs()))
+def test_every_verb_tells_its_options(verb: str) -> None:
+    page = (REFERENCE / "cli.md").read_text(encoding="utf-8")
+    told = section("reference/cli.md", f"`{verb}`")
+    if verb in ("cancel", "suspend", "resume", "unpark", "terminate"):
+        told += section("reference/cli.md", "An operator's orders")
+    for parameter in verbs()[verb].params:
+        if parameter.param_type_name == "option" and not parameter.hidden:
+            for name in set(parameter.opts) - COMMON:
+                assert f"`{name}" in told, f"{verb} has {name}"
+    for name in re.findall(r"`(--?[a-z-]+)", told):
+        known = {opt for parameter in verbs()[verb].params for opt in parameter.opts}
+        orders = {opt for each in verbs().values() for parameter in each.params for opt in parameter.opts}
+        assert name in (known if verb != "terminate" else orders), f"{verb} has no {name}"
+    assert page.count(f"### `{verb}`") == 1
+
+
+def test_every_promise_is_in_the_table() -> None:
+    numbered = set(re.findall(r"^(\d+)\. ", protocol.__doc__ or "", re.M))
+    told = {row[0].split()[0] for row in rows(section("howto/write-a-backend.md", "Prove it"))}
+    assert told == numbered
+
+
+def test_the_tutorials_machine_is_the_one_that_other_pages_use() -> None:
+    blocks = read(ROOT / "docs" / "tutorial" / "first-machine.md")
+    written = [
+        block.text for block in blocks if "orders.py" in (block.notes.get("file"), block.notes.get("append"))
+    ]
+    example = (ROOT / "docs" / "examples" / "orders.py").read_text(encoding="utf-8")
+    assert "".join(written).split() == example.split()
