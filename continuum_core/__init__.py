@@ -36,7 +36,9 @@ from continuum_core.errors import (
     WorkerLost,
 )
 from continuum_core.interpreter.macrostep import step, unborn
-from continuum_core.runtime.attempt import Attempt, current_attempt
+from continuum_core.journal.protocol import Limits
+from continuum_core.journal.records import RunStatus
+from continuum_core.runtime.attempt import Attempt, attempt_scope, current_attempt
 from continuum_core.sync_client import SyncClient, SyncHandle
 from continuum_core.worker import Worker
 
@@ -54,6 +56,7 @@ __all__ = [
     "Handle",
     "IncompatibleJournal",
     "JournalUnavailable",
+    "Limits",
     "Machine",
     "MachineFault",
     "Message",
@@ -64,6 +67,7 @@ __all__ = [
     "RunFailed",
     "RunNotFound",
     "RunOver",
+    "RunStatus",
     "RunTerminated",
     "SyncClient",
     "SyncHandle",
@@ -74,6 +78,7 @@ __all__ = [
     "Worker",
     "WorkerLost",
     "activity",
+    "attempt_scope",
     "current_attempt",
     "event",
     "now",
