@@ -7,9 +7,9 @@ machine's class takes the first turn of a run itself, in the transaction that st
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Generic, Protocol, TypeVar, cast, overload
+from typing import Any, Generic, Protocol, TypeVar, overload
 from uuid import UUID
 
 import attrs
@@ -38,8 +38,8 @@ from continuum_core.journal.commit import (
     Delivered,
     DeliverOutcome,
     NewRun,
+    NewTask,
     Order,
-    Ordered,
     OrderKind,
     OrderOutcome,
     Pruned,
@@ -81,7 +81,7 @@ _FLOORS = 10_000
 class Here(Protocol):
     """A worker in the same process: it may take over tasks that a first turn made."""
 
-    def with_slots(self, turn: Turn) -> Turn: ...
+    def born(self, task: NewTask) -> NewTask: ...
 
     def settled(self, turn: Turn, committed: Committed | None) -> None: ...
 
@@ -159,6 +159,7 @@ class Client:
         self._open = False
         self._borrowed = False
         self.here: Here | None = None
+        self.watch: Callable[[], None] = lambda: None  # raises what broke the worker it belongs to
 
     # --- life ---
 
@@ -208,6 +209,14 @@ class Client:
         if not self._borrowed:
             await self.journal.close()
 
+    def _unanswered(self) -> JournalUnavailable:
+        why = f"no answer within {self._seconds:g} s" if self._open else "the client was closed meanwhile"
+        return JournalUnavailable(why, ambiguous=True)
+
+    async def settled(self, seconds: float) -> bool:
+        """Wait until the journal answered all starts that are under way; False when that took longer."""
+        return await self._starts.settled(seconds)
+
     def _impatient(self, member: Any, age: float) -> Any:
         return member if age < self._seconds else None
 
@@ -215,6 +224,7 @@ class Client:
         if not self._open:
             raise UsageError("this client is not open; use `async with Client(...) as client:`")
         self._host.check()
+        self.watch()
 
     # --- start ---
 
@@ -246,19 +256,23 @@ class Client:
         if turn is not None:
             new = attrs.evolve(new, turn=turn.commit)
         here = self.here  # as it was when it took over tasks: a drain may begin while the journal answers
-        started = await self._starts.ask(new)
-        if turn is not None and here is not None:
-            here.settled(turn, None if started is None else started.committed)
+
+        def settled(answer: Started | None) -> None:
+            # Told even when the caller is cancelled here: the tasks in the turn are this worker's by then.
+            if turn is not None and here is not None:
+                here.settled(turn, None if answer is None else answer.committed)
+
+        started = await self._starts.ask(new, settled)
         if started is None:
-            raise JournalUnavailable(f"no answer within {self._seconds:g} s", ambiguous=True)
+            raise self._unanswered()
         self._clock.observe(started.now)
         if started.outcome is StartOutcome.CONFLICT:
             raise AlreadyStarted(new.machine, key or "", str(new.run_id))
         return Handle(self, new.run_id, entry)
 
     def _first_turn(self, entry: Entry, new: NewRun) -> Turn | None:
-        turn = first_turn(self.namespace, entry, new, self._clock.estimate(), self._host.new_id)
-        return turn if turn is None or self.here is None else self.here.with_slots(turn)
+        born = None if self.here is None else self.here.born
+        return first_turn(self.namespace, entry, new, self._clock.estimate(), self._host.new_id, born)
 
     # --- find ---
 
@@ -306,14 +320,15 @@ class Client:
             run_id,
             payload,
             dedupe=dedupe or str(id_),
-            due=None if delay is None else await self._patience(self.journal.now) + span(delay),
+            due=None if delay is None else self._clock.estimate() + span(delay),
             floor=self._floors.get(run_id, 0),
         )
         answer = await self._sends.ask(delivery)
         if answer is None:
-            raise JournalUnavailable(f"no answer within {self._seconds:g} s", ambiguous=True)
+            raise self._unanswered()
         if delay is None and answer.outcome is DeliverOutcome.ACCEPTED:
             self._floors[run_id] = answer.due
+            self._floors.move_to_end(run_id)
             while len(self._floors) > _FLOORS:
                 self._floors.popitem(last=False)
         self._refused(run_id, answer.outcome)
@@ -356,6 +371,9 @@ class Client:
         self._check()
         run_id, entry = self._ref(run)
         end = await self.waiting.end(run_id, timeout)
+        self.watch()
+        if end is None and not self._open:
+            raise UsageError("this client was closed while it waited; the run goes on")
         if end is None:
             raise ResultTimeout(str(run_id), timeout or 0.0)
         if end.outcome is None:
@@ -372,21 +390,27 @@ class Client:
         delivery = Delivery(self._host.new_id(), run_id, DeliveryKind.CANCEL, encode_cancel(reason))
         await self._order(run, OrderKind.CANCEL, who, reason, delivery=delivery)
 
-    async def suspend(self, run: Ref, why: str = "", *, who: str = "") -> None:
-        """Let a run rest: it takes no turn until resumed. Activities that run go on."""
-        await self._order(run, OrderKind.SUSPEND, who, why)
+    async def suspend(self, run: Ref, why: str = "", *, who: str = "") -> bool:
+        """Let a run rest: it takes no turn until resumed. Activities that run go on.
 
-    async def resume(self, run: Ref, why: str = "", *, who: str = "") -> None:
-        """Let a suspended run go on."""
-        await self._order(run, OrderKind.RESUME, who, why)
+        False where it rested already, or is parked. Raises RunOver, RunNotFound.
+        """
+        return await self._order(run, OrderKind.SUSPEND, who, why)
+
+    async def resume(self, run: Ref, why: str = "", *, who: str = "") -> bool:
+        """Let a suspended run go on. False where it was not suspended. Raises RunOver, RunNotFound."""
+        return await self._order(run, OrderKind.RESUME, who, why)
 
     async def terminate(self, run: Ref, why: str = "", *, who: str = "") -> None:
         """End a run at once, whoever holds it: no exit reducers, no clean-up."""
         await self._order(run, OrderKind.TERMINATE, who, why, outcome=encode_termination(why))
 
-    async def unpark(self, run: Ref, why: str = "", *, who: str = "") -> None:
-        """Let a parked run try again, after what parked it was mended."""
-        await self._order(run, OrderKind.UNPARK, who, why)
+    async def unpark(self, run: Ref, why: str = "", *, who: str = "") -> bool:
+        """Let a parked run try again, after what parked it was mended. False where it was not parked.
+
+        Raises RunOver, RunNotFound.
+        """
+        return await self._order(run, OrderKind.UNPARK, who, why)
 
     async def _order(
         self,
@@ -397,7 +421,7 @@ class Client:
         *,
         outcome: bytes | None = None,
         delivery: Delivery | None = None,
-    ) -> Ordered:
+    ) -> bool:
         self._check()
         run_id, _ = self._ref(run)
         order = Order(
@@ -414,7 +438,7 @@ class Client:
             raise RunNotFound(str(run_id))
         if answer.outcome is OrderOutcome.RUN_OVER:
             raise RunOver(str(run_id))
-        return answer
+        return answer.outcome is OrderOutcome.DONE
 
     # --- look ---
 
@@ -457,6 +481,18 @@ class Client:
         page = await self._patience(lambda: self.journal.list(query, limit, cursor))
         return page_views(page.runs, self._registry), page.cursor
 
+    async def runs(
+        self, *, machine: str | None = None, status: RunStatus | None = None
+    ) -> AsyncIterator[RunView]:
+        """All runs, newest first, page by page: one that is there throughout is given exactly once."""
+        cursor: str | None = None
+        while True:
+            page, cursor = await self.list(machine=machine, status=status, cursor=cursor)
+            for run in page:
+                yield run
+            if cursor is None:
+                return
+
     async def prune(
         self, older_than: timedelta, *, limit: int = 1_000, machine: str | None = None, dry_run: bool = False
     ) -> Pruned:
@@ -493,7 +529,7 @@ def _run_id(run: UUID | str) -> UUID:
 def _untyped_event(definition: Definition, event: Any, data: Any) -> bytes:
     """An event for a machine whose code is not here."""
     if not isinstance(event, str):
-        cls = cast("type[Any]", type(event))
+        cls: Any = event.__class__
         if not is_event(cls):
             raise UnexpectedEvent(definition.machine, cls.__name__, ())
         event, data = event_name(cls), msgspec.json.decode(codec_for(cls).encode(event))

@@ -184,7 +184,7 @@ def read(kind: type[B], data: bytes) -> B:
     """Decode an envelope. Raises UnknownVersion: another release wrote it, or it is damaged."""
     try:
         body: B = _DECODERS[kind].decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnknownVersion(f"a stored {kind.__name__} cannot be read: {error}") from error
     version = getattr(body, "v", FORMAT)
     if version != FORMAT:

@@ -9,15 +9,15 @@ so that an unknown outcome resolves to one copy. Nothing fails; work waits.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Generic, TypeVar
 
 from attrs import define
 
 from continuum_core.errors import JournalUnavailable
 from continuum_core.host import Flag, Host, Job
 
-__all__ = ["Backoff", "Lane", "Patience"]
+__all__ = ["Backoff", "Lane", "Loop", "Patience"]
 
 logger = logging.getLogger(__name__)
 
@@ -67,12 +67,20 @@ class Patience:
                 await self._host.sleep(delay)
 
 
+Loop = Callable[[], Coroutine[Any, Any, None]]
+
+
+def _unwatched(_name: str, loop: Loop) -> Coroutine[Any, Any, None]:
+    return loop()
+
+
 @define(eq=False)
 class _Member(Generic[M, A]):
     value: M
     answered: Callable[[A | None], None]
     since: float  # when it was submitted, by the host's monotonic clock
     refused: Callable[[Exception], None] | None = None
+    done: bool = False  # it was told its outcome
 
 
 class Lane(Generic[M, A]):
@@ -81,8 +89,9 @@ class Lane(Generic[M, A]):
     :param verb: takes a batch, answers one outcome per member in order.
     :param name: for logs and the spawned job.
     :param limit: members a batch at most.
-    :param refresh: called before a batch is tried *again*, with a member and its age in seconds: what
-        to send in its place, or None to give it up (its submitter is answered None).
+    :param refresh: called before a member is sent, with the member and its age in seconds: what to send in
+        its place, or None to give it up (its submitter is answered None). Members grow old while the
+        journal is away, whether they were sent before or waited behind others, and in a stalled process.
     """
 
     def __init__(
@@ -100,18 +109,17 @@ class Lane(Generic[M, A]):
         self._limit = limit
         self._refresh = refresh
         self._pending: list[_Member[M, A]] = []
+        self._under_way: list[_Member[M, A]] = []  # taken from there, and not answered yet
         self._wake: Flag = host.flag()
         self._idle: Flag = host.flag()
         self._idle.set()
         self._job: Job | None = None
+        self._closed = False
 
-    def open(self) -> None:
-        self._job = self._host.spawn(self._run(), self._name)
-
-    @property
-    def job(self) -> Job | None:
-        """The loop, to be watched."""
-        return self._job
+    def open(self, watched: Callable[[str, Loop], Coroutine[Any, Any, None]] = _unwatched) -> None:
+        """Start the loop. :param watched: is handed the loop, with its name, and runs it."""
+        self._closed = False
+        self._job = self._host.spawn(watched(self._name, self._run), self._name)
 
     def submit(
         self,
@@ -124,12 +132,20 @@ class Lane(Generic[M, A]):
         :param refused: called in its place when the journal refuses this very member with an error;
             without it such an error is logged, and the answer is None.
         """
-        self._pending.append(_Member(member, answered, self._host.monotonic(), refused))
+        made: _Member[M, A] = _Member(member, answered, self._host.monotonic(), refused)
+        if self._closed:
+            self._answer(made, None)
+            return
+        self._pending.append(made)
         self._idle.clear()
         self._wake.set()
 
-    async def ask(self, member: M) -> A | None:
-        """Put a member in the next batch and wait for its outcome. Raises what refuses this very member."""
+    async def ask(self, member: M, also: Callable[[A | None], None] | None = None) -> A | None:
+        """Put a member in the next batch and wait for its outcome. Raises what refuses this very member.
+
+        :param also: told the outcome, too (None: refused, or given up), even if whoever waits here is
+            cancelled meanwhile: the member is on its way all the same.
+        """
         answers: list[A | None] = []
         errors: list[Exception] = []
         flag = self._host.flag()
@@ -137,10 +153,14 @@ class Lane(Generic[M, A]):
         def answered(answer: A | None) -> None:
             answers.append(answer)
             flag.set()
+            if also is not None:
+                also(answer)
 
         def refused(error: Exception) -> None:
             errors.append(error)
             flag.set()
+            if also is not None:
+                also(None)
 
         self.submit(member, answered, refused)
         await flag.wait()
@@ -153,38 +173,45 @@ class Lane(Generic[M, A]):
         return await self._idle.wait(seconds)
 
     async def close(self) -> None:
-        """Stop at once; what is pending stays undone."""
+        """Stop at once; what is not answered yet is answered None: nobody waits for ever."""
+        self._closed = True
         if self._job is not None:
             self._job.cancel()
             await self._job.join()
             self._job = None
+        unanswered = [*self._under_way, *self._pending]
+        self._under_way.clear()
+        self._pending.clear()
+        for member in unanswered:
+            self._answer(member, None)
+        self._idle.set()
 
     async def _run(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
             while self._pending:
-                batch = self._pending[: self._limit]
+                self._under_way = self._pending[: self._limit]
                 del self._pending[: self._limit]
-                await self._send(batch)
+                await self._send(self._under_way)
+                self._under_way = []
             self._idle.set()
 
     async def _send(self, batch: list[_Member[M, A]]) -> None:
         backoff = Backoff(self._host)
-        while batch:
+        while batch := self._refreshed(batch):
             try:
                 answers = await self._verb([member.value for member in batch])
             except JournalUnavailable as error:
                 delay = backoff.delay()
                 logger.warning("%s: %s; trying again in %.2f s", self._name, error, delay)
                 await self._host.sleep(delay)
-                batch = self._refreshed(batch)
                 continue
             except Exception as error:
                 await self._send_alone(batch, error)
                 return
             for member, answer in zip(batch, answers, strict=True):
-                member.answered(answer)
+                self._answer(member, answer)
             return
 
     async def _send_alone(self, batch: list[_Member[M, A]], error: Exception) -> None:
@@ -194,11 +221,12 @@ class Lane(Generic[M, A]):
                 await self._send([member])
             return
         [member] = batch
-        if member.refused is not None:
-            member.refused(error)
+        if member.refused is None:
+            logger.error("%s: refused: %s", self._name, error, exc_info=error)
+            self._answer(member, None)
             return
-        logger.error("%s: refused: %s", self._name, error, exc_info=error)
-        member.answered(None)
+        member.done = True
+        self._guard(member.refused, error)
 
     def _refreshed(self, batch: list[_Member[M, A]]) -> list[_Member[M, A]]:
         now = self._host.monotonic()
@@ -206,8 +234,20 @@ class Lane(Generic[M, A]):
         for member in batch:
             value = self._refresh(member.value, now - member.since)
             if value is None:
-                member.answered(None)
+                self._answer(member, None)
             else:
                 member.value = value
                 kept.append(member)
         return kept
+
+    def _answer(self, member: _Member[M, A], answer: A | None) -> None:
+        if not member.done:
+            member.done = True
+            self._guard(member.answered, answer)
+
+    def _guard(self, told: Callable[[Any], None], what: object) -> None:
+        """Tell a submitter. A fault in what it does with the news must not end the lane for all others."""
+        try:
+            told(what)
+        except Exception:
+            logger.critical("%s: a fault of the engine in dealing with an answer", self._name, exc_info=True)

@@ -11,7 +11,7 @@ is not encoded a second time for the record that tells of it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 from uuid import UUID, uuid5
 
 import msgspec
@@ -20,7 +20,8 @@ from msgspec import UNSET, Raw, UnsetType
 
 from continuum_core.clock import span
 from continuum_core.codec import codec_for
-from continuum_core.definition.event import event_name
+from continuum_core.definition.chart import Chart
+from continuum_core.definition.event import event_name, is_event
 from continuum_core.definition.message import Message
 from continuum_core.envelope import (
     FORMAT,
@@ -39,7 +40,7 @@ from continuum_core.envelope import (
     read,
     write,
 )
-from continuum_core.errors import UnexpectedEvent, UnknownVersion
+from continuum_core.errors import MachineFault, UnexpectedEvent, UnknownVersion
 from continuum_core.interpreter.commands import Close, StartActivity, StartTimer
 from continuum_core.interpreter.events import (
     Cancel,
@@ -195,9 +196,9 @@ def encode_start_raw(data: bytes) -> bytes:
     return write(StartBody(FORMAT, Raw(data)))
 
 
-def encode_signal(entry: Entry, event: Any) -> bytes:
+def encode_signal(entry: Entry, event: object) -> bytes:
     """Raises UnexpectedEvent where the machine never mentions the class."""
-    name = entry.names.get(cast("type[Any]", type(event)))
+    name = entry.names.get(type(event))
     if name is None:
         raise UnexpectedEvent(entry.chart.name, type(event).__name__, sorted(entry.events))
     return encode_signal_raw(name, entry.events[name].encode(event))
@@ -278,30 +279,38 @@ def _decode_outcome(entry: Entry, snapshot: Snapshot, payload: bytes, token: int
 
 
 def peek_event(kind: DeliveryKind, payload: bytes) -> tuple[str, Any]:
-    """A word for an event and its data as JSON values, without any machine's code."""
+    """A word for an event and its data as JSON values, without any machine's code.
+
+    What cannot be read is "unreadable": a damaged row must not hide its run from view.
+    """
     if kind is DeliveryKind.TIMER:
         return "timer", None
-    body: dict[str, Any] = msgspec.json.decode(payload) if payload else {}
+    try:
+        if kind is DeliveryKind.OUTCOME:
+            return _peek_outcome(read(TaskOutcomeBody, payload))
+        body = _objects.decode(payload)
+    except (UnknownVersion, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return "unreadable", None
     if kind is DeliveryKind.SIGNAL:
         return str(body.get("type", "?")), body.get("data")
-    if kind is DeliveryKind.OUTCOME:
-        return _outcome_word(body), body.get("failure", body.get("output"))
     if kind is DeliveryKind.START:
         return "start", body.get("input")
     return "cancel", body.get("reason")
 
 
-def _outcome_word(body: dict[str, Any]) -> str:
-    failure = body.get("failure")
-    word = f"{'done' if failure is None else 'failed'} {body.get('activity', '')}".rstrip()
-    if failure is not None:
-        word += f": {str(failure.get('type')).rpartition('.')[2]}"
-    counts: list[str] = []
-    if body.get("tries", 1) > 1:
-        counts.append(f"try {body['tries']}")
-    if body.get("losses", 0):
-        counts.append(f"{body['losses']} lost")
-    return f"{word} ({', '.join(counts)})" if counts else word
+_objects = msgspec.json.Decoder(dict[str, Any])
+
+
+def _peek_outcome(body: TaskOutcomeBody) -> tuple[str, Any]:
+    word, data = f"done {body.activity}", None
+    if isinstance(body.failure, FailureBody):
+        word = f"failed {body.activity}".rstrip() + f": {body.failure.type.rpartition('.')[2]}"
+        data = msgspec.to_builtins(body.failure)
+    elif isinstance(body.output, Raw):
+        data = msgspec.json.decode(body.output)
+    counts = [f"try {body.tries}"] if body.tries > 1 else []
+    counts += [f"{body.losses} lost"] if body.losses else []
+    return f"{word.rstrip()} ({', '.join(counts)})" if counts else word.rstrip(), data
 
 
 def signal_delivery(
@@ -415,7 +424,7 @@ def ask(
             body = _timer_body(entry, command)
         else:
             dedupe = f"{run_id}:{step.snapshot.version}:{position}"
-            sent = _sent(namespace, command.message, step.snapshot.now, dedupe, cause, new_id())
+            sent = _sent(entry, namespace, command.message, step.snapshot.now, dedupe, cause, new_id())
             asked.deliveries.append(sent)
             body = CommandBody(do="send", to=_target_text(command.message), event=Raw(sent.payload))
         asked.bodies.append(body)
@@ -457,7 +466,10 @@ def _timer(run_id: UUID, command: StartTimer, cause: UUID, id_: UUID) -> Deliver
     )
 
 
-def _sent(namespace: str, message: Message, now: int, dedupe: str, cause: UUID, id_: UUID) -> Delivery:
+def _sent(
+    entry: Entry, namespace: str, message: Message, now: int, dedupe: str, cause: UUID, id_: UUID
+) -> Delivery:
+    _check(entry, message)
     return signal_delivery(
         id_,
         _target(namespace, message),
@@ -484,9 +496,29 @@ def _new_task(entry: Entry, command: StartActivity) -> NewTask:
     )
 
 
+def _check(entry: Entry, message: Message) -> None:
+    """A message that can go nowhere is a fault of the machine: the run parks, and no worker stumbles."""
+    event: object = message.event
+    wrong = ""
+    if not is_event(type(event)):
+        wrong = "its event is no instance of an @event class"
+    elif message.run is not None:
+        try:
+            UUID(str(message.run))
+        except ValueError:
+            wrong = "run= is no run id; a run started with a key is named by machine= and key="
+    elif message.key is None or not isinstance(
+        getattr(message.machine, "chart", message.machine), str | Chart
+    ):
+        wrong = "it names no run: give run=, or machine= and key="
+    if wrong:
+        raise MachineFault(entry.chart.name, "send", f"{message!r} cannot be sent: {wrong}")
+
+
 def _message_payload(message: Message) -> bytes:
-    cls = cast("type[Any]", type(message.event))
-    return encode_signal_raw(event_name(cls), codec_for(cls).encode(message.event))
+    event: object = message.event
+    cls = type(event)
+    return encode_signal_raw(event_name(cls), codec_for(cls).encode(event))
 
 
 def _target(namespace: str, message: Message) -> UUID:

@@ -17,10 +17,10 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from continuum_core.codec import codec_for
+from continuum_core.bodythreads import BodyThreads
+from continuum_core.codec import LIMITS, codec_for
 from continuum_core.definition.activity import Activity, Executor
 from continuum_core.definition.failure import Failure
 from continuum_core.definition.naming import qualified_name
@@ -39,6 +39,9 @@ __all__ = ["AsyncioRunner"]
 
 logger = logging.getLogger(__name__)
 
+_LINE = 2 * LIMITS.size + 1_048_576
+"""The longest line that a process of a body may write, in bytes: any outcome that can be stored fits."""
+
 
 class AsyncioRunner:
     """The runner of production.
@@ -49,12 +52,12 @@ class AsyncioRunner:
 
     def __init__(self, resources: Mapping[Any, Any] | None = None, threads: int = 100) -> None:
         self._resources = dict(resources or {})
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="continuum-activity")
+        self._threads = BodyThreads(threads)
         self.abandoned = 0
 
     def close(self) -> None:
         """Take no more work; threads that still run a body are left to end by themselves."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
 
     def injected(self, activity: Activity[Any, Any]) -> dict[str, Any]:
         """The resources a body asks for, by parameter name. Raises UsageError for one that is not open."""
@@ -91,64 +94,95 @@ class AsyncioRunner:
         if attempt.cancel_requested:
             return Cancelled()
         try:
-            async with asyncio.timeout(_seconds(activity.timeout)), _silence(activity, attempt):
-                with attempt_scope(attempt):
+            with attempt_scope(attempt):
+                if activity.timeout is None and activity.heartbeat is None:
+                    return Succeeded(await activity.body(value, **self.injected(activity)))
+                async with asyncio.timeout(_seconds(activity.timeout)), _silence(activity, attempt):
                     return Succeeded(await activity.body(value, **self.injected(activity)))
         except TimeoutError as error:
             return _raised(activity, _timed_out(activity, error))
-        except asyncio.CancelledError:
-            # Either the run has no use for it any more, or this worker is being stopped.
-            if not asked:
+        except asyncio.CancelledError as error:
+            # Either the run has no use for it any more, or this worker is being stopped, or the body itself
+            # met something else that was cancelled: a failure like any other.
+            if asked:
+                task.uncancel()
+                return Cancelled()
+            if task.cancelling():
                 raise
-            task.uncancel()
-            return Cancelled()
+            return _raised(activity, error)
         except AttemptCancelled:
             return Cancelled()
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise  # somebody at the keyboard means the program
+        except GeneratorExit as error:
+            if not _is_running(task):
+                raise  # not the body's: the loop is gone, and this coroutine is being thrown away
+            return _raised(activity, error)
+        except BaseException as error:
             return _raised(activity, error)
 
     # --- plain bodies on threads ---
 
     async def _on_thread(self, activity: Activity[Any, Any], value: Any, attempt: Attempt) -> Ended:
-        if attempt.cancel_requested:
-            return Cancelled()
-        with attempt_scope(attempt):
-            context = contextvars.copy_context()
-        injected = self.injected(activity)
-        future = asyncio.get_running_loop().run_in_executor(
-            self._threads, lambda: context.run(activity.body, value, **injected)
-        )
         try:
-            async with asyncio.timeout(_seconds(activity.timeout)), _silence(activity, attempt):
-                return Succeeded(await asyncio.shield(future))
-        except TimeoutError as error:
-            if future.done():
-                return _raised(activity, error)  # the body's own TimeoutError
-            attempt.request_cancel()
-            future.add_done_callback(self._ended_late)
-            self.abandoned += 1
-            logger.warning(
-                "%s of run %s exceeded its time; its thread cannot be stopped and runs on (%d such)",
-                activity.name,
-                attempt.run_id,
-                self.abandoned,
-            )
-            return _raised(activity, _timed_out(activity, error))
-        except AttemptCancelled:
-            return Cancelled()
-        except Exception as error:
+            injected = self.injected(activity)
+        except UsageError as error:
             return _raised(activity, error)
+        # Waiting for a thread is no time of the body's, and one that is given up gives its place to others.
+        async with self._threads.places:
+            if attempt.cancel_requested:
+                return Cancelled()
+            with attempt_scope(attempt):
+                context = contextvars.copy_context()
+            future = self._threads.run(lambda: context.run(activity.body, value, **injected))
+            try:
+                async with asyncio.timeout(_seconds(activity.timeout)), _silence(activity, attempt):
+                    output, raised = await asyncio.shield(future)
+            except TimeoutError as error:
+                self._abandon(activity, attempt, future, "exceeded its time")
+                return _raised(activity, _timed_out(activity, error))
+            except asyncio.CancelledError:
+                self._abandon(activity, attempt, future, "has to stop")
+                raise
+        if raised is None:
+            return Succeeded(output)
+        return Cancelled() if isinstance(raised, AttemptCancelled) else _raised(activity, raised)
 
-    def _ended_late(self, future: asyncio.Future[Any]) -> None:
+    def _abandon(
+        self, activity: Activity[Any, Any], attempt: Attempt, future: asyncio.Future[Any], why: str
+    ) -> None:
+        attempt.request_cancel()
+        self.abandoned += 1
+        future.add_done_callback(self._ended_late)
+        logger.warning(
+            "%s of run %s %s; its thread cannot be stopped and runs on (%d such)",
+            activity.name,
+            attempt.run_id,
+            why,
+            self.abandoned,
+        )
+
+    def _ended_late(self, _: asyncio.Future[Any]) -> None:
         self.abandoned -= 1
-        if not future.cancelled():
-            future.exception()  # seen: nobody waits for it any more
 
     # --- plain bodies in processes ---
 
     async def _in_process(self, activity: Activity[Any, Any], value: Any, attempt: Attempt) -> Ended:
         if attempt.cancel_requested:
             return Cancelled()
+        try:
+            return await self._converse_with_process(activity, value, attempt)
+        except TimeoutError as error:
+            return _raised(activity, _timed_out(activity, error))
+        except AttemptCancelled:  # asked to stop just when it beat
+            return Cancelled()
+        except Exception as error:  # no process to be had, or what it said cannot be read
+            return _raised(activity, error)
+
+    async def _converse_with_process(
+        self, activity: Activity[Any, Any], value: Any, attempt: Attempt
+    ) -> Ended:
+        body = codec_for(activity.input_type).encode(value)
         call = {
             "module": activity.body.__module__,
             "activity": activity.name,
@@ -165,6 +199,7 @@ class AsyncioRunner:
             "continuum_core.child",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            limit=_LINE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
         )
         loop = asyncio.get_running_loop()
@@ -177,18 +212,16 @@ class AsyncioRunner:
                 process.kill()
 
         attempt.watch(cancel=_on(loop, kill))
-        head = json.dumps(call).encode()
-        body = codec_for(activity.input_type).encode(value)
+        if attempt.cancel_requested:  # while the process began
+            kill()
         try:
             async with asyncio.timeout(_seconds(activity.timeout)), _silence(activity, attempt):
-                ended = await _converse(process, head, body, activity, attempt)
-        except TimeoutError as error:
-            return _raised(activity, _timed_out(activity, error))
-        except AttemptCancelled:  # asked to stop just when it beat
-            return Cancelled()
+                ended = await _converse(process, json.dumps(call).encode(), body, activity, attempt)
         finally:
             if process.returncode is None:
                 process.kill()
+            if process.stdin is not None:
+                process.stdin.close()
             await process.wait()
         return Cancelled() if killed else ended
 
@@ -281,7 +314,19 @@ def _timed_out(activity: Activity[Any, Any], error: TimeoutError) -> TimeoutErro
     return TimeoutError(f"{activity.name} exceeded its {limits}") if limits else error
 
 
+def _is_running(task: asyncio.Task[Any]) -> bool:
+    try:
+        return asyncio.current_task() is task
+    except RuntimeError:  # no loop runs
+        return False
+
+
 def _raised(activity: Activity[Any, Any], error: BaseException) -> Raised:
+    if not isinstance(error, Exception):
+        # What would end a program ends one attempt, and as an Exception, or no `error=` edge would take it.
+        exited = RuntimeError(f"{activity.name} raised {error!r}")
+        exited.__cause__ = error
+        error = exited
     fatal = isinstance(error, (*activity.retry.fatal, UsageError))
     return Raised(failure_of(error), fatal)
 

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from continuum_core.errors import UnknownMachine
-from continuum_core.journal.commit import NewRun
+from continuum_core.journal.commit import NewRun, NewTask
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import Definition, Delivery, DeliveryKind
 from continuum_core.lane import Patience
@@ -112,7 +112,12 @@ def _digest(machine: str, data: bytes) -> bytes:
 
 
 def first_turn(
-    namespace: str, entry: Entry, new: NewRun, now: int, new_id: Callable[[], UUID]
+    namespace: str,
+    entry: Entry,
+    new: NewRun,
+    now: int,
+    new_id: Callable[[], UUID],
+    born: Callable[[NewTask], NewTask] | None = None,
 ) -> Turn | None:
     """The turn that a start may carry; None where the machine faults, so that a worker parks it visibly."""
     due = Due(
@@ -124,5 +129,5 @@ def first_turn(
         deliveries=(new.delivery,),
         now=now,
     )
-    turn = take_turn(entry, due, new_id)
+    turn = take_turn(entry, due, new_id) if born is None else take_turn(entry, due, new_id, born)
     return None if turn.fault is not None else turn

@@ -204,21 +204,21 @@ class SyncClient:
         """See `Client.cancel`."""
         self.wait_for(self.client.cancel(_ref(run), reason, who=who))
 
-    def suspend(self, run: SyncRef, why: str = "", *, who: str = "") -> None:
+    def suspend(self, run: SyncRef, why: str = "", *, who: str = "") -> bool:
         """See `Client.suspend`."""
-        self.wait_for(self.client.suspend(_ref(run), why, who=who))
+        return self.wait_for(self.client.suspend(_ref(run), why, who=who))
 
-    def resume(self, run: SyncRef, why: str = "", *, who: str = "") -> None:
+    def resume(self, run: SyncRef, why: str = "", *, who: str = "") -> bool:
         """See `Client.resume`."""
-        self.wait_for(self.client.resume(_ref(run), why, who=who))
+        return self.wait_for(self.client.resume(_ref(run), why, who=who))
 
     def terminate(self, run: SyncRef, why: str = "", *, who: str = "") -> None:
         """See `Client.terminate`."""
         self.wait_for(self.client.terminate(_ref(run), why, who=who))
 
-    def unpark(self, run: SyncRef, why: str = "", *, who: str = "") -> None:
+    def unpark(self, run: SyncRef, why: str = "", *, who: str = "") -> bool:
         """See `Client.unpark`."""
-        self.wait_for(self.client.unpark(_ref(run), why, who=who))
+        return self.wait_for(self.client.unpark(_ref(run), why, who=who))
 
 
 def _ref(run: SyncRef) -> Any:

@@ -20,7 +20,7 @@ from uuid import UUID
 
 from attrs import frozen
 
-from continuum_core.errors import CodecError, MachineFault, PayloadRefused, UnknownVersion
+from continuum_core.errors import ContinuumError, MachineFault
 from continuum_core.interpreter.macrostep import step
 from continuum_core.interpreter.snapshot import Disposition
 from continuum_core.journal.commit import Commit, NewTask
@@ -78,11 +78,19 @@ class Turn:
     fault: Exception | None = None
 
 
+Born = Callable[[NewTask], NewTask]
+
+
+def _unclaimed(task: NewTask) -> NewTask:
+    return task
+
+
 class _Fold:
     """The writes of one turn while they gather."""
 
-    def __init__(self, entry: Entry, due: Due, new_id: Callable[[], UUID]) -> None:
+    def __init__(self, entry: Entry, due: Due, new_id: Callable[[], UUID], born: Born) -> None:
         self.entry = entry
+        self.born = born
         self.due = due
         self.new_id = new_id
         self.commit_id = new_id()
@@ -94,16 +102,22 @@ class _Fold:
         self.tasks: list[NewTask] = []
         self.deliveries: list[Delivery] = []
         self.closed: list[int] = []
+        self.doing = ""
 
     def take(self, delivery: Delivery) -> bool:
         """Fold one delivery in; True when the fold may go on."""
         entry, before = self.entry, self.image
+        self.doing = "unreadable event"
         event = decode_event(
             entry, before.snapshot, delivery.kind, delivery.payload, delivery.token, delivery.slot
         )
+        self.doing = "fault"
         made = step(entry.program, before.snapshot, event, self.due.now, self.due.run_id.bytes)
+        self.doing = "context cannot be stored"
         after = imaged(entry, before, made.snapshot)
+        self.doing = "cannot be asked for"
         asked = ask(entry, self.due.namespace, self.due.run_id, made, delivery.id, self.new_id)
+        self.doing = "outcome cannot be stored"
         body = encode_step(entry, before, after, made, delivery, asked)
         # Nothing above has touched this fold: a step that raises leaves it as it was.
         self.image = after
@@ -168,7 +182,7 @@ class _Fold:
             hold=hold,
             release=self.release,
             deliveries=tuple(self.deliveries),
-            tasks=tuple(self.tasks),
+            tasks=tuple([self.born(task) for task in self.tasks]),
             closed=tuple(self.closed),
         )
 
@@ -191,14 +205,21 @@ class _Fold:
         return Turn(commit, self.image, fault=fault)
 
 
-def take_turn(entry: Entry, due: Due, new_id: Callable[[], UUID]) -> Turn:
-    """Fold what is due into one commit. User code that raises parks the run; it never raises here."""
-    fold = _Fold(entry, due, new_id)
+def take_turn(entry: Entry, due: Due, new_id: Callable[[], UUID], born: Born = _unclaimed) -> Turn:
+    """Fold what is due into one commit. What goes wrong parks the run; it never raises here.
+
+    :param born: what becomes of a new task: the same one, or the one claimed at birth by who commits it.
+
+    An exception that passed would end the loop that takes turns, and the run, still due, would end the
+    loop of every worker that claims it next.
+    """
+    fold = _Fold(entry, due, new_id, born)
     for delivery in due.deliveries:
         try:
             go_on = fold.take(delivery)
-        except (MachineFault, UnknownVersion, PayloadRefused, CodecError) as fault:
-            return fold.park(delivery, _cause(fault), fault)
+        except Exception as fault:  # whatever it is: the run waits for a human, and the worker for nobody
+            doing = "fault" if isinstance(fault, MachineFault) else fold.doing
+            return fold.park(delivery, doing, _told(fault))
         if not go_on:
             break
     commit = fold.commit(status_of(fold.image.snapshot.outcome))
@@ -209,16 +230,21 @@ def take_turn(entry: Entry, due: Due, new_id: Callable[[], UUID]) -> Turn:
 def park(entry: Entry, due: Due, cause: str, new_id: Callable[[], UUID]) -> Turn:
     """Park a run without a step, on its first due delivery."""
     poison = due.deliveries[0] if due.deliveries else None
-    return _Fold(entry, due, new_id).park(poison, cause, None)
+    return _Fold(entry, due, new_id, _unclaimed).park(poison, cause, None)
 
 
 def quarantine(
-    entry: Entry, due: Due, snapshot: bytes, version: int, fault: Exception, new_id: Callable[[], UUID]
+    entry: Entry,
+    due: Due,
+    snapshot: bytes,
+    version: int,
+    cause: str,
+    fault: Exception,
+    new_id: Callable[[], UUID],
 ) -> Turn:
-    """Park a run whose snapshot this code cannot read, and leave the snapshot as it is."""
+    """Park a run whose snapshot cannot be read, or whose turn cannot be stored; its snapshot stays."""
     commit_id = new_id()
     poison = due.deliveries[0].id
-    cause = f"unreadable: {fault}"
     commit = Commit(
         run_id=due.run_id,
         fence=due.fence,
@@ -246,7 +272,10 @@ def quarantine(
     return Turn(commit, due.image, fault=fault)
 
 
-def _cause(fault: Exception) -> str:
-    if isinstance(fault, MachineFault):
-        return "fault"
-    return "unreadable"
+def _told(fault: Exception) -> Exception:
+    """The fault in words of its own: a bare KeyError's text says nothing."""
+    if isinstance(fault, ContinuumError):
+        return fault
+    told = ContinuumError(f"{type(fault).__name__}: {fault}")
+    told.__cause__ = fault
+    return told

@@ -7,7 +7,7 @@ values and edges are told in words; where it has not, they are JSON values and n
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -105,9 +105,24 @@ class RunView:
     created: datetime
     updated: datetime
     fingerprint: str
+    leased_until: datetime | None = None
     waiting: tuple[Waiting, ...] = ()
     tasks: tuple[TaskView, ...] = ()
     dead: tuple[Waiting, ...] = ()
+
+    def overdue(self, now: datetime) -> timedelta | None:
+        """How long something has been due that no worker takes; None where nothing is, or one has the run.
+
+        After more than a few seconds it means that no live worker takes runs of this definition, or that
+        all of them are overwhelmed. Only a view of one run can tell, not those of a list.
+        """
+        due = [each.due for each in self.waiting if each.due is not None and not each.held]
+        first = min(due, default=now)
+        leased = self.leased_until is not None and self.leased_until > now
+        if self.status is not RunStatus.RUNNING or leased or first >= now:
+            return None
+        # A cancellation sorts before everything by a due time of 0.
+        return now - max(first, self.created)
 
 
 @frozen
@@ -172,6 +187,7 @@ def _run(run: Run, entry: Entry | None, **open_work: Any) -> RunView:
         status=run.status,
         cause=run.cause,
         version=run.version,
+        leased_until=None if run.lease_until is None else to_datetime(run.lease_until),
         states=states,
         context=context,
         outcome=None if run.outcome is None else outcome_view(decode_outcome(run.outcome)),

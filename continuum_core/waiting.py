@@ -24,6 +24,10 @@ logger = logging.getLogger(__name__)
 _BATCH = 500
 """Rows read at a time."""
 
+_REST = 10
+"""After a reading, hints are passed over for so many times as long as it took: where much is written and many
+are waited for, reading all of them at each hint would cost more than the runs themselves."""
+
 
 @frozen
 class End:
@@ -55,6 +59,7 @@ class Waiting:
         self._fresh: list[UUID] = []
         self._wake = host.flag()
         self._jobs: list[Job] = []
+        self._rest_until = 0.0
 
     async def end(self, run: UUID, seconds: float | None) -> End | None:
         """Wait for a run to end; None after `seconds`."""
@@ -79,12 +84,19 @@ class Waiting:
             waiter.end = end
             waiter.flag.set()
 
+    def wake(self) -> None:
+        """Let everybody go, with nothing to tell: what they wait with is closed or broken."""
+        for waiters in self._waiters.values():
+            for waiter in waiters:
+                waiter.flag.set()
+
     async def close(self) -> None:
         for job in self._jobs:
             job.cancel()
         for job in self._jobs:
             await job.join()
         self._jobs.clear()
+        self.wake()
 
     def _watch(self) -> None:
         """Start the watcher with the first waiter: a client that never waits costs nothing."""
@@ -100,6 +112,12 @@ class Waiting:
                 await self._journal.wait(self._poll)
             except JournalUnavailable:
                 await self._host.sleep(self._poll)
+            except Exception:  # whoever waits must not wait for ever for the want of hints
+                logger.exception("waiting for hints failed; awaited runs are read now and then")
+                await self._host.sleep(self._poll)
+            pause = self._rest_until - self._host.monotonic()
+            if pause > 0:
+                await self._host.sleep(pause)
             if self._waiters:
                 self._fresh.extend(self._waiters)
                 self._wake.set()
@@ -111,14 +129,19 @@ class Waiting:
             # In order and without repeats; who is no longer awaited is not read.
             runs = [run for run in dict.fromkeys(self._fresh) if run in self._waiters]
             self._fresh.clear()
+            began = self._host.monotonic()
             for start in range(0, len(runs), _BATCH):
                 await self._look(runs[start : start + _BATCH])
+            now = self._host.monotonic()
+            self._rest_until = now + _REST * (now - began)
 
     async def _look(self, runs: list[UUID]) -> None:
         try:
             rows = await self._journal.load(runs)
-        except JournalUnavailable as error:
-            logger.warning("reading awaited runs: %s; trying again", error)
+        except Exception as error:  # also what should never be: somebody waits for this loop alone
+            expected = isinstance(error, JournalUnavailable)
+            level = logging.WARNING if expected else logging.ERROR
+            logger.log(level, "reading awaited runs: %s; trying again", error, exc_info=not expected)
             await self._host.sleep(self._poll)
             self._fresh.extend(runs)
             self._wake.set()

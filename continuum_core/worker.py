@@ -15,7 +15,7 @@ import contextlib
 import inspect
 import logging
 import signal
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -97,7 +97,10 @@ class Worker:
         self._given_runner = runner
         self._observers = observers
         self._exits = contextlib.AsyncExitStack()
+        self._supervisor: Supervisor | None = None
+        self._opening = False
         self._drained = False
+        self._on_broken: Callable[[], None] = lambda: None
 
     # --- life ---
 
@@ -105,16 +108,30 @@ class Worker:
         await self.open()
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await self.drain()
-        await self.close()
+    async def __aexit__(self, kind: object, *_: object) -> None:
+        try:
+            await self.drain()
+        finally:  # also when the draining is cancelled: threads and handles do not outlive the block
+            supervisor = self._supervisor
+            await self.close()
+        if kind is None and supervisor is not None:
+            supervisor.check()
 
     async def open(self) -> None:
         """Open resources and journal, and start to work.
 
-        A journal that is away is waited for. Raises IncompatibleJournal, and whatever a resource raises.
+        A journal that is away is waited for. Raises IncompatibleJournal, whatever a resource raises, and
+        UsageError when it is open already. Cancelled, it gives back what it opened.
         """
-        host = self._given_host or AsyncioHost()
+        if self._opening or self._supervisor is not None:
+            raise UsageError("this worker is open already")
+        self._opening = True
+        try:
+            await self._open(self._given_host or AsyncioHost())
+        finally:
+            self._opening = False
+
+    async def _open(self, host: Host) -> None:
         observers = self._observers = self._observers or Observers(load())
         exits = self._exits
         try:
@@ -122,20 +139,22 @@ class Worker:
             opened = await self._open_journal(host)
             exits.push_async_callback(self.journal.close)
             host_apart = AsyncioHost if self._given_host is None else lambda: host
-            self._supervisor = Supervisor(
-                host, host_apart, self.journal, self.registry, runner, self.settings
+            supervisor = Supervisor(host, host_apart, self.journal, self.registry, runner, self.settings)
+            supervisor.turns.on_ended = self._ended
+            supervisor.turns.on_parked = lambda run, cause: observers.tell(
+                "run_parked", run_id=run, cause=cause
             )
+            supervisor.on_broken = self._broken
             self.client.borrow(host, opened)
             exits.push_async_callback(self.client.close)
-            await self._supervisor.open(opened)
+            await supervisor.open(opened)
         except BaseException:
             await exits.aclose()
             raise
-        self._supervisor.turns.on_ended = self._ended
-        self._supervisor.turns.on_parked = lambda run, cause: observers.tell(
-            "run_parked", run_id=run, cause=cause
-        )
-        self.client.here = self._supervisor.turns
+        self._supervisor = supervisor
+        self._drained = False
+        self.client.here = supervisor.turns
+        self.client.watch = supervisor.check
         machines = tuple(sorted(entry.chart.name for entry in self.registry.entries()))
         observers.tell("worker_started", namespace=self.journal.namespace, machines=machines)
         logger.info("worker on %s (%s), machines: %s", opened.backend, opened.durability, self._names())
@@ -184,40 +203,122 @@ class Worker:
 
         True when every activity ended by itself within the grace.
         """
-        if self._drained:
+        supervisor = self._supervisor
+        if self._drained or supervisor is None:
             return True
         self._drained = True
         self.client.here = None
         self._tell("worker_draining", namespace=self.journal.namespace)
         logger.info("draining: nothing new is taken; activities have %g s to end", self._grace)
-        ended = await self._supervisor.drain(self._grace)
+        supervisor.stop_claiming()
+        await self.client.settled(self.settings.lease)  # a first turn may still bring tasks
+        ended = await supervisor.drain(self._grace)
         logger.info("drained%s", "" if ended else "; activities that did not end are handed over")
         return ended
 
     async def close(self) -> None:
-        """Stop. Without `drain` before, what is in hand is found by others when its lease ends."""
-        await self._supervisor.close()
-        await self._exits.aclose()
+        """Stop. Without `drain` before, what is in hand is found by others when its lease ends.
+
+        A second call does nothing. Raises UsageError while `open` is under way: cancel that instead.
+        """
+        if self._opening:
+            raise UsageError("this worker is still opening; cancel what waits for open(), and it gives up")
+        supervisor, self._supervisor = self._supervisor, None
+        if supervisor is None:
+            return
+        self.client.here = None
+        self.client.watch = _no_watch
+        try:
+            await supervisor.close()
+        finally:
+            await self._exits.aclose()
         self._tell("worker_stopped", namespace=self.journal.namespace)
 
     async def run(self) -> None:
-        """Work until SIGTERM or SIGINT, then drain. Raises what broke one of the worker's own loops."""
-        stop = AsyncioHost().flag()
-        loop = asyncio.get_running_loop()
-        signals = (signal.SIGTERM, signal.SIGINT)
-        for number in signals:
-            loop.add_signal_handler(number, stop.set)
-        try:
-            async with self:
-                await self._watch(stop)
-        finally:
-            for number in signals:
-                loop.remove_signal_handler(number)
+        """Work until SIGTERM or SIGINT, then drain. Raises what broke one of the worker's own loops.
 
-    async def _watch(self, stop: Flag) -> None:
-        """Return when told to stop; raise what broke a loop."""
-        while not await stop.wait(1.0):
-            self._supervisor.check()
+        A second signal ends the grace: what still runs is stopped and handed over. A third one has the
+        effect that it has in any program.
+        """
+        stop = AsyncioHost().flag()
+        self._on_broken = stop.set
+        with _Signals(stop, self._hurry) as signals:
+            if not await signals.unless_stopped(self.open()):
+                return
+            async with self._opened():
+                await stop.wait()
+
+    @contextlib.asynccontextmanager
+    async def _opened(self) -> AsyncGenerator[None, None]:
+        """From an open worker to a closed one, as `async with` does it."""
+        try:
+            yield
+        except BaseException as error:
+            await self.__aexit__(type(error))
+            raise
+        await self.__aexit__(None)
+
+    def _hurry(self) -> None:
+        if self._supervisor is not None:
+            logger.info("told to stop once more: what still runs is handed over")
+            self._supervisor.hurry()
+
+    def _broken(self) -> None:
+        self._on_broken()
+        self.client.waiting.wake()  # who waits for results here learns it as well
+
+
+def _no_watch() -> None:
+    return None
+
+
+class _Signals:
+    """Turns SIGTERM and SIGINT into `stop`, the second of them into `hurry`, and then lets go of them."""
+
+    _NUMBERS = (signal.SIGTERM, signal.SIGINT)
+
+    def __init__(self, stop: Flag, hurry: Callable[[], None]) -> None:
+        self._stop = stop
+        self._hurry = hurry
+        self._told = False
+        self._stoppable: asyncio.Task[Any] | None = None
+
+    def __enter__(self) -> _Signals:
+        self._loop = asyncio.get_running_loop()
+        for number in self._NUMBERS:
+            self._loop.add_signal_handler(number, self._signalled)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number in self._NUMBERS:
+            self._loop.remove_signal_handler(number)
+
+    def _signalled(self) -> None:
+        if self._told:
+            self.__exit__()
+            self._hurry()
+        self._told = True
+        self._stop.set()
+        if self._stoppable is not None:
+            self._stoppable.cancel()
+            self._stoppable = None
+
+    async def unless_stopped(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Do something that a signal gives up, in this very task; False when one did."""
+        task = self._stoppable = asyncio.current_task()
+        done = False
+        try:
+            await work
+            done = True
+            if self._told:
+                await AsyncioHost().sleep(0)  # a cancellation that came too late must not hit what follows
+        except asyncio.CancelledError:
+            if not self._told or task is None:
+                raise
+            task.uncancel()
+        finally:
+            self._stoppable = None
+        return done
 
 
 def _all_queues(registry: Registry) -> dict[str, int]:

@@ -196,7 +196,11 @@ class Space:
     # --- tasks: a row and its place in its queue and claim move together
 
     def queue(self, task: Task) -> TaskQueue:
-        return self.queues.setdefault((task.queue, task.activity), TaskQueue())
+        name = (task.queue, task.activity)
+        found = self.queues.get(name)
+        if found is None:
+            found = self.queues[name] = TaskQueue()
+        return found
 
     def put_task(self, row: TaskRow) -> None:
         """Enter the row into the indexes, as waiting for its due time or for its lease's end."""

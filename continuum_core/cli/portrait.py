@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from attrs import frozen
@@ -22,6 +22,9 @@ from continuum_core.view import RunView, TaskView, Waiting
 __all__ = ["Portrait", "draw_run", "show_run"]
 
 _STRONG = (ACTIVE_START, ACTIVE_END)
+
+_LATE = timedelta(minutes=1)
+"""A live worker takes what is due within seconds."""
 
 
 @frozen
@@ -89,6 +92,10 @@ def _head(view: RunView, now: datetime) -> Iterator[Text]:
         first, *rest = view.cause.split("\n")
         yield Text(f"because: {safe(first)}", style="yellow")
         yield from (Text(f"  {safe(line)}", style="yellow") for line in rest)
+    overdue = view.overdue(now)
+    if overdue is not None and overdue > _LATE:
+        words = f"due for {span_words(overdue)}, and no worker takes it: is one alive that knows definition"
+        yield Text(f"{words} {view.fingerprint[:12]}?", style="yellow")
     yield Text(f"run {view.id}, version {view.version}", style="dim")
     changed = f"changed {moment(view.updated)} ({span_words(now - view.updated)} ago)"
     yield Text(f"started {moment(view.created)}, {changed}", style="dim")

@@ -3,7 +3,7 @@
 `@activity()` turns an async or plain function of one argument into an `Activity[Input, Output]`.
 The engine runs the body outside any transaction, at least once per state entry; its outcome is
 applied once. Inside the body `current_attempt()` of the runtime gives the idempotency key, the
-attempt number, heartbeat and cancellation (see `continuum_core.runtime.context`).
+attempt number, heartbeat and cancellation (see `continuum_core.runtime.attempt`).
 
 The decorator is the authority for what a body looks like; a body that does not fit is refused where
 it is declared, with all its faults at once.

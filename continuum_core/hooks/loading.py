@@ -91,7 +91,7 @@ class Observers:
 
     def _failed(self, plugin: str, hook: str, error: Exception) -> None:
         self.failures[plugin] = self.failures.get(plugin, 0) + 1
-        cause = (plugin, hook, f"{type(error).__name__}: {error}")
+        cause = (plugin, hook, type(error).__name__)  # not its text, which may name a run: that never ends
         if cause not in self._logged:
             self._logged.add(cause)
             logger.error("plugin %s raised in %s and was passed over", plugin, hook, exc_info=error)

@@ -32,7 +32,9 @@ __all__ = [
     "failure_of",
 ]
 
-_TRACEBACK_LIMIT = 16_000
+_TEXT_LIMIT = 16_000
+"""Characters of a failure's message, and of its traceback."""
+
 _current: contextvars.ContextVar[Attempt] = contextvars.ContextVar("continuum_attempt")
 
 
@@ -173,15 +175,20 @@ class Runner(Protocol):
 def failure_of(error: BaseException, *, with_traceback: bool = True) -> Failure:
     """An exception as data, fit for storage: text that no store accepts is replaced."""
     text = "".join(traceback.format_exception(error)) if with_traceback else ""
-    if len(text) > _TRACEBACK_LIMIT:
-        half = _TRACEBACK_LIMIT // 2
-        text = f"{text[:half]}\n… {len(text) - _TRACEBACK_LIMIT} characters left out …\n{text[-half:]}"
     return Failure(
         type=qualified_name(type(error)),
-        message=_storable(_message(error)),
+        message=_storable(_shortened(_message(error))),
         bases=tuple(qualified_name(c) for c in type(error).__mro__[1:] if issubclass(c, BaseException)),
-        traceback=_storable(text),
+        traceback=_storable(_shortened(text)),
     )
+
+
+def _shortened(text: str) -> str:
+    """An error of many megabytes would fill the journal, once in the task and once in the history."""
+    if len(text) <= _TEXT_LIMIT:
+        return text
+    half = _TEXT_LIMIT // 2
+    return f"{text[:half]}\n… {len(text) - _TEXT_LIMIT} characters left out …\n{text[-half:]}"
 
 
 def _message(error: BaseException) -> str:

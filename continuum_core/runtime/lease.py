@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from continuum_core.errors import ContinuumError, JournalUnavailable
+from continuum_core.errors import JournalUnavailable
 from continuum_core.host import Host
 from continuum_core.journal.commit import Reservation
 from continuum_core.journal.protocol import Journal
@@ -67,7 +67,7 @@ async def renew(
             except JournalUnavailable as error:
                 logger.warning("renewing leases: %s", error)
                 await host.sleep(backoff.delay())
-            except ContinuumError:
+            except Exception:  # the next time may go better; ending here would lose every lease
                 logger.exception("renewing leases failed")
     finally:
         await journal.close()
@@ -91,11 +91,14 @@ async def _renew_once(journal: Journal, runs: Runs, tasks: Tasks, lease: int) ->
     if holds:
         # A run that was lost needs no action: its commit is refused by the fence.
         await journal.renew(holds, lease)
-    holdings = tasks.holdings()
+    holdings = tasks.leased()
     if not holdings:
         return
-    answers = await journal.heartbeat([h.hold() for h in holdings], lease)
-    for holding, answer in zip(holdings, answers, strict=True):
+    sent = [holding.hold() for holding in holdings]
+    answers = await journal.heartbeat(sent, lease)
+    for holding, hold, answer in zip(holdings, sent, answers, strict=True):
+        if answer is not None and hold.details is not None:
+            holding.stored = hold.details
         _tell(holding, answer)
     keyed = [_reservation(h, lease) for h in holdings if h.claim.task.key is not None]
     if keyed:

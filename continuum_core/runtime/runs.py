@@ -16,10 +16,12 @@ from continuum_core.errors import JournalUnavailable
 from continuum_core.host import Flag, Host
 from continuum_core.journal.commit import Claims, Commit, Committed, RunClaim, RunHold
 from continuum_core.journal.protocol import Journal
+from continuum_core.journal.records import RunStatus
 from continuum_core.journal_clock import JournalClock
 from continuum_core.lane import Backoff, Lane
 from continuum_core.registry import Registry
 from continuum_core.runtime.turns import Turns
+from continuum_core.turn import Turn
 
 __all__ = ["Runs"]
 
@@ -109,15 +111,24 @@ class Runs:
 
     def _take(self, claim: RunClaim, now: Micros) -> None:
         self._held[claim.run_id] = claim
-        turn = self._turns.claimed(claim, now)
+        self._submit(claim, self._turns.claimed(claim, now), now)
 
+    def _submit(self, claim: RunClaim, turn: Turn, now: Micros) -> None:
         def answered(committed: Committed | None) -> None:
             if self._held.get(claim.run_id) is claim:  # not a later claim of the same run
                 del self._held[claim.run_id]
             self._turns.settled(turn, committed)
             self.wake.set()
 
-        self._commits.submit(turn.commit, answered)
+        def refused(error: Exception) -> None:
+            # The journal cannot store this very turn, nor will it the next time: the run waits for a human.
+            self._turns.settled(turn, None)
+            logger.error("turn of run %s refused: %s", claim.run_id, error, exc_info=error)
+            self._submit(claim, self._turns.refused(claim, now, error), now)
+
+        # A parking has nothing in it that could be refused; if it is all the same, that must end here.
+        parks = turn.commit.status is RunStatus.PARKED
+        self._commits.submit(turn.commit, answered, None if parks else refused)
 
     def holds(self) -> list[RunHold]:
         """What is held of runs. Safe to call from the renewing thread."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 import attrs
 from attrs import frozen
@@ -14,7 +15,7 @@ from continuum_core.host import Host, Job
 from continuum_core.journal.commit import Commit, Committed, Finished, RunHold, TaskFinish
 from continuum_core.journal.protocol import Journal, Opened
 from continuum_core.journal_clock import JournalClock
-from continuum_core.lane import Backoff, Lane
+from continuum_core.lane import Backoff, Lane, Loop
 from continuum_core.registry import Registry
 from continuum_core.runtime.attempt import Runner
 from continuum_core.runtime.lease import Pulse, renew
@@ -26,6 +27,9 @@ from continuum_core.runtime.turns import Turns
 __all__ = ["Settings", "Supervisor"]
 
 logger = logging.getLogger(__name__)
+
+_CLEAN_UP = 5.0
+"""Seconds that a cancelled body may take to clean up before the worker goes on without it."""
 
 
 @frozen
@@ -101,6 +105,8 @@ class Supervisor:
         self._pulse = Pulse(host, settings.stall)
         self._jobs: list[Job] = []
         self._apart: Job | None = None
+        self._broken: Exception | None = None
+        self.on_broken: Callable[[], None] = lambda: None
 
     def wake(self) -> None:
         """Something may be due for runs or tasks."""
@@ -112,42 +118,67 @@ class Supervisor:
     async def open(self, opened: Opened) -> None:
         """Tell the journal what machines there are, learn what it has stored, and start the loops."""
         self.clock.observe(opened.now)
-        await self._journal.define([entry.definition for entry in self._registry.entries()])
-        await self._learn()
-        self._commits.open()
-        self._finishes.open()
-        spawn = self._host.spawn
-        self._jobs = [
-            spawn(self.runs.run(self._poll), "runs"),
-            spawn(self.tasks.run(self._poll), "tasks"),
-            spawn(self._hints(), "hints"),
-            spawn(self._learning(), "definitions"),
-            spawn(self._pulse.beat(), "pulse"),
-        ]
-        sibling = self._journal.sibling()
-        self._apart = self._host.spawn_apart(
-            lambda: renew(self._host_apart, sibling, self.runs, self.tasks, self._pulse, self._lease),
-            "continuum-leases",
+        await self._patiently(
+            lambda: self._journal.define([entry.definition for entry in self._registry.entries()])
         )
+        await self._patiently(self._learn)
+        self._commits.open(self._watched)
+        self._finishes.open(self._watched)
+        loops: dict[str, Loop] = {
+            "runs": lambda: self.runs.run(self._poll),
+            "tasks": lambda: self.tasks.run(self._poll),
+            "hints": self._hints,
+            "definitions": self._learning,
+            "pulse": self._pulse.beat,
+        }
+        self._jobs = [self._host.spawn(self._watched(name, loop), name) for name, loop in loops.items()]
+        sibling = self._journal.sibling()
+
+        def leases() -> Coroutine[Any, Any, None]:
+            return renew(self._host_apart, sibling, self.runs, self.tasks, self._pulse, self._lease)
+
+        self._apart = self._host.spawn_apart(lambda: self._watched("leases", leases), "continuum-leases")
+
+    async def _patiently(self, verb: Callable[[], Awaitable[None]]) -> None:
+        backoff = Backoff(self._host)
+        while True:
+            try:
+                return await verb()
+            except JournalUnavailable as error:
+                delay = backoff.delay()
+                logger.warning("opening: %s; trying again in %.2f s", error, delay)
+                await self._host.sleep(delay)
+
+    async def _watched(self, name: str, loop: Loop) -> None:
+        """Run one of the loops. One that ends by an error takes the worker with it, and says so at once."""
+        try:
+            await loop()
+        except Exception as error:
+            self._break(name, error)
+            raise
+
+    def _break(self, name: str, error: Exception) -> None:
+        logger.critical("the worker's loop %r ended by an error: restart the worker", name, exc_info=error)
+        if self._broken is None:
+            self._broken = error
+            self.on_broken()
 
     def check(self) -> None:
         """Raise what ended one of the loops, if anything did."""
-        for job in self._watched():
-            error = job.failure()
-            if error is not None:
-                raise error
+        if self._broken is not None:
+            raise self._broken
 
-    def _watched(self) -> Sequence[Job]:
-        others = (self._apart, self._commits.job, self._finishes.job)
-        return [*self._jobs, *(job for job in others if job is not None)]
+    def stop_claiming(self) -> None:
+        """Take nothing new from now on."""
+        self.runs.drain()
+        self.tasks.drain()
 
     async def drain(self, grace: float) -> bool:
         """Claim nothing more, let bodies end for `grace` seconds, hand over the rest at once.
 
         True when every body ended by itself.
         """
-        self.runs.drain()
-        self.tasks.drain()
+        self.stop_claiming()
         # First what is under way arrives: a claim may still bring runs and tasks, and a turn tasks that
         # are born in this worker's hands. Only then is it known what there is to wait for.
         for claiming in self._jobs[:2]:
@@ -156,7 +187,7 @@ class Supervisor:
         await self._finishes.settled(self._settings.lease)
         ended = await self.tasks.idle(grace)
         if not ended:
-            await self.tasks.abandon()
+            await self.tasks.abandon(_CLEAN_UP)
         await self._finishes.settled(self._settings.lease)
         holds: list[RunHold] = self.runs.holds()
         if holds:
@@ -166,13 +197,17 @@ class Supervisor:
                 logger.warning("giving runs back: %s; their leases will run out", error)
         return ended
 
+    def hurry(self) -> None:
+        """A drain that is under way waits no longer: bodies that run are stopped and handed over."""
+        self.tasks.hurry()
+
     async def close(self) -> None:
         """Stop the loops; what is in hand is left to its leases unless it was drained before."""
         for job in self._jobs:
             job.cancel()
-        for holding in self.tasks.holdings():
-            if holding.job is not None:
-                holding.job.cancel()
+        # Bodies clean up before the resources that they use are closed.
+        self.tasks.stop()
+        await self.tasks.stopped(_CLEAN_UP)
         if self._apart is not None:
             self._apart.cancel()
             await self._apart.join()

@@ -8,6 +8,7 @@ alone. Retries belong to the task and write no record of the run.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict
 from uuid import UUID
@@ -27,6 +28,7 @@ from continuum_core.errors import (
 )
 from continuum_core.host import Flag, Host, Job
 from continuum_core.journal.commit import (
+    Committed,
     Finished,
     FinishKind,
     FinishOutcome,
@@ -44,7 +46,15 @@ from continuum_core.journal_clock import JournalClock
 from continuum_core.lane import Backoff, Lane
 from continuum_core.mapper import encode_failed, encode_failure, encode_output
 from continuum_core.registry import ActivityEntry, Registry
-from continuum_core.runtime.attempt import Attempt, Cancelled, Ended, Raised, Runner, Succeeded
+from continuum_core.runtime.attempt import (
+    Attempt,
+    Cancelled,
+    Ended,
+    Raised,
+    Runner,
+    Succeeded,
+    failure_of,
+)
 from continuum_core.runtime.slots import Slots
 
 __all__ = ["FuseTurn", "Holding", "Tasks"]
@@ -53,6 +63,9 @@ logger = logging.getLogger(__name__)
 
 UNREADABLE_DELAY = 60_000_000
 """Microseconds until a task whose input this code cannot read is offered again: to a newer worker."""
+
+SUSPECT = 2
+"""A task with so many losses is claimed alone."""
 
 BUSY_DELAY = 500_000
 """Microseconds until a task whose keyed result somebody else is producing looks again."""
@@ -73,7 +86,8 @@ class Holding:
     claim: TaskClaim
     attempt: Attempt
     job: Job | None = None
-    details: bytes | None = None  # of the last heartbeat, until the renewal has stored it
+    details: bytes | None = None  # of the last heartbeat
+    stored: bytes | None = None  # the ones that the journal knows
     lost: bool = False  # another worker holds it now: what the body returns is nobody's
 
     @property
@@ -82,8 +96,10 @@ class Holding:
         return (task.run_id, task.token, task.slot)
 
     def hold(self) -> TaskHold:
-        task = self.claim.task
-        return TaskHold(task.run_id, task.token, task.slot, task.fence, self.details)
+        task, details = self.claim.task, self.details
+        return TaskHold(
+            task.run_id, task.token, task.slot, task.fence, None if details is self.stored else details
+        )
 
 
 @attrs.frozen
@@ -121,9 +137,13 @@ class Tasks:
         self._lease = lease
         self._activities: Mapping[str, ActivityEntry] = {}
         self._queues: dict[str, frozenset[str]] = {}
+        self._urgent: dict[str, int] = {}
+        self._short: set[str] = set()
         self._held: dict[TaskKey, Holding] = {}
         self._of_run: dict[UUID, set[TaskKey]] = {}
+        self._unreported: dict[int, Holding] = {}  # by id(): the body ended, the journal does not know yet
         self._draining = False
+        self._hurried = False
         self.wake: Flag = host.flag()
         self.fuse: FuseTurn | None = None
         self.on_delivered: Callable[[], None] = lambda: None
@@ -135,7 +155,10 @@ class Tasks:
         self._activities = self._registry.activities()
         queues: dict[str, set[str]] = {}
         for name, entry in self._activities.items():
-            queues.setdefault(entry.activity.queue, set()).add(name)
+            activity = entry.activity
+            queues.setdefault(activity.queue, set()).add(name)
+            urgent = self._urgent.get(activity.queue, activity.priority)
+            self._urgent[activity.queue] = min(urgent, activity.priority)
         self._queues = {queue: frozenset(names) for queue, names in queues.items()}
 
     def wants(self) -> list[TaskWant]:
@@ -149,6 +172,8 @@ class Tasks:
         while not self._draining:
             self.wake.clear()
             wants = self.wants()
+            # Where no slot is free, others may wait by now: see `born`.
+            self._short.update(self._queues.keys() - {want.queue for want in wants})
             if not wants:
                 await self.wake.wait()  # a slot that becomes free sets it
                 continue
@@ -164,6 +189,7 @@ class Tasks:
             claim_id = self._host.new_id()
             backoff.reset()
             self._clock.observe(claims.now)
+            self._note_short(wants, claims.tasks)
             for claim in claims.tasks:
                 if self._slots.take(claim.task.queue):
                     self._begin(claim)
@@ -172,13 +198,33 @@ class Tasks:
             if not claims.tasks:
                 await self.wake.wait(poll(claims.next_due))
 
+    def _note_short(self, wants: Sequence[TaskWant], claims: Sequence[TaskClaim]) -> None:
+        """A queue that gave fewer tasks than were wanted has none waiting; another one may have."""
+        found = Counter(claim.task.queue for claim in claims)
+        alone = any(claim.task.losses >= SUSPECT for claim in claims)  # others were not looked at
+        for want in wants:
+            if alone or found[want.queue] >= want.limit:
+                self._short.add(want.queue)
+            else:
+                self._short.discard(want.queue)
+
     # --- tasks born in this worker's hands (the hot path) ---
 
     def born(self, task: NewTask) -> NewTask:
-        """The same task, claimed at birth if a slot is free for it."""
-        if self._draining or task.activity not in self._activities or not self._slots.take(task.queue):
+        """The same task, claimed at birth if a slot is free for it.
+
+        Where tasks may be waiting for a slot, only one of the queue's most urgent activities is: another
+        one could overtake a more urgent one that was there first.
+        """
+        queue = task.queue
+        if self._draining or task.activity not in self._activities:
             return task
-        return attrs.evolve(task, lease=self._lease, claim_id=self._host.new_id())
+        if queue in self._short and task.priority > self._urgent.get(queue, task.priority):
+            return task
+        if not self._slots.take(queue):
+            self._short.add(queue)
+            return task
+        return task.claimed(self._lease, self._host.new_id())
 
     def unborn(self, tasks: Sequence[NewTask]) -> None:
         """The commit that would have made them did not stand."""
@@ -219,6 +265,11 @@ class Tasks:
         task = holding.claim.task
         try:
             finish = await self._one_try(holding)
+            if holding.details is not holding.stored and finish.kind in (FinishKind.RETRY, FinishKind.RETURN):
+                await self._keep_details([holding])
+        except Exception as error:  # no fault of the body's: those are data by now
+            logger.critical("the runner failed with %s of run %s", task.activity, task.run_id, exc_info=True)
+            finish = self._broken(holding, error)
         finally:  # also when the worker is stopped in the middle of the body
             self._drop(holding)
             self._give(task.queue)
@@ -230,33 +281,78 @@ class Tasks:
                 extra={"run_id": str(task.run_id)},
             )
             return
-        self._report(finish)
+        self._report(finish, holding)
 
-    def _report(self, finish: TaskFinish) -> None:
+    async def _keep_details(self, holdings: Sequence[Holding]) -> None:
+        """Store what bodies told last: the next try begins there, wherever it runs."""
+        try:
+            await self._journal.heartbeat([holding.hold() for holding in holdings], self._lease)
+        except JournalUnavailable as error:
+            logger.info("the last heartbeats of %d activities were not kept: %s", len(holdings), error)
+
+    def _broken(self, holding: Holding, error: Exception) -> TaskFinish:
+        task = holding.claim.task
+        known = self._find(holding.claim)
+        if known is None:
+            return _finish(task, FinishKind.RETURN, delay=UNREADABLE_DELAY)
+        return self._raised(known, task, Raised(failure_of(error)))
+
+    def _report(self, finish: TaskFinish, holding: Holding | None = None, *, ride: bool = True) -> None:
+        """Tell the journal how a task ended, with the run's next turn if one can ride along.
+
+        :param holding: kept alive until the journal knows.
+        """
         turn = None
-        if self.fuse is not None and finish.delivery is not None and not self._draining:
+        if ride and self.fuse is not None and finish.delivery is not None and not self._draining:
             turn = self.fuse.make(finish.run_id, finish.delivery)
-        if turn is not None:
-            finish = attrs.evolve(finish, turn=turn.commit)
+        sent = finish if turn is None else finish.riding(turn.commit)
+        if holding is not None:
+            self._unreported[id(holding)] = holding
 
         def answered(answer: Finished | None) -> None:
-            if answer is None:  # never: a finish is not given up
-                return
-            self._clock.observe(answer.now)
-            if turn is not None and self.fuse is not None:
-                self.fuse.settled(turn, answer.committed)
-            elif finish.delivery is not None and answer.outcome is FinishOutcome.FINISHED:
-                self.on_delivered()
-            elif finish.kind in (FinishKind.RETRY, FinishKind.RETURN):
-                self.wake.set()
-            if answer.outcome is FinishOutcome.LOST:
-                logger.warning(
-                    "outcome of a task of run %s refused: another worker holds it",
-                    finish.run_id,
-                    extra={"run_id": str(finish.run_id)},
-                )
+            self._unreported.pop(id(holding), None)
+            self._settled(turn, None if answer is None else answer.committed)
+            if answer is not None:  # None: this worker closes; a finish is not given up otherwise
+                self._finished(finish, answer, alone=turn is None)
 
-        self._finishes.submit(finish, answered)
+        def refused(error: Exception) -> None:
+            self._unreported.pop(id(holding), None)
+            self._settled(turn, None)
+            self._refused(finish, holding, error, alone=turn is None)
+
+        self._finishes.submit(sent, answered, refused)
+
+    def _settled(self, turn: Any, committed: Committed | None) -> None:
+        if turn is not None and self.fuse is not None:
+            self.fuse.settled(turn, committed)
+
+    def _finished(self, finish: TaskFinish, answer: Finished, *, alone: bool) -> None:
+        self._clock.observe(answer.now)
+        if answer.outcome is FinishOutcome.LOST:
+            logger.warning(
+                "outcome of a task of run %s refused: another worker holds it",
+                finish.run_id,
+                extra={"run_id": str(finish.run_id)},
+            )
+        if finish.kind in (FinishKind.RETRY, FinishKind.RETURN):
+            self.wake.set()
+        elif alone and finish.delivery is not None and answer.outcome is FinishOutcome.FINISHED:
+            self.on_delivered()
+
+    def _refused(self, finish: TaskFinish, holding: Holding | None, error: Exception, *, alone: bool) -> None:
+        """The journal cannot store this very outcome. Without one the task would be tried as if lost."""
+        logger.error(
+            "outcome of a task of run %s refused: %s",
+            finish.run_id,
+            error,
+            exc_info=error,
+            extra={"run_id": str(finish.run_id)},
+        )
+        if not alone:  # it may have been the turn that rode along: the long way parks the run on it
+            self._report(finish, holding, ride=False)
+        elif finish.kind is FinishKind.DONE and holding is not None:
+            failed = self._failed(holding.claim.task, _unstorable(holding.claim.task.activity, error))
+            self._report(failed, holding, ride=False)
 
     async def _one_try(self, holding: Holding) -> TaskFinish:
         task = holding.claim.task
@@ -311,7 +407,7 @@ class Tasks:
                 output = known.output.encode(ended.output)
             except (CodecError, PayloadRefused) as error:
                 # It did its work and cannot say so: another try would do the work again.
-                return self._failed(task, _unstorable(known, error))
+                return self._failed(task, _unstorable(task.activity, error))
             delivery = self._delivery(task, encode_output(output, **_counts(task)))
             return _finish(
                 task, FinishKind.DONE, delivery=delivery, result=output if task.key is not None else None
@@ -363,8 +459,12 @@ class Tasks:
                 self._held[key].attempt.request_cancel()
 
     def holdings(self) -> list[Holding]:
-        """All tasks in hand. Safe to call from the renewing thread."""
+        """All tasks whose body runs here. Safe to call from the renewing thread."""
         return list(self._held.values())
+
+    def leased(self) -> list[Holding]:
+        """These, and those whose outcome is still on its way to the journal: what must be renewed."""
+        return [*list(self._held.values()), *list(self._unreported.values())]
 
     def _drop(self, holding: Holding) -> None:
         if self._held.get(holding.key) is not holding:
@@ -387,26 +487,48 @@ class Tasks:
         self._draining = True
         self.wake.set()
 
+    def hurry(self) -> None:
+        """Wait for no body any longer."""
+        self._hurried = True
+        self.wake.set()
+
     async def idle(self, seconds: float) -> bool:
-        """Wait until nothing runs here; False when that took longer."""
+        """Wait until nothing runs here; False when that took longer, or there is no time to wait."""
         deadline = self._host.monotonic() + seconds
         while self._held:
             left = deadline - self._host.monotonic()
-            if left <= 0:
+            if left <= 0 or self._hurried:
                 return False
             self.wake.clear()
             await self.wake.wait(min(left, 0.2))
         return True
 
-    async def abandon(self) -> None:
-        """Stop the bodies that still run, and offer their tasks to other workers at once."""
-        holdings = self.holdings()
-        for holding in holdings:
+    def stop(self) -> None:
+        """Cancel the bodies that still run."""
+        for holding in self.holdings():
             if holding.job is not None:
                 holding.job.cancel()
+
+    async def stopped(self, seconds: float) -> None:
+        """Wait until cancelled bodies have cleaned up; one that does not care is left to itself."""
+        deadline = self._host.monotonic() + seconds
+        jobs = [holding.job for holding in self.holdings() if holding.job is not None]
+        while any(not job.done() for job in jobs) and self._host.monotonic() < deadline:
+            self.wake.clear()
+            await self.wake.wait(0.05)
+
+    async def abandon(self, seconds: float) -> None:
+        """Stop the bodies that still run, and offer their tasks to other workers at once.
+
+        :param seconds: how long they may take to clean up.
+        """
+        holdings = self.holdings()
+        self.stop()
+        await self.stopped(seconds)
+        told = [holding for holding in holdings if holding.details is not holding.stored]
+        if told:
+            await self._keep_details(told)
         for holding in holdings:
-            if holding.job is not None:
-                await holding.job.join()
             self._finishes.submit(_finish(holding.claim.task, FinishKind.RETURN), lambda _answer: None)
 
 
@@ -446,9 +568,9 @@ def _lost(known: ActivityEntry, task: Task) -> Failure:
     )
 
 
-def _unstorable(known: ActivityEntry, error: Exception) -> Failure:
+def _unstorable(activity: str, error: Exception) -> Failure:
     return Failure(
         type=qualified_name(type(error)),
-        message=f"{known.activity.name} returned what cannot be stored: {error}",
+        message=f"{activity} returned what cannot be stored: {error}",
         bases=tuple(qualified_name(c) for c in type(error).__mro__[1:-1]),
     )

@@ -15,9 +15,8 @@ from uuid import UUID
 
 import attrs
 
-from continuum_core.errors import PayloadRefused, UnknownVersion
 from continuum_core.host import Host
-from continuum_core.journal.commit import Commit, CommitOutcome, Committed, RunClaim
+from continuum_core.journal.commit import Commit, CommitOutcome, Committed, NewTask, RunClaim
 from continuum_core.journal.records import ENDED, Delivery, RunStatus
 from continuum_core.journal_clock import JournalClock
 from continuum_core.mapper import Image, decode_image, unborn
@@ -28,6 +27,9 @@ from continuum_core.turn import Due, Turn, park, quarantine, take_turn
 __all__ = ["Turns"]
 
 logger = logging.getLogger(__name__)
+
+_REMEMBERED_BYTES = 64 * 1024 * 1024
+"""Of encoded contexts, over all runs that are remembered: ten thousand large ones would fill the memory."""
 
 
 @attrs.frozen
@@ -66,6 +68,7 @@ class Turns:
         self._tries = tries
         self._remembered = remembered
         self._known: OrderedDict[UUID, _Known] = OrderedDict()
+        self._known_bytes = 0
         self._under_way: set[UUID] = set()
         self.on_ended: Callable[[UUID, RunStatus, bytes | None], None] = lambda _run, _status, _outcome: None
         self.on_parked: Callable[[UUID, str], None] = lambda _run, _cause: None
@@ -76,40 +79,40 @@ class Turns:
     def claimed(self, claim: RunClaim, now: int) -> Turn:
         """The turn of a run that was claimed; one whose snapshot cannot be read is parked as it is."""
         entry = self._registry.entry(claim.fingerprint)
-        due = Due(
-            namespace=self._namespace,
-            run_id=claim.run_id,
-            fence=claim.fence,
-            base=claim.base,
-            image=unborn(),
-            deliveries=claim.deliveries,
-            now=now,
-            tries=claim.tries - 1,  # this claim is one of them
-            has_deferred=claim.has_deferred,
-        )
-        try:
-            due = attrs.evolve(due, image=self._image(entry, claim))
-        except (UnknownVersion, PayloadRefused) as fault:
-            self._under_way.add(claim.run_id)
-            return quarantine(entry, due, claim.snapshot, claim.version, fault, self._host.new_id)
         self._under_way.add(claim.run_id)
+        try:
+            image = self._image(entry, claim)
+        except Exception as fault:  # by whatever: the run waits for a human, this worker for nobody
+            return self._unreadable(claim, now, f"unreadable: {fault}", fault)
+        due = _due(self._namespace, claim, image, now)
         if claim.tries > self._tries:
             cause = f"claimed {claim.tries} times without a commit"
             return park(entry, due, cause, self._host.new_id)
-        return self.with_slots(take_turn(entry, due, self._host.new_id))
+        return take_turn(entry, due, self._host.new_id, self.born)
+
+    def refused(self, claim: RunClaim, now: int, fault: Exception) -> Turn:
+        """Parks a run whose turn the journal cannot store."""
+        self._under_way.add(claim.run_id)
+        return self._unreadable(claim, now, f"refused by the journal: {fault}", fault)
+
+    def _unreadable(self, claim: RunClaim, now: int, cause: str, fault: Exception) -> Turn:
+        entry = self._registry.entry(claim.fingerprint)
+        due = _due(self._namespace, claim, unborn(), now)
+        return quarantine(entry, due, claim.snapshot, claim.version, cause, fault, self._host.new_id)
 
     def _image(self, entry: Entry, claim: RunClaim) -> Image:
-        known = self._known.pop(claim.run_id, None)
+        known = self._recall(claim.run_id)
         if known is not None and known.base == claim.base and known.image.snapshot.version == claim.version:
             return known.image
         return decode_image(entry, claim.version, claim.snapshot)
 
     def fused(self, run_id: UUID, delivery: Delivery) -> Turn | None:
         """The turn that may ride on a finish, if the run is remembered and no other turn is under way."""
-        known = self._known.get(run_id)
-        if known is None or run_id in self._under_way or not self._clock.known():
+        if run_id in self._under_way or not self._clock.known():
             return None
-        del self._known[run_id]
+        known = self._recall(run_id)
+        if known is None:
+            return None
         due = Due(
             namespace=self._namespace,
             run_id=run_id,
@@ -120,18 +123,16 @@ class Turns:
             now=self._clock.estimate(),
             has_deferred=known.has_deferred,
         )
-        turn = take_turn(known.entry, due, self._host.new_id)
+        turn = take_turn(known.entry, due, self._host.new_id, self.born)
         if turn.fault is not None:
+            self._tasks.unborn(turn.commit.tasks)
             return None  # parking wants the run's lease: the long way finds the same fault
         self._under_way.add(run_id)
-        return self.with_slots(turn)
+        return turn
 
-    def with_slots(self, turn: Turn) -> Turn:
-        """Tasks for which this worker has a free slot are born claimed by it."""
-        if not turn.commit.tasks:
-            return turn
-        tasks = tuple(self._tasks.born(task) for task in turn.commit.tasks)
-        return attrs.evolve(turn, commit=attrs.evolve(turn.commit, tasks=tasks))
+    def born(self, task: NewTask) -> NewTask:
+        """A new task, claimed at birth if this worker has a slot for it."""
+        return self._tasks.born(task)
 
     # --- what the journal answered ---
 
@@ -179,6 +180,29 @@ class Turns:
         entry = self._registry.find(commit.fingerprint)
         if entry is None:
             return
+        self._recall(commit.run_id)
         self._known[commit.run_id] = _Known(entry, commit.commit_id, turn.image, turn.has_deferred)
-        while len(self._known) > self._remembered:
-            self._known.popitem(last=False)
+        self._known_bytes += len(turn.image.context)
+        while len(self._known) > self._remembered or self._known_bytes > _REMEMBERED_BYTES:
+            self._recall(next(iter(self._known)))
+
+    def _recall(self, run_id: UUID) -> _Known | None:
+        """Take out what is remembered of a run."""
+        known = self._known.pop(run_id, None)
+        if known is not None:
+            self._known_bytes -= len(known.image.context)
+        return known
+
+
+def _due(namespace: str, claim: RunClaim, image: Image, now: int) -> Due:
+    return Due(
+        namespace=namespace,
+        run_id=claim.run_id,
+        fence=claim.fence,
+        base=claim.base,
+        image=image,
+        deliveries=claim.deliveries,
+        now=now,
+        tries=claim.tries - 1,  # this claim is one of them
+        has_deferred=claim.has_deferred,
+    )

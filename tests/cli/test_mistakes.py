@@ -22,10 +22,10 @@ def ordered(continuum: Command) -> str:
 def test_a_scheme_that_nobody_serves(continuum: Command) -> None:
     done = continuum("list", "--journal", "sqlit:///orders.db")
     assert done.code == 3
-    assert done.err == (
-        "error: no installed backend serves 'sqlit' journals; did you mean 'sqlite'? "
-        "(installed: memory, sqlite)\n"
+    assert done.err.startswith(
+        "error: no installed backend serves 'sqlit' journals; did you mean 'sqlite'? ("
     )
+    assert done.err.endswith("sqlite)\n")
 
 
 def test_no_journal(continuum: Command, monkeypatch: pytest.MonkeyPatch) -> None:

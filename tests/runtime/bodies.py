@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import threading
 import time
 from datetime import timedelta
@@ -116,3 +117,36 @@ def raises_in_process(call: Call) -> str:
 
 
 ANY: tuple[Any, ...] = (never_ends, beats, raises)
+
+
+@activity(retry=once)
+async def exits(call: Call) -> str:
+    raise (SystemExit(3), GeneratorExit(), asyncio.CancelledError("of something else"))[call.number]
+
+
+@activity(retry=once)
+def exits_on_thread(call: Call) -> str:
+    raise (SystemExit(3), KeyboardInterrupt(), StopIteration("no more"))[call.number]
+
+
+@activity(timeout=SHORT, retry=once)
+def blocks_until_told(call: Call) -> str:
+    while not os.path.exists(f"{call.folder}/go"):
+        time.sleep(0.005)
+    return "done"
+
+
+@activity(executor="process", retry=once)
+def much_in_process(call: Call) -> str:
+    return "x" * call.number
+
+
+@activity(executor="process", retry=once)
+def outlives(call: Call) -> str:
+    signal.raise_signal(signal.SIGINT)  # what Ctrl-C sends to every process of the terminal
+    signal.raise_signal(signal.SIGTERM)
+    with open(f"{call.folder}/pid.new", "w") as file:
+        file.write(str(os.getpid()))
+    os.rename(f"{call.folder}/pid.new", f"{call.folder}/pid")
+    time.sleep(600)
+    return "never"

@@ -234,6 +234,10 @@ class Mended(Machine[Ctx, str, str], name="fragile"):
     waiting.on(Finish, done)
 
 
+def finish(c: Ctx) -> Message:
+    return Message(Finish(), machine="receiver", key=c.name)
+
+
 class Sender(Machine[Ctx, str, str], name="sender"):
     """Sends three notes and a finish to the run of `Receiver` under its own name, in one step each."""
 
@@ -256,7 +260,7 @@ class Sender(Machine[Ctx, str, str], name="sender"):
             Message(Note(f"{e.word}-2"), machine="receiver", key=c.name),
         ),
     )
-    sending.on(Finish, done, send=lambda c: Message(Finish(), machine="receiver", key=c.name))
+    sending.on(Finish, done, send=finish)
 
 
 class Receiver(Machine[Ctx, str, str], name="receiver"):

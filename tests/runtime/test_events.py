@@ -9,6 +9,8 @@ import pytest
 
 from continuum_core import (
     AlreadyStarted,
+    Machine,
+    Message,
     PayloadRefused,
     RunCancelled,
     RunFailed,
@@ -20,12 +22,14 @@ from continuum_core import (
     UnknownMachine,
     UsageError,
     event,
+    root,
 )
 from continuum_core.journal.protocol import Limits
 from continuum_core.journal.records import RunStatus
 from continuum_core.testing import Engine
 from tests.runtime.machines import (
     Broken,
+    Ctx,
     Finish,
     Gated,
     Go,
@@ -43,6 +47,24 @@ from tests.runtime.machines import (
 @event
 class Foreign:
     pass
+
+
+class Stranger(Machine[Ctx, str, str], name="stranger"):
+    """Sends what its target does not know."""
+
+    s = root(Ctx)
+    here = s.state(initial=True)
+    done = s.final()
+
+    @staticmethod
+    def init(i: str) -> Ctx:
+        return Ctx(i)
+
+    @staticmethod
+    def result(c: Ctx) -> str:
+        return c.name
+
+    here.on(Go, done, send=lambda c, e: Message(Foreign(), machine="waits", key=c.name))
 
 
 async def test_a_timer_fires_at_its_time_and_not_before(journal: str) -> None:
@@ -181,7 +203,7 @@ async def test_what_a_caller_does_wrong_is_said_and_changes_nothing(journal: str
         with pytest.raises(UnknownMachine, match="recieve"):
             await engine.start("recieve", "a")
         with pytest.raises(PayloadRefused):
-            await engine.start(Receiver, 5)  # type: ignore[arg-type]  # the fault under test
+            await engine.start(Receiver, 5)  # type: ignore[misc]  # the fault under test
         assert len(await engine.history(run)) == 1
         await engine.send(run, Finish())
         with pytest.raises(RunOver):
@@ -228,7 +250,9 @@ async def test_suspend_and_resume(journal: str) -> None:
         await engine.send(run, Note("while asleep"))
         assert (await engine.view(run)).status is RunStatus.SUSPENDED
         assert len((await engine.view(run)).context.log) == 0
-        await engine.client.resume(run)
+        assert not await engine.client.suspend(run), "it rests already"
+        assert await engine.client.resume(run)
+        assert not await engine.client.resume(run)
         await engine.send(run, Finish())
         assert await run.result() == "while asleep"
 
@@ -279,3 +303,20 @@ async def test_an_outcome_that_changes_the_state_releases_what_was_deferred(jour
         gate.set()
         assert await run.result() == "kept"
         await engine.check(run)
+
+
+async def test_an_event_that_the_target_never_mentions_is_recorded_and_parks_nobody(journal: str) -> None:
+    async with Engine([Stranger, Waits], journal=journal) as engine:
+        waits = await engine.start(Waits, "w", key="pair")
+        stranger = await engine.start(Stranger, "pair")
+        await engine.send(stranger, Go())
+        steps = await engine.history(waits)
+        assert [(s.event, s.disposition) for s in steps] == [("start", "taken"), ("Foreign", "unhandled")]
+        await engine.check(waits)
+
+
+async def test_all_runs_page_by_page(journal: str) -> None:
+    async with Engine([Waits], journal=journal) as engine:
+        started = [await engine.client.start(Waits, str(n)) for n in range(250)]
+        seen = [view.id async for view in engine.client.runs(machine="waits")]
+        assert sorted(seen) == sorted(run.id for run in started)

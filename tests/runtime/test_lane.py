@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import pytest
+
 from continuum_core import JournalUnavailable, PayloadRefused
 from continuum_core.lane import Lane
 from continuum_core.testing import VirtualClock, VirtualHost
@@ -64,7 +66,13 @@ async def test_the_same_batch_is_tried_until_the_journal_is_back() -> None:
 async def test_a_member_that_has_aged_is_refreshed_or_given_up() -> None:
     verb = Verb()
     verb.away = 3
-    lane = lane_of(verb, refresh=lambda member, age: None if member == 1 else member + 10)
+
+    def refresh(member: int, age: float) -> int | None:
+        if not age:
+            return member
+        return None if member == 1 else member + 10
+
+    lane = lane_of(verb, refresh=refresh)
     one, two = asyncio.create_task(lane.ask(1)), asyncio.create_task(lane.ask(2))
     assert await one is None
     assert await two == 64
@@ -101,4 +109,63 @@ async def test_settled_waits_for_what_is_pending() -> None:
     verb.gate.set()
     await asked
     assert await settled
+    await lane.close()
+
+
+async def test_a_member_that_grew_old_behind_others_is_refreshed_before_it_is_sent_at_all() -> None:
+    verb = Verb()
+    verb.away = 1
+    lane = lane_of(verb, limit=1, refresh=lambda member, age: None if age and member == 2 else member)
+    one, two = asyncio.create_task(lane.ask(1)), asyncio.create_task(lane.ask(2))
+    assert await one == 2
+    assert await two is None
+    assert verb.batches == [[1], [1]], "the second was never sent: it waited out an outage in the queue"
+    await lane.close()
+
+
+async def test_a_fault_in_dealing_with_an_answer_ends_neither_the_lane_nor_its_batch(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    verb = Verb()
+    lane = lane_of(verb)
+
+    def breaks(answer: int | None) -> None:
+        raise KeyError(answer)
+
+    answers: list[int | None] = []
+    lane.submit(1, breaks)
+    lane.submit(2, answers.append)
+    assert await lane.ask(3) == 6
+    assert answers == [4]
+    assert await lane.ask(4) == 8
+    assert [record.levelname for record in caplog.records] == ["CRITICAL"]
+    await lane.close()
+
+
+async def test_closing_answers_everybody_who_still_waits() -> None:
+    verb = Verb()
+    lane = lane_of(verb, limit=1)
+    verb.gate.clear()
+    asked = [asyncio.create_task(lane.ask(n)) for n in (1, 2)]
+    while not verb.batches:
+        await asyncio.sleep(0)
+    await lane.close()
+    assert await asyncio.gather(*asked) == [None, None]
+    assert await lane.ask(3) is None, "and so is who comes too late"
+
+
+async def test_who_stops_waiting_does_not_keep_others_from_the_news() -> None:
+    verb = Verb()
+    lane = lane_of(verb)
+    verb.gate.clear()
+    heard: list[int | None] = []
+    asked = asyncio.create_task(lane.ask(1, heard.append))
+    refused = asyncio.create_task(lane.ask(-1, heard.append))
+    while not verb.batches:
+        await asyncio.sleep(0)
+    asked.cancel()
+    verb.gate.set()
+    with pytest.raises(PayloadRefused):
+        await refused
+    assert heard == [2, None]
     await lane.close()

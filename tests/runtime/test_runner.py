@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ import pytest
 
 from continuum_core import Activity, UsageError
 from continuum_core.runner import AsyncioRunner
-from continuum_core.runtime.attempt import Attempt, Cancelled, Ended, Raised, Succeeded
+from continuum_core.runtime.attempt import Attempt, Cancelled, Ended, Raised, Succeeded, failure_of
 from tests.runtime import bodies
 from tests.runtime.bodies import Call, Pool
 
@@ -151,3 +154,96 @@ async def test_a_process_that_dies_or_raises_is_a_failure_with_its_policy(tmp_pa
     assert told.failure.type == "tests.runtime.bodies.Gone"
     assert told.fatal, "fatal classes are matched by name across the border"
     assert "over there" in told.failure.traceback
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+async def test_what_would_end_a_program_ends_one_attempt(tmp_path: Path, number: int) -> None:
+    on_loop = raised(await run(bodies.exits, Call(str(tmp_path), number)))
+    on_thread = raised(await run(bodies.exits_on_thread, Call(str(tmp_path), number)))
+    for ended in (on_loop, on_thread):
+        assert "Exception" in ended.failure.bases, "an `error=` edge can take it"
+    assert ("SystemExit" in on_loop.failure.message) is (number == 0)
+
+
+async def test_threads_that_nobody_waits_for_hold_up_no_other_body(tmp_path: Path) -> None:
+    call = Call(str(tmp_path))
+    async with runner(threads=1) as made:
+        for count in (1, 2, 3):
+            raised(await made.run(bodies.blocks, call, attempt(bodies.blocks)))
+            assert made.abandoned == count
+        assert isinstance(await made.run(bodies.on_thread, call, attempt(bodies.on_thread)), Succeeded)
+        (tmp_path / "go").touch()
+        while made.abandoned:
+            await asyncio.sleep(0.01)
+
+
+async def test_waiting_for_a_thread_is_no_time_of_the_body(tmp_path: Path) -> None:
+    async with runner(threads=1) as made:
+        places = made._threads.places  # pyright: ignore[reportPrivateUsage]  # held until time is up
+        async with places:
+            waits = asyncio.create_task(
+                made.run(bodies.blocks_until_told, Call(str(tmp_path)), attempt(bodies.blocks_until_told))
+            )
+            await asyncio.sleep(2 * bodies.SHORT.total_seconds())
+            (tmp_path / "go").touch()
+        assert await waits == Succeeded("done")
+
+
+async def test_a_body_on_a_thread_is_told_when_its_worker_stops(tmp_path: Path) -> None:
+    at = attempt(bodies.looks)
+    async with runner() as made:
+        task = asyncio.create_task(made.run(bodies.looks, Call(str(tmp_path)), at))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert at.cancel_requested
+        while made.abandoned:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_process_may_return_as_much_as_can_be_stored(tmp_path: Path) -> None:
+    size = 300_000  # past the 64 KiB that asyncio reads as a line unless told otherwise
+    ended = await run(bodies.much_in_process, Call(str(tmp_path), size))
+    assert isinstance(ended, Succeeded)
+    assert len(ended.output) == size
+    failure = raised(await run(bodies.much_in_process, Call(str(tmp_path), 2_000_000))).failure
+    assert "limit" in failure.message
+
+
+async def test_an_endless_message_is_shortened(tmp_path: Path) -> None:
+    failure = failure_of(ValueError("x" * 1_000_000))
+    assert len(failure.message) < 20_000
+    assert "left out" in failure.message
+
+
+def test_a_process_ends_with_its_worker_and_not_with_a_signal_to_everybody(tmp_path: Path) -> None:
+    program = (
+        "import asyncio, sys; from tests.runtime import bodies, test_runner as t;"
+        "asyncio.run(t.run(bodies.outlives, bodies.Call(sys.argv[1])))"
+    )
+    worker = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], cwd=Path(__file__).parents[2])
+    try:
+        until(lambda: (tmp_path / "pid").exists() or worker.poll() is not None)
+        pid = int((tmp_path / "pid").read_text())
+        assert alive(pid), "the signals did not end it"
+    finally:
+        worker.kill()
+        worker.wait()
+    until(lambda: not alive(pid))
+
+
+def until(true: Callable[[], bool]) -> None:
+    for _ in range(2_000):
+        if true():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never came true")
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"  # dead, and not yet asked after by whoever inherited it
