@@ -197,7 +197,7 @@ async def test_a_worker_that_waits_for_its_journal_can_be_given_up(journal: str)
         await opening
     away.away = False
     async with worker:
-        assert (await worker.client.start(Waits, "a")).id
+        assert (await (await worker.client.start(Waits, "a")).view()).version == 1
 
 
 async def test_a_signal_gives_up_waiting_for_the_journal(journal: str) -> None:
