@@ -10,21 +10,17 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any
 from uuid import UUID
 
 import attrs
 import msgspec
 
 from continuum_core.clock import Micros
-from continuum_core.definition.failure import Failure
-from continuum_core.definition.naming import qualified_name
 from continuum_core.errors import (
-    CodecError,
     JournalUnavailable,
     PayloadRefused,
     UnknownVersion,
-    WorkerLost,
 )
 from continuum_core.host import Flag, Host, Job
 from continuum_core.journal.commit import (
@@ -41,20 +37,17 @@ from continuum_core.journal.commit import (
     TaskWant,
 )
 from continuum_core.journal.protocol import Journal
-from continuum_core.journal.records import Delivery, DeliveryKind, Task, TaskKey
+from continuum_core.journal.records import Delivery, Task, TaskKey
 from continuum_core.journal_clock import JournalClock
 from continuum_core.lane import Backoff, Lane
-from continuum_core.mapper import encode_failed, encode_failure, encode_output
 from continuum_core.registry import ActivityEntry, Registry
 from continuum_core.runtime.attempt import (
     Attempt,
-    Cancelled,
-    Ended,
     Raised,
     Runner,
-    Succeeded,
     failure_of,
 )
+from continuum_core.runtime.outcomes import Outcomes, handed_back
 from continuum_core.runtime.slots import Slots
 
 __all__ = ["FuseTurn", "Holding", "Tasks"]
@@ -69,14 +62,6 @@ SUSPECT = 2
 
 BUSY_DELAY = 500_000
 """Microseconds until a task whose keyed result somebody else is producing looks again."""
-
-
-class Counts(TypedDict):
-    """How an activity came to its outcome."""
-
-    activity: str
-    tries: int
-    losses: int
 
 
 @attrs.define(eq=False)
@@ -132,6 +117,7 @@ class Tasks:
         self._registry = registry
         self._runner = runner
         self._clock = clock
+        self._outcomes = Outcomes(host, clock)
         self._finishes = finishes
         self._slots = slots
         self._lease = lease
@@ -194,7 +180,7 @@ class Tasks:
                 if self._slots.take(claim.task.queue):
                     self._begin(claim)
                 else:  # a task born here took the slot while the claim was under way
-                    self._report(_finish(claim.task, FinishKind.RETURN))
+                    self._report(handed_back(claim.task))
             if not claims.tasks:
                 await self.wake.wait(poll(claims.next_due))
 
@@ -294,8 +280,8 @@ class Tasks:
         task = holding.claim.task
         known = self._find(holding.claim)
         if known is None:
-            return _finish(task, FinishKind.RETURN, delay=UNREADABLE_DELAY)
-        return self._raised(known, task, Raised(failure_of(error)))
+            return handed_back(task, UNREADABLE_DELAY)
+        return self._outcomes.raised(known, task, Raised(failure_of(error)))
 
     def _report(self, finish: TaskFinish, holding: Holding | None = None, *, ride: bool = True) -> None:
         """Tell the journal how a task ended, with the run's next turn if one can ride along.
@@ -351,27 +337,26 @@ class Tasks:
         if not alone:  # it may have been the turn that rode along: the long way parks the run on it
             self._report(finish, holding, ride=False)
         elif finish.kind is FinishKind.DONE and holding is not None:
-            failed = self._failed(holding.claim.task, _unstorable(holding.claim.task.activity, error))
-            self._report(failed, holding, ride=False)
+            self._report(self._outcomes.unstorable(holding.claim.task, error), holding, ride=False)
 
     async def _one_try(self, holding: Holding) -> TaskFinish:
         task = holding.claim.task
         known = self._find(holding.claim)
         if known is None:
-            return _finish(task, FinishKind.RETURN, delay=UNREADABLE_DELAY)
+            return handed_back(task, UNREADABLE_DELAY)
         if task.losses > known.activity.losses:
-            return self._failed(task, _lost(known, task))
+            return self._outcomes.lost(task)
         try:
             value = known.input.decode(task.payload)
         except (UnknownVersion, PayloadRefused) as error:
             logger.error("input of %s of run %s cannot be read: %s", task.activity, task.run_id, error)
-            return _finish(task, FinishKind.RETURN, delay=UNREADABLE_DELAY)
+            return handed_back(task, UNREADABLE_DELAY)
         if task.key is not None:
             reserved = await self._reserved(task)
             if reserved is not None:
                 return reserved
         ended = await self._runner.run(known.activity, value, holding.attempt)
-        return self._ended(known, task, ended)
+        return self._outcomes.of(known, task, ended)
 
     def _find(self, claim: TaskClaim) -> ActivityEntry | None:
         """The activity as its run's own definition has it; else, by name, as the newest machine has it."""
@@ -388,67 +373,12 @@ class Tasks:
         try:
             [answer] = await self._journal.reserve([reservation])
         except JournalUnavailable:
-            return _finish(task, FinishKind.RETURN, delay=BUSY_DELAY)
+            return handed_back(task, BUSY_DELAY)
         if answer.outcome is ReserveOutcome.RESERVED:
             return None
         if answer.outcome is ReserveOutcome.DONE and answer.result is not None:
-            return _finish(
-                task,
-                FinishKind.DONE,
-                delivery=self._delivery(task, encode_output(answer.result, **_counts(task))),
-            )
-        return _finish(task, FinishKind.RETURN, delay=BUSY_DELAY)
-
-    def _ended(self, known: ActivityEntry, task: Task, ended: Ended) -> TaskFinish:
-        if isinstance(ended, Cancelled):
-            return _finish(task, FinishKind.CANCELLED)
-        if isinstance(ended, Succeeded):
-            try:
-                output = known.output.encode(ended.output)
-            except (CodecError, PayloadRefused) as error:
-                # It did its work and cannot say so: another try would do the work again.
-                return self._failed(task, _unstorable(task.activity, error))
-            delivery = self._delivery(task, encode_output(output, **_counts(task)))
-            return _finish(
-                task, FinishKind.DONE, delivery=delivery, result=output if task.key is not None else None
-            )
-        return self._raised(known, task, ended)
-
-    def _raised(self, known: ActivityEntry, task: Task, ended: Raised) -> TaskFinish:
-        retry = known.activity.retry
-        failures = task.attempt + 1
-        delay = retry.delay(failures, self._host.random())
-        if ended.fatal or not retry.again(failures, self._clock.estimate(), task.scheduled, delay):
-            return self._failed(task, ended.failure)
-        logger.info(
-            "%s of run %s failed (attempt %d): %s: %s; again in %.2f s",
-            task.activity,
-            task.run_id,
-            failures,
-            ended.failure.type,
-            ended.failure.message,
-            delay / 1e6,
-            extra={"run_id": str(task.run_id)},
-        )
-        return _finish(task, FinishKind.RETRY, failure=encode_failure(ended.failure), delay=delay)
-
-    def _failed(self, task: Task, failure: Failure) -> TaskFinish:
-        return _finish(
-            task,
-            FinishKind.FAILED,
-            delivery=self._delivery(task, encode_failed(failure, **_counts(task))),
-            failure=encode_failure(failure),
-        )
-
-    def _delivery(self, task: Task, payload: bytes) -> Delivery:
-        return Delivery(
-            id=self._host.new_id(),
-            run_id=task.run_id,
-            kind=DeliveryKind.OUTCOME,
-            payload=payload,
-            token=task.token,
-            slot=task.slot,
-        )
+            return self._outcomes.done(task, answer.result)
+        return handed_back(task, BUSY_DELAY)
 
     # --- what others tell of tasks held here ---
 
@@ -529,48 +459,4 @@ class Tasks:
         if told:
             await self._keep_details(told)
         for holding in holdings:
-            self._finishes.submit(_finish(holding.claim.task, FinishKind.RETURN), lambda _answer: None)
-
-
-def _counts(task: Task) -> Counts:
-    """What the record of an outcome tells of the task, whose row is gone then."""
-    return Counts(activity=task.activity, tries=task.attempt + 1, losses=task.losses)
-
-
-def _finish(
-    task: Task,
-    kind: FinishKind,
-    *,
-    delivery: Delivery | None = None,
-    failure: bytes | None = None,
-    delay: int = 0,
-    result: bytes | None = None,
-) -> TaskFinish:
-    return TaskFinish(
-        run_id=task.run_id,
-        token=task.token,
-        slot=task.slot,
-        fence=task.fence,
-        kind=kind,
-        delivery=delivery,
-        failure=failure,
-        delay=delay,
-        result=result,
-    )
-
-
-def _lost(known: ActivityEntry, task: Task) -> Failure:
-    name = qualified_name(WorkerLost)
-    return Failure(
-        type=name,
-        message=f"{task.losses} workers died while they ran {known.activity.name}",
-        bases=tuple(qualified_name(c) for c in WorkerLost.__mro__[1:-1]),
-    )
-
-
-def _unstorable(activity: str, error: Exception) -> Failure:
-    return Failure(
-        type=qualified_name(type(error)),
-        message=f"{activity} returned what cannot be stored: {error}",
-        bases=tuple(qualified_name(c) for c in type(error).__mro__[1:-1]),
-    )
+            self._finishes.submit(handed_back(holding.claim.task), lambda _answer: None)

@@ -1,0 +1,141 @@
+"""From how an attempt ended to what the journal is told: the finish of its task.
+
+The policy of retries is decided here; a failure that may be tried again reopens the task, one that may
+not is delivered to the run. Nothing here waits or writes.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TypedDict
+
+from continuum_core.definition.failure import Failure
+from continuum_core.definition.naming import qualified_name
+from continuum_core.errors import CodecError, PayloadRefused, WorkerLost
+from continuum_core.host import Host
+from continuum_core.journal.commit import FinishKind, TaskFinish
+from continuum_core.journal.records import Delivery, DeliveryKind, Task
+from continuum_core.journal_clock import JournalClock
+from continuum_core.mapper import encode_failed, encode_failure, encode_output
+from continuum_core.registry import ActivityEntry
+from continuum_core.runtime.attempt import Cancelled, Ended, Raised, Succeeded
+
+__all__ = ["Outcomes", "handed_back"]
+
+logger = logging.getLogger(__name__)
+
+
+class Counts(TypedDict):
+    """How an activity came to its outcome."""
+
+    activity: str
+    tries: int
+    losses: int
+
+
+class Outcomes:
+    """Makes finishes. Chance (jitter), ids and the journal's time come from its arguments."""
+
+    def __init__(self, host: Host, clock: JournalClock) -> None:
+        self._host = host
+        self._clock = clock
+
+    def of(self, known: ActivityEntry, task: Task, ended: Ended) -> TaskFinish:
+        """How a body that ran ended its task."""
+        if isinstance(ended, Cancelled):
+            return _finish(task, FinishKind.CANCELLED)
+        if isinstance(ended, Raised):
+            return self.raised(known, task, ended)
+        return self._succeeded(known, task, ended)
+
+    def _succeeded(self, known: ActivityEntry, task: Task, ended: Succeeded) -> TaskFinish:
+        try:
+            output = known.output.encode(ended.output)
+        except (CodecError, PayloadRefused) as error:
+            # It did its work and cannot say so: another try would do the work again.
+            return self.unstorable(task, error)
+        return self.done(task, output, keep=task.key is not None)
+
+    def done(self, task: Task, output: bytes, *, keep: bool = False) -> TaskFinish:
+        """Success, with the encoded output; `keep` stores it under the task's key for other runs."""
+        delivery = self._delivery(task, encode_output(output, **_counts(task)))
+        return _finish(task, FinishKind.DONE, delivery=delivery, result=output if keep else None)
+
+    def raised(self, known: ActivityEntry, task: Task, ended: Raised) -> TaskFinish:
+        """Another try, or failure for good, as the activity's policy says."""
+        retry = known.activity.retry
+        failures = task.attempt + 1
+        delay = retry.delay(failures, self._host.random())
+        if ended.fatal or not retry.again(failures, self._clock.estimate(), task.scheduled, delay):
+            return self.failed(task, ended.failure)
+        logger.info(
+            "%s of run %s failed (attempt %d): %s: %s; again in %.2f s",
+            task.activity,
+            task.run_id,
+            failures,
+            ended.failure.type,
+            ended.failure.message,
+            delay / 1e6,
+            extra={"run_id": str(task.run_id)},
+        )
+        return _finish(task, FinishKind.RETRY, failure=encode_failure(ended.failure), delay=delay)
+
+    def lost(self, task: Task) -> TaskFinish:
+        """Failure for good: too many workers died in the middle of it."""
+        name = qualified_name(WorkerLost)
+        bases = tuple(qualified_name(c) for c in WorkerLost.__mro__[1:-1])
+        message = f"{task.losses} workers died while they ran {task.activity}"
+        return self.failed(task, Failure(type=name, message=message, bases=bases))
+
+    def unstorable(self, task: Task, error: Exception) -> TaskFinish:
+        """Failure for good: what it returned cannot be stored."""
+        bases = tuple(qualified_name(c) for c in type(error).__mro__[1:-1])
+        message = f"{task.activity} returned what cannot be stored: {error}"
+        return self.failed(task, Failure(type=qualified_name(type(error)), message=message, bases=bases))
+
+    def failed(self, task: Task, failure: Failure) -> TaskFinish:
+        """Failure for good, delivered to the run."""
+        delivery = self._delivery(task, encode_failed(failure, **_counts(task)))
+        return _finish(task, FinishKind.FAILED, delivery=delivery, failure=encode_failure(failure))
+
+    def _delivery(self, task: Task, payload: bytes) -> Delivery:
+        return Delivery(
+            id=self._host.new_id(),
+            run_id=task.run_id,
+            kind=DeliveryKind.OUTCOME,
+            payload=payload,
+            token=task.token,
+            slot=task.slot,
+        )
+
+
+def handed_back(task: Task, delay: int = 0) -> TaskFinish:
+    """Never begun: claimable again after `delay` microseconds, and nothing is counted."""
+    return _finish(task, FinishKind.RETURN, delay=delay)
+
+
+def _counts(task: Task) -> Counts:
+    """What the record of an outcome tells of the task, whose row is gone then."""
+    return Counts(activity=task.activity, tries=task.attempt + 1, losses=task.losses)
+
+
+def _finish(
+    task: Task,
+    kind: FinishKind,
+    *,
+    delivery: Delivery | None = None,
+    failure: bytes | None = None,
+    delay: int = 0,
+    result: bytes | None = None,
+) -> TaskFinish:
+    return TaskFinish(
+        run_id=task.run_id,
+        token=task.token,
+        slot=task.slot,
+        fence=task.fence,
+        kind=kind,
+        delivery=delivery,
+        failure=failure,
+        delay=delay,
+        result=result,
+    )
