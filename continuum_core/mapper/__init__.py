@@ -1,0 +1,67 @@
+"""The only translator between the interpreter's values and the journal's rows.
+
+Step → Commit, Event ⇄ Delivery, Snapshot ⇄ bytes. The formats written here are storage formats: each
+envelope carries its version `v`, and what was once written must be readable for ever.
+
+States are stored by path, never by number, so that a chart may gain states between two turns.
+Payloads of users' types are written by their codec and spliced as they are: an event that arrives
+is not encoded a second time for the record that tells of it.
+"""
+
+from continuum_core.mapper.asking import Asked, ask
+from continuum_core.mapper.ends import (
+    decode_outcome,
+    encode_outcome,
+    encode_termination,
+    outcome_failure,
+    status_of,
+)
+from continuum_core.mapper.events import (
+    decode_event,
+    encode_cancel,
+    encode_failed,
+    encode_output,
+    encode_signal,
+    encode_signal_raw,
+    encode_start,
+    encode_start_raw,
+    peek_event,
+    signal_delivery,
+)
+from continuum_core.mapper.failures import decode_failure, encode_failure
+from continuum_core.mapper.ids import derive_run_id, machine_name
+from continuum_core.mapper.images import Image, decode_image, encode_image, imaged, unborn
+from continuum_core.mapper.steps import decode_control, decode_step, encode_control, encode_step
+
+__all__ = [
+    "Asked",
+    "Image",
+    "ask",
+    "decode_control",
+    "decode_event",
+    "decode_failure",
+    "decode_image",
+    "decode_outcome",
+    "decode_step",
+    "derive_run_id",
+    "encode_cancel",
+    "encode_control",
+    "encode_failed",
+    "encode_failure",
+    "encode_image",
+    "encode_outcome",
+    "encode_output",
+    "encode_signal",
+    "encode_signal_raw",
+    "encode_start",
+    "encode_start_raw",
+    "encode_step",
+    "encode_termination",
+    "imaged",
+    "machine_name",
+    "outcome_failure",
+    "peek_event",
+    "signal_delivery",
+    "status_of",
+    "unborn",
+]

@@ -1,0 +1,167 @@
+"""What a step asks of the world, as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+from attrs import frozen
+from msgspec import Raw
+
+from continuum_core.clock import span
+from continuum_core.codec import codec_for
+from continuum_core.definition.chart import Chart
+from continuum_core.definition.event import event_name, is_event
+from continuum_core.definition.message import Message
+from continuum_core.envelope import CommandBody
+from continuum_core.errors import MachineFault
+from continuum_core.interpreter.commands import Close, StartActivity, StartTimer
+from continuum_core.interpreter.snapshot import Step
+from continuum_core.journal.commit import NewTask
+from continuum_core.journal.records import Delivery, DeliveryKind
+from continuum_core.mapper.events import encode_signal_raw, signal_delivery
+from continuum_core.mapper.ids import derive_run_id, machine_name
+from continuum_core.registry import Entry
+
+__all__ = ["Asked", "ask"]
+
+
+@frozen
+class Asked:
+    """The commands of one step as rows, and as the bodies that the record tells them by."""
+
+    tasks: list[NewTask]
+    deliveries: list[Delivery]
+    closed: list[int]
+    bodies: list[CommandBody]
+
+
+def ask(
+    entry: Entry, namespace: str, run_id: UUID, step: Step, cause: UUID, new_id: Callable[[], UUID]
+) -> Asked:
+    """What a step asks of the world, as rows.
+
+    Messages to other runs are told apart by (run, version, position in the step), so that a step that
+    is written twice sends once.
+    """
+    asked = Asked([], [], [], [])
+    for position, command in enumerate(step.commands):
+        if isinstance(command, Close):
+            asked.closed.append(command.token)
+            body = CommandBody(do="close", token=command.token)
+        elif isinstance(command, StartActivity):
+            task = _new_task(entry, command)
+            asked.tasks.append(task)
+            body = _task_body(entry, command, task)
+        elif isinstance(command, StartTimer):
+            asked.deliveries.append(_timer(run_id, command, cause, new_id()))
+            body = _timer_body(entry, command)
+        else:
+            dedupe = f"{run_id}:{step.snapshot.version}:{position}"
+            sent = _sent(entry, namespace, command.message, step.snapshot.now, dedupe, cause, new_id())
+            asked.deliveries.append(sent)
+            body = CommandBody(do="send", to=_target_text(command.message), event=Raw(sent.payload))
+        asked.bodies.append(body)
+    return asked
+
+
+def _task_body(entry: Entry, command: StartActivity, task: NewTask) -> CommandBody:
+    return CommandBody(
+        do="start-activity",
+        token=command.token,
+        slot=command.slot,
+        state=entry.chart.states[command.state].path,
+        activity=task.activity,
+        input=Raw(task.payload),
+        key=command.key,
+    )
+
+
+def _timer_body(entry: Entry, command: StartTimer) -> CommandBody:
+    return CommandBody(
+        do="start-timer",
+        token=command.token,
+        slot=command.slot,
+        state=entry.chart.states[command.state].path,
+        due=command.due,
+    )
+
+
+def _timer(run_id: UUID, command: StartTimer, cause: UUID, id_: UUID) -> Delivery:
+    return Delivery(
+        id=id_,
+        run_id=run_id,
+        kind=DeliveryKind.TIMER,
+        payload=b"",
+        due=command.due,
+        token=command.token,
+        slot=command.slot,
+        cause=cause,
+    )
+
+
+def _sent(
+    entry: Entry, namespace: str, message: Message, now: int, dedupe: str, cause: UUID, id_: UUID
+) -> Delivery:
+    _check(entry, message)
+    return signal_delivery(
+        id_,
+        _target(namespace, message),
+        _message_payload(message),
+        dedupe=dedupe,
+        due=None if message.delay is None else now + span(message.delay),
+        cause=cause,
+    )
+
+
+def _new_task(entry: Entry, command: StartActivity) -> NewTask:
+    invoke = next(i for i in entry.chart.states[command.state].invokes if i.slot == command.slot)
+    found = entry.activities[invoke.activity.name]
+    activity = found.activity
+    return NewTask(
+        token=command.token,
+        slot=command.slot,
+        activity=activity.name,
+        queue=activity.queue,
+        priority=activity.priority,
+        payload=found.input.encode(command.input),
+        key=command.key,
+        undo=activity.undo is not None,
+    )
+
+
+def _check(entry: Entry, message: Message) -> None:
+    """A message that can go nowhere is a fault of the machine: the run parks, and no worker stumbles."""
+    event: object = message.event
+    wrong = ""
+    if not is_event(type(event)):
+        wrong = "its event is no instance of an @event class"
+    elif message.run is not None:
+        try:
+            UUID(str(message.run))
+        except ValueError:
+            wrong = "run= is no run id; a run started with a key is named by machine= and key="
+    elif message.key is None or not isinstance(
+        getattr(message.machine, "chart", message.machine), str | Chart
+    ):
+        wrong = "it names no run: give run=, or machine= and key="
+    if wrong:
+        raise MachineFault(entry.chart.name, "send", f"{message!r} cannot be sent: {wrong}")
+
+
+def _message_payload(message: Message) -> bytes:
+    event: object = message.event
+    cls = type(event)
+    return encode_signal_raw(event_name(cls), codec_for(cls).encode(event))
+
+
+def _target(namespace: str, message: Message) -> UUID:
+    if message.run is not None:
+        return UUID(str(message.run))
+    return derive_run_id(namespace, machine_name(message.machine), str(message.key))
+
+
+def _target_text(message: Message) -> str:
+    if message.run is not None:
+        return str(message.run)
+    return f"{machine_name(message.machine)}:{message.key}"

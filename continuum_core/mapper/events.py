@@ -1,0 +1,181 @@
+"""What arrives at a run: Event ⇄ Delivery."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec import Raw, UnsetType
+
+from continuum_core.envelope import (
+    FORMAT,
+    CancelBody,
+    FailureBody,
+    SignalBody,
+    StartBody,
+    TaskOutcomeBody,
+    read,
+    write,
+)
+from continuum_core.errors import UnexpectedEvent, UnknownVersion
+from continuum_core.interpreter.events import (
+    Cancel,
+    Event,
+    Failed,
+    Failure,
+    Finished,
+    Signal,
+    Start,
+    TimedOut,
+    Undeclared,
+)
+from continuum_core.interpreter.snapshot import Snapshot
+from continuum_core.journal.records import Delivery, DeliveryKind
+from continuum_core.mapper.failures import failure_body, failure_value
+from continuum_core.registry import Entry
+
+__all__ = [
+    "decode_event",
+    "encode_cancel",
+    "encode_failed",
+    "encode_output",
+    "encode_signal",
+    "encode_signal_raw",
+    "encode_start",
+    "encode_start_raw",
+    "peek_event",
+    "signal_delivery",
+]
+
+
+def encode_start(entry: Entry, value: Any) -> bytes:
+    return write(StartBody(FORMAT, Raw(entry.input.encode(value))))
+
+
+def encode_start_raw(data: bytes) -> bytes:
+    """A start whose input is JSON already."""
+    return write(StartBody(FORMAT, Raw(data)))
+
+
+def encode_signal(entry: Entry, event: object) -> bytes:
+    """Raises UnexpectedEvent where the machine never mentions the class."""
+    name = entry.names.get(type(event))
+    if name is None:
+        raise UnexpectedEvent(entry.chart.name, type(event).__name__, sorted(entry.events))
+    return encode_signal_raw(name, entry.events[name].encode(event))
+
+
+def encode_signal_raw(name: str, data: bytes) -> bytes:
+    """An event by name, whose data is JSON already."""
+    return write(SignalBody(FORMAT, name, Raw(data)))
+
+
+def encode_cancel(reason: str) -> bytes:
+    return write(CancelBody(FORMAT, reason))
+
+
+def encode_output(output: bytes, *, activity: str = "", tries: int = 1, losses: int = 0) -> bytes:
+    """The payload of a task's success, from its encoded output."""
+    return write(TaskOutcomeBody(FORMAT, output=Raw(output), activity=activity, tries=tries, losses=losses))
+
+
+def encode_failed(failure: Failure, *, activity: str = "", tries: int = 1, losses: int = 0) -> bytes:
+    """The payload of a task's failure."""
+    body = failure_body(failure)
+    return write(TaskOutcomeBody(FORMAT, failure=body, activity=activity, tries=tries, losses=losses))
+
+
+def decode_event(
+    entry: Entry, snapshot: Snapshot, kind: DeliveryKind, payload: bytes, token: int, slot: int
+) -> Event:
+    """What this delivery says to this run.
+
+    The outcome of an activity is typed by the state entry that asked for it; where that entry is over
+    its type no longer matters, and the event is stale. Raises UnknownVersion.
+    """
+    if kind is DeliveryKind.TIMER:
+        return TimedOut(token, slot)
+    if kind is DeliveryKind.OUTCOME:
+        return _decode_outcome(entry, snapshot, payload, token, slot)
+    if kind is DeliveryKind.SIGNAL:
+        body = read(SignalBody, payload)
+        codec = entry.events.get(body.type)
+        if codec is None:
+            return Undeclared(body.type)
+        return Signal(codec.decode(bytes(body.data)))
+    if kind is DeliveryKind.START:
+        start = read(StartBody, payload)
+        return Start(entry.input.decode(bytes(start.input)))
+    cancel = read(CancelBody, payload)
+    return Cancel(cancel.reason)
+
+
+def _decode_outcome(entry: Entry, snapshot: Snapshot, payload: bytes, token: int, slot: int) -> Event:
+    state = next((number for number, live in snapshot.tokens.items() if live == token), None)
+    if state is None:
+        return Finished(token, slot, None)
+    body = read(TaskOutcomeBody, payload)
+    if isinstance(body.failure, FailureBody):
+        return Failed(token, slot, failure_value(body.failure))
+    invoke = next((i for i in entry.chart.states[state].invokes if i.slot == slot), None)
+    if invoke is None or isinstance(body.output, UnsetType):
+        raise UnknownVersion(f"{entry.chart.states[state].path} no longer has activity number {slot}")
+    return Finished(token, slot, entry.activities[invoke.activity.name].output.decode(bytes(body.output)))
+
+
+def peek_event(kind: DeliveryKind, payload: bytes) -> tuple[str, Any]:
+    """A word for an event and its data as JSON values, without any machine's code.
+
+    What cannot be read is "unreadable": a damaged row must not hide its run from view.
+    """
+    if kind is DeliveryKind.TIMER:
+        return "timer", None
+    try:
+        if kind is DeliveryKind.OUTCOME:
+            return _peek_outcome(read(TaskOutcomeBody, payload))
+        body = _objects.decode(payload)
+    except (UnknownVersion, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return "unreadable", None
+    if kind is DeliveryKind.SIGNAL:
+        return str(body.get("type", "?")), body.get("data")
+    if kind is DeliveryKind.START:
+        return "start", body.get("input")
+    return "cancel", body.get("reason")
+
+
+_objects = msgspec.json.Decoder(dict[str, Any])
+
+
+def _peek_outcome(body: TaskOutcomeBody) -> tuple[str, Any]:
+    word, data = f"done {body.activity}", None
+    if isinstance(body.failure, FailureBody):
+        word = f"failed {body.activity}".rstrip() + f": {body.failure.type.rpartition('.')[2]}"
+        data = msgspec.to_builtins(body.failure)
+    elif isinstance(body.output, Raw):
+        data = msgspec.json.decode(body.output)
+    counts = [f"try {body.tries}"] if body.tries > 1 else []
+    counts += [f"{body.losses} lost"] if body.losses else []
+    return f"{word.rstrip()} ({', '.join(counts)})" if counts else word.rstrip(), data
+
+
+def signal_delivery(
+    new_id: UUID,
+    run_id: UUID,
+    payload: bytes,
+    *,
+    dedupe: str | None = None,
+    due: int | None = None,
+    floor: int = 0,
+    cause: UUID | None = None,
+) -> Delivery:
+    return Delivery(
+        id=new_id,
+        run_id=run_id,
+        kind=DeliveryKind.SIGNAL,
+        payload=payload,
+        due=due,
+        dedupe=dedupe,
+        floor=floor,
+        cause=cause,
+    )
