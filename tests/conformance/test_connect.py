@@ -117,9 +117,9 @@ def test_a_missing_driver_says_what_to_install(install: Install) -> None:
     install("strange", "MISSING = 'pip install \"strange[driver]\"'")
     with pytest.raises(UnknownBackend, match=r'pip install "strange\[driver\]"'):
         connect("strange://")
-    _, distribution = install("postgresql", "import no_such_driver", extras=("postgresql", "other"))
-    with pytest.raises(UnknownBackend, match=rf'pip install "{distribution}\[postgresql\]"') as caught:
-        connect("postgresql://host")
+    _, distribution = install("driven", "import no_such_driver", extras=("driven", "other"))
+    with pytest.raises(UnknownBackend, match=rf'pip install "{distribution}\[driven\]"') as caught:
+        connect("driven://host")
     assert isinstance(caught.value.__cause__, ImportError)
     install("plain", "import no_such_driver")
     with pytest.raises(UnknownBackend, match=r"No module named 'no_such_driver'$"):

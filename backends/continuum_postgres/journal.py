@@ -1,0 +1,203 @@
+"""The journal on PostgreSQL: one method, one transaction (pruning: several bounded ones).
+
+Rule: this module only hands verbs to the lane of their family. What a verb does is in the module of its
+noun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from uuid import UUID
+
+from continuum_core.clock import Micros
+from continuum_core.errors import UsageError
+from continuum_core.journal.commit import (
+    Claims,
+    Commit,
+    Committed,
+    Delivered,
+    Finished,
+    Inspection,
+    NewRun,
+    Order,
+    Ordered,
+    Page,
+    Pruned,
+    PrunePlan,
+    Query,
+    Reservation,
+    Reserved,
+    RunHold,
+    Started,
+    TaskClaims,
+    TaskFinish,
+    TaskHold,
+    TaskWant,
+)
+from continuum_core.journal.protocol import Limits, Opened
+from continuum_core.journal.records import Definition, Delivery, Record, Run
+from continuum_postgres import reading, results
+from continuum_postgres.claims import ClaimRuns, release, renew
+from continuum_postgres.commits import commit
+from continuum_postgres.deliveries import deliver
+from continuum_postgres.finishes import check_finish, finish
+from continuum_postgres.orders import control
+from continuum_postgres.place import Place
+from continuum_postgres.retention import prune
+from continuum_postgres.starts import check_start, start
+from continuum_postgres.store import Store, open_store
+from continuum_postgres.tasks import ClaimTasks, heartbeat
+from continuum_postgres.turns import check_turn
+
+__all__ = ["PostgresJournal"]
+
+logger = logging.getLogger(__name__)
+
+
+class PostgresJournal:
+    """A handle on one schema of a database, for one namespace."""
+
+    def __init__(self, place: Place, namespace: str, limits: Limits) -> None:
+        self.namespace = namespace
+        self._place = place
+        self._limits = limits
+        self._store: Store | None = None
+        self._changing = asyncio.Lock()  # two that open or close one handle at once do it once
+
+    # --- the handle
+
+    async def open(self) -> Opened:
+        async with self._changing:
+            if self._store is None:
+                self._store = await open_store(self._place, self.namespace, self._limits)
+                if "fsync=off" in self._store.durability:
+                    logger.warning("%s: %s", self._place.shown, self._store.durability)
+        store = self._opened()
+        return Opened(await store.now(), "postgres", store.durability, store.version)
+
+    async def close(self) -> None:
+        async with self._changing:
+            store, self._store = self._store, None
+            if store is not None:
+                await store.close()
+
+    def sibling(self) -> PostgresJournal:
+        return PostgresJournal(self._place, self.namespace, self._limits)
+
+    def _opened(self) -> Store:
+        """The store, for this process and event loop. Raises UsageError."""
+        if self._store is None:
+            raise UsageError(f"the journal ({self._place.shown}) is not open")
+        self._store.check_use()
+        return self._store
+
+    # --- runs
+
+    async def now(self) -> Micros:
+        return await self._opened().now()
+
+    async def start(self, runs: Sequence[NewRun]) -> list[Started]:
+        for new in runs:
+            check_start(new)
+        store = self._opened()
+        answers = await store.starting.gather(start, runs)
+        store.wakeups.wrote()
+        return answers
+
+    async def deliver(self, deliveries: Sequence[Delivery]) -> list[Delivered]:
+        store = self._opened()
+        answers = await store.starting.gather(deliver, deliveries)
+        store.wakeups.wrote()
+        return answers
+
+    async def claim_runs(
+        self,
+        claim_id: UUID,
+        limit: int,
+        lease: int,
+        takes: frozenset[str],
+        after: Micros = 0,
+        scan: int = 1_000,
+    ) -> Claims:
+        verb = ClaimRuns(claim_id, limit, lease, takes, after, scan)
+        return await self._opened().claiming.ask(verb.carry_out)
+
+    async def commit(self, commits: Sequence[Commit]) -> list[Committed]:
+        for turn in commits:
+            check_turn(turn)
+        store = self._opened()
+        answers = await store.turning.gather(commit, commits)
+        store.wakeups.wrote()
+        return answers
+
+    async def renew(self, runs: Sequence[RunHold], lease: int) -> list[bool]:
+        if not runs:
+            return []
+        return await self._opened().claiming.ask(lambda session: renew(session, runs, lease))
+
+    async def release(self, runs: Sequence[RunHold]) -> None:
+        if runs:
+            store = self._opened()
+            await store.claiming.ask(lambda session: release(session, runs))
+            store.wakeups.wrote()
+
+    async def control(self, orders: Sequence[Order]) -> list[Ordered]:
+        store = self._opened()
+        answers = await store.turning.gather(control, orders)
+        store.wakeups.wrote()
+        return answers
+
+    # --- tasks
+
+    async def claim_tasks(self, claim_id: UUID, wants: Sequence[TaskWant], lease: int) -> TaskClaims:
+        verb = ClaimTasks(claim_id, wants, lease)
+        return await self._opened().claiming.ask(verb.carry_out)
+
+    async def heartbeat(self, tasks: Sequence[TaskHold], lease: int) -> list[bool | None]:
+        if not tasks:
+            return []
+        return await self._opened().claiming.ask(lambda session: heartbeat(session, tasks, lease))
+
+    async def finish(self, finishes: Sequence[TaskFinish]) -> list[Finished]:
+        for ending in finishes:
+            check_finish(ending)
+        store = self._opened()
+        answers = await store.turning.gather(finish, finishes)
+        store.wakeups.wrote()
+        return answers
+
+    async def reserve(self, reservations: Sequence[Reservation]) -> list[Reserved]:
+        return await self._opened().claiming.gather(results.reserve, reservations)
+
+    # --- what is looked at
+
+    async def define(self, definitions: Sequence[Definition]) -> None:
+        if definitions:
+            await self._opened().reading.ask(lambda session: reading.define(session, definitions))
+
+    async def definitions(self) -> list[Definition]:
+        return await self._opened().reading.ask(reading.definitions)
+
+    async def load(self, runs: Sequence[UUID]) -> list[Run | None]:
+        if not runs:
+            self._opened()
+            return []
+        return await self._opened().reading.gather(reading.load, runs)
+
+    async def inspect(self, run: UUID) -> Inspection | None:
+        return await self._opened().reading.ask(lambda session: reading.inspect(session, run))
+
+    async def history(self, run: UUID, after: int = 0, limit: int = 1_000) -> list[Record]:
+        return await self._opened().reading.ask(lambda session: reading.history(session, run, after, limit))
+
+    async def list(self, query: Query, limit: int = 100, cursor: str | None = None) -> Page:
+        after = reading.position(self.namespace, query, cursor)
+        return await self._opened().reading.ask(lambda session: reading.page(session, query, limit, after))
+
+    async def prune(self, plan: PrunePlan) -> Pruned:
+        return await prune(self._opened().reading.ask, plan)
+
+    async def wait(self, seconds: float) -> None:
+        await self._opened().wakeups.wait(seconds)

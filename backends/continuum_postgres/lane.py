@@ -1,0 +1,161 @@
+"""A queue of verbs before one connection, and the task that carries them out.
+
+Rule: no lingering. Whatever waits for the same verb when the connection is free is one batch. A verb whose
+caller was cancelled before its turn is left out; one under way is finished, so that no cancellation
+leaves a transaction open, and its answer is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar, cast
+
+import psycopg
+from attrs import define
+
+from continuum_core.errors import JournalUnavailable, UsageError
+from continuum_postgres.errors import UNFIT, lost, port_error, retryable
+from continuum_postgres.session import Session
+
+__all__ = ["Lane"]
+
+Member = TypeVar("Member")
+Answer = TypeVar("Answer")
+
+Verb = Callable[[Session, Sequence[Any]], Awaitable[Sequence[Any]]]
+
+_BATCH = 1_000
+_TRIES = 12
+_SHORTEST, _LONGEST = 0.001, 0.1  # seconds before a transaction that met another is begun again
+
+
+@define(eq=False)
+class _Job:
+    verb: Verb
+    members: Sequence[Any]
+    future: asyncio.Future[Sequence[Any]]
+
+
+class Lane:
+    """One connection's task; used from the event loop it was opened in."""
+
+    def __init__(self, name: str, session: Session) -> None:
+        self.session = session
+        self._name = name
+        self._jobs: deque[_Job] = deque()
+        self._waiting = asyncio.Event()
+        self._stopped = False
+        self._task: asyncio.Task[None] | None = None
+
+    async def gather(
+        self,
+        verb: Callable[[Session, Sequence[Member]], Awaitable[Sequence[Answer]]],
+        members: Sequence[Member],
+    ) -> list[Answer]:
+        """One answer a member; members of other callers of the same verb may share the transaction."""
+        if not members:
+            return []
+        return list(cast("Sequence[Answer]", await self._put(verb, members)))
+
+    async def ask(self, verb: Callable[[Session], Awaitable[Answer]]) -> Answer:
+        """The answer of a verb that is carried out by itself."""
+
+        async def alone(session: Session, _: Sequence[Any]) -> Sequence[Any]:
+            return [await verb(session)]
+
+        answers = await self._put(alone, (None,))
+        return cast("Answer", answers[0])
+
+    async def _put(self, verb: Verb, members: Sequence[Any]) -> Sequence[Any]:
+        if self._stopped:
+            raise UsageError("the journal was closed")
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name=self._name)
+        job = _Job(verb, members, asyncio.get_running_loop().create_future())
+        self._jobs.append(job)
+        self._waiting.set()
+        return await job.future
+
+    async def stop(self) -> None:
+        """Carry out what is queued, close the connection, and end."""
+        self._stopped = True
+        self._waiting.set()
+        if self._task is not None:
+            task, self._task = self._task, None
+            await asyncio.shield(task)
+        else:
+            await self.session.drop()
+
+    # --- the task
+
+    async def _run(self) -> None:
+        try:
+            while self._jobs or not self._stopped:
+                if not self._jobs:
+                    self._waiting.clear()
+                    await self._waiting.wait()
+                    continue
+                await self._together(self._next())
+        finally:
+            for job in self._jobs:  # only when the loop itself is ending
+                job.future.cancel()
+            await self.session.drop()
+
+    def _next(self) -> list[_Job]:
+        """What waits first, with what waits behind it for the same verb."""
+        first = self._jobs.popleft()
+        jobs, size = [first], len(first.members)
+        while self._jobs and self._jobs[0].verb is first.verb and size + len(self._jobs[0].members) <= _BATCH:
+            jobs.append(self._jobs.popleft())
+            size += len(jobs[-1].members)
+        return [job for job in jobs if not job.future.done()]
+
+    async def _together(self, jobs: list[_Job]) -> None:
+        if not jobs:
+            return
+        members = [member for job in jobs for member in job.members] if len(jobs) > 1 else jobs[0].members
+        try:
+            answers = await self._carry_out(jobs[0].verb, members)
+        except Exception as error:  # of whatever kind: it is the verb's answer, and the task goes on
+            if len(jobs) > 1 and not isinstance(error, JournalUnavailable):
+                for job in jobs:  # one is at fault, and the error does not say which
+                    await self._together([job])
+                return
+            for job in jobs:
+                told = port_error(error, False)
+                if not job.future.done():
+                    job.future.set_exception(told)
+            return
+        at = 0
+        for job in jobs:
+            if not job.future.done():
+                job.future.set_result(answers[at : at + len(job.members)])
+            at += len(job.members)
+
+    async def _carry_out(self, verb: Verb, members: Sequence[Any]) -> Sequence[Any]:
+        """The verb's answers, tried again where it met others or a connection that was dead already."""
+        session = self.session
+        pause = _SHORTEST
+        opened = session.opened
+        for attempt in range(1, _TRIES + 1):
+            session.committing = False
+            try:
+                return await verb(session, members)
+            except (psycopg.Error, OSError, *UNFIT) as error:
+                ambiguous = session.committing and lost(error)
+                if lost(error):
+                    await session.drop()
+                else:
+                    await session.recover()
+                stale = lost(error) and not ambiguous and session.opened == opened
+                if attempt == _TRIES or not (retryable(error) or (stale and attempt == 1)):
+                    raise cast("Exception", port_error(error, ambiguous)) from error
+            except BaseException:
+                await session.recover()
+                raise
+            await asyncio.sleep(pause * (0.5 + random.random()))
+            pause = min(pause * 2, _LONGEST)
+        raise AssertionError("the last try answers or raises")

@@ -1,0 +1,264 @@
+"""Every version of the schema, as plain SQL: the authority over what is in the database.
+
+Rule: a published migration is never edited; the next one is appended. It expands first (new tables,
+columns with defaults) and keeps `min_reader`, so that the release before may go on using the schema; only
+a later one, when nobody needs the old shape, contracts and raises `min_reader`.
+
+Shapes: `shard` leads every key of what belongs to a run, `ns` is the number of the namespace, times are
+microseconds. Columns that change often (leases, versions, snapshots, heartbeats) are in no index, so that
+changing them rewrites no index entry (HOT); hence `ended` beside `updated`, and `wake` beside `lease_until`.
+"""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+__all__ = ["MIGRATIONS", "Migration"]
+
+
+@frozen
+class Migration:
+    """One step of the schema.
+
+    :ivar version: of the schema after it.
+    :ivar min_reader: the oldest schema version whose code may use the database afterwards.
+    """
+
+    version: int
+    min_reader: int
+    statements: tuple[str, ...]
+
+
+_NAMESPACES = """
+CREATE TABLE continuum.namespaces (
+  name text PRIMARY KEY,
+  ns integer NOT NULL UNIQUE
+)
+"""
+
+# Fillfactor: room for the next version of a row on its own page.
+_RUNS = """
+CREATE TABLE continuum.runs (
+  shard smallint NOT NULL,
+  status smallint NOT NULL,
+  ns integer NOT NULL,
+  run_id uuid NOT NULL,
+  version bigint NOT NULL,
+  fence bigint NOT NULL,
+  lease_until bigint,
+  claim_id uuid,
+  commit_id uuid,
+  created bigint NOT NULL,
+  updated bigint NOT NULL,
+  ended bigint,
+  tries integer NOT NULL,
+  generation integer NOT NULL,
+  parent uuid,
+  root uuid,
+  machine text NOT NULL,
+  fingerprint text NOT NULL,
+  cause text NOT NULL,
+  digest bytea NOT NULL,
+  key text,
+  snapshot bytea NOT NULL,
+  outcome bytea,
+  PRIMARY KEY (shard, ns, run_id)
+) WITH (fillfactor = 75, autovacuum_vacuum_scale_factor = 0.05)
+"""
+
+_RUNS_INDEXES = (
+    # each run is in one of these two: one entry a run, and neither kind is looked for among the other
+    "CREATE INDEX runs_open ON continuum.runs (ns, created, run_id) WHERE ended IS NULL",
+    "CREATE INDEX runs_closed ON continuum.runs (ns, created, run_id) WHERE ended IS NOT NULL",
+    # running and completed runs, which are most, are not in it
+    "CREATE INDEX runs_status ON continuum.runs (ns, status, created, run_id) WHERE status > 1",
+    "CREATE INDEX runs_parent ON continuum.runs (ns, parent, created, run_id) WHERE parent IS NOT NULL",
+    "CREATE INDEX runs_ended ON continuum.runs (ns, ended, run_id) WHERE ended IS NOT NULL",
+)
+
+_RECORDS = """
+CREATE TABLE continuum.records (
+  shard smallint NOT NULL,
+  kind smallint NOT NULL,
+  ns integer NOT NULL,
+  run_id uuid NOT NULL,
+  version bigint NOT NULL,
+  at bigint NOT NULL,
+  cause uuid NOT NULL,
+  commit_id uuid NOT NULL,
+  body bytea NOT NULL,
+  PRIMARY KEY (shard, ns, run_id, version)
+)
+"""
+
+_DELIVERIES = """
+CREATE TABLE continuum.deliveries (
+  shard smallint NOT NULL,
+  kind smallint NOT NULL,
+  ns integer NOT NULL,
+  run_id uuid NOT NULL,
+  id uuid NOT NULL,
+  due bigint NOT NULL,
+  token bigint NOT NULL,
+  slot integer NOT NULL,
+  held smallint NOT NULL,
+  cause uuid,
+  dedupe text,
+  payload bytea NOT NULL,
+  PRIMARY KEY (shard, ns, run_id, id)
+) WITH (autovacuum_vacuum_scale_factor = 0.05)
+"""
+
+_DELIVERIES_DUE = "CREATE INDEX deliveries_due ON continuum.deliveries (ns, due) WHERE held = 0"
+
+_SEEN = """
+CREATE TABLE continuum.seen (
+  shard smallint NOT NULL,
+  ns integer NOT NULL,
+  run_id uuid NOT NULL,
+  consumed bigint,
+  dedupe text NOT NULL,
+  PRIMARY KEY (shard, ns, run_id, dedupe)
+)
+"""
+
+_DEAD = """
+CREATE TABLE continuum.dead (
+  shard smallint NOT NULL,
+  kind smallint NOT NULL,
+  ns integer NOT NULL,
+  run_id uuid NOT NULL,
+  id uuid NOT NULL,
+  due bigint NOT NULL,
+  token bigint NOT NULL,
+  slot integer NOT NULL,
+  cause uuid,
+  at bigint NOT NULL,
+  dedupe text,
+  reason text NOT NULL,
+  payload bytea NOT NULL,
+  PRIMARY KEY (shard, ns, run_id, id)
+)
+"""
+
+# `wake`: when a claim should look at a leased task: its lease's end as it was when somebody last looked.
+_TASKS = """
+CREATE TABLE continuum.tasks (
+  shard smallint NOT NULL,
+  leased boolean NOT NULL,
+  cancel boolean NOT NULL,
+  ns integer NOT NULL,
+  run_id uuid NOT NULL,
+  token bigint NOT NULL,
+  slot integer NOT NULL,
+  priority integer NOT NULL,
+  due bigint NOT NULL,
+  scheduled bigint NOT NULL,
+  wake bigint,
+  lease_until bigint,
+  fence bigint NOT NULL,
+  reported bigint NOT NULL,
+  claim_id uuid,
+  attempt integer NOT NULL,
+  losses integer NOT NULL,
+  undo boolean NOT NULL,
+  activity text NOT NULL,
+  queue text NOT NULL,
+  key text,
+  payload bytea NOT NULL,
+  details bytea,
+  failure bytea,
+  PRIMARY KEY (shard, ns, run_id, token, slot)
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05)
+"""
+
+_TASKS_INDEXES = (
+    "CREATE INDEX tasks_ready ON continuum.tasks (ns, queue, activity, priority, due) WHERE NOT leased",
+    "CREATE INDEX tasks_leased ON continuum.tasks (ns, queue, activity, wake) WHERE leased",
+    "CREATE INDEX tasks_claimed ON continuum.tasks (ns, claim_id) WHERE claim_id IS NOT NULL",
+    # what was asked to stop while nobody had it: few, and put away when met
+    "CREATE INDEX tasks_unneeded ON continuum.tasks (ns, queue, activity, due) "
+    "WHERE NOT leased AND cancel AND NOT undo",
+)
+
+# What a claim of runs got, so that its repeat can be answered: one row a claim, not an index over runs.
+_CLAIMS = """
+CREATE TABLE continuum.claims (
+  ns integer NOT NULL,
+  claim_id uuid NOT NULL,
+  at bigint NOT NULL,
+  shards smallint[] NOT NULL,
+  runs uuid[] NOT NULL,
+  PRIMARY KEY (ns, claim_id)
+)
+"""
+
+_RESULTS = """
+CREATE TABLE continuum.results (
+  shard smallint NOT NULL,
+  ns integer NOT NULL,
+  slot integer NOT NULL,
+  run_id uuid NOT NULL,
+  token bigint NOT NULL,
+  until bigint NOT NULL,
+  activity text NOT NULL,
+  key text NOT NULL,
+  result bytea,
+  PRIMARY KEY (ns, activity, key)
+)
+"""
+
+_ORDERS = """
+CREATE TABLE continuum.orders (
+  ns integer NOT NULL,
+  status smallint NOT NULL,
+  id uuid NOT NULL,
+  given bigint NOT NULL,
+  outcome text NOT NULL,
+  PRIMARY KEY (ns, id)
+)
+"""
+
+_DEFINITIONS = """
+CREATE TABLE continuum.definitions (
+  ns integer NOT NULL,
+  version integer NOT NULL,
+  fingerprint text NOT NULL,
+  machine text NOT NULL,
+  body bytea NOT NULL,
+  PRIMARY KEY (ns, fingerprint)
+)
+"""
+
+_WINDOWS = (
+    "CREATE INDEX seen_consumed ON continuum.seen (ns, consumed) WHERE consumed IS NOT NULL",
+    "CREATE INDEX dead_at ON continuum.dead (ns, at)",
+    "CREATE INDEX results_until ON continuum.results (ns, until)",
+    "CREATE INDEX orders_given ON continuum.orders (ns, given)",
+    "CREATE INDEX claims_at ON continuum.claims (ns, at)",
+)
+
+MIGRATIONS = (
+    Migration(
+        version=1,
+        min_reader=1,
+        statements=(
+            _NAMESPACES,
+            _RUNS,
+            *_RUNS_INDEXES,
+            _RECORDS,
+            _DELIVERIES,
+            _DELIVERIES_DUE,
+            _SEEN,
+            _DEAD,
+            _TASKS,
+            *_TASKS_INDEXES,
+            _CLAIMS,
+            _RESULTS,
+            _ORDERS,
+            _DEFINITIONS,
+            *_WINDOWS,
+        ),
+    ),
+)
+"""Ascending by version, without gaps."""

@@ -1,0 +1,164 @@
+"""Operators' orders, acted on whoever holds the run.
+
+Rule: the run is locked first, and acted on in later statements: a claim that holds back a delivery of a
+paused run is over before resuming looks for it, or finds the run going. An order is known by its id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from attrs import define, evolve, field
+
+from continuum_core.clock import Micros
+from continuum_core.journal.commit import Order, Ordered, OrderKind, OrderOutcome
+from continuum_core.journal.records import ENDED, Held, Record, RecordKind, RunStatus
+from continuum_postgres import arrays
+from continuum_postgres.arrays import Bigint
+from continuum_postgres.batch import Batch, in_order, in_rounds
+from continuum_postgres.deliveries import Looked, send, touched_by
+from continuum_postgres.rounds import Touched
+from continuum_postgres.rows import Head
+from continuum_postgres.session import Ask, Session
+from continuum_postgres.statements.deliveries import CANCELS
+from continuum_postgres.statements.orders import ANSWERED_ORDERS, NOTE_ORDERS
+from continuum_postgres.statements.runs import LAST_RECORDS, LOCK_RUNS, ORDER_RUNS
+from continuum_postgres.writes import Writes, by_run
+
+__all__ = ["control"]
+
+
+class _Effect(NamedTuple):
+    """What an order does: from which statuses (None: any that has not ended), to which, freeing what."""
+
+    before: frozenset[RunStatus] | None
+    after: RunStatus
+    frees: tuple[Held, ...] = ()
+
+
+_EFFECTS = {
+    OrderKind.SUSPEND: _Effect(frozenset({RunStatus.RUNNING}), RunStatus.SUSPENDED),
+    OrderKind.RESUME: _Effect(frozenset({RunStatus.SUSPENDED}), RunStatus.RUNNING, (Held.PAUSED,)),
+    OrderKind.UNPARK: _Effect(frozenset({RunStatus.PARKED}), RunStatus.RUNNING, (Held.PAUSED, Held.POISON)),
+    # cancelling leaves the poison where it is: what parked the run must not meet it on its way out
+    OrderKind.CANCEL: _Effect(None, RunStatus.RUNNING, (Held.PAUSED,)),
+    OrderKind.TERMINATE: _Effect(None, RunStatus.TERMINATED),
+}
+
+
+@define(eq=False)
+class _Round:
+    """What one round of orders reads and decides; a round has one order of a run."""
+
+    writes: Writes
+    looked: Looked
+    known: dict[UUID, Ordered]
+    heads: dict[UUID, Head] = field(factory=dict[UUID, Head])
+    cancelling: dict[UUID, bool] = field(factory=dict[UUID, bool])
+    last: dict[UUID, Micros | None] = field(factory=dict[UUID, "Micros | None"])
+    acted: list[tuple[Order, int, RunStatus]] = field(factory=list["tuple[Order, int, RunStatus]"])
+    noted: list[tuple[UUID, Ordered]] = field(factory=list["tuple[UUID, Ordered]"])
+
+    def decide(self, order: Order) -> Ordered:
+        if order.id in self.known:
+            return self.known[order.id]
+        head = self.heads.get(order.run_id)
+        if head is None:
+            return Ordered(OrderOutcome.UNKNOWN_RUN, None)
+        status = RunStatus(head.status)
+        if status in ENDED:
+            return Ordered(OrderOutcome.RUN_OVER, status)
+        effect = _EFFECTS[order.kind]
+        if self._needed(order, status, effect):
+            self._act(order, head, effect)
+            answer = Ordered(OrderOutcome.DONE, effect.after)
+        else:
+            answer = Ordered(OrderOutcome.UNCHANGED, status)
+        self.noted.append((order.id, answer))
+        return answer
+
+    def _needed(self, order: Order, status: RunStatus, effect: _Effect) -> bool:
+        if effect.before is not None:
+            return status in effect.before
+        if order.kind is OrderKind.CANCEL and status is RunStatus.RUNNING:
+            return not self.cancelling[order.run_id]
+        return True
+
+    def _act(self, order: Order, head: Head, effect: _Effect) -> None:
+        run_id, version = order.run_id, head.version + 1
+        at = max(self.writes.now, self.last[run_id] or 0)  # a run's records never go back in time
+        record = Record(run_id, version, RecordKind.CONTROL, at, order.id, order.id, order.body)
+        self.writes.records.append(record)
+        self.acted.append((order, version, effect.after))
+        self.writes.free(run_id, *effect.frees)
+        if order.kind is OrderKind.CANCEL and order.delivery is not None:
+            send(self.writes, self.looked, evolve(order.delivery, due=0), run_id)  # before all others
+        if effect.after in ENDED:
+            self.writes.end(run_id)
+
+    def asks(self) -> list[Ask]:
+        asks: list[Ask] = []
+        if self.acted:
+            orders = [order for order, _, _ in self.acted]
+            changed = (
+                Bigint(self.writes.now),
+                *by_run(order.run_id for order in orders),
+                arrays.bigints([version for _, version, _ in self.acted]),
+                arrays.smallints([after for _, _, after in self.acted]),
+                arrays.texts([one.cause if one.kind is OrderKind.SUSPEND else "" for one in orders]),
+                arrays.byteas([order.outcome for order in orders]),
+                arrays.uuids([order.id for order in orders]),
+            )
+            asks.append((ORDER_RUNS, changed))
+        asks += self.writes.asks()
+        if self.noted:
+            noted = (
+                arrays.uuids([name for name, _ in self.noted]),
+                arrays.texts([answer.outcome.value for _, answer in self.noted]),
+                arrays.smallints([answer.status or 0 for _, answer in self.noted]),
+            )
+            asks.append((NOTE_ORDERS, (Bigint(self.writes.now), *noted)))
+        return asks
+
+
+async def control(session: Session, orders: Sequence[Order]) -> list[Ordered]:
+    """The verb: one answer per order."""
+    return await in_rounds(session, orders, _touched, _control, lambda order: order.run_id)
+
+
+def _touched(order: Order) -> Touched:
+    sent = () if order.delivery is None else (order.delivery,)
+    touch = touched_by(order.run_id, sent)
+    return Touched((*touch.writes, order.id), touch.reads)
+
+
+async def _control(batch: Batch, orders: Sequence[Order]) -> list[Ordered]:
+    looked = Looked()
+    for order in orders:
+        if order.delivery is not None:
+            looked.messages(order.run_id, (order.delivery,))
+    runs = in_order([order.run_id for order in orders])
+    named = by_run(runs)
+    locked = await batch.read((LOCK_RUNS, named), (CANCELS, named), (LAST_RECORDS, named), *looked.asks())
+    for row in locked[LOCK_RUNS]:
+        batch.at(row[0])
+    looked.read(locked, batch.forgotten)
+    ids = arrays.uuids([order.id for order in orders])
+    rows = await batch.read((ANSWERED_ORDERS, (ids, Bigint(batch.forgotten))))
+    known = {
+        name: Ordered(OrderOutcome(outcome), RunStatus(status))
+        for name, outcome, status in rows[ANSWERED_ORDERS]
+    }
+    deciding = _Round(Writes(batch.now, batch.forgotten), looked, known)
+    for run_id, head, cancel, last in zip(
+        runs, locked[LOCK_RUNS], locked[CANCELS], locked[LAST_RECORDS], strict=True
+    ):
+        if head[1] is not None:
+            deciding.heads[run_id] = Head(*head[1:])
+        deciding.cancelling[run_id] = cancel[0]
+        deciding.last[run_id] = last[0]
+    answers = [deciding.decide(order) for order in orders]
+    await batch.write(*deciding.asks())
+    return answers

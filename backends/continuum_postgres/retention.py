@@ -1,0 +1,121 @@
+"""Pruning: whole ended runs, and entries past their windows, in bounded transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from attrs import define, field
+
+from continuum_core.clock import Micros
+from continuum_core.journal.commit import Pruned, PrunePlan
+from continuum_core.journal.records import ENDED
+from continuum_postgres.arrays import Bigint
+from continuum_postgres.batch import Batch
+from continuum_postgres.session import Session
+from continuum_postgres.statements import retention as statements
+from continuum_postgres.statements.reading import NOW
+from continuum_postgres.writes import by_run
+
+__all__ = ["prune"]
+
+Answer = TypeVar("Answer")
+
+_RUNS = 200
+_ROWS = 5_000
+
+_SETTLED = 60_000_000
+"""After so many microseconds most claims hold nothing any more; those that do are kept."""
+
+
+class _Ask(Protocol):
+    async def __call__(self, verb: Callable[[Session], Awaitable[Answer]]) -> Answer: ...
+
+
+@define
+class _Pruning:
+    """One pruning, transaction by transaction.
+
+    :ivar place: ended and id of the last run that was found.
+    """
+
+    plan: PrunePlan
+    now: Micros = 0
+    place: tuple[Micros, UUID] = (-1, UUID(int=0))
+    found: int = 0
+    runs: int = 0
+    records: int = 0
+    expired: int = 0
+    drops: list[tuple[str, Micros, bool]] = field(factory=list[tuple[str, Micros, bool]])
+
+    async def begin(self, session: Session) -> None:
+        """Read the clock, and count or line up what is past its window."""
+        (told,) = await session.ask((NOW, ()))
+        self.now = session.space.at(told[0][0])
+        forgotten = self.now - session.limits.dedupe_window
+        if self.plan.dry_run:
+            asked = (Bigint(forgotten), Bigint(self.now))
+            ((counted,),) = (await session.ask((statements.COUNT_EXPIRED, asked)))[0]
+            self.expired = counted
+            return
+        self.drops = [
+            (statements.DROP_SEEN, forgotten, True),
+            (statements.DROP_ORDERS, forgotten, True),
+            (statements.DROP_RESULTS, self.now, True),
+            (statements.DROP_CLAIMS, self.now - _SETTLED, False),
+            (statements.DROP_STRAY_DEAD, self.plan.before, False),
+        ]
+
+    async def some_runs(self, session: Session) -> bool:
+        """A bounded number of runs; False when there are no others."""
+        wanted = min(_RUNS, self.plan.limit - self.found)
+        if wanted <= 0:
+            return False
+        statuses = self.plan.statuses & ENDED if self.plan.statuses else ENDED
+        bits = sum(1 << status for status in statuses)
+        place = (Bigint(self.place[0]), self.place[1])
+        asked = (Bigint(self.plan.before), *place, Bigint(wanted), self.plan.machine, bits)
+        (told,) = await session.ask((statements.ENDED_RUNS, asked))
+        if not told:
+            return False
+        self.place = (told[-1][0], told[-1][2])
+        self.found += len(told)
+        await self._drop(session, [run_id for _, _, run_id in told])
+        return len(told) == wanted
+
+    async def _drop(self, session: Session, runs: list[UUID]) -> None:
+        batch = Batch(session, last=True)
+        if self.plan.dry_run:
+            counted = await batch.look((statements.COUNT_RECORDS, by_run(runs)))
+            self.runs += len(runs)
+        else:
+            locked = await batch.read((statements.LOCK_ENDED, by_run(runs)))
+            named = by_run(run_id for _, run_id in locked[statements.LOCK_ENDED])
+            drops = [(statement, named) for statement in statements.DROP_RUNS]
+            counted = await batch.write((statements.COUNT_RECORDS, named), *drops)
+            self.runs += len(locked[statements.LOCK_ENDED])
+        self.records += counted[statements.COUNT_RECORDS][0][0]
+
+    async def some_expired(self, session: Session) -> bool:
+        """A bounded number of entries past their window; False when there are no others."""
+        if not self.drops:
+            return False
+        statement, until, counts = self.drops[0]
+        gone = await session.change((statement, (Bigint(until), Bigint(_ROWS))))
+        if counts:
+            self.expired += gone
+        if gone < _ROWS:
+            self.drops.pop(0)
+        return True
+
+
+async def prune(ask: _Ask, plan: PrunePlan) -> Pruned:
+    """The verb, as several transactions on one lane: other verbs go between them."""
+    pruning = _Pruning(plan)
+    await ask(pruning.begin)
+    while await ask(pruning.some_runs):
+        pass
+    while await ask(pruning.some_expired):
+        pass
+    return Pruned(pruning.runs, pruning.records, pruning.expired)

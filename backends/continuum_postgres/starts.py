@@ -1,0 +1,94 @@
+"""Runs are created here, once per id, with their first delivery or their first turn.
+
+Rule: a run that somebody else creates at the same moment violates its key; the transaction is begun again
+and finds it there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from continuum_core.errors import UsageError
+from continuum_core.journal.commit import CommitOutcome, Committed, NewRun, Started, StartOutcome
+from continuum_core.journal.records import RunStatus
+from continuum_postgres.batch import Batch, in_order, in_rounds
+from continuum_postgres.deliveries import Looked, touched_by
+from continuum_postgres.rounds import Touched
+from continuum_postgres.session import Session
+from continuum_postgres.statements.runs import READ_STARTS
+from continuum_postgres.turns import Standing, check_turn
+from continuum_postgres.writes import Writes, by_run
+
+__all__ = ["check_start", "start"]
+
+
+def check_start(new: NewRun) -> None:
+    """Refuse what no engine may ask, before anything is written. Raises UsageError."""
+    turn = new.turn
+    if turn is None:
+        return
+    if (turn.run_id, turn.version, turn.fence, turn.base) != (new.run_id, 0, None, None):
+        raise UsageError(f"run {new.run_id}: its first turn has a version, fence or base, or is another's")
+    check_turn(turn)
+
+
+async def start(session: Session, runs: Sequence[NewRun]) -> list[Started]:
+    """The verb: one answer per run."""
+    return await in_rounds(session, runs, _touched, _start)
+
+
+def _touched(new: NewRun) -> Touched:
+    return touched_by(new.run_id, () if new.turn is None else new.turn.deliveries)
+
+
+async def _start(batch: Batch, runs: Sequence[NewRun]) -> list[Started]:
+    looked = Looked()
+    for new in runs:
+        if new.turn is not None:
+            looked.messages(new.run_id, new.turn.deliveries)
+    rows = await batch.look((READ_STARTS, by_run(new.run_id for new in runs)), *looked.asks())
+    found = {new.run_id: row for new, row in zip(runs, rows[READ_STARTS], strict=True)}
+    now = batch.at(max(row[0] for row in found.values()))
+    looked.read(rows, batch.forgotten)
+    standing = Standing(batch)
+    writes = Writes(now, batch.forgotten)
+    by_id = {new.run_id: new for new in runs}
+    for run_id in in_order(list(by_id)):
+        if found[run_id][1] is None:
+            _add(writes, standing, looked, by_id[run_id])
+    await standing.find_repeats(
+        [new.turn for new in runs if new.turn is not None and found[new.run_id][1] == new.digest]
+    )
+    told = standing.told(await batch.write(*writes.asks(), *standing.asks()))
+    answers: list[Started] = []
+    for new in runs:
+        committed = None if new.turn is None else told.committed(new.turn)
+        _, digest, status = found[new.run_id]
+        if digest is None:
+            if new.turn is not None and committed is None:
+                committed = Committed(CommitOutcome.REFUSED, now)
+            stands = new.turn is not None and committed is not None and new.turn.now <= now
+            after = new.turn.status if new.turn is not None and stands else RunStatus.RUNNING
+            answers.append(Started(StartOutcome.STARTED, now, after, committed))
+        elif digest != new.digest:
+            answers.append(Started(StartOutcome.CONFLICT, now, RunStatus(status)))
+        else:
+            answers.append(Started(StartOutcome.EXISTS, now, RunStatus(status), committed))
+    return answers
+
+
+def _add(writes: Writes, standing: Standing, looked: Looked, new: NewRun) -> None:
+    """A run with its first turn, or, where that was computed by a clock ahead, with its delivery."""
+    delivery, turn = new.delivery, new.turn
+    if turn is not None and turn.now <= writes.now:
+        writes.started.append((new, turn))
+        if delivery.dedupe is not None:  # nothing that the turn sends under it is another delivery
+            looked.seen[new.run_id, delivery.dedupe] = True
+        standing.apply(writes, looked, turn, new.machine, begins=True)
+        consumed: int | None = writes.now
+    else:
+        writes.started.append((new, None))
+        writes.plain.append(delivery)
+        consumed = None
+    if delivery.dedupe is not None:  # whatever was seen under it before cannot be a new run's first one
+        writes.seen.append((new.run_id, delivery.dedupe, consumed))

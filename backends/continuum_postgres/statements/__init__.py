@@ -1,0 +1,29 @@
+"""Every statement of the backend, static and by name, one module a noun.
+
+Rule: no statement is put together from values. `$1` is always the namespace's number. The schema is
+written `continuum.` and put in once, by `qualified`. Members of a batch come as arrays, sorted by (shard,
+run id), and rows are found by a LATERAL probe of the primary key, once for each member: nothing there for
+the planner to choose, whatever its statistics say. What is changed is then named by its `ctid`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+__all__ = ["CLOCK", "qualified", "query"]
+
+CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+"""The journal's clock, in microseconds."""
+
+
+@cache
+def qualified(statement: str, schema: str) -> str:
+    """The statement for one schema."""
+    quoted = f'"{schema}"'
+    return statement.replace("continuum. ", f"{quoted} ").replace("continuum.", f"{quoted}.").strip()
+
+
+@cache
+def query(statement: str, schema: str) -> bytes:
+    """The same as the driver takes it."""
+    return qualified(statement, schema).encode()

@@ -1,0 +1,111 @@
+"""Claims of runs."""
+
+from __future__ import annotations
+
+from continuum_postgres.statements import CLOCK
+
+__all__ = ["CLAIMED_RUNS", "DUE_PAGE", "LEASED_DUE", "LEASED_RUNS", "LEASE_RUNS", "NOTE_CLAIM", "PAUSE"]
+
+CLAIMED_RUNS = "SELECT shards, runs FROM continuum.claims WHERE ns = $1::integer AND claim_id = $2::uuid"
+
+# One page of the index of due deliveries, in its order, with the ties of its last entry; of it what a
+# claim may take or has to put away. `pos` and `n` tell how much was passed over. A delivery whose run is
+# gone (it raced the pruning) shows up without a status. The next due times by ORDER BY and LIMIT: `min`
+# reads all that waits where the planner, whose statistics are old, expects one row.
+DUE_PAGE = f"""
+WITH c AS MATERIALIZED (SELECT {CLOCK} AS now), q AS MATERIALIZED (
+  SELECT d.due, d.id, d.shard, d.run_id FROM continuum.deliveries d
+  WHERE d.ns = $1::integer AND d.held = 0 AND d.due >= $2::bigint AND d.due <= (SELECT now FROM c)
+  ORDER BY d.due FETCH FIRST ($3::bigint) ROWS WITH TIES
+), p AS (
+  SELECT q.*, row_number() OVER (ORDER BY q.due, q.id, q.run_id) AS pos FROM q
+), e AS (
+  SELECT p.*, r.status, r.tries, r.version, r.fence FROM p
+  LEFT JOIN LATERAL (
+    SELECT * FROM continuum.runs r
+    WHERE r.shard = p.shard AND r.ns = $1::integer AND r.run_id = p.run_id OFFSET 0
+  ) r ON true
+  WHERE r.status IS DISTINCT FROM 0
+    OR ((r.lease_until IS NULL OR r.lease_until <= (SELECT now FROM c)) AND r.fingerprint = ANY ($4::text[]))
+)
+SELECT c.now, (SELECT count(*) FROM q), (SELECT max(q.due) FROM q),
+  (SELECT d.due FROM continuum.deliveries d
+   WHERE d.ns = $1::integer AND d.held = 0 AND d.due > (SELECT coalesce(max(q.due), $2::bigint) FROM q)
+   ORDER BY d.due LIMIT 1),
+  (SELECT d.due FROM continuum.deliveries d
+   WHERE d.ns = $1::integer AND d.held = 0 AND d.due > (SELECT now FROM c) ORDER BY d.due LIMIT 1),
+  e.due, e.id, e.run_id, e.status, e.tries, e.version, e.fence, e.pos
+FROM c LEFT JOIN e ON true ORDER BY e.pos
+"""
+
+# The second reading: locked, and only where version and fence are those of the first, for another worker
+# may have claimed and committed between the two; the lease again, for its holder may have renewed it.
+LEASE_RUNS = f"""
+WITH l AS MATERIALIZED (
+  SELECT r.tid
+  FROM unnest($5::smallint[], $6::uuid[], $7::bigint[], $8::bigint[]) AS m (shard, run_id, version, fence)
+  CROSS JOIN LATERAL (
+    SELECT r.ctid AS tid FROM continuum.runs r
+    WHERE r.shard = m.shard AND r.ns = $1::integer AND r.run_id = m.run_id AND r.version = m.version
+      AND r.fence = m.fence AND r.status = 0 AND (r.lease_until IS NULL OR r.lease_until <= {CLOCK})
+    FOR UPDATE SKIP LOCKED
+  ) r
+)
+UPDATE continuum.runs r SET fence = greatest(r.fence + 1, $2::bigint), lease_until = $3::bigint,
+  claim_id = $4::uuid, tries = r.tries + 1
+WHERE r.ctid = ANY (ARRAY(SELECT tid FROM l))
+"""
+
+NOTE_CLAIM = """
+INSERT INTO continuum.claims (ns, claim_id, at, shards, runs)
+VALUES ($1::integer, $2::uuid, $3::bigint, $4::smallint[], $5::uuid[])
+ON CONFLICT (ns, claim_id) DO UPDATE SET at = excluded.at, shards = excluded.shards, runs = excluded.runs
+"""
+
+_LEASED = """
+unnest($3::smallint[], $4::uuid[]) WITH ORDINALITY AS m (shard, run_id, ord)
+CROSS JOIN LATERAL (
+  SELECT * FROM continuum.runs r
+  WHERE r.shard = m.shard AND r.ns = $1::integer AND r.run_id = m.run_id AND r.claim_id = $2::uuid OFFSET 0
+) r"""
+
+LEASED_RUNS = f"""
+SELECT m.ord, r.run_id, r.machine, r.fingerprint, r.generation, r.version, r.fence, r.commit_id, r.snapshot,
+  r.tries, r.lease_until, r.parent, r.root, d.there IS NOT NULL
+FROM {_LEASED} LEFT JOIN LATERAL (
+  SELECT true AS there FROM continuum.deliveries d
+  WHERE d.shard = m.shard AND d.ns = $1::integer AND d.run_id = m.run_id AND d.held > 0 AND d.held < 2 LIMIT 1
+) d ON true
+ORDER BY m.ord
+"""
+
+# In a statement after the lease: its snapshot sees what the one who was before us has consumed.
+LEASED_DUE = f"""
+SELECT m.ord, d.id, d.run_id, d.kind, d.payload, d.due, d.token, d.slot, d.dedupe, d.held, d.cause
+FROM {_LEASED} CROSS JOIN LATERAL (
+  SELECT * FROM continuum.deliveries d
+  WHERE d.shard = m.shard AND d.ns = $1::integer AND d.run_id = m.run_id AND d.held < 1
+    AND d.due <= $5::bigint
+  ORDER BY d.due, d.id LIMIT 65
+) d
+ORDER BY m.ord, d.due, d.id
+"""
+
+# Under the lock of the run, its status asked again: one that was resumed meanwhile keeps what is due.
+PAUSE = """
+WITH l AS MATERIALIZED (
+  SELECT m.shard, m.run_id, m.id
+  FROM unnest($2::smallint[], $3::uuid[], $4::uuid[]) AS m (shard, run_id, id)
+  CROSS JOIN LATERAL (
+    SELECT 1 FROM continuum.runs r
+    WHERE r.shard = m.shard AND r.ns = $1::integer AND r.run_id = m.run_id AND r.status IN (5, 6)
+    FOR UPDATE SKIP LOCKED
+  ) r
+)
+UPDATE continuum.deliveries d SET held = 2
+WHERE d.ctid = ANY (ARRAY(
+  SELECT d.tid FROM l CROSS JOIN LATERAL (
+    SELECT d.ctid AS tid FROM continuum.deliveries d
+    WHERE d.shard = l.shard AND d.ns = $1::integer AND d.run_id = l.run_id AND d.id = l.id AND d.held < 1
+    OFFSET 0) d))
+"""

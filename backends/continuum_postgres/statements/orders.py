@@ -1,0 +1,18 @@
+"""Operators' orders that were answered."""
+
+from __future__ import annotations
+
+__all__ = ["ANSWERED_ORDERS", "NOTE_ORDERS"]
+
+ANSWERED_ORDERS = """
+SELECT id, outcome, status FROM continuum.orders
+WHERE ns = $1::integer AND id = ANY ($2::uuid[]) AND given > $3::bigint
+"""
+
+NOTE_ORDERS = """
+INSERT INTO continuum.orders (ns, id, given, outcome, status)
+SELECT $1::integer, m.id, $2::bigint, m.outcome, m.status
+FROM unnest($3::uuid[], $4::text[], $5::smallint[]) AS m (id, outcome, status)
+ON CONFLICT (ns, id) DO UPDATE SET given = excluded.given, outcome = excluded.outcome,
+  status = excluded.status
+"""

