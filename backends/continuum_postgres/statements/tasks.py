@@ -219,7 +219,7 @@ WHERE t.ctid = ANY (ARRAY(
 
 # --- heartbeat, finish
 
-# `wake` stays behind: a heartbeat touches no index.
+# `wake` stays behind, so that a heartbeat touches no index; only a lease made shorter moves it.
 BEAT_TASKS = f"""
 WITH m AS MATERIALIZED (
   SELECT m.*, t.tid
@@ -229,7 +229,8 @@ WITH m AS MATERIALIZED (
     SELECT t.ctid AS tid FROM continuum.tasks t
     WHERE {_THE_TASK} AND t.fence = m.fence AND t.lease_until IS NOT NULL FOR UPDATE) t
 )
-UPDATE continuum.tasks t SET lease_until = {CLOCK} + $8::bigint, details = coalesce(m.details, t.details)
+UPDATE continuum.tasks t SET lease_until = {CLOCK} + $8::bigint, wake = least(t.wake, {CLOCK} + $8::bigint),
+  details = coalesce(m.details, t.details)
 FROM m WHERE t.ctid = m.tid RETURNING m.ord, t.cancel
 """
 
