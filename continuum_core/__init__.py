@@ -12,7 +12,9 @@ from continuum_core.definition.event import AnyEvent, event
 from continuum_core.definition.failure import Failure
 from continuum_core.definition.known import pure
 from continuum_core.definition.message import Message
+from continuum_core.definition.queue import Queue, Rate
 from continuum_core.definition.retry import Retry
+from continuum_core.definition.transaction import Transaction
 from continuum_core.deterministic import now, random, today, uuid4
 from continuum_core.errors import (
     AlreadyStarted,
@@ -61,6 +63,8 @@ __all__ = [
     "MachineFault",
     "Message",
     "PayloadRefused",
+    "Queue",
+    "Rate",
     "ResultTimeout",
     "Retry",
     "RunCancelled",
@@ -72,6 +76,7 @@ __all__ = [
     "SyncClient",
     "SyncHandle",
     "TooManyPending",
+    "Transaction",
     "UnexpectedEvent",
     "UnknownMachine",
     "UsageError",

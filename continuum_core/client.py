@@ -7,13 +7,13 @@ machine's class takes the first turn of a run itself, in the transaction that st
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar, overload
 from uuid import UUID
 
-import attrs
 import msgspec
+from msgspec.structs import replace
 
 from continuum_core.asyncio_host import AsyncioHost
 from continuum_core.clock import from_datetime, span
@@ -48,11 +48,12 @@ from continuum_core.journal.commit import (
     Started,
     StartOutcome,
 )
-from continuum_core.journal.connect import connect
-from continuum_core.journal.protocol import Journal, Limits, Opened
+from continuum_core.journal.connect import Target, connect
+from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import Definition, Delivery, DeliveryKind, Run, RunStatus
+from continuum_core.journal.transactions import Within, transactional
 from continuum_core.journal_clock import JournalClock
-from continuum_core.lane import Lane, Patience
+from continuum_core.lane import Backoff, Lane, Patience
 from continuum_core.mapper import (
     derive_run_id,
     encode_cancel,
@@ -71,6 +72,7 @@ from continuum_core.waiting import Waiting
 
 __all__ = ["Client", "Handle", "Here"]
 
+A = TypeVar("A")
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
 
@@ -79,7 +81,12 @@ _FLOORS = 10_000
 
 
 class Here(Protocol):
-    """A worker in the same process: it may take over tasks that a first turn made."""
+    """A worker on the same handle: it may take over tasks that a first turn made.
+
+    :ivar on_due: tells it that something may be due. The journal's hints tell of other handles' writes only.
+    """
+
+    on_due: Callable[[], None]
 
     def born(self, task: NewTask) -> NewTask: ...
 
@@ -100,10 +107,16 @@ class Handle(Generic[O]):
         return f"<run {self.id}>"
 
     async def send(
-        self, event: Any, data: Any = None, *, dedupe: str | None = None, delay: timedelta | None = None
+        self,
+        event: Any,
+        data: Any = None,
+        *,
+        dedupe: str | None = None,
+        delay: timedelta | None = None,
+        connection: object | None = None,
     ) -> None:
         """Send the run an event; see `Client.send`."""
-        await self._client.send(self, event, data, dedupe=dedupe, delay=delay)
+        await self._client.send(self, event, data, dedupe=dedupe, delay=delay, connection=connection)
 
     async def result(self, timeout: float | None = None) -> O:
         """Wait for the result; see `Client.result`."""
@@ -129,7 +142,8 @@ Ref = Handle[Any] | UUID | str
 class Client:
     """A connection to a journal, for one namespace and one event loop.
 
-    :param journal: a URL such as ``sqlite:///orders.db``, or an unopened journal.
+    :param journal: a URL such as ``sqlite:///orders.db``, an unopened journal, or an engine or pool that a
+        backend takes (see `journal.connect.connect`).
     :param machines: machine classes known from the start; others are met when they are first used.
     :param patience: seconds that a call waits for a journal that is away before it raises
         JournalUnavailable.
@@ -138,7 +152,7 @@ class Client:
 
     def __init__(
         self,
-        journal: str | Journal,
+        journal: Target,
         machines: Iterable[type[Machine[Any, Any, Any]]] = (),
         *,
         namespace: str | None = None,
@@ -159,6 +173,7 @@ class Client:
         self._open = False
         self._borrowed = False
         self.here: Here | None = None
+        self.apart = False  # its callers are on other threads than its loop
         self.watch: Callable[[], None] = lambda: None  # raises what broke the worker it belongs to
 
     # --- life ---
@@ -230,18 +245,31 @@ class Client:
 
     @overload
     async def start(
-        self, machine: type[Machine[Any, I, O]], input: I, /, *, key: str | None = None
+        self,
+        machine: type[Machine[Any, I, O]],
+        input: I,
+        /,
+        *,
+        key: str | None = None,
+        connection: object | None = None,
     ) -> Handle[O]: ...
     @overload
-    async def start(self, machine: str, input: Any, /, *, key: str | None = None) -> Handle[Any]: ...
-    async def start(self, machine: Any, input: Any, /, *, key: str | None = None) -> Handle[Any]:
+    async def start(
+        self, machine: str, input: Any, /, *, key: str | None = None, connection: object | None = None
+    ) -> Handle[Any]: ...
+    async def start(
+        self, machine: Any, input: Any, /, *, key: str | None = None, connection: object | None = None
+    ) -> Handle[Any]:
         """Start a run, or find the one that was started with the same key and input.
 
         :param machine: the class; or a name, and then the input is JSON values.
         :param key: makes the start idempotent in its namespace.
+        :param connection: a database connection or session of yours, to the journal's own database: the run
+            is there if its transaction is committed, and never was if it is rolled back.
 
         Raises AlreadyStarted where the key was used with another input, PayloadRefused where the input
-        does not fit, UnknownMachine for a name that no stored definition has.
+        does not fit, UnknownMachine for a name that no stored definition has, UsageError for a connection
+        that cannot be joined, JournalUnavailable.
         """
         self._check()
         entry = self._registry.add(machine) if not isinstance(machine, str) else self._registry.look(machine)
@@ -252,9 +280,19 @@ class Client:
             if isinstance(machine, str):
                 input = parse_json(entry.input, input)
         new = new_run(self.namespace, definition, entry, input, key, self._host.new_id)
+        if connection is None:
+            started = await self._started(entry, new)
+        else:
+            [started] = await (await self._within(connection)).start([self._unborn(entry, new)])
+        self._clock.observe(started.now)
+        if started.outcome is StartOutcome.CONFLICT:
+            raise AlreadyStarted(new.machine, key or "", str(new.run_id))
+        return Handle(self, new.run_id, entry)
+
+    async def _started(self, entry: Entry | None, new: NewRun) -> Started:
         turn = None if entry is None else self._first_turn(entry, new)
         if turn is not None:
-            new = attrs.evolve(new, turn=turn.commit)
+            new = replace(new, turn=turn.commit)
         here = self.here  # as it was when it took over tasks: a drain may begin while the journal answers
 
         def settled(answer: Started | None) -> None:
@@ -263,12 +301,53 @@ class Client:
                 here.settled(turn, None if answer is None else answer.committed)
 
         started = await self._starts.ask(new, settled)
+        if started is not None and started.outcome is StartOutcome.BUSY:
+            # The tasks that were born in this worker's hands were given back above.
+            again = self._unborn(entry, replace(new, turn=None))
+            started = await self._outwaited(
+                lambda: self.journal.start([again]), lambda answer: answer.outcome is StartOutcome.BUSY
+            )
+            turn = None
+        if turn is None:
+            self._tell_here()
         if started is None:
             raise self._unanswered()
-        self._clock.observe(started.now)
-        if started.outcome is StartOutcome.CONFLICT:
-            raise AlreadyStarted(new.machine, key or "", str(new.run_id))
-        return Handle(self, new.run_id, entry)
+        return started
+
+    def _unborn(self, entry: Entry | None, new: NewRun) -> NewRun:
+        """The run with a first turn of which no task is anybody's: whoever sees it first takes it."""
+        if entry is None:
+            return new
+        turn = first_turn(self.namespace, entry, new, self._clock.estimate(), self._host.new_id, None)
+        return new if turn is None else replace(new, turn=turn.commit)
+
+    async def _outwaited(self, verb: Callable[[], Awaitable[Sequence[A]]], busy: Callable[[A], bool]) -> A:
+        """The answer once the transaction has ended that is about to do the same. Only its asker waits."""
+        end = self._host.monotonic() + self._seconds
+        backoff = Backoff(self._host, first=0.01, cap=0.1)
+        while True:
+            [answer] = await self._patience(verb)
+            if not busy(answer):
+                return answer
+            if self._host.monotonic() >= end:
+                raise JournalUnavailable(
+                    f"another transaction, about to do the same, stayed open for {self._seconds:g} s; "
+                    "look for one that its owner neither commits nor rolls back"
+                )
+            await self._host.sleep(backoff.delay())
+
+    async def _within(self, connection: object) -> Within:
+        journal = transactional(self.journal)
+        if journal is None:
+            raise UsageError(
+                f"connection=: this journal ({type(self.journal).__name__}) cannot join a transaction of "
+                "yours; use one on PostgreSQL, in the same database, or leave connection= out"
+            )
+        return await journal.within(connection, self._seconds, apart=self.apart)
+
+    def _tell_here(self) -> None:
+        if self.here is not None:
+            self.here.on_due()
 
     def _first_turn(self, entry: Entry, new: NewRun) -> Turn | None:
         born = None if self.here is None else self.here.born
@@ -301,19 +380,24 @@ class Client:
         *,
         dedupe: str | None = None,
         delay: timedelta | None = None,
+        connection: object | None = None,
     ) -> None:
         """Send a run an event. Events that this client sends to one run arrive in order.
 
         :param event: an instance of an event class; or an event's name, and then `data` is JSON values.
         :param dedupe: an id under which the run takes the event once, however often it is sent.
         :param delay: deliver it so much later.
+        :param connection: as in `start`: the event is sent if the connection's transaction is committed. It
+            arrives when it is; events sent meanwhile without that connection may overtake it.
 
         Raises UnexpectedEvent where the machine's definition never mentions the event, RunNotFound,
-        RunOver, TooManyPending, PayloadRefused, JournalUnavailable.
+        RunOver, TooManyPending, PayloadRefused, JournalUnavailable; UsageError for a connection that cannot
+        be joined.
         """
         self._check()
         run_id, entry = self._ref(run)
-        payload = await self._event_payload(run_id, entry, event, data)
+        within = None if connection is None else await self._within(connection)
+        payload = await self._event_payload(run_id, entry, event, data, within)
         id_ = self._host.new_id()
         delivery = signal_delivery(
             id_,
@@ -323,15 +407,28 @@ class Client:
             due=None if delay is None else self._clock.estimate() + span(delay),
             floor=self._floors.get(run_id, 0),
         )
-        answer = await self._sends.ask(delivery)
-        if answer is None:
-            raise self._unanswered()
+        if within is None:
+            answer = await self._delivered(delivery)
+        else:
+            [answer] = await within.deliver([delivery])
         if delay is None and answer.outcome is DeliverOutcome.ACCEPTED:
             self._floors[run_id] = answer.due
             self._floors.move_to_end(run_id)
             while len(self._floors) > _FLOORS:
                 self._floors.popitem(last=False)
         self._refused(run_id, answer.outcome)
+
+    async def _delivered(self, delivery: Delivery) -> Delivered:
+        answer = await self._sends.ask(delivery)
+        if answer is not None and answer.outcome is DeliverOutcome.BUSY:
+            answer = await self._outwaited(
+                lambda: self.journal.deliver([delivery]),
+                lambda answer: answer.outcome is DeliverOutcome.BUSY,
+            )
+        self._tell_here()
+        if answer is None:
+            raise self._unanswered()
+        return answer
 
     def _refused(self, run_id: UUID, outcome: DeliverOutcome) -> None:
         if outcome is DeliverOutcome.UNKNOWN_RUN:
@@ -341,11 +438,13 @@ class Client:
         if outcome is DeliverOutcome.FULL:
             raise TooManyPending(str(run_id), self._limits.pending)
 
-    async def _event_payload(self, run_id: UUID, entry: Entry | None, event: Any, data: Any) -> bytes:
+    async def _event_payload(
+        self, run_id: UUID, entry: Entry | None, event: Any, data: Any, within: Within | None
+    ) -> bytes:
         if isinstance(event, type) and is_event(event):
             raise UsageError(f"send an instance: {event.__name__}(...), not the class")
         if entry is None:
-            row = await self._row(run_id)
+            row = await self._row(run_id, within)
             entry = self._registry.find(row.fingerprint)
             if entry is None:
                 definition = await self._definitions.of_run(row.fingerprint, row.machine)
@@ -434,6 +533,7 @@ class Client:
             delivery=delivery,
         )
         [answer] = await self._patience(lambda: self.journal.control([order]))
+        self._tell_here()
         if answer.outcome is OrderOutcome.UNKNOWN_RUN:
             raise RunNotFound(str(run_id))
         if answer.outcome is OrderOutcome.RUN_OVER:
@@ -508,8 +608,12 @@ class Client:
             return run.id, run.entry
         return _run_id(run), None
 
-    async def _row(self, run_id: UUID) -> Run:
-        [row] = await self._patience(lambda: self.journal.load([run_id]))
+    async def _row(self, run_id: UUID, within: Within | None = None) -> Run:
+        """The run's row, as the caller's transaction sees it where there is one."""
+        if within is None:
+            [row] = await self._patience(lambda: self.journal.load([run_id]))
+        else:
+            [row] = await within.load([run_id])
         if row is None:
             raise RunNotFound(str(run_id))
         return row

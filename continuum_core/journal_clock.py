@@ -25,8 +25,9 @@ class JournalClock:
 
     def observe(self, now: Micros) -> None:
         """The journal has just told its time; an older answer that arrives late only costs precision."""
-        self._now = now
-        self._at = self._host.monotonic()
+        if now != self._now:  # all answers of one batch tell the same
+            self._now = now
+            self._at = self._host.monotonic()
 
     def estimate_at(self, at: float) -> Micros:
         return self._now + int((at - self._at) * 1_000_000) if self._now else 0

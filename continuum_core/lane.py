@@ -12,7 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Generic, TypeVar
 
-from attrs import define
+from msgspec import Struct
 
 from continuum_core.errors import JournalUnavailable
 from continuum_core.host import Flag, Host, Job
@@ -74,13 +74,35 @@ def _unwatched(_name: str, loop: Loop) -> Coroutine[Any, Any, None]:
     return loop()
 
 
-@define(eq=False)
-class _Member(Generic[M, A]):
+class _Member(Struct, Generic[M, A], eq=False):
     value: M
     answered: Callable[[A | None], None]
     since: float  # when it was submitted, by the host's monotonic clock
     refused: Callable[[Exception], None] | None = None
     done: bool = False  # it was told its outcome
+
+
+class _Asking(Generic[A]):
+    """Somebody who waits for the outcome of one member."""
+
+    # A class, for two closures would be a dozen objects for the garbage collector, at each start.
+    __slots__ = ("also", "answer", "error", "flag")
+
+    def __init__(self, flag: Flag, also: Callable[[A | None], None] | None) -> None:
+        self.flag = flag
+        self.also = also
+        self.answer: A | None = None
+        self.error: Exception | None = None
+
+    def answered(self, answer: A | None) -> None:
+        self.answer = answer
+        self.flag.set()
+        if self.also is not None:
+            self.also(answer)
+
+    def refused(self, error: Exception) -> None:
+        self.error = error
+        self.answered(None)
 
 
 class Lane(Generic[M, A]):
@@ -136,9 +158,10 @@ class Lane(Generic[M, A]):
         if self._closed:
             self._answer(made, None)
             return
+        if not self._pending:  # whoever waits behind others finds the loop awake
+            self._idle.clear()
+            self._wake.set()
         self._pending.append(made)
-        self._idle.clear()
-        self._wake.set()
 
     async def ask(self, member: M, also: Callable[[A | None], None] | None = None) -> A | None:
         """Put a member in the next batch and wait for its outcome. Raises what refuses this very member.
@@ -146,27 +169,12 @@ class Lane(Generic[M, A]):
         :param also: told the outcome, too (None: refused, or given up), even if whoever waits here is
             cancelled meanwhile: the member is on its way all the same.
         """
-        answers: list[A | None] = []
-        errors: list[Exception] = []
-        flag = self._host.flag()
-
-        def answered(answer: A | None) -> None:
-            answers.append(answer)
-            flag.set()
-            if also is not None:
-                also(answer)
-
-        def refused(error: Exception) -> None:
-            errors.append(error)
-            flag.set()
-            if also is not None:
-                also(None)
-
-        self.submit(member, answered, refused)
-        await flag.wait()
-        if errors:
-            raise errors[0]
-        return answers[0]
+        asking: _Asking[A] = _Asking(self._host.flag(), also)
+        self.submit(member, asking.answered, asking.refused)
+        await asking.flag.wait()
+        if asking.error is not None:
+            raise asking.error
+        return asking.answer
 
     async def settled(self, seconds: float | None = None) -> bool:
         """Wait until nothing is pending; False when that took longer."""
@@ -225,8 +233,7 @@ class Lane(Generic[M, A]):
             logger.error("%s: refused: %s", self._name, error, exc_info=error)
             self._answer(member, None)
             return
-        member.done = True
-        self._guard(member.refused, error)
+        self._tell(member, member.refused, error)
 
     def _refreshed(self, batch: list[_Member[M, A]]) -> list[_Member[M, A]]:
         now = self._host.monotonic()
@@ -242,11 +249,11 @@ class Lane(Generic[M, A]):
 
     def _answer(self, member: _Member[M, A], answer: A | None) -> None:
         if not member.done:
-            member.done = True
-            self._guard(member.answered, answer)
+            self._tell(member, member.answered, answer)
 
-    def _guard(self, told: Callable[[Any], None], what: object) -> None:
+    def _tell(self, member: _Member[M, A], told: Callable[[Any], None], what: object) -> None:
         """Tell a submitter. A fault in what it does with the news must not end the lane for all others."""
+        member.done = True
         try:
             told(what)
         except Exception:

@@ -18,11 +18,15 @@ from continuum_core.definition.activity import Activity
 from continuum_core.definition.chart import Chart
 from continuum_core.definition.compatibility import Change, ChangeKind, compare
 from continuum_core.definition.fingerprint import fingerprint, graph
+from continuum_core.definition.queue import Queue
 from continuum_core.errors import UnknownMachine, UnknownVersion, UsageError
 from continuum_core.interpreter.program import Program, compile_chart
 from continuum_core.journal.records import Definition
 
 __all__ = ["ActivityEntry", "Entry", "Registry"]
+
+_KEPT = 4096
+"""Configurations whose leaves an entry remembers: a chart with many regions has more than memory."""
 
 
 @frozen
@@ -48,8 +52,9 @@ class Entry:
     events: Mapping[str, Codec[Any]]  # event name → codec
     names: Mapping[type, str]  # event class → its name
     activities: Mapping[str, ActivityEntry]
+    invoked: Mapping[tuple[int, int], ActivityEntry]  # (state, slot) → what is started there
     numbers: Mapping[str, int]  # state path → number
-    _leaves: dict[int, tuple[str, ...]] = field(factory=dict[int, tuple[str, ...]])
+    _leaves: dict[int, tuple[str, ...]] = field(factory=dict[int, tuple[str, ...]])  # as `leaves` answered
 
     @property
     def fingerprint(self) -> str:
@@ -57,21 +62,20 @@ class Entry:
 
     def paths(self, mask: int) -> tuple[str, ...]:
         """The dotted paths of the states in a bit mask, in document order."""
-        found = self._leaves.get(mask)
-        if found is None:
-            states = self.chart.states
-            found = tuple(s.path for s in states if mask >> s.number & 1)
-            self._leaves[mask] = found
-        return found
+        return tuple(s.path for s in self.chart.states if mask >> s.number & 1)
 
     def leaves(self, configuration: int) -> tuple[str, ...]:
         """The paths of the active states that have no active child: what is stored and shown."""
-        states = self.chart.states
-        inner = 0
-        for state in states:
-            if configuration >> state.number & 1 and state.parent is not None:
-                inner |= 1 << state.parent
-        return self.paths(configuration & ~inner)
+        found = self._leaves.get(configuration)
+        if found is None:
+            inner = 0
+            for state in self.chart.states:
+                if configuration >> state.number & 1 and state.parent is not None:
+                    inner |= 1 << state.parent
+            if len(self._leaves) >= _KEPT:
+                self._leaves.clear()
+            found = self._leaves[configuration] = self.paths(configuration & ~inner)
+        return found
 
     def configuration(self, leaves: Iterable[str]) -> int:
         """The bit mask of these states and all their ancestors. Raises UnknownVersion."""
@@ -91,6 +95,10 @@ class Entry:
 
 def _entry(chart: Chart) -> Entry:
     shape = graph(chart)
+    activities = {
+        name: ActivityEntry(a, codec_for(a.input_type), codec_for(a.output_type))
+        for name, a in chart.activities.items()
+    }
     return Entry(
         chart=chart,
         program=compile_chart(chart),
@@ -106,9 +114,11 @@ def _entry(chart: Chart) -> Entry:
         verdict=None if chart.verdict is None else codec_for(chart.verdict_type),
         events={name: codec_for(cls) for name, cls in chart.events.items()},
         names={cls: name for name, cls in chart.events.items()},
-        activities={
-            name: ActivityEntry(a, codec_for(a.input_type), codec_for(a.output_type))
-            for name, a in chart.activities.items()
+        activities=activities,
+        invoked={
+            (state.number, invoke.slot): activities[invoke.activity.name]
+            for state in chart.states
+            for invoke in state.invokes
         },
         numbers={s.path: s.number for s in chart.states},
     )
@@ -144,6 +154,7 @@ class Registry:
                     f"(in {other.chart.module} and {chart.module}); raise one's version or rename it"
                 )
         entry = _entry(chart)
+        self._check_queues(entry)
         self._entries[print_] = entry
         newest = self._newest.get(chart.name)
         if newest is None or newest.chart.version < chart.version:
@@ -200,6 +211,32 @@ class Registry:
     def find(self, print_: str) -> Entry | None:
         """Like `entry`, or None."""
         return self._entries.get(print_) or self._adopted.get(print_)
+
+    def queues(self) -> Mapping[str, Queue]:
+        """The queues that activities declare, by name. Their limits bind all activities of that name."""
+        return {
+            activity.queue: activity.declares
+            for entry in self._entries.values()
+            for activity in entry.chart.activities.values()
+            if activity.declares is not None
+        }
+
+    def _check_queues(self, new: Entry) -> None:
+        """Raises UsageError where a queue is declared in two ways: which of the limits holds?"""
+        known = {
+            activity.queue: (entry, activity)
+            for entry in self._entries.values()
+            for activity in entry.chart.activities.values()
+            if activity.declares is not None
+        }
+        for activity in new.chart.activities.values():
+            entry, other = known.get(activity.queue, (new, activity))
+            if activity.declares is not None and activity.declares != other.declares:
+                raise UsageError(
+                    f"queue {activity.queue!r} is declared in two ways: {other.declares} by activity "
+                    f"{other.name} of {entry.chart.name}, {activity.declares} by {activity.name} of "
+                    f"{new.chart.name}; declare it once, as a constant, and give it to both"
+                )
 
     def activities(self) -> Mapping[str, ActivityEntry]:
         """Every activity of every machine, by name; the newest machine version wins."""

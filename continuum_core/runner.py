@@ -59,14 +59,25 @@ class AsyncioRunner:
         """Take no more work; threads that still run a body are left to end by themselves."""
         self._threads.close()
 
-    def injected(self, activity: Activity[Any, Any]) -> dict[str, Any]:
-        """The resources a body asks for, by parameter name. Raises UsageError for one that is not open."""
+    def injected(self, activity: Activity[Any, Any], attempt: Attempt | None = None) -> dict[str, Any]:
+        """The resources a body asks for, by parameter name. Raises UsageError for one that is not open.
+
+        :param attempt: brings the connection of its transaction, where the activity asks for that. Without
+            one the connection is a resource like others: a fake, in tests on a journal that has none.
+        """
+        asked = activity.resources
+        given: dict[str, Any] = {}
+        if activity.transaction is not None and attempt is not None:
+            if attempt.connection is None:
+                asked = (*asked, activity.transaction)
+            else:
+                given[activity.transaction[0]] = attempt.connection
         try:
-            return {name: self._resources[kind] for name, kind in activity.resources}
+            return {**given, **{name: self._resources[kind] for name, kind in asked}}
         except KeyError as missing:
             raise UsageError(
                 f"activity {activity.name!r} asks for a resource of type {missing.args[0]!r}, which this "
-                "worker does not open; pass resources={...} to Worker"
+                "worker does not open; pass resources={...} to Worker, or in tests to Engine"
             ) from None
 
     async def run(self, activity: Activity[Any, Any], value: Any, attempt: Attempt) -> Ended:
@@ -80,31 +91,25 @@ class AsyncioRunner:
     # --- async bodies ---
 
     async def _on_loop(self, activity: Activity[Any, Any], value: Any, attempt: Attempt) -> Ended:
-        task = asyncio.current_task()
-        assert task is not None
         loop = asyncio.get_running_loop()
-        asked = False
-
-        def cancel() -> None:
-            nonlocal asked
-            asked = True
-            task.cancel()
-
-        attempt.watch(cancel=_on(loop, cancel))
+        task = asyncio.current_task(loop)
+        assert task is not None
+        cancelling = _Cancelling(task, loop)
+        attempt.watch(cancel=cancelling)
         if attempt.cancel_requested:
             return Cancelled()
         try:
             with attempt_scope(attempt):
                 if activity.timeout is None and activity.heartbeat is None:
-                    return Succeeded(await activity.body(value, **self.injected(activity)))
+                    return Succeeded(await activity.body(value, **self.injected(activity, attempt)))
                 async with asyncio.timeout(_seconds(activity.timeout)), _silence(activity, attempt):
-                    return Succeeded(await activity.body(value, **self.injected(activity)))
+                    return Succeeded(await activity.body(value, **self.injected(activity, attempt)))
         except TimeoutError as error:
             return _raised(activity, _timed_out(activity, error))
         except asyncio.CancelledError as error:
             # Either the run has no use for it any more, or this worker is being stopped, or the body itself
             # met something else that was cancelled: a failure like any other.
-            if asked:
+            if cancelling.asked:
                 task.uncancel()
                 return Cancelled()
             if task.cancelling():
@@ -125,7 +130,7 @@ class AsyncioRunner:
 
     async def _on_thread(self, activity: Activity[Any, Any], value: Any, attempt: Attempt) -> Ended:
         try:
-            injected = self.injected(activity)
+            injected = self.injected(activity, attempt)
         except UsageError as error:
             return _raised(activity, error)
         # Waiting for a thread is no time of the body's, and one that is given up gives its place to others.
@@ -272,6 +277,24 @@ def _on(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> Callable[[
         loop.call_soon_threadsafe(call)
 
     return handed_over
+
+
+class _Cancelling:
+    """Cancels the body in a task, from any thread, and tells afterwards that it was we who did."""
+
+    __slots__ = ("_loop", "_task", "asked")
+
+    def __init__(self, task: asyncio.Task[Any], loop: asyncio.AbstractEventLoop) -> None:
+        self._task = task
+        self._loop = loop
+        self.asked = False
+
+    def __call__(self) -> None:
+        self._loop.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        self.asked = True
+        self._task.cancel()
 
 
 class _silence:

@@ -14,7 +14,7 @@ from continuum_core.journal.commit import NewRun, NewTask
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import Definition, Delivery, DeliveryKind
 from continuum_core.lane import Patience
-from continuum_core.mapper import derive_run_id, encode_start, encode_start_raw, unborn
+from continuum_core.mapper import derive_run_id, encode_start_raw, unborn
 from continuum_core.registry import Entry, Registry
 from continuum_core.shape import check_input
 from continuum_core.turn import Due, Turn, take_turn
@@ -93,7 +93,7 @@ def new_run(
         payload = encode_start_raw(data)
     else:
         data = entry.input.encode(input)
-        payload = encode_start(entry, input)
+        payload = encode_start_raw(data)
     run_id = new_id() if key is None else derive_run_id(namespace, definition.machine, key)
     return NewRun(
         run_id=run_id,

@@ -17,7 +17,8 @@ from uuid import UUID
 from continuum_core.client import Client, Handle
 from continuum_core.definition.declare import Machine
 from continuum_core.errors import UsageError
-from continuum_core.journal.protocol import Journal, Limits
+from continuum_core.journal.connect import Target
+from continuum_core.journal.protocol import Limits
 from continuum_core.journal.records import RunStatus
 from continuum_core.view import RunView, Step
 
@@ -45,10 +46,18 @@ class SyncHandle(Generic[O]):
         return self.handle.id
 
     def send(
-        self, event: Any, data: Any = None, *, dedupe: str | None = None, delay: timedelta | None = None
+        self,
+        event: Any,
+        data: Any = None,
+        *,
+        dedupe: str | None = None,
+        delay: timedelta | None = None,
+        connection: object | None = None,
     ) -> None:
-        """See `Handle.send`."""
-        self._client.wait_for(self.handle.send(event, data, dedupe=dedupe, delay=delay))
+        """See `Handle.send`. The connection is a plain one, not one for asyncio."""
+        self._client.wait_for(
+            self.handle.send(event, data, dedupe=dedupe, delay=delay, connection=connection)
+        )
 
     def result(self, timeout: float | None = None) -> O:
         """See `Handle.result`."""
@@ -78,7 +87,7 @@ class SyncClient:
 
     def __init__(
         self,
-        journal: str | Journal,
+        journal: Target,
         machines: Iterable[type[Machine[Any, Any, Any]]] = (),
         *,
         namespace: str | None = None,
@@ -89,6 +98,7 @@ class SyncClient:
         self.client = Client(
             journal, machines, namespace=namespace, limits=limits, patience=patience, poll=poll
         )
+        self.client.apart = True
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._process = 0
@@ -145,13 +155,24 @@ class SyncClient:
 
     @overload
     def start(
-        self, machine: type[Machine[Any, I, O]], input: I, /, *, key: str | None = None
+        self,
+        machine: type[Machine[Any, I, O]],
+        input: I,
+        /,
+        *,
+        key: str | None = None,
+        connection: object | None = None,
     ) -> SyncHandle[O]: ...
     @overload
-    def start(self, machine: str, input: Any, /, *, key: str | None = None) -> SyncHandle[Any]: ...
-    def start(self, machine: Any, input: Any, /, *, key: str | None = None) -> SyncHandle[Any]:
-        """See `Client.start`."""
-        return SyncHandle(self, self.wait_for(self.client.start(machine, input, key=key)))
+    def start(
+        self, machine: str, input: Any, /, *, key: str | None = None, connection: object | None = None
+    ) -> SyncHandle[Any]: ...
+    def start(
+        self, machine: Any, input: Any, /, *, key: str | None = None, connection: object | None = None
+    ) -> SyncHandle[Any]:
+        """See `Client.start`. The connection is a plain one, not one for asyncio."""
+        work = self.client.start(machine, input, key=key, connection=connection)
+        return SyncHandle(self, self.wait_for(work))
 
     @overload
     def get(self, machine: type[Machine[Any, Any, O]], key: str) -> SyncHandle[O]: ...
@@ -173,9 +194,12 @@ class SyncClient:
         *,
         dedupe: str | None = None,
         delay: timedelta | None = None,
+        connection: object | None = None,
     ) -> None:
-        """See `Client.send`."""
-        self.wait_for(self.client.send(_ref(run), event, data, dedupe=dedupe, delay=delay))
+        """See `Client.send`. The connection is a plain one, not one for asyncio."""
+        self.wait_for(
+            self.client.send(_ref(run), event, data, dedupe=dedupe, delay=delay, connection=connection)
+        )
 
     def result(self, run: SyncRef, timeout: float | None = None) -> Any:
         """See `Client.result`."""

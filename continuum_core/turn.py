@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
-from attrs import frozen
+from msgspec import Struct
 
 from continuum_core.errors import ContinuumError, MachineFault
 from continuum_core.interpreter.macrostep import step
@@ -44,8 +44,7 @@ SUSPECT = 2
 """From so many claims without a commit on, a run is folded one delivery at a time."""
 
 
-@frozen
-class Due:
+class Due(Struct, frozen=True, gc=False):
     """A run and what is due for it, as far as a turn needs to know.
 
     :ivar fence: of the claim; None for a fused turn.
@@ -63,8 +62,7 @@ class Due:
     has_deferred: bool = False
 
 
-@frozen
-class Turn:
+class Turn(Struct, frozen=True):
     """A commit, and what is known of the run when it stands.
 
     :ivar image: the run at rest.
@@ -116,7 +114,10 @@ class _Fold:
         self.doing = "context cannot be stored"
         after = imaged(entry, before, made.snapshot)
         self.doing = "cannot be asked for"
-        asked = ask(entry, self.due.namespace, self.due.run_id, made, delivery.id, self.new_id)
+        due = self.due
+        # Only bytes of this very step: what was stored before may be spelled as another release spells it.
+        encoded = None if after.context is before.context else after.context
+        asked = ask(entry, due.namespace, due.run_id, made, delivery.id, self.new_id, encoded)
         self.doing = "outcome cannot be stored"
         body = encode_step(entry, before, after, made, delivery, asked)
         # Nothing above has touched this fold: a step that raises leaves it as it was.

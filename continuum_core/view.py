@@ -70,7 +70,11 @@ class Waiting:
 
 @frozen
 class TaskView:
-    """An activity that is to be carried out, or is being; `state` is the one that invoked it."""
+    """An activity that is to be carried out, or is being; `state` is the one that invoked it.
+
+    :ivar place: how many of its queue are started before it if no others come: 10,000 stands for as many or
+        more, None for one that does not wait.
+    """
 
     activity: str
     queue: str
@@ -81,6 +85,7 @@ class TaskView:
     cancel_requested: bool
     failure: str = ""
     state: str = ""
+    place: int | None = None
 
 
 @frozen
@@ -162,11 +167,12 @@ def page_views(runs: Iterable[Run], registry: Registry) -> Sequence[RunView]:
 def run_view(found: Inspection, entry: Entry | None) -> RunView:
     """A run with all that it has open."""
     states = _states_by_token(found.run)
+    places = found.places or (None,) * len(found.tasks)
     return _run(
         found.run,
         entry,
         waiting=tuple(_waiting(d, states) for d in found.deliveries),
-        tasks=tuple(_task(t, states) for t in found.tasks),
+        tasks=tuple(_task(t, place, states) for t, place in zip(found.tasks, places, strict=True)),
         dead=tuple(_dead(d) for d in found.dead),
     )
 
@@ -236,7 +242,7 @@ def _dead(letter: DeadLetter) -> Waiting:
     return Waiting(what, to_datetime(letter.at), reason=letter.reason)
 
 
-def _task(task: Task, states: dict[int, str]) -> TaskView:
+def _task(task: Task, place: int | None, states: dict[int, str]) -> TaskView:
     failure = ""
     if task.failure is not None:
         body = msgspec.json.decode(task.failure)
@@ -251,6 +257,7 @@ def _task(task: Task, states: dict[int, str]) -> TaskView:
         cancel_requested=task.cancel,
         failure=failure,
         state=states.get(task.token, ""),
+        place=place,
     )
 
 

@@ -2,15 +2,18 @@
 
 A run that ends in this process is told at once. Ends in other processes are found by reading the rows
 of all awaited runs together, whenever the journal hints that something changed, and at the latest after
-one poll: a lost hint delays and never strands.
+one poll: a lost hint delays and never strands. A run is read when it begins to be awaited, too, for it may
+have ended before; one that a worker of this process has in hand only a second later: most have ended by then.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import deque
+from collections.abc import Callable
 from uuid import UUID
 
-from attrs import frozen
+from msgspec import Struct
 
 from continuum_core.errors import JournalUnavailable
 from continuum_core.host import Flag, Host, Job
@@ -29,8 +32,11 @@ _REST = 10
 are waited for, reading all of them at each hint would cost more than the runs themselves."""
 
 
-@frozen
-class End:
+_GRACE = 1.0
+"""Seconds until the first reading of a run in hand: one row less to read for all that end sooner."""
+
+
+class End(Struct, frozen=True):
     """How a run ended: its status and the stored bytes of its outcome. `run` is None if none is there."""
 
     status: RunStatus | None
@@ -57,26 +63,37 @@ class Waiting:
         self._poll = poll
         self._waiters: dict[UUID, list[_Waiter]] = {}
         self._fresh: list[UUID] = []
+        self._later: deque[tuple[float, UUID]] = deque()  # when to read which run for the first time
         self._wake = host.flag()
         self._jobs: list[Job] = []
         self._rest_until = 0.0
+        self.in_hand: Callable[[UUID], bool] = lambda _run: False
 
     async def end(self, run: UUID, seconds: float | None) -> End | None:
         """Wait for a run to end; None after `seconds`."""
         waiter = _Waiter(self._host.flag())
         self._waiters.setdefault(run, []).append(waiter)
-        self._fresh.append(run)
+        if not self.in_hand(run):
+            self._fresh.append(run)
+            self._wake.set()
+        else:
+            if not self._later:
+                self._wake.set()
+            self._later.append((self._host.monotonic() + _GRACE, run))
         self._watch()
-        self._wake.set()
         try:
             await waiter.flag.wait(seconds)
         finally:
-            left = [w for w in self._waiters.get(run, []) if w is not waiter]
-            if left:
-                self._waiters[run] = left
-            else:
-                self._waiters.pop(run, None)
+            if waiter.end is None:  # else `tell` has taken it out
+                self._forget(run, waiter)
         return waiter.end
+
+    def _forget(self, run: UUID, waiter: _Waiter) -> None:
+        left = [w for w in self._waiters.get(run, []) if w is not waiter]
+        if left:
+            self._waiters[run] = left
+        else:
+            self._waiters.pop(run, None)
 
     def tell(self, run: UUID, end: End) -> None:
         """A run was seen to end."""
@@ -124,7 +141,7 @@ class Waiting:
 
     async def _read(self) -> None:
         while True:
-            await self._wake.wait()
+            await self._wake.wait(self._put_off())
             self._wake.clear()
             # In order and without repeats; who is no longer awaited is not read.
             runs = [run for run in dict.fromkeys(self._fresh) if run in self._waiters]
@@ -134,6 +151,18 @@ class Waiting:
                 await self._look(runs[start : start + _BATCH])
             now = self._host.monotonic()
             self._rest_until = now + _REST * (now - began)
+
+    def _put_off(self) -> float | None:
+        """Take up the runs whose first reading is due; seconds until the next one is, None for none."""
+        now = self._host.monotonic()
+        while self._later:
+            due, run = self._later[0]
+            if run in self._waiters:
+                if due > now:
+                    return due - now
+                self._fresh.append(run)
+            self._later.popleft()
+        return 0.0 if self._fresh else None
 
     async def _look(self, runs: list[UUID]) -> None:
         try:

@@ -21,13 +21,15 @@ from uuid import UUID
 
 from continuum_core.asyncio_host import AsyncioHost
 from continuum_core.client import Client
+from continuum_core.definition.activity import Activity, Executor
 from continuum_core.definition.declare import Machine
 from continuum_core.errors import JournalUnavailable, UsageError
 from continuum_core.hooks.loading import Observers, load
 from continuum_core.host import Flag, Host
-from continuum_core.journal.connect import connect
-from continuum_core.journal.protocol import Journal, Limits, Opened
+from continuum_core.journal.connect import Target, connect
+from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import RunStatus
+from continuum_core.journal.transactions import transactional
 from continuum_core.lane import Backoff
 from continuum_core.registry import Registry
 from continuum_core.runner import AsyncioRunner
@@ -43,7 +45,8 @@ logger = logging.getLogger(__name__)
 class Worker:
     """Runs machines and their activities.
 
-    :param journal: a URL such as ``sqlite:///orders.db``, or an unopened journal.
+    :param journal: a URL such as ``sqlite:///orders.db``, an unopened journal, or an engine or pool that a
+        backend takes (see `journal.connect.connect`).
     :param machines: the machine classes whose runs it takes.
     :param queues: queue name → activities at once; None: every queue of the machines, 100 each.
     :param resources: resource type → function without arguments that returns a (sync or async) context
@@ -57,7 +60,7 @@ class Worker:
 
     def __init__(
         self,
-        journal: str | Journal,
+        journal: Target,
         machines: Iterable[type[Machine[Any, Any, Any]]],
         *,
         namespace: str | None = None,
@@ -155,6 +158,7 @@ class Worker:
         self._drained = False
         self.client.here = supervisor.turns
         self.client.watch = supervisor.check
+        self.client.waiting.in_hand = supervisor.tasks.holds
         machines = tuple(sorted(entry.chart.name for entry in self.registry.entries()))
         observers.tell("worker_started", namespace=self.journal.namespace, machines=machines)
         logger.info("worker on %s (%s), machines: %s", opened.backend, opened.durability, self._names())
@@ -178,7 +182,24 @@ class Worker:
         self._exits.callback(runner.close)
         for known in self.registry.activities().values():
             runner.injected(known.activity)  # what is missing is said now, not at the first task
+            self._check_transaction(known.activity)
         return runner
+
+    def _check_transaction(self, activity: Activity[Any, Any]) -> None:
+        """Raise UsageError for an activity whose transaction this journal cannot give."""
+        if activity.transaction is None:
+            return
+        _, kind = activity.transaction
+        journal = transactional(self.journal)
+        if journal is None:
+            raise UsageError(
+                f"activity {activity.name!r} writes in the transaction of its outcome (Transaction[...]), "
+                f"and this journal ({type(self.journal).__name__}) has none to give: use one on PostgreSQL"
+            )
+        try:
+            journal.check_kind(kind, activity.executor is Executor.THREAD)
+        except UsageError as error:
+            raise UsageError(f"activity {activity.name!r}: {error}") from None
 
     async def _open_journal(self, host: Host) -> Opened:
         backoff = Backoff(host)

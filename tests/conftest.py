@@ -1,14 +1,21 @@
-"""What all tests share: coroutine tests, and a fresh journal of every backend that is embedded."""
+"""What all tests share: coroutine tests, and a fresh journal of every backend."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
 import os
-from pathlib import Path
+from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
+
+from continuum_core.testing.redis_server import Redis
+from tests.server import database, server
+
+pytest.register_assert_rewrite("continuum_core.testing.conformance")
+
+from continuum_core.testing.conformance.kit import Kit  # noqa: E402 (after its asserts are rewritten)
 
 # No test depends on what else is installed on this machine.
 os.environ.setdefault("CONTINUUM_PLUGINS", "")
@@ -16,24 +23,64 @@ os.environ.setdefault("CONTINUUM_PLUGINS", "")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run a test that is a coroutine on an event loop of its own."""
+    """Run a test that is a coroutine on an event loop of its own, or on its kit's."""
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     names = inspect.signature(pyfuncitem.obj).parameters
+    work = pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names})
+    kit = pyfuncitem.funcargs.get("kit")
+    if isinstance(kit, Kit):  # what the test opens is closed on the same loop
+        kit.run(work)
+        return True
     with asyncio.Runner() as runner:
-        runner.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+        runner.run(work)
     return True
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def journal(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a fresh journal, of each embedded backend in turn."""
-    if request.param == "memory":
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a PostgreSQL that all workers of this session share."""
+    base = tmp_path_factory.getbasetemp()
+    with server(base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_database(postgres_server: str) -> Iterator[str]:
+    """The URL of a database of this worker's own."""
+    with database(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """The URL of a Redis of this worker's own, or of the one that `CONTINUUM_TEST_REDIS` names."""
+    named = os.environ.get("CONTINUUM_TEST_REDIS")
+    if named:
+        yield named
+        return
+    with Redis() as server:
+        yield server.url()
+
+
+def _fresh(backend: str, request: pytest.FixtureRequest) -> str:
+    """The URL of a journal that nobody opened before; only who asks for a server has it started."""
+    if backend == "memory":
         return f"memory://{uuid4().hex}"
-    return f"sqlite:///{tmp_path}/journal.db"
+    if backend == "sqlite":
+        return f"sqlite:///{request.getfixturevalue('tmp_path')}/journal.db"
+    if backend == "redis":
+        return f"{request.getfixturevalue('redis_server')}?prefix=fresh_{uuid4().hex[:12]}"
+    return f"{request.getfixturevalue('postgres_database')}?schema=fresh_{uuid4().hex[:12]}"
 
 
-@pytest.fixture
-def shared_journal(tmp_path: Path) -> str:
-    """The URL of a fresh journal that several processes may open."""
-    return f"sqlite:///{tmp_path}/journal.db"
+@pytest.fixture(params=["memory", "sqlite", "postgres", "redis"])
+def journal(request: pytest.FixtureRequest) -> str:
+    """The URL of a fresh journal, of each backend in turn."""
+    return _fresh(request.param, request)
+
+
+@pytest.fixture(params=["sqlite", "postgres", "redis"])
+def shared_journal(request: pytest.FixtureRequest) -> str:
+    """The URL of a fresh journal that several processes may open, of each such backend in turn."""
+    return _fresh(request.param, request)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from attrs import evolve
+from msgspec.structs import replace
 
 from continuum_core.clock import Micros
 from continuum_core.journal.commit import Delivered, DeliverOutcome
@@ -46,7 +46,7 @@ def send(space: Space, limits: Limits, now: Micros, delivery: Delivery) -> None:
         return
     run = space.runs.get(delivery.run_id)
     if run is None or run.ended:
-        stored = evolve(delivery, due=resolved_due(delivery, now), floor=0, held=Held.NO)
+        stored = replace(delivery, due=resolved_due(delivery, now), floor=0, held=Held.NO)
         bury(space, stored, "unknown run" if run is None else "run over", now)
     elif delivery.id not in run.deliveries:
         insert(space, run, delivery, now)
@@ -69,7 +69,7 @@ def resolved_due(delivery: Delivery, now: Micros) -> Micros:
 
 def insert(space: Space, run: RunRow, delivery: Delivery, now: Micros) -> None:
     """Store a delivery as free, and note its dedupe id as pending."""
-    stored = evolve(delivery, due=resolved_due(delivery, now), floor=0, held=Held.NO)
+    stored = replace(delivery, due=resolved_due(delivery, now), floor=0, held=Held.NO)
     run.deliveries[stored.id] = stored
     _index(space, run, stored)
     if stored.dedupe is not None:
@@ -98,7 +98,7 @@ def bury(space: Space, delivery: Delivery, reason: str, now: Micros) -> None:
     """Keep a signal that reaches nobody. Timers and outcomes concern only the run itself: they go."""
     if delivery.kind is DeliveryKind.SIGNAL:
         letters = space.dead.setdefault(delivery.run_id, {})
-        letters.setdefault(delivery.id, DeadLetter(evolve(delivery, held=Held.NO), reason, now))
+        letters.setdefault(delivery.id, DeadLetter(replace(delivery, held=Held.NO), reason, now))
 
 
 def set_held(space: Space, run: RunRow, delivery_id: UUID, held: Held) -> None:
@@ -106,7 +106,7 @@ def set_held(space: Space, run: RunRow, delivery_id: UUID, held: Held) -> None:
     delivery = run.deliveries.get(delivery_id)
     if delivery is None or delivery.held is held:
         return
-    run.deliveries[delivery_id] = marked = evolve(delivery, held=held)
+    run.deliveries[delivery_id] = marked = replace(delivery, held=held)
     if delivery.held is Held.NO:
         _unindex(space, run, delivery)
     if held is Held.NO:

@@ -150,8 +150,8 @@ class MemoryJournal:
             return [None if row is None else row.value(self.namespace) for row in rows]
 
     async def inspect(self, run: UUID) -> Inspection | None:
-        with self._verb() as (space, _):
-            return reading.inspect(space, run)
+        with self._verb() as (space, now):
+            return reading.inspect(space, now, run)
 
     async def history(self, run: UUID, after: int = 0, limit: int = 1_000) -> list[Record]:
         with self._verb() as (space, _):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrs import evolve
+from msgspec.structs import replace
 
 from continuum_core.clock import Micros
 from continuum_core.journal.commit import Order, Ordered, OrderKind, OrderOutcome
@@ -80,7 +80,7 @@ def _carry_out(space: Space, run: RunRow, order: Order, now: Micros) -> None:
         case OrderKind.CANCEL:
             run.status = RunStatus.RUNNING
             if order.delivery is not None:  # due at the epoch: it sorts before all that waits
-                insert(space, run, evolve(order.delivery, due=0), now)
+                insert(space, run, replace(order.delivery, due=0), now)
 
 
 def _write_run(space: Space, run: RunRow, order: Order, now: Micros) -> None:

@@ -11,6 +11,7 @@ from continuum_core.errors import PayloadRefused
 from continuum_core.journal.commit import Inspection, Page, Pruned, PrunePlan, Query
 from continuum_core.journal.protocol import Limits
 from continuum_core.journal.records import ENDED, Definition, Delivery, Record
+from continuum_memory.queues import places
 from continuum_memory.rows import RunRow, Space
 
 __all__ = ["define", "definitions", "history", "inspect", "page", "prune"]
@@ -34,16 +35,18 @@ def history(space: Space, run_id: UUID, after: int, limit: int) -> list[Record]:
     return [] if run is None else run.records[after : after + limit]
 
 
-def inspect(space: Space, run_id: UUID) -> Inspection | None:
+def inspect(space: Space, now: Micros, run_id: UUID) -> Inspection | None:
     run = space.runs.get(run_id)
     if run is None:
         return None
     dead = space.dead.get(run_id, {}).values()
+    tasks = tuple(run.tasks[name].task for name in sorted(run.tasks))
     return Inspection(
         run=run.value(space.name),
         deliveries=tuple(sorted(run.deliveries.values(), key=_due_order)),
-        tasks=tuple(run.tasks[name].task for name in sorted(run.tasks)),
+        tasks=tasks,
         dead=tuple(sorted(dead, key=lambda letter: (letter.at, letter.delivery.id.int))),
+        places=places(space, now, tasks),
     )
 
 

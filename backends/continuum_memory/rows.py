@@ -12,6 +12,7 @@ from attrs import define, field
 
 from continuum_core.clock import Micros
 from continuum_core.journal.commit import Ordered as OrderAnswer
+from continuum_core.journal.rate import Bucket
 from continuum_core.journal.records import (
     ENDED,
     DeadLetter,
@@ -36,8 +37,11 @@ FreeKey = tuple[Micros, int, UUID]
 CreatedKey = tuple[Micros, int, "RunRow"]
 """(created, run id, run)."""
 
-TaskOrder = tuple[int, Micros, int, int, int, "TaskRow"]
-"""Of a task that may be claimed now: (priority, due, run id, token, slot, task)."""
+TaskOrder = tuple[int, str, Micros, int, int, int, "TaskRow"]
+"""Of a task that may be claimed now: (priority, fairness key, due, run id, token, slot, task)."""
+
+Leased = tuple[Micros, int, int, int]
+"""Of a leased task: (end of the lease, run id, token, slot)."""
 
 Awaiting = tuple[Micros, int, int, int, "TaskRow"]
 """Of a task that may be claimed later, or whose lease may expire: (when, run id, token, slot, task)."""
@@ -61,6 +65,11 @@ class TaskRow:
     def unstarted(self) -> bool:
         """Nobody can be carrying it out: never claimed, or every claim was reported."""
         return self.task.fence == 0 or (self.task.lease_until is None and self.task.losses == 0)
+
+    @property
+    def order(self) -> TaskOrder:
+        task = self.task
+        return (task.priority, task.fairness, task.due, task.run_id.int, task.token, task.slot, self)
 
 
 @define(eq=False)
@@ -159,13 +168,22 @@ class Result:
 
 @define(eq=False)
 class Space:
-    """One namespace: rows by their names, and the indexes that claims and pages read."""
+    """One namespace: rows by their names, and the indexes that claims and pages read.
+
+    :ivar queues: by queue and activity.
+    :ivar leased: by queue.
+    :ivar buckets: of the queues that were claimed from under a rate.
+    :ivar dealt: by queue and priority: the fairness key that was dealt last, where it is not "".
+    """
 
     name: str
     runs: dict[UUID, RunRow] = field(factory=dict[UUID, RunRow])
     due: Ordered[DueKey] = field(factory=lambda: Ordered[DueKey]())
     created: Ordered[CreatedKey] = field(factory=lambda: Ordered[CreatedKey]())
     queues: dict[tuple[str, str], TaskQueue] = field(factory=dict[tuple[str, str], TaskQueue])
+    leased: dict[str, Ordered[Leased]] = field(factory=dict[str, Ordered[Leased]])
+    buckets: dict[str, Bucket] = field(factory=dict[str, Bucket])
+    dealt: dict[tuple[str, int], str] = field(factory=dict[tuple[str, int], str])
     seen: dict[tuple[UUID, str], Micros | None] = field(factory=dict[tuple[UUID, str], "Micros | None"])
     orders: dict[UUID, tuple[Micros, OrderAnswer]] = field(factory=dict[UUID, tuple[Micros, OrderAnswer]])
     results: dict[tuple[str, str], Result] = field(factory=dict[tuple[str, str], Result])
@@ -208,6 +226,9 @@ class Space:
         when = task.due if task.lease_until is None else task.lease_until
         self.queue(task).awaiting.add((when, task.run_id.int, task.token, task.slot, row))
         row.ripe = False
+        if task.lease_until is not None:
+            leased = self.leased.setdefault(task.queue, Ordered[Leased]())
+            leased.add((task.lease_until, task.run_id.int, task.token, task.slot))
         if task.claim_id is not None:
             name = (task.run_id, task.token, task.slot)
             self.task_claims.setdefault(task.claim_id, set()).add(name)
@@ -217,10 +238,12 @@ class Space:
         task = row.task
         queue = self.queue(task)
         if row.ripe:
-            queue.ready.remove((task.priority, task.due, task.run_id.int, task.token, task.slot, row))
+            queue.ready.remove(row.order)
         else:
             when = task.due if task.lease_until is None else task.lease_until
             queue.awaiting.remove((when, task.run_id.int, task.token, task.slot, row))
+        if task.lease_until is not None:
+            self.leased[task.queue].remove((task.lease_until, task.run_id.int, task.token, task.slot))
         if task.claim_id is not None:
             holders = self.task_claims[task.claim_id]
             holders.discard((task.run_id, task.token, task.slot))
@@ -232,7 +255,7 @@ class Space:
         task = row.task
         queue = self.queue(task)
         queue.awaiting.remove((task.due, task.run_id.int, task.token, task.slot, row))
-        queue.ready.add((task.priority, task.due, task.run_id.int, task.token, task.slot, row))
+        queue.ready.add(row.order)
         row.ripe = True
 
     def change_task(self, row: TaskRow, task: Task) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from heapq import merge
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from uuid import UUID
 
-from attrs import evolve
+from msgspec.structs import replace
 
 from continuum_core.clock import Micros
 from continuum_core.journal.commit import (
@@ -24,6 +22,7 @@ from continuum_core.journal.commit import (
 from continuum_core.journal.protocol import Limits
 from continuum_memory.claims import SUSPECT
 from continuum_memory.deliveries import send
+from continuum_memory.queues import choose, next_token
 from continuum_memory.results import settle
 from continuum_memory.rows import Space, TaskQueue, TaskRow, next_fence
 from continuum_memory.turns import check_turn, fused, stood
@@ -40,17 +39,19 @@ def claim_tasks(
     held = [space.runs[run_id].tasks[token, slot] for run_id, token, slot in _claimed_by(space, claim_id)]
     queues = [list(_wanted(space, want)) for want in wants]
     if not held:  # a repeat is told what the first claim got, and gets no more
+        for queue in (queue for wanted in queues for queue in wanted):
+            _ripen(space, limits, now, queue)
         for want, wanted in zip(wants, queues, strict=True):
-            for queue in wanted:
-                _ripen(space, limits, now, queue)
-            held += _choose(want, wanted, held)
-            for row in held:
-                if row.ripe:
-                    _lease(space, row, claim_id, now, lease)
+            chosen = choose(space, now, want, wanted, first=not held)
+            for row in chosen:
+                _lease(space, row, claim_id, now, lease)
+            held += chosen
             if held and held[0].task.losses >= SUSPECT:
                 break
-    ends = [first[0] for wanted in queues for queue in wanted if (first := queue.awaiting.first())]
-    return TaskClaims(now, tuple(_claim(space, row) for row in held), min(ends, default=None))
+    hints = [first[0] for wanted in queues for queue in wanted if (first := queue.awaiting.first())]
+    for want, wanted in zip(wants, queues, strict=True):
+        hints += next_token(space, now, want, wanted)
+    return TaskClaims(now, tuple(_claim(space, row) for row in held), min(hints, default=None))
 
 
 def _claimed_by(space: Space, claim_id: UUID) -> list[tuple[UUID, int, int]]:
@@ -63,22 +64,9 @@ def _wanted(space: Space, want: TaskWant) -> Iterator[TaskQueue]:
             yield queue
 
 
-def _choose(want: TaskWant, wanted: Iterable[TaskQueue], before: Sequence[TaskRow]) -> list[TaskRow]:
-    """The first tasks of the want, in (priority, due) order; a suspect alone or not at all."""
-    chosen: list[TaskRow] = []
-    for *_, row in islice(merge(*(queue.ready.up() for queue in wanted)), max(want.limit, 0)):
-        if row.task.losses < SUSPECT:
-            chosen.append(row)
-        elif chosen or before:
-            break
-        else:
-            return [row]
-    return chosen
-
-
 def _lease(space: Space, row: TaskRow, claim_id: UUID, now: Micros, lease: int) -> None:
     fence = next_fence(row.task.fence, now)
-    claimed = evolve(row.task, fence=fence, claim_id=claim_id, lease_until=now + lease)
+    claimed = replace(row.task, fence=fence, claim_id=claim_id, lease_until=now + lease)
     space.change_task(row, claimed)
 
 
@@ -99,7 +87,7 @@ def _ripen(space: Space, limits: Limits, now: Micros, queue: TaskQueue) -> None:
         else:
             losses = task.losses + 1
             due = now + losses * limits.loss_backoff
-            lost = evolve(task, losses=losses, due=due, lease_until=None, claim_id=None)
+            lost = replace(task, losses=losses, due=due, lease_until=None, claim_id=None)
             space.change_task(row, lost)
 
 
@@ -116,7 +104,7 @@ def _heartbeat(space: Space, now: Micros, hold: TaskHold, lease: int) -> bool | 
     if row is None or row.task.fence != hold.fence or row.task.lease_until is None:
         return None
     details = row.task.details if hold.details is None else hold.details
-    space.change_task(row, evolve(row.task, lease_until=now + lease, details=details))
+    space.change_task(row, replace(row.task, lease_until=now + lease, details=details))
     return not row.task.cancel
 
 
@@ -154,9 +142,9 @@ def _reopen(space: Space, row: TaskRow, end: TaskFinish, now: Micros) -> None:
         space.drop_task(row)
         return
     row.ended_fence = task.fence
-    reopened = evolve(task, due=now + end.delay, lease_until=None, claim_id=None)
+    reopened = replace(task, due=now + end.delay, lease_until=None, claim_id=None)
     if end.kind is FinishKind.RETRY:
-        reopened = evolve(reopened, attempt=task.attempt + 1, failure=end.failure)
+        reopened = replace(reopened, attempt=task.attempt + 1, failure=end.failure)
     space.change_task(row, reopened)
 
 

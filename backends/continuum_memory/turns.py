@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrs import evolve
+from msgspec.structs import replace
 
 from continuum_core.clock import Micros
 from continuum_core.errors import UsageError
@@ -216,6 +216,7 @@ def _add_task(space: Space, run: RunRow, new: NewTask, now: Micros) -> None:
         fence=next_fence(0, now) if born_claimed else 0,
         lease_until=None if new.lease is None else now + new.lease,
         claim_id=new.claim_id if born_claimed else None,
+        fairness=new.fairness,
     )
     row = run.tasks[name] = TaskRow(task)
     space.put_task(row)
@@ -240,7 +241,7 @@ def _close_task(space: Space, row: TaskRow) -> None:
     if row.unstarted:
         space.drop_task(row)
     elif not row.task.cancel:
-        space.change_task(row, evolve(row.task, cancel=True))
+        space.change_task(row, replace(row.task, cancel=True))
 
 
 def close_everything(space: Space, run: RunRow, now: Micros) -> None:

@@ -132,14 +132,14 @@ def apply(transaction: Transaction, head: Head, turn: Commit) -> Committed:
         deliveries.hold(transaction, run_id.bytes, delivery_id.bytes, held)
     if turn.release:
         deliveries.unhold(transaction, run_id, Held.DEFERRED)
+    ended = turn.status in ENDED  # what it sends to itself reaches nobody then, and uses up no dedupe id
     for delivery in turn.deliveries:
-        deliveries.send(transaction, delivery, own=delivery.run_id == run_id)
+        deliveries.send(transaction, delivery, own=delivery.run_id == run_id and not ended)
     claims = tuple(
         claim for new in turn.tasks if (claim := _add_task(transaction, head, turn, new)) is not None
     )
     for token in turn.closed:
         _close_token(transaction, run_id, token)
-    ended = turn.status in ENDED
     if ended:
         close_run(transaction, run_id)
     if claims and (ended or turn.closed):
@@ -188,6 +188,7 @@ def _add_task(transaction: Transaction, head: Head, turn: Commit, new: NewTask) 
         fence=max(1, now) if born else 0,
         lease_until=None if new.lease is None else now + new.lease,
         claim_id=new.claim_id if born else None,
+        fairness=new.fairness,
     )
     added = transaction.execute(ADD_TASK, _task_row(transaction.ns, task)).rowcount
     return TaskClaim(task, head.machine, turn.fingerprint) if born and added else None
@@ -210,6 +211,7 @@ def _task_row(ns: int, task: Task) -> rows.Row:
         task.fence,
         task.lease_until,
         rows.ident(task.claim_id),
+        task.fairness,
     )
 
 

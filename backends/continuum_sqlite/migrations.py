@@ -224,6 +224,39 @@ _WINDOWS = (
     "CREATE INDEX continuum_orders_given ON continuum_orders (namespace, given)",
 )
 
+_FAIRNESS = "ALTER TABLE continuum_tasks ADD COLUMN fairness TEXT NOT NULL DEFAULT ''"
+
+# Tasks are dealt by fairness key. `continuum_tasks_ready` stays beside it: it tells what is due at all,
+# and when the next task will be, whatever their keys.
+_TASKS_DEALT = (
+    "CREATE INDEX continuum_tasks_dealt ON continuum_tasks "
+    "(namespace, queue, activity, priority, fairness, due) WHERE lease_until IS NULL",
+    # asked to stop while nobody had them: nearly always empty
+    "CREATE INDEX continuum_tasks_unneeded ON continuum_tasks (namespace, queue, activity, due) "
+    "WHERE lease_until IS NULL AND cancel = 1 AND undo = 0",
+)
+
+_BUCKETS = """
+CREATE TABLE continuum_buckets (
+  namespace INTEGER NOT NULL,
+  queue TEXT NOT NULL,
+  level INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  per INTEGER NOT NULL,
+  PRIMARY KEY (namespace, queue)
+) STRICT, WITHOUT ROWID
+"""
+
+_DEALT = """
+CREATE TABLE continuum_dealt (
+  namespace INTEGER NOT NULL,
+  queue TEXT NOT NULL,
+  priority INTEGER NOT NULL,
+  fairness TEXT NOT NULL,
+  PRIMARY KEY (namespace, queue, priority)
+) STRICT, WITHOUT ROWID
+"""
+
 MIGRATIONS = (
     Migration(
         version=1,
@@ -245,5 +278,8 @@ MIGRATIONS = (
             *_WINDOWS,
         ),
     ),
+    # Limits and fairness of queues. A release that does not know them may go on using the file: what it
+    # creates has the fairness key "", and its own claims keep to no limit.
+    Migration(version=2, min_reader=1, statements=(_FAIRNESS, *_TASKS_DEALT, _BUCKETS, _DEALT)),
 )
 """Ascending by version, without gaps."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from attrs import evolve
+from msgspec.structs import replace
 
 from continuum_core.journal.commit import Order, Ordered, OrderKind, OrderOutcome
 from continuum_core.journal.records import ENDED, Held, Record, RecordKind, RunStatus
@@ -91,6 +91,6 @@ def _act(transaction: Transaction, order: Order, head: Head, effect: _Effect) ->
     transaction.execute(ORDER_RUN, (ns, run_id.bytes, *changed))
     deliveries.unhold(transaction, run_id, *effect.frees)
     if order.kind is OrderKind.CANCEL and order.delivery is not None:
-        deliveries.send(transaction, evolve(order.delivery, due=0), own=True)  # before all others
+        deliveries.send(transaction, replace(order.delivery, due=0), own=True)  # before all others
     if effect.after in ENDED:
         commits.close_run(transaction, run_id)

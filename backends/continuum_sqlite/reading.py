@@ -18,6 +18,7 @@ from continuum_core.errors import PayloadRefused
 from continuum_core.journal.commit import Inspection, Page, Query
 from continuum_core.journal.records import Definition, Record, Run
 from continuum_sqlite import rows
+from continuum_sqlite.places import places
 from continuum_sqlite.statements.definitions import ADD_DEFINITION, DEFINITIONS
 from continuum_sqlite.statements.reading import (
     CHILDREN,
@@ -51,11 +52,13 @@ def inspect(transaction: Transaction, run_id: UUID) -> Inspection | None:
     if run is None:
         return None
     name = (transaction.ns, run_id.bytes)
+    tasks = tuple(rows.task(row) for row in transaction.execute(TASKS_OF_RUN, name))
     return Inspection(
         run,
         tuple(rows.delivery(row) for row in transaction.execute(DELIVERIES_OF_RUN, name)),
-        tuple(rows.task(row) for row in transaction.execute(TASKS_OF_RUN, name)),
+        tasks,
         tuple(rows.dead_letter(row) for row in transaction.execute(DEAD_OF_RUN, name)),
+        places(transaction, tasks),
     )
 
 

@@ -195,6 +195,7 @@ def task(row: Row) -> Task:
         cancel=bool(row[16]),
         details=row[17],
         failure=row[18],
+        fairness=row[19],
     )
 
 

@@ -56,6 +56,7 @@ def _task(each: TaskView) -> dict[str, Any]:
         "losses": each.losses,
         "claimed": each.claimed,
         "cancel_requested": each.cancel_requested,
+        "place": each.place,
         "failure": each.failure or None,
     }
 

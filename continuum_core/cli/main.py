@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from continuum_core.cli import backends, demo, inspection, machines, runs, workers
+from continuum_core.cli import backends, demo, inspection, machines, migrations, runs, workers
 from continuum_core.cli.failures import Verbs
 from continuum_core.hooks.loading import Observers, PluginRefused, load
 
@@ -70,6 +70,7 @@ app.command("terminate", rich_help_panel=_ORDERS)(runs.terminate)
 app.command("check", rich_help_panel=_MACHINES)(machines.check)
 app.command("draw", rich_help_panel=_MACHINES)(machines.draw)
 app.command("backends", rich_help_panel=_MACHINES)(backends.backends)
+app.command("migrate", rich_help_panel=_MACHINES)(migrations.migrate)
 app.command(
     "demo",
     rich_help_panel=_MACHINES,

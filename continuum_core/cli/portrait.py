@@ -16,6 +16,7 @@ from continuum_core.cli.stored import ACTIVE_END, ACTIVE_START, stored_tree
 from continuum_core.definition.chart import Chart
 from continuum_core.definition.fingerprint import fingerprint
 from continuum_core.definition.terminal import terminal
+from continuum_core.journal.dealing import PLACES
 from continuum_core.journal.records import ENDED, Definition, RunStatus
 from continuum_core.view import RunView, TaskView, Waiting
 
@@ -77,7 +78,7 @@ def show_run(portrait: Portrait) -> None:
         rows.add([_waiting(each, now) for each in view.waiting])
     if view.tasks:
         _title("Activities")
-        rows = Rows([("activity", 20), ("try", 4), ("is", 22), ("last failure", 0)])
+        rows = Rows([("activity", 20), ("try", 4), ("is", 30), ("last failure", 0)])
         rows.add([_task(each, now) for each in view.tasks])
     if view.dead:
         _title("Dead letters")
@@ -154,11 +155,21 @@ def _waiting(each: Waiting, now: datetime) -> Sequence[str]:
     return safe(what), "held" if each.held else left, each.held or _when(each.due)
 
 
+def _place(each: TaskView) -> str:
+    """Where a task stands in its queue. Rates and limits make it wait there, and are no errors."""
+    if each.place is None:
+        return f"waiting in {each.queue}"
+    if each.place == 0:
+        return f"next in {each.queue}"
+    most = " or more" if each.place >= PLACES else ""
+    return f"{each.place:,}{most} before it in {each.queue}"
+
+
 def _task(each: TaskView, now: datetime) -> Sequence[str]:
     if each.claimed:
         doing = "asked to stop" if each.cancel_requested else "running"
     else:
-        doing = f"again in {span_words(each.due - now)}" if each.due > now else f"waiting in {each.queue}"
+        doing = f"again in {span_words(each.due - now)}" if each.due > now else _place(each)
     if each.losses:
         doing += f", lost {each.losses}×"
     return safe(each.activity), str(each.attempt + 1), safe(doing), safe(each.failure or "-")

@@ -16,14 +16,28 @@ import inspect
 import typing
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import Any, Concatenate, Generic, Literal, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import (
+    Any,
+    Concatenate,
+    Generic,
+    Literal,
+    ParamSpec,
+    Protocol,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    cast,
+    overload,
+)
 
 from attrs import field, frozen
 
 from continuum_core.definition.chart import Place
 from continuum_core.definition.fault import Fault
 from continuum_core.definition.place import caller
+from continuum_core.definition.queue import Queue, flaws
 from continuum_core.definition.retry import Retry
+from continuum_core.definition.transaction import transaction_kind
 from continuum_core.errors import DefinitionError, UsageError
 
 __all__ = ["Activity", "AsyncActivity", "Executor", "PlainActivity", "activity"]
@@ -56,6 +70,9 @@ class Activity(Generic[I_contra, O_co]):
     :param priority: 0 (first) to 9 (last) within its queue.
     :param losses: how many workers may die in the middle of it before it fails for good.
     :param resources: parameters beyond the input that the worker injects, name → resource type.
+    :param transaction: the parameter that takes the connection of the outcome's transaction, and its class.
+    :param declares: its queue with limits, where it was given one rather than a name.
+    :param fairness: the fairness key of an input; None where all inputs are alike.
     """
 
     body: Callable[..., Any]
@@ -71,7 +88,10 @@ class Activity(Generic[I_contra, O_co]):
     executor: Executor = Executor.LOOP
     undo: Activity[Any, Any] | None = None
     resources: tuple[tuple[str, Any], ...] = ()
+    transaction: tuple[str, Any] | None = None
     place: Place | None = field(default=None, eq=False)
+    declares: Queue | None = None
+    fairness: Callable[[Any], str] | None = None
 
     def __call__(self, value: I_contra, /, **resources: Any) -> Awaitable[O_co] | O_co:
         """Run the body here and now, without an engine: for unit tests of the body."""
@@ -118,30 +138,56 @@ class UndoableDecorator(Protocol[U]):
     def __call__(self, body: Callable[Concatenate[I, P], U], /) -> PlainActivity[I, U]: ...
 
 
+class FairDecorator(Protocol[I]):
+    """What `activity(fairness=...)` returns: the body's input must be what the function takes."""
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # a coroutine is tried first, on purpose
+        self, body: Callable[Concatenate[I, P], Awaitable[O]], /
+    ) -> AsyncActivity[I, O]: ...
+    @overload
+    def __call__(self, body: Callable[Concatenate[I, P], O], /) -> PlainActivity[I, O]: ...
+
+
+class FairUndoableDecorator(Protocol[I, U]):
+    """What `activity(undo=..., fairness=...)` returns."""
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # a coroutine is tried first, on purpose
+        self, body: Callable[Concatenate[I, P], Awaitable[U]], /
+    ) -> AsyncActivity[I, U]: ...
+    @overload
+    def __call__(self, body: Callable[Concatenate[I, P], U], /) -> PlainActivity[I, U]: ...
+
+
+class Policy(TypedDict, total=False):
+    """The arguments of `activity` that change no types. What they mean is told there."""
+
+    name: str | None
+    retry: Retry | None
+    timeout: timedelta | None
+    heartbeat: timedelta | None
+    queue: str | Queue
+    priority: int
+    losses: int
+    executor: Literal["thread", "process"] | None
+
+
+@overload
+def activity(**policy: Unpack[Policy]) -> Decorator: ...
+@overload
+def activity(*, undo: Activity[O, Any], **policy: Unpack[Policy]) -> UndoableDecorator[O]: ...
+@overload
+def activity(*, fairness: Callable[[I], str], **policy: Unpack[Policy]) -> FairDecorator[I]: ...
+@overload
+def activity(*, fairness: Callable[[Any], str], **policy: Unpack[Policy]) -> Decorator: ...  # pyright: ignore[reportOverlappingOverload]  # mypy takes lambdas here: they have no types of their own
 @overload
 def activity(
-    *,
-    name: str | None = None,
-    retry: Retry | None = None,
-    timeout: timedelta | None = None,
-    heartbeat: timedelta | None = None,
-    queue: str = "default",
-    priority: int = 5,
-    losses: int = 5,
-    executor: Literal["thread", "process"] | None = None,
-) -> Decorator: ...
+    *, undo: Activity[O, Any], fairness: Callable[[I], str], **policy: Unpack[Policy]
+) -> FairUndoableDecorator[I, O]: ...
 @overload
-def activity(
-    *,
-    undo: Activity[O, Any],
-    name: str | None = None,
-    retry: Retry | None = None,
-    timeout: timedelta | None = None,
-    heartbeat: timedelta | None = None,
-    queue: str = "default",
-    priority: int = 5,
-    losses: int = 5,
-    executor: Literal["thread", "process"] | None = None,
+def activity(  # pyright: ignore[reportOverlappingOverload]  # as above
+    *, undo: Activity[O, Any], fairness: Callable[[Any], str], **policy: Unpack[Policy]
 ) -> UndoableDecorator[O]: ...
 def activity(
     *bare: Any,
@@ -150,7 +196,8 @@ def activity(
     retry: Retry | None = None,
     timeout: timedelta | None = None,
     heartbeat: timedelta | None = None,
-    queue: str = "default",
+    queue: str | Queue = "default",
+    fairness: Callable[[Any], str] | None = None,
     priority: int = 5,
     losses: int = 5,
     executor: Literal["thread", "process"] | None = None,
@@ -158,13 +205,18 @@ def activity(
     """Make the decorated function an activity.
 
     The body takes its input as its one positional parameter; keyword-only parameters without a
-    default are resources, injected by the worker by their annotation.
+    default are resources, injected by the worker by their annotation. One annotated `Transaction[...]` is
+    a connection in an open transaction, in which the outcome is committed as well.
 
     :param name: the stored name; the function's name unless given. Give it before renaming.
     :param retry: when a failed attempt is repeated; `Retry()` unless given.
     :param timeout: the longest an attempt may take.
     :param heartbeat: the longest silence of an attempt that beats.
-    :param queue: the queue its tasks wait in.
+    :param queue: the queue its tasks wait in: a name, or a `Queue` with limits over all workers. A name
+        joins the queue that another activity declares under it.
+    :param fairness: a pure function of the input that gives the key (of at most 200 characters) by which
+        the queue is fair: a tenant's, for example. Tasks are dealt out key by key, so that one waits behind
+        at most one of each other key, whatever their backlogs.
     :param priority: 0 (first) to 9 (last) within the queue.
     :param losses: how many workers may die in the middle of it before it fails for good.
     :param executor: for plain bodies: ``"thread"`` (the default) or ``"process"``, which a timeout can kill.
@@ -180,6 +232,7 @@ def activity(
         "timeout": timeout,
         "heartbeat": heartbeat,
         "queue": queue,
+        "fairness": fairness,
         "priority": priority,
         "losses": losses,
         "undo": undo,
@@ -204,11 +257,16 @@ def _made(
     faults: list[Fault] = []
     where = f"activity {known}"
     hints = _hints(body, names, where, place, faults)
-    parameter, resources = _form(body, hints, where, place, faults)
+    parameter, asked = _form(body, hints, where, place, faults)
+    transaction = _transaction(hints, parameter, asked, executor, where, place, faults)
+    resources = tuple((name, kind) for name, kind in asked if transaction is None or name != transaction[0])
     coroutine = inspect.iscoroutinefunction(body)
     _policy(policy, executor, coroutine, where, place, faults)
     if faults:
         raise DefinitionError(where, faults)
+    queue = policy["queue"]
+    declares = queue if isinstance(queue, Queue) else None
+    settled: dict[str, Any] = {**policy, "queue": queue if declares is None else declares.name}
     # Both classes have the same fields; only the static type of their call differs.
     make = AsyncActivity[Any, Any] if coroutine else PlainActivity[Any, Any]
     return make(
@@ -218,8 +276,10 @@ def _made(
         output_type=hints["return"],
         executor=Executor.LOOP if coroutine else Executor(executor or "thread"),
         resources=resources,
+        transaction=transaction,
         place=place,
-        **policy,
+        **settled,
+        declares=declares,
     )
 
 
@@ -268,6 +328,30 @@ def _form(
     return (inputs[0] if inputs else ""), tuple(resources)
 
 
+def _transaction(
+    hints: Mapping[str, Any],
+    parameter: str,
+    asked: tuple[tuple[str, Any], ...],
+    executor: str | None,
+    where: str,
+    place: Place,
+    faults: list[Fault],
+) -> tuple[str, Any] | None:
+    """The parameter that takes the connection of the outcome's transaction, and its class."""
+    found = [(name, kind) for name, hint in asked if (kind := transaction_kind(hint)) is not None]
+    if transaction_kind(hints.get(parameter)) is not None:
+        remedy = "Write it behind a *: (input: In, *, connection: Transaction[...])"
+        faults.append(Fault("C408", where, "its input is annotated as a Transaction", remedy, place))
+    if len(found) > 1:
+        what = f"it asks for {len(found)} transactions; its outcome is committed in one"
+        faults.append(Fault("C408", where, what, "Keep one Transaction[...] parameter", place))
+    if found and executor == "process":
+        what = "a body in a process of its own cannot have the outcome's transaction"
+        remedy = "Leave executor= out: it then runs on a thread of the worker"
+        faults.append(Fault("C409", where, what, remedy, place))
+    return found[0] if found else None
+
+
 def _policy(
     policy: Mapping[str, Any],
     executor: str | None,
@@ -299,5 +383,7 @@ def _policy(
         refuse(f"retry={policy['retry']!r} is not a Retry", "Write retry=Retry(attempts=...)")
     if policy["undo"] is not None and not isinstance(policy["undo"], Activity):
         refuse(f"undo={policy['undo']!r} is not an activity", "Put @activity() on the function that undoes")
-    if not policy["queue"]:
-        refuse("queue is empty", 'Name the queue, or leave queue= out for "default"')
+    for what, remedy in flaws(policy["queue"]):
+        refuse(what, remedy)
+    if policy["fairness"] is not None and not callable(policy["fairness"]):
+        refuse(f"fairness={policy['fairness']!r} is not a function", "Give a function of the input")

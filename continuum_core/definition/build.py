@@ -355,7 +355,25 @@ def _activities(bench: Bench, states: tuple[State, ...]) -> dict[str, Activity[A
                 what = f"another activity is also stored as {name!r}"
                 remedy = '@activity(name="...") gives one of them another name'
                 bench.fault("C406", state.name, what, remedy, invoke.place)
+    _queues(bench, found)
     return found
+
+
+def _queues(bench: Bench, activities: dict[str, Activity[Any, Any]]) -> None:
+    """Queues are declared alike by all, and fairness is a function like those of the machine."""
+    declared: dict[str, Activity[Any, Any]] = {}
+    for activity in activities.values():
+        where = f"activity {activity.name}"
+        place = activity.place or bench.header.place
+        if activity.fairness is not None:
+            function(bench, activity.fairness, f"{where} fairness=", place, (activity.input_type,))
+        if activity.declares is None:
+            continue
+        other = declared.setdefault(activity.queue, activity)
+        if other.declares != activity.declares:
+            what = f"it declares {activity.declares}, and activity {other.name} {other.declares}"
+            remedy = "Declare the queue once, as a constant, and give it to both; or give one only its name"
+            bench.fault("C410", where, what, remedy, place)
 
 
 def _full(cls: type) -> str:

@@ -76,6 +76,7 @@ _ERRORS = {
     "C407": "an activity's body is not annotated",
     "C408": "an activity's body has the wrong form",
     "C409": "an activity's policy does not fit",
+    "C410": "two activities declare one queue differently",
     "C501": "a pure function reads a clock",
     "C502": "a pure function uses chance",
     "C503": "a pure function reads the environment",

@@ -2,7 +2,8 @@
 
 `graph` writes a chart as JSON's own values: states and edges by path, functions by their normalised
 source, types by their structure. Layout, comments, labels, places and the Python version leave no
-trace in it; nor does an activity's policy, which is no part of what a machine does.
+trace in it; nor does an activity's policy (its retries, its queue with limits, its priority and fairness),
+which is no part of what a machine does.
 """
 
 from __future__ import annotations

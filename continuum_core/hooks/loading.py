@@ -83,6 +83,8 @@ class Observers:
 
     def tell(self, hook: str, **facts: Any) -> None:
         """Call every implementation of an observer hook. Raises nothing that a plugin raised."""
+        if not self._manager.get_plugins():  # nobody listens, and something is told at the end of each run
+            return
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             try:
                 implementation.function(*(facts[name] for name in implementation.argnames))

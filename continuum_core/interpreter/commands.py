@@ -7,22 +7,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import frozen
+from msgspec import Struct
 
 from continuum_core.definition.message import Message
 
 __all__ = ["Close", "Command", "Message", "Send", "StartActivity", "StartTimer"]
 
 
-@frozen
-class Close:
+class Close(Struct, frozen=True, gc=False):
     """The state entry `token` is over: its timers go, its activities are cancelled."""
 
     token: int
 
 
-@frozen
-class StartActivity:
+class StartActivity(Struct, frozen=True, gc=False):
     """Start activity number `slot` of `state` (its number), entered as `token`."""
 
     token: int
@@ -32,8 +30,7 @@ class StartActivity:
     key: str | None = None
 
 
-@frozen
-class StartTimer:
+class StartTimer(Struct, frozen=True, gc=False):
     """Deliver `TimedOut(token, slot)` at `due`, microseconds of the journal's clock."""
 
     token: int
@@ -42,8 +39,7 @@ class StartTimer:
     due: int
 
 
-@frozen
-class Send:
+class Send(Struct, frozen=True, gc=False):
     """Deliver `message` once."""
 
     message: Message

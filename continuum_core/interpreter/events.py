@@ -7,37 +7,33 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import frozen
+from msgspec import Struct
 
 from continuum_core.definition.failure import Failure
 
 __all__ = ["Cancel", "Event", "Failed", "Failure", "Finished", "Signal", "Start", "TimedOut", "Undeclared"]
 
 
-@frozen
-class Start:
+class Start(Struct, frozen=True, gc=False):
     """The first event of every run, with the typed input."""
 
     input: Any
 
 
-@frozen
-class Signal:
+class Signal(Struct, frozen=True, gc=False):
     """A user's event: `event` is an instance of a class marked with `@event`."""
 
     event: Any
 
 
-@frozen
-class TimedOut:
+class TimedOut(Struct, frozen=True, gc=False):
     """Timer `slot` of the state entry `token` is due."""
 
     token: int
     slot: int
 
 
-@frozen
-class Finished:
+class Finished(Struct, frozen=True, gc=False):
     """Activity `slot` of the state entry `token` succeeded with `output` (decoded)."""
 
     token: int
@@ -45,8 +41,7 @@ class Finished:
     output: Any
 
 
-@frozen
-class Failed:
+class Failed(Struct, frozen=True, gc=False):
     """Activity `slot` of the state entry `token` failed for good."""
 
     token: int
@@ -54,15 +49,13 @@ class Failed:
     failure: Failure
 
 
-@frozen
-class Cancel:
+class Cancel(Struct, frozen=True, gc=False):
     """Somebody asked the run to stop. A machine that declares nothing ends *cancelled* at once."""
 
     reason: str = ""
 
 
-@frozen
-class Undeclared:
+class Undeclared(Struct, frozen=True, gc=False):
     """A user's event that this definition never mentions, by name: no edge can want it.
 
     Clients are refused such events at the call; another run's `send=` may still bring one.

@@ -192,25 +192,29 @@ class Progress:
         return StartTimer(token, timer.slot, state, self.now + max(0, span(delay)))
 
     def _activity(self, invoke: Invoke, state: int, token: int) -> Command | None:
-        site = f"activity {invoke.activity.name} of {self._name(state)}"
         function = invoke.input
         try:
             value = _call(function, self.context, self.payload, self.configuration)
         except Exception as error:
-            self._stumble(error, function, f"input of {site}")
+            self._stumble(error, function, f"input of {self._site(invoke, state)}")
             return None
         key = None
         if invoke.key is not None:
-            key = self.ask(f"key of {site}", invoke.key, self.context, self.payload)
+            site = f"key of {self._site(invoke, state)}"
+            key = self.ask(site, invoke.key, self.context, self.payload)
             if not isinstance(key, str | None):
-                self.fault(f"key of {site}", invoke.key, f"returned {key!r}, which is no text")
+                self.fault(site, invoke.key, f"returned {key!r}, which is no text")
         return StartActivity(token, invoke.slot, state, value, key)
+
+    def _site(self, invoke: Invoke, state: int) -> str:
+        return f"activity {invoke.activity.name} of {self._name(state)}"
 
     def commands(self) -> tuple[Command, ...]:
         """What is asked of the world: closes, sends, starts."""
         asked = self.closes + self.sends
         if self.starts:
-            asked += tuple(command for starts in self.starts.values() for command in starts)
+            for starts in self.starts.values():
+                asked += tuple(starts)
         return asked
 
     # --- faults ---------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ States and sets of states are numbers and bit masks of the chart that is running
 
 `Snapshot` and `Step` are made once per transition, so they are frozen `msgspec` structures: as
 immutable, comparable and readable as frozen `attrs` classes, at an eighth of the price of making
-one. A changed copy comes from ``msgspec.structs.replace``.
+one. The garbage collector passes them by (``gc=False``), for nothing that they hold can come to hold
+them: a context is a value. A changed copy comes from ``msgspec.structs.replace``.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Outcome:
     failure: Any = None  # FAILED: the last activity Failure that this macrostep took, if any
 
 
-class Snapshot(Struct, frozen=True):
+class Snapshot(Struct, frozen=True, gc=False):
     """A run at rest, between two macrosteps. The mappings are never changed in place.
 
     :ivar version: number of the run's last record; 0 before the first.
@@ -71,7 +72,7 @@ class Disposition(enum.Enum):
     STALE = "stale"  # its state entry is over: consumed without an edge
 
 
-class Step(Struct, frozen=True):
+class Step(Struct, frozen=True, gc=False):
     """The outcome of one macrostep.
 
     :ivar snapshot: the run after it; its version is one more than before.

@@ -1,7 +1,7 @@
 """What goes into the verbs and what comes out: one value for all that one turn of a run writes.
 
 Every verb takes a batch and answers one outcome per member, in order. One member's refusal never
-harms another's.
+harms another's. The values are made as those of `records` are, and changed by the same `replace`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 import enum
 from uuid import UUID
 
-from attrs import frozen
+from msgspec import Struct
+from msgspec.structs import replace
 
 from continuum_core.clock import Micros
+from continuum_core.journal.rate import Rate
 from continuum_core.journal.records import (
     DeadLetter,
     Delivery,
@@ -61,12 +63,13 @@ __all__ = [
 # --- commit: one turn of one run ---------------------------------------------------------------------
 
 
-@frozen
-class NewTask:
+class NewTask(Struct, frozen=True, gc=False):
     """An activity to be started.
 
     :ivar lease: microseconds; when set, the task is born claimed by the committer under `claim_id`
-        (the hot path): fence as for any first claim.
+        (the hot path): fence as for any first claim. Never for a queue with a cap, a rate or fairness
+        keys: it would pass them by.
+    :ivar fairness: its fairness key; "" is a key like others.
     """
 
     token: int
@@ -79,26 +82,14 @@ class NewTask:
     undo: bool = False
     lease: int | None = None
     claim_id: UUID | None = None
+    fairness: str = ""
 
     def claimed(self, lease: int, claim_id: UUID) -> NewTask:
         """The same task, to be born claimed."""
-        # Spelled out, like `TaskFinish.riding`: made at every step, where `evolve` costs four times as much.
-        return NewTask(
-            self.token,
-            self.slot,
-            self.activity,
-            self.queue,
-            self.priority,
-            self.payload,
-            self.key,
-            self.undo,
-            lease,
-            claim_id,
-        )
+        return replace(self, lease=lease, claim_id=claim_id)
 
 
-@frozen
-class Commit:
+class Commit(Struct, frozen=True, gc=False):
     """All that 1..n steps of one run write, or one parking of it.
 
     It stands only if the run's version, fence and last commit id are the ones it was computed from.
@@ -150,8 +141,7 @@ class CommitOutcome(enum.Enum):
     REFUSED = "refused"  # a fused turn met a lease, a due delivery or a later clock: go the long way
 
 
-@frozen
-class Committed:
+class Committed(Struct, frozen=True, gc=False):
     """Answer to one commit.
 
     :ivar more: the run has unheld deliveries that are due now.
@@ -168,8 +158,7 @@ class Committed:
 # --- start ---------------------------------------------------------------------------------------------
 
 
-@frozen
-class NewRun:
+class NewRun(Struct, frozen=True, gc=False):
     """A run to be created, idempotent by `run_id` (which a keyed start derives from its key).
 
     :ivar delivery: its first delivery (kind START); left out of the store when `turn` stands.
@@ -192,10 +181,10 @@ class StartOutcome(enum.Enum):
     STARTED = "started"
     EXISTS = "exists"  # the same start was made before: same digest
     CONFLICT = "conflict"  # the id is taken by a start with another digest
+    BUSY = "busy"  # another transaction, open still, creates it: nothing was written, ask again
 
 
-@frozen
-class Started:
+class Started(Struct, frozen=True, gc=False):
     """Answer to one start: also of a repeat EXISTS, for who asks twice cannot tell which of them began it.
 
     :ivar committed: the turn's answer. Where the run exists: what a repeat of that turn's commit is told
@@ -217,10 +206,10 @@ class DeliverOutcome(enum.Enum):
     RUN_OVER = "run over"
     UNKNOWN_RUN = "unknown run"
     FULL = "full"  # the run has as many pending deliveries as its cap allows
+    BUSY = "busy"  # another transaction, open still, uses its dedupe id: nothing was written, ask again
 
 
-@frozen
-class Delivered:
+class Delivered(Struct, frozen=True, gc=False):
     """Answer to one delivery.
 
     :ivar due: what the sender passes as the floor of its next one: the due that the delivery has, or
@@ -234,8 +223,7 @@ class Delivered:
 # --- claims --------------------------------------------------------------------------------------------
 
 
-@frozen
-class RunClaim:
+class RunClaim(Struct, frozen=True, gc=False):
     """A run that is now the caller's, with what is due.
 
     :ivar deliveries: up to 64, due and not held, in (due, id) order.
@@ -261,8 +249,7 @@ class RunClaim:
     root: UUID | None = None
 
 
-@frozen
-class Claims:
+class Claims(Struct, frozen=True, gc=False):
     """Answer to `claim_runs`.
 
     :ivar now: the journal's clock, which every turn uses as its `now`.
@@ -280,17 +267,22 @@ class Claims:
     next_due: Micros | None = None
 
 
-@frozen
-class TaskWant:
-    """From `queue`, up to `limit` tasks, only of these activities."""
+class TaskWant(Struct, frozen=True, gc=False):
+    """From `queue`, up to `limit` tasks, only of these activities.
+
+    :ivar cap: tasks of the queue, whatever their activity, that may be leased at once over all workers.
+    :ivar rate: how fast tasks of the queue may be claimed over all workers. The claimer states cap and rate,
+        and no other claim is bound by them; all claims of a queue should state the same.
+    """
 
     queue: str
     limit: int
     activities: frozenset[str]
+    cap: int | None = None
+    rate: Rate | None = None
 
 
-@frozen
-class TaskClaim:
+class TaskClaim(Struct, frozen=True, gc=False):
     """A task that is now the caller's. `machine` and `fingerprint` are its run's."""
 
     task: Task
@@ -298,8 +290,7 @@ class TaskClaim:
     fingerprint: str
 
 
-@frozen
-class TaskClaims:
+class TaskClaims(Struct, frozen=True, gc=False):
     """Answer to `claim_tasks`; `next_due` is a hint like that of `Claims`, over the wanted queues."""
 
     now: Micros
@@ -307,16 +298,14 @@ class TaskClaims:
     next_due: Micros | None = None
 
 
-@frozen
-class RunHold:
+class RunHold(Struct, frozen=True, gc=False):
     """What a worker holds of a run."""
 
     run_id: UUID
     fence: int
 
 
-@frozen
-class TaskHold:
+class TaskHold(Struct, frozen=True, gc=False):
     """What a worker holds of a task; `details` is stored when not None (heartbeat)."""
 
     run_id: UUID
@@ -337,8 +326,7 @@ class FinishKind(enum.Enum):
     RETURN = "return"  # never begun: claimable again after `delay`, nothing counted
 
 
-@frozen
-class TaskFinish:
+class TaskFinish(Struct, frozen=True, gc=False):
     """How an attempt ended.
 
     :ivar delivery: kind OUTCOME, with the task's token and slot.
@@ -359,18 +347,7 @@ class TaskFinish:
 
     def riding(self, turn: Commit) -> TaskFinish:
         """The same finish, with a turn that rides along."""
-        return TaskFinish(
-            self.run_id,
-            self.token,
-            self.slot,
-            self.fence,
-            self.kind,
-            self.delivery,
-            self.failure,
-            self.delay,
-            self.result,
-            turn,
-        )
+        return replace(self, turn=turn)
 
 
 class FinishOutcome(enum.Enum):
@@ -379,8 +356,7 @@ class FinishOutcome(enum.Enum):
     LOST = "lost"  # another worker holds it; nothing was changed
 
 
-@frozen
-class Finished:
+class Finished(Struct, frozen=True, gc=False):
     """Answer to one finish.
 
     :ivar committed: the turn's answer, where one was given and the finish stood. Where the task is GONE:
@@ -405,8 +381,7 @@ class OrderKind(enum.IntEnum):
     UNPARK = 4
 
 
-@frozen
-class Order:
+class Order(Struct, frozen=True, gc=False):
     """Something an operator asks of a run, acted on whoever holds it.
 
     :ivar id: kept, so that a repeat is answered like the first time.
@@ -431,8 +406,7 @@ class OrderOutcome(enum.Enum):
     UNKNOWN_RUN = "unknown run"
 
 
-@frozen
-class Ordered:
+class Ordered(Struct, frozen=True, gc=False):
     """Answer to one order: the run's status after it."""
 
     outcome: OrderOutcome
@@ -442,8 +416,7 @@ class Ordered:
 # --- keyed results ---------------------------------------------------------------------------------------
 
 
-@frozen
-class Reservation:
+class Reservation(Struct, frozen=True, gc=False):
     """A claim on the outcome of `activity` under `key`, by a task, for `lease` microseconds."""
 
     activity: str
@@ -460,8 +433,7 @@ class ReserveOutcome(enum.Enum):
     BUSY = "busy"  # somebody is running it, until `until` at the latest
 
 
-@frozen
-class Reserved:
+class Reserved(Struct, frozen=True, gc=False):
     outcome: ReserveOutcome
     result: bytes | None = None
     until: Micros | None = None
@@ -470,8 +442,7 @@ class Reserved:
 # --- reading ---------------------------------------------------------------------------------------------
 
 
-@frozen
-class Query:
+class Query(Struct, frozen=True, gc=False):
     """Which runs: all fields given must match. Order: newest first by (created, run_id)."""
 
     machine: str | None = None
@@ -481,26 +452,28 @@ class Query:
     created_to: Micros | None = None
 
 
-@frozen
-class Page:
+class Page(Struct, frozen=True, gc=False):
     """Runs, and the cursor of the next page; None when this is the last."""
 
     runs: tuple[Run, ...]
     cursor: str | None
 
 
-@frozen
-class Inspection:
-    """A run with all that it has open."""
+class Inspection(Struct, frozen=True, gc=False):
+    """A run with all that it has open.
+
+    :ivar places: for each of `tasks`, how many tasks of its queue are claimed before it if no others come:
+        `PLACES` stands for as many or more, None for a task that is leased or not due yet.
+    """
 
     run: Run
     deliveries: tuple[Delivery, ...]
     tasks: tuple[Task, ...]
     dead: tuple[DeadLetter, ...]
+    places: tuple[int | None, ...] = ()
 
 
-@frozen
-class PrunePlan:
+class PrunePlan(Struct, frozen=True, gc=False):
     """Delete whole ended runs last updated before `before`, at most `limit` of them."""
 
     before: Micros
@@ -510,8 +483,7 @@ class PrunePlan:
     dry_run: bool = False
 
 
-@frozen
-class Pruned:
+class Pruned(Struct, frozen=True, gc=False):
     runs: int
     records: int
     expired: int  # dedupe and result entries past their window

@@ -2,23 +2,37 @@
 
 Rule: a backend is found by the scheme of the URL and by nothing else. The core knows none by name:
 those that come with it are found like a stranger's. Choosing is one-to-one, so two distributions that
-claim one scheme are an error and not a race.
+claim one scheme are an error and not a race. An object in the place of a URL (a pool, an engine) is shown
+to every backend that takes objects; it names its own library, so the core imports none.
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
-from typing import cast
+from typing import TypeAlias, cast
 
 from attrs import frozen
 
 from continuum_core.clock import Micros
 from continuum_core.errors import UnknownBackend, UsageError
-from continuum_core.journal.protocol import PORT_VERSION, Backend, Capability, ClockedBackend, Journal, Limits
+from continuum_core.journal.protocol import (
+    PORT_VERSION,
+    AdoptingBackend,
+    Backend,
+    Capability,
+    ClockedBackend,
+    Journal,
+    Limits,
+    MigratingBackend,
+)
 
-__all__ = ["GROUP", "Installed", "available", "capabilities", "connect"]
+__all__ = ["GROUP", "Installed", "Target", "available", "capabilities", "connect", "migrating"]
+
+Target: TypeAlias = str | Journal | object
+"""A journal's URL, an unopened journal, or an object that an installed backend takes (a pool, an engine)."""
 
 GROUP = "continuum.backends"
 """Entry point group; names are URL schemes, values modules of the shape `protocol.Backend`."""
@@ -41,7 +55,7 @@ class Installed:
 
 
 def connect(
-    journal: str | Journal,
+    journal: Target,
     namespace: str | None = None,
     limits: Limits | None = None,
     *,
@@ -49,19 +63,21 @@ def connect(
 ) -> Journal:
     """An unopened handle on the journal that a URL names; a journal that is passed instead is returned.
 
+    :param journal: a URL, a journal, or what a backend takes in a URL's place, such as an SQLAlchemy engine.
+
     :param namespace: "default" where none is given; a journal that is passed brings its own.
     :param clock: for tests: stands in for the journal's own clock, where the backend declares CLOCK.
 
     Raises UnknownBackend when no backend, or no usable one, serves the URL's scheme, UsageError when a
-    journal is passed that is bound to another namespace or when its clock cannot be set, and what the
-    backend raises for a wrong URL.
+    journal is passed that is bound to another namespace, when its clock cannot be set, or when no backend
+    takes the object, and what the backend raises for a wrong URL.
     """
     if not isinstance(journal, str):
-        if namespace not in (None, journal.namespace):
-            raise UsageError(
-                f"the journal passed is bound to namespace {journal.namespace!r}, not to {namespace!r}"
-            )
-        return journal
+        if callable(getattr(journal, "sibling", None)):
+            return _bound(cast(Journal, journal), namespace)
+        if clock is not None:
+            raise UsageError(f"a journal on {_kind(journal)} keeps its own time, which cannot be set")
+        return _adopted(journal, namespace or _NAMESPACE, limits if limits is not None else Limits())
     backend = _backend(journal)
     settings = (journal, namespace or _NAMESPACE, limits if limits is not None else Limits())
     if clock is None:
@@ -69,6 +85,50 @@ def connect(
     if Capability.CLOCK not in backend.CAPABILITIES:
         raise UsageError(f"the journal {journal!r} keeps its own time, which cannot be set")
     return cast(ClockedBackend, backend).connect(*settings, clock=clock)
+
+
+def _bound(journal: Journal, namespace: str | None) -> Journal:
+    if namespace not in (None, journal.namespace):
+        raise UsageError(
+            f"the journal passed is bound to namespace {journal.namespace!r}, not to {namespace!r}"
+        )
+    return journal
+
+
+def _adopted(target: object, namespace: str, limits: Limits) -> Journal:
+    """The journal of the one backend that takes the object. Raises UsageError."""
+    values: set[str] = set()
+    found: list[tuple[str, Journal]] = []
+    for entry in sorted(_entries(), key=lambda entry: entry.name):
+        if entry.value in values:  # one backend under two schemes
+            continue
+        values.add(entry.value)
+        with contextlib.suppress(UnknownBackend):  # one that is not usable takes nothing
+            backend = _load(entry)
+            if hasattr(backend, "adopt"):
+                journal = cast(AdoptingBackend, backend).adopt(target, namespace, limits)
+                if journal is not None:
+                    found.append((_origin(entry), journal))
+    if len(found) > 1:
+        claimants = " and ".join(sorted(origin for origin, _ in found))
+        raise UsageError(f"{claimants} both take {_kind(target)}; pass a journal of the one you mean")
+    if found:
+        return found[0][1]
+    raise UsageError(
+        f"{_kind(target)} is no journal: pass a URL such as sqlite:///orders.db, an unopened journal, or "
+        "what an installed backend takes in its place (a psycopg_pool, or an SQLAlchemy engine on "
+        f"postgresql+psycopg, where the one for postgresql is installed; {_listing()})"
+    )
+
+
+def _kind(target: object) -> str:
+    return f"an object of type {type(target).__module__}.{type(target).__qualname__}"
+
+
+def migrating(url: str) -> MigratingBackend | None:
+    """The URL's backend, if it migrates apart from opening. Raises UnknownBackend like `connect`."""
+    backend = _backend(url)
+    return cast(MigratingBackend, backend) if hasattr(backend, "migrate") else None
 
 
 def capabilities(url: str) -> frozenset[str]:

@@ -22,8 +22,8 @@ gives one outcome per member, in order. A handle is bound to one namespace and s
 11. Of two claimers one wins; a live lease is never claimed; an expired one is, with `tries` grown (a
     run) or `losses` grown (a task, which then backs off).
 12. A task is finished once, by the holder of its fence; a repeat is told GONE, another LOST.
-13. Claims never exceed their limits; lower `priority` numbers first, then earlier due; queues are
-    isolated.
+13. Claims never exceed their limits, caps and rates; lower `priority` numbers first, then fairness keys
+    in turn, then earlier due; queues are isolated.
 14. A run with nothing due costs no write and appears in no claim, however many there are.
 15. Keyset pages: a row that is present throughout appears exactly once, under concurrent writes.
 16. Pruning takes whole ended runs, keeps dedupe and keyed results inside their windows, and never
@@ -106,7 +106,18 @@ from continuum_core.journal.commit import (
 )
 from continuum_core.journal.records import Definition, Delivery, Record, Run
 
-__all__ = ["PORT_VERSION", "Backend", "Capability", "ClockedBackend", "Journal", "Limits", "Opened"]
+__all__ = [
+    "PORT_VERSION",
+    "AdoptingBackend",
+    "Backend",
+    "Capability",
+    "ClockedBackend",
+    "Journal",
+    "Limits",
+    "MigratingBackend",
+    "Opened",
+    "SchemaState",
+]
 
 PORT_VERSION = 1
 """The version of this port. A backend states the one it was written for."""
@@ -119,6 +130,7 @@ class Capability:
     SHARED = "shared"  # several processes may open the same store
     WAKEUPS = "wakeups"  # `wait` returns early when another process wrote
     CLOCK = "clock"  # `connect` takes `clock=`, a function that tells the time: for tests
+    TRANSACTIONS = "transactions"  # handles are `journal.transactions.Transactional`
 
 
 @frozen
@@ -223,7 +235,14 @@ class Journal(Protocol):
         ...
 
     async def claim_tasks(self, claim_id: UUID, wants: Sequence[TaskWant], lease: int) -> TaskClaims:
-        """Lease tasks that are due: per want, by (priority, due, run id, token, slot).
+        """Lease tasks that are due: per want by priority, within a priority dealt by fairness key, and of one
+        key by (due, run id, token, slot).
+
+        Dealing goes round the keys in their order (of UTF-8 bytes), one task each, from the key after the one
+        that was dealt last at this queue and priority ("" before any), as often as there is room: so one task
+        waits behind at most one of each other key. Room is the want's limit, or less: what `cap` leaves
+        beside the queue's live leases, and the tokens that the queue's bucket (`rate`) holds; each task
+        claimed takes one.
 
         A task of the wanted kind whose lease is found expired is not claimed: if it was asked to stop
         and declares no undo its row goes; else `losses` grows, its lease and `claim_id` are cleared, its
@@ -325,6 +344,52 @@ class Backend(Protocol):
 
     def connect(self, url: str, namespace: str, limits: Limits) -> Journal:
         """An unopened handle. Raises IncompatibleJournal or UnknownBackend for a URL that is wrong."""
+        ...
+
+
+class AdoptingBackend(Protocol):
+    """A backend that also takes objects where a URL goes: a pool, an engine. What has `adopt` is one."""
+
+    def adopt(self, target: object, namespace: str, limits: Limits) -> Journal | None:
+        """An unopened handle; None for an object that is not this backend's.
+
+        Imports no library that the object's owner has not imported. Raises UsageError for an object of a
+        right kind that cannot serve.
+        """
+        ...
+
+
+@frozen
+class SchemaState:
+    """How far a journal's schema is.
+
+    :ivar shown: the journal as people may see it, without a password.
+    :ivar stated: the version that the store states; 0 where there is no journal yet.
+    :ivar known: the version that this release brings it to.
+    """
+
+    shown: str
+    stated: int
+    known: int
+
+    @property
+    def behind(self) -> bool:
+        return self.stated < self.known
+
+
+class MigratingBackend(Protocol):
+    """A backend whose schema can be migrated apart from opening. What has `migrate` is one."""
+
+    async def schema_of(self, url: str) -> SchemaState:
+        """How far the schema is; changes nothing. Raises IncompatibleJournal, JournalUnavailable."""
+        ...
+
+    async def migrate(self, url: str) -> int:
+        """Bring the schema to this release's version; the version it has then."""
+        ...
+
+    def migration_sql(self, url: str, since: int) -> str:
+        """The statements that do so from version `since` on (0: from nothing), or ""; reaches no server."""
         ...
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
-from attrs import frozen
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from continuum_core.clock import span
 from continuum_core.codec import codec_for
+from continuum_core.definition.activity import Activity
 from continuum_core.definition.chart import Chart
 from continuum_core.definition.event import event_name, is_event
 from continuum_core.definition.message import Message
@@ -23,11 +24,13 @@ from continuum_core.mapper.events import encode_signal_raw, signal_delivery
 from continuum_core.mapper.ids import derive_run_id, machine_name
 from continuum_core.registry import Entry
 
-__all__ = ["Asked", "ask"]
+__all__ = ["LONGEST_KEY", "Asked", "ask"]
+
+LONGEST_KEY = 200
+"""Characters of a fairness key: journals keep it in an index, whose entries must stay small."""
 
 
-@frozen
-class Asked:
+class Asked(Struct, frozen=True, gc=False):
     """The commands of one step as rows, and as the bodies that the record tells them by."""
 
     tasks: list[NewTask]
@@ -37,12 +40,21 @@ class Asked:
 
 
 def ask(
-    entry: Entry, namespace: str, run_id: UUID, step: Step, cause: UUID, new_id: Callable[[], UUID]
+    entry: Entry,
+    namespace: str,
+    run_id: UUID,
+    step: Step,
+    cause: UUID,
+    new_id: Callable[[], UUID],
+    context: bytes | None = None,
 ) -> Asked:
     """What a step asks of the world, as rows.
 
     Messages to other runs are told apart by (run, version, position in the step), so that a step that
     is written twice sends once.
+
+    :param context: the encoded context after the step, for activities whose input is the context itself:
+        it need not be encoded again.
     """
     asked = Asked([], [], [], [])
     for position, command in enumerate(step.commands):
@@ -50,7 +62,8 @@ def ask(
             asked.closed.append(command.token)
             body = CommandBody(do="close", token=command.token)
         elif isinstance(command, StartActivity):
-            task = _new_task(entry, command)
+            same = command.input is step.snapshot.context
+            task = _new_task(entry, command, context if same else None)
             asked.tasks.append(task)
             body = _task_body(entry, command, task)
         elif isinstance(command, StartTimer):
@@ -114,20 +127,46 @@ def _sent(
     )
 
 
-def _new_task(entry: Entry, command: StartActivity) -> NewTask:
-    invoke = next(i for i in entry.chart.states[command.state].invokes if i.slot == command.slot)
-    found = entry.activities[invoke.activity.name]
+def _new_task(entry: Entry, command: StartActivity, context: bytes | None) -> NewTask:
+    found = entry.invoked[command.state, command.slot]
+    encoded = context if found.input is entry.context else None
     activity = found.activity
+    fairness = "" if activity.fairness is None else _fairness(entry, activity, command.input)
     return NewTask(
         token=command.token,
         slot=command.slot,
         activity=activity.name,
         queue=activity.queue,
         priority=activity.priority,
-        payload=found.input.encode(command.input),
+        payload=found.input.encode(command.input) if encoded is None else encoded,
         key=command.key,
         undo=activity.undo is not None,
+        fairness=fairness,
     )
+
+
+def _fairness(entry: Entry, activity: Activity[Any, Any], value: object) -> str:
+    """The fairness key of an input. What a journal cannot keep is a fault of the machine, as in `_check`."""
+    where = f"fairness of activity {activity.name}"
+    try:
+        key: object = None if activity.fairness is None else activity.fairness(value)
+    except Exception as error:
+        raise MachineFault(entry.chart.name, where, f"{type(error).__name__}: {error}") from error
+    if not isinstance(key, str):
+        raise MachineFault(entry.chart.name, where, f"it gave {key!r}; a fairness key is text")
+    if len(key) > LONGEST_KEY or "\0" in key or not _encodes(key):
+        what = f"it gave {key[:50]!r}; a fairness key has at most {LONGEST_KEY} characters of Unicode, no NUL"
+        raise MachineFault(entry.chart.name, where, what)
+    return key
+
+
+def _encodes(text: str) -> bool:
+    """Whether it has no lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check(entry: Entry, message: Message) -> None:

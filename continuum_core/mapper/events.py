@@ -112,16 +112,24 @@ def decode_event(
 
 
 def _decode_outcome(entry: Entry, snapshot: Snapshot, payload: bytes, token: int, slot: int) -> Event:
-    state = next((number for number, live in snapshot.tokens.items() if live == token), None)
+    state = _owner(snapshot, token)
     if state is None:
         return Finished(token, slot, None)
     body = read(TaskOutcomeBody, payload)
     if isinstance(body.failure, FailureBody):
         return Failed(token, slot, failure_value(body.failure))
-    invoke = next((i for i in entry.chart.states[state].invokes if i.slot == slot), None)
-    if invoke is None or isinstance(body.output, UnsetType):
+    invoked = entry.invoked.get((state, slot))
+    if invoked is None or isinstance(body.output, UnsetType):
         raise UnknownVersion(f"{entry.chart.states[state].path} no longer has activity number {slot}")
-    return Finished(token, slot, entry.activities[invoke.activity.name].output.decode(bytes(body.output)))
+    return Finished(token, slot, invoked.output.decode(bytes(body.output)))
+
+
+def _owner(snapshot: Snapshot, token: int) -> int | None:
+    """The state whose current entry has this token."""
+    for state, live in snapshot.tokens.items():
+        if live == token:
+            return state
+    return None
 
 
 def peek_event(kind: DeliveryKind, payload: bytes) -> tuple[str, Any]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import frozen
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from continuum_core.envelope import (
     FORMAT,
@@ -19,8 +18,7 @@ __all__ = ["Image", "decode_image", "encode_image", "imaged", "unborn"]
 _NO_CONTEXT = b"null"
 
 
-@frozen
-class Image:
+class Image(Struct, frozen=True, gc=False):
     """A snapshot together with the stored bytes of its context.
 
     The bytes tell cheaply which fields the next step changed, and save encoding what did not.

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 from uuid import UUID
 
-from attrs import frozen
+from msgspec import Struct
 
 from continuum_core.definition.activity import Activity
 from continuum_core.definition.failure import Failure
@@ -49,6 +49,8 @@ class Attempt:
     :ivar key: the idempotency key: the same for every try of this state entry. Hand it to the service
         you call, and a repeated try does its work once.
     :ivar details: what the last heartbeat of an earlier try carried (JSON values), else None.
+    :ivar connection: in whose transaction the outcome will be committed; the runner hands it to the body.
+        None where its activity asks for none, or the journal has none to give.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Attempt:
         self.key = key
         self.details = details
         self.reported: Any = None
+        self.connection: Any = None
         self._cancel_requested = False
         self._on_beat: Callable[[], None] | None = None
         self._on_cancel: Callable[[], None] | None = None
@@ -114,6 +117,10 @@ class Attempt:
         self._on_cancel = cancel or self._on_cancel
         self._on_report = report or self._on_report
 
+    def let_go(self) -> None:
+        """For the engine: the try is over, and nobody watches it any more."""
+        self._on_beat = self._on_cancel = self._on_report = None
+
 
 def current_attempt() -> Attempt:
     """The attempt whose body is running here. Raises UsageError outside of one."""
@@ -143,21 +150,18 @@ class attempt_scope:
 # --- how it ended --------------------------------------------------------------------------------------
 
 
-@frozen
-class Succeeded:
+class Succeeded(Struct, frozen=True, gc=False):
     output: Any
 
 
-@frozen
-class Raised:
+class Raised(Struct, frozen=True, gc=False):
     """The body raised, or took too long. `fatal`: its policy forbids another try."""
 
     failure: Failure
     fatal: bool = False
 
 
-@frozen
-class Cancelled:
+class Cancelled(Struct, frozen=True, gc=False):
     """The body stopped because it was asked to."""
 
 

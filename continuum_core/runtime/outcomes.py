@@ -58,7 +58,8 @@ class Outcomes:
 
     def done(self, task: Task, output: bytes, *, keep: bool = False) -> TaskFinish:
         """Success, with the encoded output; `keep` stores it under the task's key for other runs."""
-        delivery = self._delivery(task, encode_output(output, **_counts(task)))
+        payload = encode_output(output, activity=task.activity, tries=task.attempt + 1, losses=task.losses)
+        delivery = self._delivery(task, payload)
         return _finish(task, FinishKind.DONE, delivery=delivery, result=output if keep else None)
 
     def raised(self, known: ActivityEntry, task: Task, ended: Raised) -> TaskFinish:

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-import attrs
 from attrs import frozen
+from msgspec.structs import replace
 
 from continuum_core.clock import Micros
 from continuum_core.errors import JournalUnavailable
@@ -88,7 +88,15 @@ class Supervisor:
             Slots(dict(settings.queues)),
             lease,
         )
-        self.turns = Turns(host, registry, journal.namespace, self.clock, self.tasks, tries=settings.tries)
+        self.turns = Turns(
+            host,
+            registry,
+            journal.namespace,
+            self.clock,
+            self.tasks,
+            tries=settings.tries,
+            poll=int(settings.poll * 1_000_000),
+        )
         self.runs = Runs(
             host,
             journal,
@@ -226,7 +234,7 @@ class Supervisor:
         """A finish is good for ever; the turn that rides on it is not."""
         if finish.turn is None or age < self._settings.lease:
             return finish
-        return attrs.evolve(finish, turn=None)
+        return replace(finish, turn=None)
 
     # --- small loops ---
 

@@ -15,12 +15,14 @@ from uuid import UUID
 
 import attrs
 import msgspec
+from msgspec import Struct
 
 from continuum_core.clock import Micros
 from continuum_core.errors import (
     JournalUnavailable,
     PayloadRefused,
     UnknownVersion,
+    UsageError,
 )
 from continuum_core.host import Flag, Host, Job
 from continuum_core.journal.commit import (
@@ -37,7 +39,9 @@ from continuum_core.journal.commit import (
     TaskWant,
 )
 from continuum_core.journal.protocol import Journal
-from continuum_core.journal.records import Delivery, Task, TaskKey
+from continuum_core.journal.rate import Rate
+from continuum_core.journal.records import Delivery, Task
+from continuum_core.journal.transactions import Transactional, transactional
 from continuum_core.journal_clock import JournalClock
 from continuum_core.lane import Backoff, Lane
 from continuum_core.registry import ActivityEntry, Registry
@@ -49,6 +53,7 @@ from continuum_core.runtime.attempt import (
 )
 from continuum_core.runtime.outcomes import Outcomes, handed_back
 from continuum_core.runtime.slots import Slots
+from continuum_core.runtime.transactional import Concluded, Steps, conclude
 
 __all__ = ["FuseTurn", "Holding", "Tasks"]
 
@@ -64,8 +69,7 @@ BUSY_DELAY = 500_000
 """Microseconds until a task whose keyed result somebody else is producing looks again."""
 
 
-@attrs.define(eq=False)
-class Holding:
+class Holding(Struct, eq=False):
     """A task in this worker's hands."""
 
     claim: TaskClaim
@@ -75,10 +79,9 @@ class Holding:
     stored: bytes | None = None  # the ones that the journal knows
     lost: bool = False  # another worker holds it now: what the body returns is nobody's
 
-    @property
-    def key(self) -> TaskKey:
-        task = self.claim.task
-        return (task.run_id, task.token, task.slot)
+    def report(self, details: Any) -> None:
+        """The body told how far it has come."""
+        self.details = msgspec.json.encode(details)
 
     def hold(self) -> TaskHold:
         task, details = self.claim.task, self.details
@@ -93,6 +96,24 @@ class FuseTurn:
 
     make: Callable[[UUID, Delivery], Any]
     settled: Callable[[Any, Any], None]
+
+
+class _Report(Struct, frozen=True):
+    """An outcome on its way to the journal, with the turn that rides along.
+
+    A class, for two closures would be a dozen objects for the garbage collector, at each step.
+    """
+
+    tasks: Tasks
+    finish: TaskFinish
+    turn: Any
+    holding: Holding | None
+
+    def answered(self, answer: Finished | None) -> None:
+        self.tasks.reported(self, answer)
+
+    def refused(self, error: Exception) -> None:
+        self.tasks.unreported(self, error)
 
 
 class Tasks:
@@ -114,6 +135,7 @@ class Tasks:
     ) -> None:
         self._host = host
         self._journal = journal
+        self._transactional = transactional(journal)
         self._registry = registry
         self._runner = runner
         self._clock = clock
@@ -123,10 +145,13 @@ class Tasks:
         self._lease = lease
         self._activities: Mapping[str, ActivityEntry] = {}
         self._queues: dict[str, frozenset[str]] = {}
+        self._caps: dict[str, int | None] = {}
+        self._rates: dict[str, Rate | None] = {}
+        self._bound: frozenset[str] = frozenset()
         self._urgent: dict[str, int] = {}
         self._short: set[str] = set()
-        self._held: dict[TaskKey, Holding] = {}
-        self._of_run: dict[UUID, set[TaskKey]] = {}
+        self._kept: set[str] = set()  # where the last slot that came free went to the run that had it
+        self._held: dict[UUID, dict[tuple[int, int], Holding]] = {}  # of each run, by (token, slot)
         self._unreported: dict[int, Holding] = {}  # by id(): the body ended, the journal does not know yet
         self._draining = False
         self._hurried = False
@@ -146,10 +171,23 @@ class Tasks:
             urgent = self._urgent.get(activity.queue, activity.priority)
             self._urgent[activity.queue] = min(urgent, activity.priority)
         self._queues = {queue: frozenset(names) for queue, names in queues.items()}
+        declared = self._registry.queues()
+        self._caps = {name: queue.limit for name, queue in declared.items()}
+        self._rates = {
+            name: None if queue.rate is None else Rate(*queue.rate.micros())
+            for name, queue in declared.items()
+        }
+        limited = {name for name, queue in declared.items() if queue.limit or queue.rate}
+        fair = {e.activity.queue for e in self._activities.values() if e.activity.fairness is not None}
+        self._bound = frozenset(limited | fair)
 
     def wants(self) -> list[TaskWant]:
         free = self._slots.free()
-        return [TaskWant(q, free[q], names) for q, names in sorted(self._queues.items()) if q in free]
+        return [
+            TaskWant(queue, free[queue], names, self._caps.get(queue), self._rates.get(queue))
+            for queue, names in sorted(self._queues.items())
+            if queue in free
+        ]
 
     async def run(self, poll: Callable[[Micros | None], float]) -> None:
         """The loop: claim, begin, wait. `poll` says how many seconds to wait when nothing is due."""
@@ -196,21 +234,37 @@ class Tasks:
 
     # --- tasks born in this worker's hands (the hot path) ---
 
-    def born(self, task: NewTask) -> NewTask:
+    def born(self, task: NewTask, goes_on: bool = False) -> NewTask:
         """The same task, claimed at birth if a slot is free for it.
 
-        Where tasks may be waiting for a slot, only one of the queue's most urgent activities is: another
-        one could overtake a more urgent one that was there first.
+        In queues with limits or fairness none is: it would pass them by. Where tasks may be waiting for a
+        slot, a run that begins leaves its own to the line, and so does all that is not of the queue's
+        most urgent: they would overtake what was there first. A run that goes on may keep the slot of
+        the activity which has just ended, every other time: it is through sooner, and the line moves.
+
+        :param goes_on: the task follows an activity of its run that ended here.
         """
         queue = task.queue
         if self._draining or task.activity not in self._activities:
             return task
-        if queue in self._short and task.priority > self._urgent.get(queue, task.priority):
+        if queue in self._bound or task.fairness:
+            return task
+        if queue in self._short and not (goes_on and self._may_keep(task)):
             return task
         if not self._slots.take(queue):
             self._short.add(queue)
             return task
         return task.claimed(self._lease, self._host.new_id())
+
+    def _may_keep(self, task: NewTask) -> bool:
+        queue = task.queue
+        if task.priority > self._urgent.get(queue, task.priority):
+            return False
+        if queue in self._kept:
+            self._kept.discard(queue)
+            return False
+        self._kept.add(queue)
+        return True
 
     def unborn(self, tasks: Sequence[NewTask]) -> None:
         """The commit that would have made them did not stand."""
@@ -226,31 +280,30 @@ class Tasks:
 
     def _begin(self, claim: TaskClaim) -> None:
         task = claim.task
+        key = f"{task.run_id}:{task.token}:{task.slot}"
         attempt = Attempt(
             run_id=task.run_id,
             machine=claim.machine,
             activity=task.activity,
             number=task.attempt + 1,
             losses=task.losses,
-            key=f"{task.run_id}:{task.token}:{task.slot}",
+            key=key,
             details=None if task.details is None else msgspec.json.decode(task.details),
         )
         holding = Holding(claim, attempt)
-
-        def report(details: Any) -> None:
-            holding.details = msgspec.json.encode(details)
-
-        attempt.watch(report=report)
-        self._held[holding.key] = holding
-        self._of_run.setdefault(task.run_id, set()).add(holding.key)
+        attempt.watch(report=holding.report)
+        self._held.setdefault(task.run_id, {})[task.token, task.slot] = holding
         if task.cancel:
             attempt.request_cancel()
-        holding.job = self._host.spawn(self._attempt(holding), f"{task.activity} of {task.run_id}")
+        holding.job = self._host.spawn(self._attempt(holding), f"{task.activity} of {key}")
 
     async def _attempt(self, holding: Holding) -> None:
         task = holding.claim.task
+        turn: Any = None
+        answer: Finished | None = None
         try:
-            finish = await self._one_try(holding)
+            concluded = await self._one_try(holding)
+            finish, turn, answer = concluded.finish, concluded.turn, concluded.answer
             if holding.details is not holding.stored and finish.kind in (FinishKind.RETRY, FinishKind.RETURN):
                 await self._keep_details([holding])
         except Exception as error:  # no fault of the body's: those are data by now
@@ -259,7 +312,12 @@ class Tasks:
         finally:  # also when the worker is stopped in the middle of the body
             self._drop(holding)
             self._give(task.queue)
+        if answer is not None:  # committed with what the body wrote, or rolled back with it
+            self._settled(turn, answer.committed)
+            self._finished(finish, answer, alone=turn is None)
+            return
         if holding.lost:
+            self._settled(turn, None)
             logger.warning(
                 "task %s of run %s was taken over; its outcome here is dropped",
                 task.activity,
@@ -267,7 +325,10 @@ class Tasks:
                 extra={"run_id": str(task.run_id)},
             )
             return
-        self._report(finish, holding)
+        if turn is None:
+            self._report(finish, holding)
+        else:
+            self._submit(finish, turn, holding)
 
     async def _keep_details(self, holdings: Sequence[Holding]) -> None:
         """Store what bodies told last: the next try begins there, wherever it runs."""
@@ -288,25 +349,36 @@ class Tasks:
 
         :param holding: kept alive until the journal knows.
         """
-        turn = None
-        if ride and self.fuse is not None and finish.delivery is not None and not self._draining:
-            turn = self.fuse.make(finish.run_id, finish.delivery)
+        self._submit(finish, self._riding(finish) if ride else None, holding)
+
+    def _riding(self, finish: TaskFinish) -> Any:
+        """The run's next turn, if it can ride on this outcome."""
+        if self.fuse is None or finish.delivery is None or self._draining:
+            return None
+        return self.fuse.make(finish.run_id, finish.delivery)
+
+    def _submit(self, finish: TaskFinish, turn: Any, holding: Holding | None) -> None:
         sent = finish if turn is None else finish.riding(turn.commit)
+        report = _Report(self, finish, turn, holding)
         if holding is not None:
             self._unreported[id(holding)] = holding
+        self._finishes.submit(sent, report.answered, report.refused)
 
-        def answered(answer: Finished | None) -> None:
-            self._unreported.pop(id(holding), None)
-            self._settled(turn, None if answer is None else answer.committed)
-            if answer is not None:  # None: this worker closes; a finish is not given up otherwise
-                self._finished(finish, answer, alone=turn is None)
+    def reported(self, report: _Report, answer: Finished | None) -> None:
+        """The journal knows of an outcome (None: it was given up)."""
+        finish, turn, holding = report.finish, report.turn, report.holding
+        self._unreported.pop(id(holding), None)
+        self._settled(turn, None if answer is None else answer.committed)
+        if answer is not None:  # None: this worker closes; a finish is not given up otherwise
+            self._finished(finish, answer, alone=turn is None)
+            if holding is not None and holding.claim.task.queue in self._bound:
+                self.wake.set()  # only now its place under the queue's cap is free
 
-        def refused(error: Exception) -> None:
-            self._unreported.pop(id(holding), None)
-            self._settled(turn, None)
-            self._refused(finish, holding, error, alone=turn is None)
-
-        self._finishes.submit(sent, answered, refused)
+    def unreported(self, report: _Report, error: Exception) -> None:
+        """The journal cannot store this very outcome."""
+        self._unreported.pop(id(report.holding), None)
+        self._settled(report.turn, None)
+        self._refused(report.finish, report.holding, error, alone=report.turn is None)
 
     def _settled(self, turn: Any, committed: Committed | None) -> None:
         if turn is not None and self.fuse is not None:
@@ -339,7 +411,53 @@ class Tasks:
         elif finish.kind is FinishKind.DONE and holding is not None:
             self._report(self._outcomes.unstorable(holding.claim.task, error), holding, ride=False)
 
-    async def _one_try(self, holding: Holding) -> TaskFinish:
+    async def _one_try(self, holding: Holding) -> Concluded:
+        task = holding.claim.task
+        readied = self._readied(holding)
+        if isinstance(readied, TaskFinish):
+            return Concluded(readied)
+        if task.key is not None:
+            reserved = await self._reserved(task)
+            if reserved is not None:
+                return Concluded(reserved)
+        known, value = readied
+        journal, asked = self._transactional, known.activity.transaction
+        if asked is not None and journal is not None:
+            return await self._in_transaction(journal, asked[1], holding, known, value)
+        ended = await self._runner.run(known.activity, value, holding.attempt)
+        return Concluded(self._outcomes.of(known, task, ended))
+
+    async def _in_transaction(
+        self, journal: Transactional, kind: Any, holding: Holding, known: ActivityEntry, value: Any
+    ) -> Concluded:
+        task = holding.claim.task
+
+        async def run(connection: Any) -> TaskFinish:
+            attempt = holding.attempt
+            attempt.connection = connection
+            ended = await self._runner.run(known.activity, value, attempt)
+            attempt.connection = None
+            attempt.watch(cancel=lambda: None)  # from here on a cancel is too late: the commit is not torn
+            return handed_back(task) if holding.lost else self._outcomes.of(known, task, ended)
+
+        def refuse(error: Exception) -> TaskFinish:
+            fatal = isinstance(error, (*known.activity.retry.fatal, UsageError))
+            return self._outcomes.raised(known, task, Raised(failure_of(error), fatal))
+
+        return await conclude(
+            journal,
+            kind,
+            Steps(
+                run,
+                self._riding,
+                refuse,
+                lambda: handed_back(task, BUSY_DELAY),
+                lambda turn: self._settled(turn, None),
+            ),
+        )
+
+    def _readied(self, holding: Holding) -> TaskFinish | tuple[ActivityEntry, Any]:
+        """What to run on which input; or how the task ends without its body."""
         task = holding.claim.task
         known = self._find(holding.claim)
         if known is None:
@@ -351,12 +469,7 @@ class Tasks:
         except (UnknownVersion, PayloadRefused) as error:
             logger.error("input of %s of run %s cannot be read: %s", task.activity, task.run_id, error)
             return handed_back(task, UNREADABLE_DELAY)
-        if task.key is not None:
-            reserved = await self._reserved(task)
-            if reserved is not None:
-                return reserved
-        ended = await self._runner.run(known.activity, value, holding.attempt)
-        return self._outcomes.of(known, task, ended)
+        return known, value
 
     def _find(self, claim: TaskClaim) -> ActivityEntry | None:
         """The activity as its run's own definition has it; else, by name, as the newest machine has it."""
@@ -384,31 +497,39 @@ class Tasks:
 
     def cancel(self, run_id: UUID, tokens: Sequence[int] | None) -> None:
         """State entries of a run are over (None: all of them): ask their bodies here to stop."""
-        for key in tuple(self._of_run.get(run_id, ())):
-            if tokens is None or key[1] in tokens:
-                self._held[key].attempt.request_cancel()
+        of_run = self._held.get(run_id)
+        for (token, _), holding in () if of_run is None else list(of_run.items()):
+            if tokens is None or token in tokens:
+                holding.attempt.request_cancel()
+
+    def holds(self, run_id: UUID) -> bool:
+        """Whether a body of this run is running here."""
+        return run_id in self._held
 
     def holdings(self) -> list[Holding]:
         """All tasks whose body runs here. Safe to call from the renewing thread."""
-        return list(self._held.values())
+        return [holding for of_run in list(self._held.values()) for holding in list(of_run.values())]
 
     def leased(self) -> list[Holding]:
         """These, and those whose outcome is still on its way to the journal: what must be renewed."""
-        return [*list(self._held.values()), *list(self._unreported.values())]
+        return [*self.holdings(), *list(self._unreported.values())]
 
     def _drop(self, holding: Holding) -> None:
-        if self._held.get(holding.key) is not holding:
+        task = holding.claim.task
+        # Holding and attempt know each other: apart, they need not wait for the garbage collector.
+        holding.attempt.let_go()
+        of_run = self._held.get(task.run_id)
+        if of_run is None or of_run.get((task.token, task.slot)) is not holding:
             return  # its lease ran out and this same worker claimed the task again: that holding stays
-        del self._held[holding.key]
-        keys = self._of_run.get(holding.key[0])
-        if keys is not None:
-            keys.discard(holding.key)
-            if not keys:
-                del self._of_run[holding.key[0]]
+        del of_run[task.token, task.slot]
+        if not of_run:
+            del self._held[task.run_id]
 
     def _give(self, queue: str) -> None:
         self._slots.give(queue)
-        self.wake.set()
+        # Where none waits for a slot there is nothing to claim: what comes later announces itself.
+        if queue in self._short or queue in self._bound or self._draining:
+            self.wake.set()
 
     # --- stopping ---
 

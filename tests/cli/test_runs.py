@@ -75,8 +75,13 @@ def test_show_draws_the_machine_with_its_active_state_marked(continuum: Command)
 def test_show_lists_what_is_to_be_done(continuum: Command) -> None:
     order = '{"order_id": "o-1", "total": 5}'
     continuum("start", "order", "--key", "o-1", "--input", order, "--app", "tests.definition.machines:Order")
-    assert re.search(r"\nreserve +1 +waiting in default +-\n", continuum("show", "order/o-1").out)
+    assert re.search(r"\nreserve +1 +next in default +-\n", continuum("show", "order/o-1").out)
+    second = ("--key", "o-2", "--input", order, "--app", "tests.definition.machines:Order")
+    continuum("start", "order", *second)
+    assert re.search(r"\nreserve +1 +1 before it in default +-\n", continuum("show", "order/o-2").out)
+    [after] = continuum("show", "order/o-2", "--json").json()["activities"]
     [task] = continuum("show", "order/o-1", "--json").json()["activities"]
+    assert (task["place"], after["place"]) == (0, 1)
     assert (task["activity"], task["state"], task["attempt"], task["claimed"]) == (
         "reserve",
         "reserving",

@@ -6,7 +6,6 @@ import asyncio
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -15,8 +14,8 @@ from tests.runtime.machines import Finish, Go, Note, Receiver, Waits
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/journal.db"
+def url(shared_journal: str) -> str:
+    return shared_journal
 
 
 class Background:

@@ -7,13 +7,14 @@ it as users run it, on the one file of the promise.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
 import pytest
 from attrs import evolve
 from hypothesis import Phase
+from msgspec.structs import replace
 
 import continuum_memory
 from continuum_core.journal.commit import (
@@ -37,7 +38,7 @@ from continuum_core.journal.commit import (
     TaskFinish,
     TaskWant,
 )
-from continuum_core.journal.protocol import Limits
+from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import Delivery, Run
 from continuum_core.testing.conformance import test_p22_parity
 from continuum_memory import MemoryJournal
@@ -68,13 +69,13 @@ class SplitsCommits(Rows):
 
 class ReleasesAlways(Rows):
     async def commit(self, commits: Sequence[Commit]) -> list[Committed]:
-        return await super().commit([evolve(commit, release=True) for commit in commits])
+        return await super().commit([replace(commit, release=True) for commit in commits])
 
 
 class ChecksNoFence(Rows):
     async def commit(self, commits: Sequence[Commit]) -> list[Committed]:
         unfenced = [
-            evolve(commit, fence=row.fence) if commit.fence and (row := self.row(commit.run_id)) else commit
+            replace(commit, fence=row.fence) if commit.fence and (row := self.row(commit.run_id)) else commit
             for commit in commits
         ]
         return await super().commit(unfenced)
@@ -83,7 +84,7 @@ class ChecksNoFence(Rows):
 class TakesStaleBases(Rows):
     async def commit(self, commits: Sequence[Commit]) -> list[Committed]:
         based = [
-            evolve(commit, base=row.commit_id) if (row := self.row(commit.run_id)) else commit
+            replace(commit, base=row.commit_id) if (row := self.row(commit.run_id)) else commit
             for commit in commits
         ]
         return await super().commit(based)
@@ -94,7 +95,7 @@ class OvertakesDue(Rows):
 
     async def commit(self, commits: Sequence[Commit]) -> list[Committed]:
         lax = [
-            evolve(commit, fence=row.fence)
+            replace(commit, fence=row.fence)
             if commit.fence is None and (row := self.row(commit.run_id))
             else commit
             for commit in commits
@@ -108,7 +109,7 @@ class RepeatsFences(Rows):
         for claim in claims.runs:
             if (row := self.row(claim.run_id)) is not None:
                 row.fence = claim.tries
-        return evolve(claims, runs=tuple(evolve(claim, fence=claim.tries) for claim in claims.runs))
+        return replace(claims, runs=tuple(replace(claim, fence=claim.tries) for claim in claims.runs))
 
 
 class ForgetsCommits(Rows):
@@ -119,19 +120,19 @@ class ForgetsCommits(Rows):
         versions = [0 if row is None else row.version for row in before]
         answers = await super().commit(commits)
         return [
-            evolve(answer, outcome=CommitOutcome.LOST) if commit.version < version else answer
+            replace(answer, outcome=CommitOutcome.LOST) if commit.version < version else answer
             for commit, version, answer in zip(commits, versions, answers, strict=True)
         ]
 
 
 class IgnoresDigests(Rows):
     async def start(self, runs: Sequence[NewRun]) -> list[Started]:
-        return await super().start([evolve(new, digest=b"") for new in runs])
+        return await super().start([replace(new, digest=b"") for new in runs])
 
 
 class IgnoresDedupe(Rows):
     async def deliver(self, deliveries_: Sequence[Delivery]) -> list[Delivered]:
-        return await super().deliver([evolve(delivery, dedupe=None) for delivery in deliveries_])
+        return await super().deliver([replace(delivery, dedupe=None) for delivery in deliveries_])
 
 
 class AsksStatusFirst(Rows):
@@ -139,15 +140,15 @@ class AsksStatusFirst(Rows):
         answers = await super().deliver(deliveries_)
         for place, delivery in enumerate(deliveries_):
             if (row := self.row(delivery.run_id)) is not None and row.ended:
-                answers[place] = evolve(answers[place], outcome=DeliverOutcome.RUN_OVER)
+                answers[place] = replace(answers[place], outcome=DeliverOutcome.RUN_OVER)
         return answers
 
 
 class ReversesDeliveries(Rows):
     async def claim_runs(self, claim_id: UUID, limit: int, lease: int, *rest: Any, **more: Any) -> Claims:
         claims = await super().claim_runs(claim_id, limit, lease, *rest, **more)
-        return evolve(
-            claims, runs=tuple(evolve(claim, deliveries=claim.deliveries[::-1]) for claim in claims.runs)
+        return replace(
+            claims, runs=tuple(replace(claim, deliveries=claim.deliveries[::-1]) for claim in claims.runs)
         )
 
 
@@ -176,14 +177,91 @@ class FinishesForAnybody(Rows):
         for end in finishes:
             row = self.row(end.run_id)
             task = None if row is None else row.tasks.get((end.token, end.slot))
-            anybodys.append(end if task is None else evolve(end, fence=task.task.fence))
+            anybodys.append(end if task is None else replace(end, fence=task.task.fence))
         return await super().finish(anybodys)
 
 
 class ExceedsLimits(Rows):
     async def claim_tasks(self, claim_id: UUID, wants: Sequence[TaskWant], lease: int) -> TaskClaims:
-        more = [evolve(want, limit=want.limit + 1) for want in wants]
+        more = [replace(want, limit=want.limit + 1) for want in wants]
         return await super().claim_tasks(claim_id, more, lease)
+
+
+class SpreadsClaims(Rows):
+    """What it does with wants before it claims is the fault."""
+
+    def change(self, want: TaskWant) -> TaskWant:
+        raise NotImplementedError
+
+    async def claim_tasks(self, claim_id: UUID, wants: Sequence[TaskWant], lease: int) -> TaskClaims:
+        return await super().claim_tasks(claim_id, [self.change(want) for want in wants], lease)
+
+
+class IgnoresCaps(SpreadsClaims):
+    def change(self, want: TaskWant) -> TaskWant:
+        return replace(want, cap=None)
+
+
+class IgnoresRates(SpreadsClaims):
+    def change(self, want: TaskWant) -> TaskWant:
+        return replace(want, rate=None)
+
+
+class SavesUpTokens(SpreadsClaims):
+    """Idleness fills the bucket beyond its burst."""
+
+    def change(self, want: TaskWant) -> TaskWant:
+        return want if want.rate is None else replace(want, rate=evolve(want.rate, burst=100))
+
+
+class ServesWhoCameFirst(Rows):
+    """Fairness keys are forgotten, so the longest backlog is served first."""
+
+    async def commit(self, commits: Sequence[Commit]) -> list[Committed]:
+        unfair = [
+            replace(commit, tasks=tuple(replace(task, fairness="") for task in commit.tasks))
+            for commit in commits
+        ]
+        return await super().commit(unfair)
+
+
+class BeginsTheRoundAgain(Rows):
+    """Each claim deals from the first key on: with a short limit only that one is ever served."""
+
+    async def claim_tasks(self, *arguments: Any) -> TaskClaims:
+        self.store.space(self.namespace).dealt.clear()
+        return await super().claim_tasks(*arguments)
+
+
+class MiscountsPlaces(Rows):
+    async def inspect(self, run: UUID) -> Inspection | None:
+        found = await super().inspect(run)
+        if found is None:
+            return None
+        return replace(found, places=tuple(None if place is None else place + 1 for place in found.places))
+
+
+class PaysTwice(Rows):
+    """A repeated claim takes tokens for what it holds already."""
+
+    async def claim_tasks(self, claim_id: UUID, wants: Sequence[TaskWant], lease: int) -> TaskClaims:
+        repeats = claim_id in self.store.space(self.namespace).task_claims
+        claims = await super().claim_tasks(claim_id, wants, lease)
+        buckets = self.store.space(self.namespace).buckets
+        for want in wants if repeats else ():
+            if want.queue in buckets:
+                buckets[want.queue] = buckets[want.queue].without(len(claims.tasks))
+        return claims
+
+
+class SharesBuckets(Rows):
+    """Tokens and turns are kept by the queue's name alone, whatever its namespace."""
+
+    async def open(self) -> Opened:
+        first = self.store.space(next(iter(self.store._spaces), self.namespace))
+        mine = self.store.space(self.namespace)
+        mine.buckets, mine.dealt = first.buckets, first.dealt
+        return await super().open()
 
 
 class ExceedsTheCap(Rows):
@@ -219,7 +297,7 @@ class SwallowsWakes(Rows):
 
     async def commit(self, commits: Sequence[Commit]) -> list[Committed]:
         greedy = [
-            evolve(commit, consumed=tuple(row.deliveries)) if (row := self.row(commit.run_id)) else commit
+            replace(commit, consumed=tuple(row.deliveries)) if (row := self.row(commit.run_id)) else commit
             for commit in commits
         ]
         return await super().commit(greedy)
@@ -267,14 +345,14 @@ class CommitsInTwo(Rows):
     """Tasks are written after another turn of the loop, which a cancellation may take away."""
 
     async def commit(self, commits: Sequence[Commit]) -> list[Committed]:
-        first = await super().commit([evolve(commit, tasks=(), deliveries=()) for commit in commits])
+        first = await super().commit([replace(commit, tasks=(), deliveries=()) for commit in commits])
         await asyncio.sleep(0)
         for commit in commits:
             row = self.row(commit.run_id)
             if row is not None and row.version == commit.records[-1].version:
                 row.version, row.commit_id = commit.version, commit.base
                 del row.records[commit.version :]
-                first = await super().commit([evolve(commit, fence=row.fence)])
+                first = await super().commit([replace(commit, fence=row.fence)])
         return first
 
 
@@ -316,6 +394,14 @@ FAULTS: list[tuple[type[MemoryJournal], str]] = [
     (FinishesForAnybody, "p12_finish"),
     (ExceedsLimits, "p13_limits"),
     (ExceedsTheCap, "p13_limits"),
+    (IgnoresCaps, "p13_queues"),
+    (IgnoresRates, "p13_queues"),
+    (SavesUpTokens, "p13_queues"),
+    (ServesWhoCameFirst, "p13_queues"),
+    (BeginsTheRoundAgain, "p13_queues"),
+    (MiscountsPlaces, "p13_queues"),
+    (PaysTwice, "p06_repeats"),
+    (SharesBuckets, "p18_namespaces"),
     (WritesWaitingRuns, "p14_waiting"),
     (PagesByOffset, "p15_pages"),
     (PrunesDedupe, "p16_pruning"),
@@ -334,8 +420,8 @@ def _plant(monkeypatch: pytest.MonkeyPatch, fault: type[MemoryJournal]) -> None:
     """Have every URL but the bare one, which is promise 22's reference, name a faulty journal."""
     true = continuum_memory.connect
 
-    def connect(url: str, namespace: str, limits: Limits) -> MemoryJournal:
-        journal = true(url, namespace, limits)
+    def connect(url: str, namespace: str, limits: Limits, **clock: Callable[[], int]) -> MemoryJournal:
+        journal = true(url, namespace, limits, **clock)
         return journal if url == "memory://" else fault(journal.store, namespace, limits)
 
     monkeypatch.setattr(continuum_memory, "connect", connect)

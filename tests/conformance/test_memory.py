@@ -6,6 +6,7 @@ import asyncio
 import sys
 import threading
 from types import FrameType
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from continuum_core.journal.commit import CommitOutcome, DeliverOutcome, FinishKind, Query
 from continuum_core.journal.protocol import Limits
+from continuum_core.journal.rate import Rate
 from continuum_core.testing.conformance.given import (
     FAR,
     TAKES,
@@ -68,6 +70,31 @@ async def test_a_lease_ends_at_its_very_microsecond() -> None:
     assert (await claimed(journal)).runs == ()
     clock.at = 1_100
     assert len((await claimed(journal)).runs) == 1
+
+
+async def test_a_place_and_a_token_are_free_at_their_very_microsecond() -> None:
+    clock = Clock()
+    journal = _journal(clock, loss_backoff=1_000)
+    await journal.open()
+    await started(journal)
+    claim, now = await claimed_one(journal)
+    tasks = (*(new_task(1, slot) for slot in range(4)), new_task(2, activity="other"))
+    await committed(journal, turn(claim, now, tasks=tasks))
+
+    async def count(**limits: Any) -> int:
+        return len((await journal.claim_tasks(new_id(), [want(**limits)], 10)).tasks)
+
+    assert await count(activities=("other",)) == 1
+    clock.at = 1_009
+    assert await count(cap=1) == 0
+    clock.at = 1_010
+    assert await count(cap=1) == 1
+    assert await count(rate=Rate(1, 500, 1)) == 1
+    clock.at = 1_509
+    claims = await journal.claim_tasks(new_id(), [want(rate=Rate(1, 500, 1))], 10)
+    assert (claims.tasks, claims.next_due) == ((), 1_510)
+    clock.at = 1_510
+    assert await count(rate=Rate(1, 500, 1)) == 1
 
 
 async def test_what_is_due_is_due_at_its_very_microsecond() -> None:
@@ -224,6 +251,41 @@ async def test_waiting_runs_cost_a_claim_nothing() -> None:
     few, many = await _waiting_for_timers(100), await _waiting_for_timers(10_000)
     costs = [await _calls_of_a_claim(journal) for journal in (few, many)]
     assert costs[1] <= costs[0] + 20, costs
+
+
+async def _calls_of_a_claim_of_tasks(journal: MemoryJournal, limit: int) -> int:
+    """How many Python functions a claim of so many tasks under a cap and a rate calls."""
+    calls = 0
+
+    def count(_: FrameType, event: str, __: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        claims = await journal.claim_tasks(new_id(), [want(limit, cap=1_000, rate=Rate(1, 1, 1_000))], 10)
+    finally:
+        sys.setprofile(None)
+    assert len(claims.tasks) == limit
+    return calls
+
+
+async def test_backlogs_cost_a_claim_of_tasks_nothing() -> None:
+    """However long one tenant's is, and however many tenants there are."""
+    costs: list[int] = []
+    for backlog in (
+        ["a"] * 20 + [f"t{n}" for n in range(20)],
+        ["a"] * 4_000 + [f"t{n}" for n in range(4_000)],
+    ):
+        journal = _journal(Clock())
+        await journal.open()
+        await started(journal)
+        claim, now = await claimed_one(journal)
+        tasks = tuple(new_task(1, slot, fairness=key) for slot, key in enumerate(backlog))
+        await committed(journal, turn(claim, now, tasks=tasks))
+        await _calls_of_a_claim_of_tasks(journal, 1)  # what has become due since is sorted in once
+        costs.append(await _calls_of_a_claim_of_tasks(journal, 10))
+    assert costs[1] <= costs[0] * 1.1, costs
 
 
 async def test_many_namespaces_and_handles_are_one_store() -> None:

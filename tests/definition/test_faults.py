@@ -26,6 +26,8 @@ from continuum_core.definition.activity import activity
 from continuum_core.definition.check import CODES, DefinitionWarning, Severity
 from continuum_core.definition.declare import Machine, root, to
 from continuum_core.definition.event import AnyEvent, event
+from continuum_core.definition.queue import Queue, Rate
+from continuum_core.definition.transaction import Transaction
 from continuum_core.errors import DefinitionError
 from tests.definition import foreign
 from tests.definition.machines import Count, Down, Next, Order, Reset, Up
@@ -868,8 +870,94 @@ def _() -> None:
 
 @shows("C409")
 def _() -> None:
+    @activity(executor="process")
+    def body(n: int, *, connection: Transaction[str]) -> None: ...
+
+
+@shows("C408")
+def _() -> None:
+    @activity()
+    async def body(n: int, *, one: Transaction[str], another: Transaction[str]) -> None: ...
+
+
+@shows("C408")
+def _() -> None:
+    @activity()
+    async def body(connection: Transaction[str]) -> None: ...
+
+
+@shows("C409")
+def _() -> None:
     @activity(timeout=timedelta(0))
     async def body(n: int) -> None: ...
+
+
+def queued(queue: Any) -> None:
+    @activity(queue=queue)
+    async def body(n: int) -> None: ...
+
+
+for wrong in (
+    "",
+    3,
+    Queue(""),
+    Queue("mail", limit=0),
+    Queue("mail", limit=True),
+    Queue("mail", limit=2.5),  # type: ignore[arg-type]  # the fault
+    Queue("mail", rate=5),  # type: ignore[arg-type]  # the fault
+    Queue("mail", rate=Rate(0, MINUTE)),
+    Queue("mail", rate=Rate(1, timedelta(0))),
+    Queue("mail", rate=Rate(1, 60)),  # type: ignore[arg-type]  # the fault
+    Queue("mail", rate=Rate(1, MINUTE, burst=0)),
+    Queue("mail", rate=Rate(10**12, timedelta(days=365))),
+):
+    shows("C409")(functools.partial(queued, wrong))
+
+
+@shows("C409")
+def _() -> None:
+    @activity(fairness="tenant")  # type: ignore[call-overload, untyped-decorator]  # the fault
+    async def body(n: int) -> None: ...
+
+
+def fair(fairness: Any) -> None:
+    """A machine that is sound but for the fairness of its activity."""
+
+    @activity(fairness=fairness)
+    async def body(n: int) -> int:
+        return n
+
+    class Fair(Machine[Count, int, int], name="fair"):
+        s = root(Count)
+        init, result = begin, end
+        working = s.state(initial=True)
+        over = s.final()
+        working.invoke(body, lambda c: c.value, done=over, error=over)
+
+
+shows("C215")(functools.partial(fair, lambda: "x"))
+shows("C215")(functools.partial(fair, lambda n, m: "x"))
+shows("C502")(functools.partial(fair, lambda n: str(random.random())))
+
+
+@shows("C410")
+def _() -> None:
+    @activity(queue=Queue("mail", limit=1))
+    async def one(n: int) -> int:
+        return n
+
+    @activity(queue=Queue("mail", limit=2))
+    async def two(n: int) -> int:
+        return n
+
+    class Twice(Machine[Count, int, int], name="twice"):
+        s = root(Count)
+        init, result = begin, end
+        first = s.state(initial=True)
+        second = s.state()
+        over = s.final()
+        first.invoke(one, lambda c: c.value, done=second, error=over)
+        second.invoke(two, lambda c: c.value, done=over, error=over)
 
 
 # --- purity ------------------------------------------------------------------------------------------

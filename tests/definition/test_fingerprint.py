@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,12 @@ import pytest
 from attrs import frozen
 
 from continuum_core.codec import describe
+from continuum_core.definition.activity import activity
 from continuum_core.definition.compatibility import ChangeKind, compare
 from continuum_core.definition.declare import Machine, root
 from continuum_core.definition.fingerprint import fingerprint, graph
+from continuum_core.definition.queue import Queue, Rate
+from continuum_core.definition.retry import Retry
 from continuum_core.definition.structure import breaks
 from tests.definition.machines import Count, Order, Player, Up
 from tests.definition.twins import Changed, Tidy, Untidy, limited
@@ -48,6 +52,31 @@ def test_a_captured_constant_is_seen() -> None:
 
     assert made(1) == made(1)
     assert made(1) != made(2)
+
+
+def test_an_activitys_policy_leaves_no_trace() -> None:
+    """Limits may be changed, and fairness given or taken, under runs that are under way."""
+
+    def made(**policy: Any) -> dict[str, Any]:
+        @activity(**policy)  # type: ignore[untyped-decorator]  # which of its forms it is, only the call knows
+        async def work(n: int) -> int:
+            return n
+
+        class M(Machine[Count, int, int], name="m"):
+            s = root(Count)
+            a = s.state(initial=True)
+            z = s.final()
+            init = staticmethod(lambda i: Count(i))
+            result = staticmethod(lambda c: c.value)
+            a.invoke(work, lambda c: c.value, done=z, error=z)
+
+        return graph(M.chart)
+
+    plain = made()
+    assert made(queue=Queue("q", limit=3)) == made(queue=Queue("q", limit=4)) == plain
+    assert made(queue=Queue("q", rate=Rate(1, timedelta(seconds=1)))) == plain
+    assert made(fairness=str) == made(fairness=lambda n: str(n % 2)) == plain
+    assert made(priority=1, retry=Retry(attempts=9)) == plain
 
 
 def test_the_graph_is_json_and_the_same_in_another_process() -> None:

@@ -17,11 +17,29 @@ LINES = 40
 
 
 def test_a_killed_worker_costs_no_order_and_no_customer_a_cent(tmp_path: Path) -> None:
+    told, directory = demonstrated(tmp_path)
+    assert (directory / "orders.db").exists()
+    assert (directory / "order.svg").read_text().startswith("<svg")
+    the_killed_workers_order_was_taken_over(told, directory)
+    no_card_was_charged_twice(told, directory)
+
+
+def test_on_postgres_by_its_url(tmp_path: Path, postgres_database: str) -> None:
+    """Another journal is another URL, and nothing besides."""
+    url = f"{postgres_database}?schema=demo_{os.urandom(6).hex()}"
+    told, directory = demonstrated(tmp_path, "--journal", url)
+    assert not (directory / "orders.db").exists()
+    the_killed_workers_order_was_taken_over(told, directory)
+    no_card_was_charged_twice(told, directory)
+
+
+def demonstrated(tmp_path: Path, *options: str) -> tuple[dict[str, Any], Path]:
+    """Run the demo to its end: what it told, and the directory that it kept."""
     orders = tmp_path / "few.jsonl"
     orders.write_text("".join(f"{line}\n" for line in generate.lines(LINES)))
     command = [sys.executable, "-W", "error", "-m", "continuum_demo.run", "--orders", str(orders)]
     done = subprocess.run(
-        [*command, "--json", "--keep"],
+        [*command, "--json", "--keep", *options],
         cwd=tmp_path,
         env={**os.environ, "TMPDIR": str(tmp_path)},  # what it keeps goes where the test's files go
         capture_output=True,
@@ -31,13 +49,9 @@ def test_a_killed_worker_costs_no_order_and_no_customer_a_cent(tmp_path: Path) -
     )
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(done.stdout)
-    directory = Path(told["directory"])
     every_line_is_accounted_for(told)
     every_kind_of_trouble_ends_as_it_should(told)
-    the_killed_workers_order_was_taken_over(told, directory)
-    no_card_was_charged_twice(told, directory)
-    assert (directory / "orders.db").exists()
-    assert (directory / "order.svg").read_text().startswith("<svg")
+    return told, Path(told["directory"])
 
 
 def every_line_is_accounted_for(told: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
-import attrs
+import msgspec
 from attrs import frozen
 
 from continuum_core.journal.commit import Inspection
@@ -26,6 +26,8 @@ HERE = Path(__file__).parent
 FORMAT = 1
 
 _HASHES = frozenset({"digest"})
+_LATER = {"fairness": ""}
+"""Fields that rows have since a later release, and what they hold in runs of earlier ones."""
 
 R = TypeVar("R")
 
@@ -92,8 +94,9 @@ def _plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, enum.IntEnum):
         return int(value)
-    if attrs.has(type(value)):
-        names = [each.name for each in attrs.fields(type(value))]
+    if isinstance(value, msgspec.Struct):
+        said = [name for name in value.__struct_fields__ if name not in _LATER]
+        names = said + [name for name, none in _LATER.items() if getattr(value, name, none) != none]
         return {
             name: getattr(value, name).hex() if name in _HASHES else _plain(getattr(value, name))
             for name in names
@@ -118,6 +121,6 @@ def _value(hint: Any, value: Any) -> Any:
         [hint] = [each for each in typing.get_args(hint) if each is not type(None)]
     if hint is bytes:
         return value.encode()
-    if attrs.has(hint):
+    if issubclass(hint, msgspec.Struct):
         return _row(hint, value)
     return hint(value)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from attrs import evolve
+from msgspec.structs import replace
 
 from continuum_core.client import Handle
 from continuum_core.journal.commit import Inspection
@@ -210,7 +210,7 @@ async def played(play: Play) -> str:
             release=version("continuum-core"),
             about=(play.__doc__ or "").strip(),
             definitions=tuple(definitions),
-            found=evolve(found, run=evolve(found.run, claim_id=None, lease_until=None)),
+            found=replace(found, run=replace(found.run, claim_id=None, lease_until=None)),
             records=tuple(records),
         )
         # Tracebacks name files: the same ones on every machine.

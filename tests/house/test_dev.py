@@ -100,4 +100,4 @@ def test_a_stage_with_an_extra_of_its_own_installs_that(checkout: Checkout) -> N
     checkout.program("python")  # what `bench` runs, and no pip in it
     _, called = checkout.dev("bench")
     assert called[0].endswith("--editable .[bench]")
-    assert called[-1] == "python benchmarks/interpreter.py"
+    assert called[-1] == "python -m benchmarks"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from attrs import evolve
+from msgspec.structs import replace
 
-from continuum_core import Machine, UnknownMachine, UsageError, event, root
+from continuum_core import Machine, Queue, UnknownMachine, UsageError, activity, event, root
 from continuum_core.definition.compatibility import ChangeKind
 from continuum_core.errors import UnknownVersion
 from continuum_core.registry import Registry
@@ -38,6 +38,53 @@ class Impostor(Machine[int, int, int], name="home", version=1):
         return c
 
     here.on(Ring, done)
+
+
+def doing(name: str, body: Any) -> Any:
+    """A machine with this one activity."""
+
+    class Doing(Machine[int, int, int], name=name):
+        s = root(int)
+        here = s.state(initial=True)
+        done = s.final()
+        init = staticmethod(lambda i: i)
+        result = staticmethod(lambda c: c)
+        here.invoke(body, lambda c: c, done=done, error=done)
+
+    return Doing
+
+
+@activity(queue=Queue("mail", limit=2))
+async def letter(n: int) -> int:
+    return n
+
+
+@activity(queue=Queue("mail", limit=2))
+async def card(n: int) -> int:
+    return n
+
+
+@activity(queue=Queue("mail", limit=3))
+async def parcel(n: int) -> int:
+    return n
+
+
+@activity(queue="mail")
+async def telegram(n: int) -> int:
+    return n
+
+
+def test_a_queue_is_declared_in_one_way_by_all_machines() -> None:
+    """Two that say the same are one; a name alone joins it; another limit names both who state one."""
+    registry = Registry([doing("telegrams", telegram), doing("letters", letter), doing("cards", card)])
+    assert registry.queues() == {"mail": Queue("mail", limit=2)}
+    with pytest.raises(
+        UsageError,
+        match=r"'mail' is declared in two ways: .*limit=2.* by activity card of "
+        r"cards, .*limit=3.* by parcel of parcels",
+    ):
+        registry.add(doing("parcels", parcel))
+    assert [entry.chart.name for entry in registry.entries()] == ["telegrams", "letters", "cards"]
 
 
 def test_runs_of_an_older_definition_that_only_gained_something_are_adopted() -> None:
@@ -87,7 +134,7 @@ def test_definitions_of_machines_that_are_not_here_are_left_alone() -> None:
 def test_a_definition_of_another_format_is_refused_and_not_guessed_at() -> None:
     registry = Registry([Home])
     body = HOME.definition.body.replace(b'"format":1', b'"format":2')
-    registry.learn([evolve(HOME.definition, fingerprint="of the future", body=body)])
+    registry.learn([replace(HOME.definition, fingerprint="of the future", body=body)])
     assert "of the future" in registry.refused()
 
 

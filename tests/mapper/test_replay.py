@@ -8,8 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from attrs import evolve as changed
-from attrs import frozen
+from attrs import evolve, frozen
 from msgspec.structs import replace
 
 from continuum_core import Machine, Message, RunNotFound, event, root
@@ -51,7 +50,7 @@ class Adder(Machine[Sum, int, int], name="adder"):
     def result(c: Sum) -> int:
         return c.total
 
-    adding.on(Add, when=lambda c, e: e.number < 10, assign=lambda c, e: changed(c, total=c.total + e.number))
+    adding.on(Add, when=lambda c, e: e.number < 10, assign=lambda c, e: evolve(c, total=c.total + e.number))
     adding.on(Add, resting, send=lambda c, e: Message(Add(), machine="adder", key="x"))
     adding.after(timedelta(hours=1), resting)
     resting.on(Add, adding)
@@ -74,7 +73,7 @@ def lived(events: tuple[object, ...] = EVENTS) -> Commit:
 
 def altered(record: Record, **fields: Any) -> Record:
     """The record of a code that did something else."""
-    return changed(record, body=json.dumps({**json.loads(record.body), **fields}).encode())
+    return replace(record, body=json.dumps({**json.loads(record.body), **fields}).encode())
 
 
 def drift_of(version: int, **fields: Any) -> Drift | None:
@@ -113,8 +112,8 @@ def test_every_part_of_a_record_is_compared(version: int, fields: dict[str, Any]
 
 def test_code_that_faults_on_what_it_took_then_has_drifted() -> None:
     # The same definition to look at, with another body.
-    raising = changed(ADDER.chart.init, call=lambda _value: 1 / 0)
-    entry = entry_of(changed(ADDER.chart, init=raising))
+    raising = evolve(ADDER.chart.init, call=lambda _value: 1 / 0)
+    entry = entry_of(evolve(ADDER.chart, init=raising))
     found = fold(entry, RUN, lived().records)[1]
     assert found is not None
     assert (found.version, found.recorded) == (1, "taken")
@@ -138,13 +137,13 @@ def test_under_a_definition_that_adopted_the_run_only_what_it_is_made_of_is_comp
 
 def test_orders_move_the_version_and_nothing_else() -> None:
     first, *_ = lived(()).records
-    order = changed(first, version=2, kind=RecordKind.CONTROL, body=encode_control("suspend", "ann", "lunch"))
+    order = replace(first, version=2, kind=RecordKind.CONTROL, body=encode_control("suspend", "ann", "lunch"))
     before, _ = fold(ADDER, RUN, [first])
     image, drift = fold(ADDER, RUN, [first, order])
     assert drift is None
     assert image.context == before.context
     assert image.snapshot == replace(before.snapshot, version=2)
-    unborn_, drift = fold(ADDER, RUN, [changed(order, version=1)])
+    unborn_, drift = fold(ADDER, RUN, [replace(order, version=1)])
     assert (unborn_, drift) == (unborn(1), None), "an order may come before the start"
 
 
@@ -205,7 +204,7 @@ async def test_a_stored_run_is_verified_page_by_page_and_may_go_on_meanwhile() -
 
 async def test_a_stored_snapshot_that_is_not_the_fold_is_drift() -> None:
     commit = lived()
-    forged = changed(row(commit), snapshot=commit.snapshot.replace(b'"total":8', b'"total":9'))
+    forged = replace(row(commit), snapshot=commit.snapshot.replace(b'"total":8', b'"total":9'))
     with pytest.raises(DriftError, match=r'record 5: the snapshot was .*"total":9.*"total":8') as caught:
         await verified(forged, commit.records)
     assert caught.value.drift.version == 5

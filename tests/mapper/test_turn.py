@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from attrs import evolve
+from msgspec.structs import replace
 
 from continuum_core import Machine, MachineFault, Message, event, root
 from continuum_core.errors import PayloadRefused, UnknownVersion
@@ -238,6 +238,6 @@ def test_quarantine_leaves_a_snapshot_that_cannot_be_read_as_it_is() -> None:
 
 def test_time_never_goes_back_within_a_run() -> None:
     later = after(HOME)
-    made = take_turn(HOME, evolve(due(later, signals(HOME, Dig())), now=NOW - 5), ids())
+    made = take_turn(HOME, replace(due(later, signals(HOME, Dig())), now=NOW - 5), ids())
     assert made.commit.records[0].at == NOW
     assert made.commit.now == NOW

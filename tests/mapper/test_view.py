@@ -135,6 +135,9 @@ def test_what_is_open_names_the_state_it_belongs_to() -> None:
         1,
         False,
     )
+    assert shown.place is None, "a journal that tells no places"
+    placed = run_view(Inspection(row(image), (), (task,), (), (12,)), None)
+    assert placed.tasks[0].place == 12
     [letter] = view.dead
     assert (letter.what, letter.reason) == ("Leave", "run over")
 

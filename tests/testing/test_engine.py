@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from continuum_core import RunFailed, Worker
+from continuum_core import Machine, RunFailed, Transaction, Worker, activity, root
 from continuum_core.client import Client
 from continuum_core.replay import DriftError
 from continuum_core.testing import Drive, Engine, golden
@@ -47,6 +47,54 @@ async def test_when_the_test_takes_place(journal: str) -> None:
         run = await engine.start(Waits, "a")
         [timer] = (await engine.view(run)).waiting
         assert (timer.what, timer.due, timer.state) == ("timer", moment + timedelta(hours=1), "waiting")
+
+
+async def test_bodies_are_given_what_the_test_has_for_them() -> None:
+    """Open resources or fakes of them; also in the place of a transaction, where there is none to be had."""
+
+    class Ledger:
+        def __init__(self) -> None:
+            self.lines: list[str] = []
+
+        async def add(self, line: str) -> None:
+            self.lines.append(line)
+
+    class Books:
+        """A connection, if this were a database."""
+
+        lines: tuple[str, ...] = ()
+
+    @activity()
+    async def note(line: str, *, ledger: Ledger, books: Transaction[Books]) -> str:
+        await ledger.add(line)
+        books.lines = (*books.lines, line)
+        return line
+
+    class Noted(Machine[str, str, str], name="noted"):
+        s = root(str)
+        noting = s.state(initial=True)
+        done = s.final()
+        bad = s.final(ok=False)
+
+        @staticmethod
+        def init(i: str) -> str:
+            return i
+
+        @staticmethod
+        def result(c: str) -> str:
+            return c
+
+        noting.invoke(note, lambda c: c, done=done, error={Exception: bad})
+
+    ledger, books = Ledger(), Books()
+    async with Engine([Noted], resources={Ledger: ledger, Books: books}) as engine:
+        run = await engine.start(Noted, "a line")
+        assert await run.result() == "a line"
+    assert (ledger.lines, books.lines) == (["a line"], ("a line",))
+    async with Engine([Noted]) as engine:
+        engine.stub(note, returns="stubbed")
+        run = await engine.start(Noted, "a line")
+        assert await run.result() == "a line"
 
 
 async def test_a_crash_loses_nothing_that_was_acknowledged(journal: str) -> None:
@@ -160,7 +208,7 @@ def test_a_history_that_differs_fails_with_the_lines_and_how_to_accept_them(
 async def test_ids_times_and_tracebacks_leave_no_trace_in_a_golden_file(journal: str) -> None:
     texts: list[str] = []
     for start in (datetime(2030, 1, 1, tzinfo=UTC), datetime(2031, 5, 5, 5, tzinfo=UTC)):
-        async with Engine([Order, Ledger], journal=f"{journal}-{start.year}", start=start) as engine:
+        async with Engine([Order, Ledger], journal=f"{journal}_{start.year}", start=start) as engine:
             run = await engine.start(Order, place(3))
             engine.stub(charge, raises=Declined("no"))
             await engine.send(run, "Approved", {"by": "ann"})

@@ -4,8 +4,11 @@ from collections.abc import Awaitable
 from datetime import timedelta
 from typing import TypeVar, assert_type
 
+import psycopg
 from attrs import evolve, frozen
+from sqlalchemy.orm import Session
 
+from continuum_core.client import Client, Handle
 from continuum_core.definition.activity import Activity, AsyncActivity, PlainActivity, activity
 from continuum_core.definition.chart import Chart
 from continuum_core.definition.declare import Choice, Final, History, Machine, Parallel, Root, State, root, to
@@ -13,6 +16,9 @@ from continuum_core.definition.event import AnyEvent, event
 from continuum_core.definition.failure import Failure
 from continuum_core.definition.known import pure
 from continuum_core.definition.message import Message
+from continuum_core.definition.queue import Queue, Rate
+from continuum_core.definition.transaction import Transaction
+from continuum_core.sync_client import SyncClient, SyncHandle
 
 C = TypeVar("C")
 I = TypeVar("I")  # noqa: E741
@@ -76,6 +82,37 @@ def book(payment: Payment) -> str:
     return payment.token
 
 
+def payer(payment: Payment) -> str:
+    return payment.token
+
+
+@activity(queue=Queue("cards", limit=3, rate=Rate(10, timedelta(seconds=1))), fairness=payer)
+async def pay(payment: Payment, *, pool: Pool) -> int:
+    return payment.amount
+
+
+@activity(fairness=payer, undo=refund)
+def hold(payment: Payment) -> str:
+    return payment.token
+
+
+@activity()
+async def enter(payment: Payment, *, connection: Transaction[psycopg.AsyncConnection], pool: Pool) -> int:
+    assert_type(connection, psycopg.AsyncConnection)
+    rows = await connection.execute("SELECT 1")
+    return rows.rowcount
+
+
+@activity()
+def enter_plainly(payment: Payment, *, session: Transaction[Session]) -> int:
+    assert_type(session, Session)
+    return payment.amount
+
+
+assert_type(enter, AsyncActivity[Payment, int])
+assert_type(enter_plainly, PlainActivity[Payment, int])
+assert_type(pay, AsyncActivity[Payment, int])
+assert_type(hold, PlainActivity[Payment, str])
 assert_type(charge, AsyncActivity[Payment, str])
 assert_type(count, PlainActivity[str, int])
 assert_type(book, PlainActivity[Payment, str])
@@ -174,3 +211,20 @@ def start(machine: type[Machine[C, I, O]], given: I) -> O:
 
 
 assert_type(start(Order, Given("k", 1)), Receipt)
+
+
+async def joined(client: Client, connection: psycopg.AsyncConnection, session: Session) -> None:
+    """The two faces of a start, in a transaction of the caller's."""
+    handle = await client.start(Order, Given("k", 1), key="k", connection=connection)
+    assert_type(handle, Handle[Receipt])
+    await handle.send(Paid("t"), connection=session)
+    assert_type(await handle.result(), Receipt)
+    await client.start("order", {"key": "k"}, connection=session)
+
+
+def joined_plainly(client: SyncClient, connection: psycopg.Connection) -> None:
+    """The same without an event loop."""
+    handle = client.start(Order, Given("k", 1), connection=connection)
+    assert_type(handle, SyncHandle[Receipt])
+    handle.send(Paid("t"), connection=connection)
+    assert_type(handle.result(), Receipt)

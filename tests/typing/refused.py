@@ -2,11 +2,13 @@
 
 from datetime import timedelta
 
+import psycopg
 from attrs import evolve, frozen
 
 from continuum_core.definition.activity import activity
 from continuum_core.definition.declare import Machine, root, to
 from continuum_core.definition.event import event
+from continuum_core.definition.transaction import Transaction
 
 
 @frozen
@@ -32,6 +34,11 @@ async def charge(payment: Payment) -> str:
 
 @activity()
 async def refund(charge: int) -> None: ...
+
+
+@activity()
+async def enter(payment: Payment, *, connection: Transaction[psycopg.AsyncConnection]) -> None:
+    connection.execute_("SELECT 1")  # E: no method of the connection
 
 
 def pay(c: Ctx) -> Payment:
@@ -69,6 +76,24 @@ class Order(Machine[Ctx, int, str], name="order"):
 
 @activity(undo=refund)  # E: the undo does not take what this one gives
 async def book(payment: Payment) -> str:
+    return payment.token
+
+
+def whose(paid: Paid) -> str:
+    return paid.token
+
+
+def counted(payment: Payment) -> int:
+    return len(payment.token)
+
+
+@activity(fairness=whose)  # E: fairness takes something else than the input
+async def pay_fairly(payment: Payment) -> str:
+    return payment.token
+
+
+@activity(fairness=counted)  # E: a fairness key is text
+async def pay_counted(payment: Payment) -> str:
     return payment.token
 
 

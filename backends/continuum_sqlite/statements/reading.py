@@ -36,7 +36,7 @@ WHERE namespace = ?1 AND run_id = ?2 ORDER BY due, id
 
 TASKS_OF_RUN = """
 SELECT run_id, token, slot, activity, queue, priority, due, scheduled, payload, key,
-  undo, attempt, losses, fence, lease_until, claim_id, cancel, details, failure
+  undo, attempt, losses, fence, lease_until, claim_id, cancel, details, failure, fairness
 FROM continuum_tasks WHERE namespace = ?1 AND run_id = ?2 ORDER BY token, slot
 """
 

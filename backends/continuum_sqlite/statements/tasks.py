@@ -9,17 +9,17 @@ __all__ = [
     "CANCEL_TASKS_OF_TOKEN",
     "CLAIMED_TASKS",
     "DROP_TASK",
+    "DROP_UNNEEDED",
     "DROP_UNSTARTED_OF_RUN",
     "DROP_UNSTARTED_OF_TOKEN",
     "EXPIRED_TASKS",
     "FREE_RESULT",
+    "HAS_UNNEEDED",
     "LEASE_TASK",
     "LOSE_TASK",
     "NEXT_LEASE_END",
-    "NEXT_PRIORITY",
     "NEXT_TASK_DUE",
     "PUT_RESULT",
-    "READY_TASKS",
     "REOPEN_TASK",
     "RESERVE_RESULT",
     "RESULT",
@@ -29,7 +29,8 @@ __all__ = [
 
 _COLUMNS = (
     "t.run_id, t.token, t.slot, t.activity, t.queue, t.priority, t.due, t.scheduled, t.payload, t.key, "
-    "t.undo, t.attempt, t.losses, t.fence, t.lease_until, t.claim_id, t.cancel, t.details, t.failure"
+    "t.undo, t.attempt, t.losses, t.fence, t.lease_until, t.claim_id, t.cancel, t.details, t.failure, "
+    "t.fairness"
 )
 
 _OF_TASK = "namespace = ?1 AND run_id = ?2 AND token = ?3 AND slot = ?4"
@@ -39,8 +40,8 @@ _OF_TASK = "namespace = ?1 AND run_id = ?2 AND token = ?3 AND slot = ?4"
 ADD_TASK = """
 INSERT INTO continuum_tasks (
   namespace, run_id, token, slot, activity, queue, priority, due, scheduled, payload, key, undo,
-  attempt, losses, fence, reported, lease_until, claim_id, cancel
-) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, 0, 0, ?12, 0, ?13, ?14, 0)
+  attempt, losses, fence, reported, lease_until, claim_id, cancel, fairness
+) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, 0, 0, ?12, 0, ?13, ?14, 0, ?15)
 ON CONFLICT DO NOTHING
 """
 
@@ -74,17 +75,16 @@ FROM continuum_tasks INDEXED BY continuum_tasks_leased
 WHERE namespace = ?1 AND queue = ?2 AND activity = ?3 AND lease_until IS NOT NULL AND lease_until <= ?4
 """
 
-NEXT_PRIORITY = """
-SELECT min(priority) FROM continuum_tasks INDEXED BY continuum_tasks_ready
-WHERE namespace = ?1 AND queue = ?2 AND activity = ?3 AND lease_until IS NULL AND priority > ?4
+HAS_UNNEEDED = """
+SELECT 1 FROM continuum_tasks INDEXED BY continuum_tasks_unneeded
+WHERE namespace = ?1 AND queue = ?2 AND activity = ?3 AND lease_until IS NULL AND cancel = 1 AND undo = 0
+  AND due <= ?4 LIMIT 1
 """
 
-READY_TASKS = """
-SELECT due, run_id, token, slot, losses, cancel, undo
-FROM continuum_tasks INDEXED BY continuum_tasks_ready
-WHERE namespace = ?1 AND queue = ?2 AND activity = ?3 AND priority = ?4 AND lease_until IS NULL
-  AND due <= ?5
-ORDER BY due, run_id, token, slot
+DROP_UNNEEDED = """
+DELETE FROM continuum_tasks INDEXED BY continuum_tasks_unneeded
+WHERE namespace = ?1 AND queue = ?2 AND activity = ?3 AND lease_until IS NULL AND cancel = 1 AND undo = 0
+  AND due <= ?4
 """
 
 NEXT_TASK_DUE = """

@@ -5,11 +5,13 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from continuum_core.journal.protocol import Limits
+from continuum_core.journal.rate import Rate
 from continuum_core.journal.records import Held, RunStatus
 from continuum_core.testing.conformance.given import FAR, HOUR, MOMENT, new_task
 
 __all__ = [
     "activities",
+    "caps",
     "dedupes",
     "effects",
     "fingerprints",
@@ -18,12 +20,15 @@ __all__ = [
     "messages",
     "now_and_then",
     "places",
+    "rates",
     "results",
     "takes",
 ]
 
 leases = st.sampled_from([MOMENT, HOUR])
 places = st.integers(0, 7)
+caps = st.sampled_from([None, None, None, 1, 2, 3])
+rates = st.sampled_from([None, None, None, Rate(1, HOUR, 2), Rate(3, HOUR, 1), Rate(5, HOUR // 3, 4)])
 dues = st.sampled_from([None, None, None, 1, 2, 3, FAR, FAR + 1])
 dedupes = st.sampled_from([None, None, "a", "b"])
 tokens = st.integers(1, 2)
@@ -53,6 +58,7 @@ tasks = st.builds(
     priority=st.integers(-1, 1),
     key=st.sampled_from([None, "key"]),
     undo=st.booleans(),
+    fairness=st.sampled_from(["", "", "a", "b", "é"]),
     lease=st.sampled_from([None, None, MOMENT, HOUR]),
 )
 effects = st.fixed_dictionaries(

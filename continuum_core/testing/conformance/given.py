@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from attrs import evolve
+from msgspec.structs import replace
 from uuid_utils.compat import uuid7
 
 from continuum_core.clock import Micros
@@ -29,6 +29,7 @@ from continuum_core.journal.commit import (
     TaskHold,
     TaskWant,
 )
+from continuum_core.journal.rate import Rate
 from continuum_core.journal.records import Delivery, DeliveryKind, Record, RecordKind, Run, RunStatus, Task
 
 __all__ = [
@@ -84,12 +85,12 @@ def new_run(run_id: UUID | None = None, **changes: Any) -> NewRun:
     name = new_id() if run_id is None else run_id
     delivery = Delivery(id=new_id(), run_id=name, kind=DeliveryKind.START, payload=b"start")
     plain = NewRun(run_id=name, machine=MACHINE, fingerprint=FINGERPRINT, digest=b"digest", delivery=delivery)
-    return evolve(plain, **changes)
+    return replace(plain, **changes)
 
 
 def signal(run_id: UUID, payload: bytes = b"signal", **changes: Any) -> Delivery:
     plain = Delivery(id=new_id(), run_id=run_id, kind=DeliveryKind.SIGNAL, payload=payload)
-    return evolve(plain, **changes)
+    return replace(plain, **changes)
 
 
 def timer(run_id: UUID, due: Micros, token: int = 1, slot: int = 0) -> Delivery:
@@ -117,11 +118,17 @@ def outcome(task: Task, payload: bytes = b"outcome") -> Delivery:
 
 def new_task(token: int = 1, slot: int = 0, **changes: Any) -> NewTask:
     plain = NewTask(token=token, slot=slot, activity=ACTIVITY, queue=QUEUE, priority=0, payload=b"task")
-    return evolve(plain, **changes)
+    return replace(plain, **changes)
 
 
-def want(limit: int = 100, queue: str = QUEUE, activities: Sequence[str] = (ACTIVITY,)) -> TaskWant:
-    return TaskWant(queue=queue, limit=limit, activities=frozenset(activities))
+def want(
+    limit: int = 100,
+    queue: str = QUEUE,
+    activities: Sequence[str] = (ACTIVITY,),
+    cap: int | None = None,
+    rate: Rate | None = None,
+) -> TaskWant:
+    return TaskWant(queue=queue, limit=limit, activities=frozenset(activities), cap=cap, rate=rate)
 
 
 # --- turns -----------------------------------------------------------------------------------------
@@ -161,7 +168,7 @@ def turn(claim: RunClaim, now: Micros, bodies: Sequence[bytes] = (b"step;",), **
         now=now,
         consumed=tuple(delivery.id for delivery in claim.deliveries),
     )
-    return evolve(plain, **changes)
+    return replace(plain, **changes)
 
 
 def fused(
@@ -186,7 +193,7 @@ def fused(
         now=now,
         consumed=tuple(consumed),
     )
-    return evolve(plain, **changes)
+    return replace(plain, **changes)
 
 
 def first_turn(new: NewRun, now: Micros, **changes: Any) -> Commit:
@@ -205,7 +212,7 @@ def first_turn(new: NewRun, now: Micros, **changes: Any) -> Commit:
         now=now,
         consumed=(new.delivery.id,),
     )
-    return evolve(plain, **changes)
+    return replace(plain, **changes)
 
 
 def folded(history: Sequence[Record]) -> bytes:
@@ -237,7 +244,7 @@ def finish(claim: TaskClaim, kind: FinishKind = FinishKind.DONE, **changes: Any)
         kind=kind,
         delivery=outcome(task) if delivers else None,
     )
-    return evolve(plain, **changes)
+    return replace(plain, **changes)
 
 
 def reservation(task: Task, lease: int = HOUR, key: str = "key") -> Reservation:
@@ -250,5 +257,5 @@ def order(kind: OrderKind, run_id: UUID, **changes: Any) -> Order:
     plain = Order(id=new_id(), run_id=run_id, kind=kind, body=b"who and why")
     if kind is OrderKind.CANCEL:
         cancel = Delivery(id=new_id(), run_id=run_id, kind=DeliveryKind.CANCEL, payload=b"cancel")
-        plain = evolve(plain, delivery=cancel)
-    return evolve(plain, **changes)
+        plain = replace(plain, delivery=cancel)
+    return replace(plain, **changes)

@@ -38,7 +38,7 @@ from continuum_core.journal.commit import (
     TaskWant,
 )
 from continuum_core.journal.connect import capabilities, connect
-from continuum_core.journal.protocol import Journal, Limits
+from continuum_core.journal.protocol import Capability, Journal, Limits
 from continuum_core.journal.records import Delivery, Run
 from continuum_core.testing.conformance.given import (
     HOUR,
@@ -55,17 +55,29 @@ _POLLS = 20_000
 _BUSY_POLLS = 100
 
 
+class SteppedClock:
+    """A time in microseconds that moves when told."""
+
+    def __init__(self) -> None:
+        self.at: Micros = 1_893_456_000_000_000  # in the year 2030
+
+    def __call__(self) -> Micros:
+        return self.at
+
+
 class Kit:
     """One test's store, and the handles that it opened on it. Closed when the test ends.
 
     :ivar url: of this test's store.
     :ivar namespace: of this test.
+    :ivar clock: for handles on a time of the test's own; None where the backend lets none be set.
     """
 
     def __init__(self, url: str, namespace: str) -> None:
         self.url = url
         self.namespace = namespace
         self.capabilities = capabilities(url)
+        self.clock = SteppedClock() if Capability.CLOCK in self.capabilities else None
         self._runner = asyncio.Runner()
         self._first: dict[tuple[str, Limits], Journal] = {}
         self._opened: list[Journal] = []
@@ -109,6 +121,14 @@ class Kit:
     def stranger(self, limits: Limits | None = None) -> Journal:
         """An unopened handle made from the URL alone, like another program's."""
         journal = connect(self.url, self.namespace, limits or Limits())
+        self._opened.append(journal)
+        return journal
+
+    def clocked(self, namespace: str, limits: Limits) -> Journal:
+        """An unopened handle on the test's clock, where the backend lets one be set."""
+        if self.clock is None:
+            return self.handle(namespace, limits)
+        journal = connect(self.url, namespace, limits, clock=self.clock)
         self._opened.append(journal)
         return journal
 

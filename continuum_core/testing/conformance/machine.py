@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from attrs import evolve
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -18,6 +17,7 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+from msgspec.structs import replace
 
 from continuum_core.journal.commit import (
     Commit,
@@ -35,9 +35,11 @@ from continuum_core.journal.commit import (
 )
 from continuum_core.journal.connect import connect
 from continuum_core.journal.protocol import Journal, Limits
+from continuum_core.journal.rate import Rate
 from continuum_core.journal.records import Delivery, Held, RunStatus
 from continuum_core.testing.conformance.choices import (
     activities,
+    caps,
     dedupes,
     effects,
     fingerprints,
@@ -46,6 +48,7 @@ from continuum_core.testing.conformance.choices import (
     messages,
     now_and_then,
     places,
+    rates,
     results,
     takes,
 )
@@ -67,7 +70,7 @@ from continuum_core.testing.conformance.given import (
     want,
 )
 from continuum_core.testing.conformance.kit import Kit
-from continuum_core.testing.conformance.parity import Pair, Sides, comparable
+from continuum_core.testing.conformance.parity import Pair, Sides
 
 _REFERENCE = "memory://"
 
@@ -110,10 +113,14 @@ class Parity(RuleBasedStateMachine):
     @initialize(limits=limits)
     def begin(self, limits: Limits) -> None:
         namespace = f"parity-{new_id().hex}"
-        self.mine = connect(_REFERENCE, namespace, limits)
-        self.theirs = self.kit.run(self.kit.open(namespace, limits))
+        self.theirs = self.kit.clocked(namespace, limits)
+        self.kit.run(self.theirs.open())
+        self.clock = self.kit.clock
+        if self.clock is not None and self.kit.run(self.theirs.now()) != self.clock.at:
+            self.clock = None  # a store that somebody opened before has the clock that it was given then
+        self.mine = connect(_REFERENCE, namespace, limits, clock=self.clock)
         self.kit.run(self.mine.open())
-        self.sides = Sides(self.kit.run, self.mine, self.theirs)
+        self.sides = Sides(self.kit.run, self.mine, self.theirs, self.clock)
 
     def teardown(self) -> None:
         if hasattr(self, "theirs"):
@@ -143,7 +150,7 @@ class Parity(RuleBasedStateMachine):
             hold = tuple((delivery.id, chosen["hold"]) for delivery in deliveries[consumed : consumed + 1])
         claim_id = new_id()
         born: list[NewTask] = [
-            evolve(task, claim_id=None if task.lease is None else claim_id) for task in chosen["tasks"]
+            replace(task, claim_id=None if task.lease is None else claim_id) for task in chosen["tasks"]
         ]
         return {
             "bodies": [b"step;"] * chosen["steps"],
@@ -173,7 +180,7 @@ class Parity(RuleBasedStateMachine):
         self, count: int, fingerprint: str, dedupe: str | None, early: bool, chosen: dict[str, Any]
     ) -> None:
         news = [new_run(fingerprint=fingerprint) for _ in range(count)]
-        news = [evolve(new, delivery=evolve(new.delivery, dedupe=dedupe)) for new in news]
+        news = [replace(new, delivery=replace(new.delivery, dedupe=dedupe)) for new in news]
         self.runs += [new.run_id for new in news]
         changes = [self.changes(chosen, (new.delivery,)) for new in news] if early else []
 
@@ -186,7 +193,7 @@ class Parity(RuleBasedStateMachine):
                 for new, fields in zip(news, changes, strict=True)
             ]
             return await journal.start(
-                [evolve(new, turn=first) for new, first in zip(news, turns, strict=True)]
+                [replace(new, turn=first) for new, first in zip(news, turns, strict=True)]
             )
 
         answers = self.sides.ask(work)
@@ -199,14 +206,14 @@ class Parity(RuleBasedStateMachine):
     @rule(place=places, other=st.booleans())
     def start_again(self, place: int, other: bool) -> None:
         new = self.news[place % len(self.news)]
-        again = evolve(new, digest=b"other") if other else new
+        again = replace(new, digest=b"other") if other else new
         self.sides.ask(lambda journal, _: journal.start([again]))
         if new.run_id not in self.runs:
             self.runs.append(new.run_id)
 
     @rule(choices=st.lists(messages, min_size=1, max_size=4), floor=st.sampled_from([0, 0, FAR]))
     def deliver(self, choices: list[Any], floor: int) -> None:
-        deliveries = [evolve(self.message(choice), floor=floor) for choice in choices]
+        deliveries = [replace(self.message(choice), floor=floor) for choice in choices]
         self.sent += deliveries
         self.sides.ask(lambda journal, _: journal.deliver(deliveries))
 
@@ -304,10 +311,25 @@ class Parity(RuleBasedStateMachine):
 
     # --- tasks
 
-    @rule(limit=st.integers(0, 3), lease=leases, wanted=st.sets(activities), both=st.booleans())
-    def claim_tasks(self, limit: int, lease: int, wanted: set[str], both: bool) -> None:
+    @rule(
+        limit=st.integers(0, 3),
+        lease=leases,
+        wanted=st.sets(activities),
+        queues=st.sampled_from([("queue",), ("queue", "slow"), ("queue", "queue")]),
+        cap=caps,
+        rate=rates,
+    )
+    def claim_tasks(
+        self,
+        limit: int,
+        lease: int,
+        wanted: set[str],
+        queues: tuple[str, ...],
+        cap: int | None,
+        rate: Rate | None,
+    ) -> None:
         claim_id = new_id()
-        wants = [want(limit, queue, sorted(wanted)) for queue in ("queue", "slow")[: 2 if both else 1]]
+        wants = [want(limit, queue, sorted(wanted), cap, rate) for queue in queues]
         claims = self.sides.ask(lambda journal, _: journal.claim_tasks(claim_id, wants, lease))
         self.keep_tasks(claims.mine.tasks, claims.theirs.tasks)
         self.claim_ids.append(claim_id)
@@ -360,7 +382,7 @@ class Parity(RuleBasedStateMachine):
             )
             (run,) = await journal.load([run_id])
             if onward and run is not None and delivery is not None:
-                end = evolve(end, turn=fused(run, await journal.now(), **fields))
+                end = replace(end, turn=fused(run, await journal.now(), **fields))
             ends.append(end)
             return await journal.finish([end])
 
@@ -384,6 +406,14 @@ class Parity(RuleBasedStateMachine):
             for place in (first, second)
         ]
         self.sides.ask(lambda journal, _: journal.reserve(asked))
+
+    # --- time
+
+    @precondition(lambda self: self.clock is not None)
+    @rule(length=st.sampled_from([1_000, 1_000_000, HOUR]))
+    def time_passes(self, length: int) -> None:
+        assert self.clock is not None
+        self.clock.at += length
 
     # --- operators and readers
 
@@ -431,5 +461,6 @@ class Parity(RuleBasedStateMachine):
 
     async def _everything(self, journal: Journal) -> list[Any]:
         return [
-            comparable([await journal.inspect(run_id), await journal.history(run_id)]) for run_id in self.runs
+            self.sides.comparable([await journal.inspect(run_id), await journal.history(run_id)])
+            for run_id in self.runs
         ]

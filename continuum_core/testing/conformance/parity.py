@@ -1,7 +1,9 @@
 """Two journals side by side: the same operations on both, and answers made comparable.
 
-What may differ is taken out: times that come from a journal's own clock, and the values of fences,
-which come from that clock too. Times that the caller chose, order, counts and everything else stay.
+Where the journal under test lets its clock be set, both are told the same time, which moves between two
+operations only, and every time and every fence is compared. Where it does not, what may differ is taken
+out: times that come from a journal's own clock, and the values of fences, which come from that clock too.
+Times that the caller chose, order, counts and everything else stay.
 """
 
 from __future__ import annotations
@@ -11,14 +13,15 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Generic, TypeVar, cast
 from uuid import UUID
 
-import attrs
+import msgspec
+from attrs import frozen
 
 from continuum_core.errors import ContinuumError
 from continuum_core.journal.commit import TaskClaims
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import DeadLetter
 from continuum_core.testing.conformance.given import FAR
-from continuum_core.testing.conformance.kit import passed
+from continuum_core.testing.conformance.kit import SteppedClock, passed
 
 __all__ = ["Pair", "Sides", "comparable"]
 
@@ -30,7 +33,7 @@ _EARLY = 1_000
 _TICK = 50
 
 
-@attrs.frozen
+@frozen
 class Pair(Generic[_T]):
     """The same thing as each of the two journals told it."""
 
@@ -43,18 +46,29 @@ class Sides:
 
     Between two operations both clocks move on by some microseconds, so that the order of times is the
     same on both.
+
+    :param clock: what both were opened with; None where each has its own.
     """
 
     def __init__(
-        self, run: Callable[[Coroutine[Any, Any, Any]], Any], mine: Journal, theirs: Journal
+        self,
+        run: Callable[[Coroutine[Any, Any, Any]], Any],
+        mine: Journal,
+        theirs: Journal,
+        clock: SteppedClock | None = None,
     ) -> None:
         self._run = run
         self._journals = Pair(mine, theirs)
+        self._clock = clock
+
+    def comparable(self, value: Any) -> Any:
+        """What both have to tell alike."""
+        return comparable(value, exact=self._clock is not None)
 
     def ask(self, work: Callable[[Journal, int], Awaitable[_T]]) -> Pair[Any]:
         """Carry out `work` on both (it is told the side, 0 or 1), compare, and return both answers."""
         pair: Pair[Any] = self._run(self._ask(work))
-        mine, theirs = comparable(pair.mine), comparable(pair.theirs)
+        mine, theirs = self.comparable(pair.mine), self.comparable(pair.theirs)
         assert mine == theirs, f"the reference answers\n  {mine}\nbut this journal\n  {theirs}"
         return pair
 
@@ -65,25 +79,28 @@ class Sides:
                 answers.append(await work(journal, side))
             except ContinuumError as error:
                 answers.append(type(error).__name__)
-            await passed(journal, await journal.now() + _TICK)
+            if self._clock is None:
+                await passed(journal, await journal.now() + _TICK)
+        if self._clock is not None:
+            self._clock.at += _TICK
         return Pair(*answers)
 
 
-def comparable(value: Any, name: str = "") -> Any:
-    """The value without what two journals may tell differently."""
+def comparable(value: Any, name: str = "", *, exact: bool = False) -> Any:
+    """The value without what two journals may tell differently; with `exact`, times and fences stay."""
     if name in _CLOCK or name in _CHOSEN:
-        return _time(value, name)
+        return value if exact else _time(value, name)
     if name == "fence":
-        return value if value is None else value > 0
+        return value if exact or value is None else value > 0
     if name == "cursor":
         return value is not None
     if name == "namespace":
         return None
     kind = cast(type[object], type(value))
-    if attrs.has(kind):
-        return _fields(value, kind)
+    if issubclass(kind, msgspec.Struct):
+        return _fields(value, kind, exact)
     if kind in (list, tuple):
-        return _members(value)
+        return _members(value, exact)
     if isinstance(value, enum.Enum):
         return value.name
     return value.hex[-12:] if isinstance(value, UUID) else value
@@ -97,15 +114,15 @@ def _time(value: int | None, name: str) -> object:
     return value if chosen else "a time"
 
 
-def _fields(value: Any, kind: type[attrs.AttrsInstance]) -> dict[str, Any]:
-    names = [field.name for field in attrs.fields(kind)]
+def _fields(value: Any, kind: type[msgspec.Struct], exact: bool) -> dict[str, Any]:
+    names = kind.__struct_fields__
     skipped = "next_due" if kind is TaskClaims else ""  # a hint, of the clock's making
-    told = {name: comparable(getattr(value, name), name) for name in names if name != skipped}
+    told = {name: comparable(getattr(value, name), name, exact=exact) for name in names if name != skipped}
     return {"": kind.__name__, **told}
 
 
-def _members(values: Iterable[Any]) -> list[Any]:
+def _members(values: Iterable[Any], exact: bool) -> list[Any]:
     members = list(values)
     if members and isinstance(members[0], DeadLetter):  # their order is that of the clock
         members.sort(key=lambda letter: letter.delivery.id.int)
-    return [comparable(member) for member in members]
+    return [comparable(member, exact=exact) for member in members]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from attrs import evolve
+from msgspec.structs import replace
 
 from continuum_core.errors import UsageError
 from continuum_core.journal.commit import CommitOutcome, OrderKind
@@ -60,7 +60,7 @@ async def test_records_are_never_rewritten(kit: Kit) -> None:
     await delivered(journal, signal(run_id))
     claim, now = await claimed_one(journal)
     stale = turn(claim, now, (b"other;", b"history;"), version=0, fence=claim.fence)
-    stale = evolve(stale, records=tuple(evolve(r, version=r.version - 1) for r in stale.records))
+    stale = replace(stale, records=tuple(replace(r, version=r.version - 1) for r in stale.records))
     assert await tried(journal, stale) is CommitOutcome.LOST
     await committed(journal, turn(claim, now))
     assert (await journal.history(run_id))[: len(before)] == before
@@ -98,7 +98,7 @@ async def test_a_turn_with_gaps_is_refused(kit: Kit, versions: tuple[int, ...]) 
     await delivered(journal, signal(run_id))
     claim, now = await claimed_one(journal)
     commit = turn(claim, now)
-    wrong = evolve(commit, records=tuple(evolve(commit.records[0], version=v) for v in versions))
+    wrong = replace(commit, records=tuple(replace(commit.records[0], version=v) for v in versions))
     with pytest.raises(UsageError):
         await journal.commit([wrong])
     assert len(await journal.history(run_id)) == 1

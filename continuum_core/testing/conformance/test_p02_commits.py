@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from attrs import evolve
+from msgspec.structs import replace
 
 from continuum_core.journal.commit import CommitOutcome, FinishKind
 from continuum_core.journal.protocol import Limits
@@ -295,5 +295,5 @@ async def test_a_turn_replaces_what_the_run_carries(kit: Kit, field: str) -> Non
         "cause": "because: ü\n'\"",
         "outcome": bytes_,
     }
-    await committed(journal, evolve(turn(claim, now), **{field: values[field]}))
+    await committed(journal, replace(turn(claim, now), **{field: values[field]}))
     assert getattr(await row(journal, run_id), field) == values[field]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 import pytest
-from attrs import evolve
+from msgspec.structs import replace
 
 from continuum_core.journal.commit import Commit, CommitOutcome, OrderKind, RunClaim
 from continuum_core.journal.protocol import Journal
@@ -42,28 +42,28 @@ from continuum_core.testing.conformance.kit import (
 
 def _older(commit: Commit) -> Commit:
     """The commit, computed from one version earlier."""
-    earlier = tuple(evolve(record, version=record.version - 1) for record in commit.records)
-    return evolve(commit, version=commit.version - 1, records=earlier)
+    earlier = tuple(replace(record, version=record.version - 1) for record in commit.records)
+    return replace(commit, version=commit.version - 1, records=earlier)
 
 
 def _newer(commit: Commit) -> Commit:
-    later = tuple(evolve(record, version=record.version + 1) for record in commit.records)
-    return evolve(commit, version=commit.version + 1, records=later)
+    later = tuple(replace(record, version=record.version + 1) for record in commit.records)
+    return replace(commit, version=commit.version + 1, records=later)
 
 
 def _elsewhere(commit: Commit) -> Commit:
     """The commit, of a run that no journal has."""
     other = new_id()
-    return evolve(commit, run_id=other, records=tuple(evolve(r, run_id=other) for r in commit.records))
+    return replace(commit, run_id=other, records=tuple(replace(r, run_id=other) for r in commit.records))
 
 
 _STALE: dict[str, Callable[[Commit], Commit]] = {
-    "older fence": lambda commit: evolve(commit, fence=(commit.fence or 0) - 1),
-    "newer fence": lambda commit: evolve(commit, fence=(commit.fence or 0) + 1),
+    "older fence": lambda commit: replace(commit, fence=(commit.fence or 0) - 1),
+    "newer fence": lambda commit: replace(commit, fence=(commit.fence or 0) + 1),
     "older version": _older,
     "newer version": _newer,
-    "other base": lambda commit: evolve(commit, base=new_id()),
-    "no base": lambda commit: evolve(commit, base=None),
+    "other base": lambda commit: replace(commit, base=new_id()),
+    "no base": lambda commit: replace(commit, base=None),
     "no such run": _elsewhere,
 }
 
@@ -91,7 +91,7 @@ async def test_the_rest_of_a_batch_stands(kit: Kit) -> None:
     turns = {claim.run_id: turn(claim, claims.now) for claim in claims.runs}
     batch = [turns[run_id] for run_id in ids]
     for place in (0, 3):
-        batch[place] = evolve(batch[place], base=new_id())
+        batch[place] = replace(batch[place], base=new_id())
     answers = [answer.outcome for answer in await journal.commit(batch)]
     lost, stood = CommitOutcome.LOST, CommitOutcome.COMMITTED
     assert answers == [lost, stood, stood, lost, stood]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from attrs import evolve
+from msgspec.structs import replace
 
 from continuum_core.journal.commit import (
     CommitOutcome,
@@ -14,6 +14,7 @@ from continuum_core.journal.commit import (
     OrderOutcome,
     StartOutcome,
 )
+from continuum_core.journal.rate import Rate
 from continuum_core.journal.records import Definition, RunStatus
 from continuum_core.testing.conformance.given import (
     FAR,
@@ -161,6 +162,20 @@ async def test_a_repeated_claim_of_tasks_returns_what_it_holds(kit: Kit) -> None
     assert second.tasks == first.tasks
 
 
+async def test_a_repeated_claim_of_tasks_takes_no_more_tokens_and_no_turn(kit: Kit) -> None:
+    """Promise 6: what a limited queue gave once is given again, and is paid for once."""
+    journal = await kit.open()
+    await waiting(journal, {"tasks": tuple(new_task(1, slot, fairness="abc"[slot % 3]) for slot in range(9))})
+    claim_id = new_id()
+    limited = want(2, cap=4, rate=Rate(1, HOUR, 3))
+    first = await claimed_tasks(journal, limited, claim_id=claim_id)
+    for _ in range(3):
+        assert (await claimed_tasks(journal, limited, claim_id=claim_id)).tasks == first.tasks
+    assert [claim.task.fairness for claim in first.tasks] == ["a", "b"]
+    assert [claim.task.fairness for claim in (await claimed_tasks(journal, limited)).tasks] == ["c"]
+    assert (await claimed_tasks(journal, limited)).tasks == ()
+
+
 @pytest.mark.parametrize("kind", list(FinishKind))
 async def test_a_repeated_finish_is_told_gone(kit: Kit, kind: FinishKind) -> None:
     """Promise 6: the repeat of a finish, of whatever kind, is GONE and changes nothing."""
@@ -183,14 +198,14 @@ async def test_a_repeated_finish_tells_of_the_turn_that_rode_along(kit: Kit, fol
     assert end.delivery is not None
     born = new_task(2, lease=HOUR, claim_id=new_id())
     onward = fused(await row(journal, run_id), await journal.now(), (end.delivery.id,), tasks=(born,))
-    (first,) = await journal.finish([evolve(end, turn=onward)])
+    (first,) = await journal.finish([replace(end, turn=onward)])
     if followed:
         await committed(journal, fused(await row(journal, run_id), await journal.now()))
     name = new_id()
-    other = evolve(
-        onward, commit_id=name, records=tuple(evolve(record, commit_id=name) for record in onward.records)
+    other = replace(
+        onward, commit_id=name, records=tuple(replace(record, commit_id=name) for record in onward.records)
     )
-    again, never = await journal.finish([evolve(end, turn=onward), evolve(end, turn=other)])
+    again, never = await journal.finish([replace(end, turn=onward), replace(end, turn=other)])
     assert (first.outcome, again.outcome) == (FinishOutcome.FINISHED, FinishOutcome.GONE)
     assert first.committed is not None
     assert again.committed is not None
@@ -207,8 +222,8 @@ async def test_a_repeated_start_tells_of_the_turn_that_rode_along(kit: Kit) -> N
     born = new_task(1, lease=HOUR, claim_id=new_id())
     now = await journal.now()
     first, other = first_turn(new, now, tasks=(born,)), first_turn(new, now)
-    (started_,) = await journal.start([evolve(new, turn=first)])
-    again, never = await journal.start([evolve(new, turn=first), evolve(new, turn=other)])
+    (started_,) = await journal.start([replace(new, turn=first)])
+    again, never = await journal.start([replace(new, turn=first), replace(new, turn=other)])
     assert (started_.outcome, again.outcome) == (StartOutcome.STARTED, StartOutcome.EXISTS)
     assert started_.committed is not None
     assert again.committed is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from attrs import evolve
+from msgspec.structs import replace
 
 from continuum_core.journal.commit import CommitOutcome, NewRun, StartOutcome
 from continuum_core.journal.protocol import Journal
@@ -100,7 +100,7 @@ async def test_a_batch_of_starts_stands_by_member(kit: Kit) -> None:
     journal = await kit.open()
     taken = new_run()
     await journal.start([taken])
-    batch = [new_run(), evolve(taken, digest=b"other"), new_run()]
+    batch = [new_run(), replace(taken, digest=b"other"), new_run()]
     answers = await journal.start(batch)
     assert [answer.outcome for answer in answers] == [
         StartOutcome.STARTED,
@@ -119,12 +119,12 @@ async def test_a_start_may_carry_itsfirst_turn(kit: Kit) -> None:
     other = await waiting(journal)
     new = new_run()
     born = new_task(1, lease=HOUR, claim_id=new_id())
-    first = evolve(
+    first = replace(
         first_turn(new, await journal.now()),
         deliveries=(timer(new.run_id, FAR), signal(other, b"hello")),
         tasks=(born, new_task(2)),
     )
-    (answer,) = await journal.start([evolve(new, turn=first)])
+    (answer,) = await journal.start([replace(new, turn=first)])
     assert answer.outcome is StartOutcome.STARTED
     assert answer.committed is not None
     assert answer.committed.outcome is CommitOutcome.COMMITTED
@@ -141,10 +141,10 @@ async def test_a_run_may_end_in_itsfirst_turn(kit: Kit) -> None:
     """Promise 7: a start whose first turn ends the run says so at once."""
     journal = await kit.open()
     new = new_run()
-    first = evolve(first_turn(new, await journal.now()), status=RunStatus.COMPLETED, outcome=b"done")
-    (answer,) = await journal.start([evolve(new, turn=first)])
+    first = replace(first_turn(new, await journal.now()), status=RunStatus.COMPLETED, outcome=b"done")
+    (answer,) = await journal.start([replace(new, turn=first)])
     assert (answer.outcome, answer.status) == (StartOutcome.STARTED, RunStatus.COMPLETED)
-    (again,) = await journal.start([evolve(new, turn=first)])
+    (again,) = await journal.start([replace(new, turn=first)])
     assert (again.outcome, again.status) == (StartOutcome.EXISTS, RunStatus.COMPLETED)
     assert (await seen(journal, new.run_id)).deliveries == ()
 
@@ -154,7 +154,7 @@ async def test_a_first_turn_ahead_of_the_clock_is_refused(kit: Kit) -> None:
     journal = await kit.open()
     new = new_run()
     ahead = first_turn(new, await journal.now() + HOUR)
-    (answer,) = await journal.start([evolve(new, turn=ahead)])
+    (answer,) = await journal.start([replace(new, turn=ahead)])
     assert answer.outcome is StartOutcome.STARTED
     assert answer.committed is not None
     assert answer.committed.outcome is CommitOutcome.REFUSED

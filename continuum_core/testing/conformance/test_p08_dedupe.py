@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from continuum_core.journal.commit import DeliverOutcome, OrderKind
 from continuum_core.journal.protocol import Journal, Limits
@@ -131,3 +132,16 @@ async def test_one_of_many_senders_is_accepted(kit: Kit) -> None:
         assert [outcomes[number] for outcomes in answers].count(ACCEPTED) == 1
     assert len((await seen(journal, run_id)).deliveries) == 10
     assert (await row(journal, run_id)).status is RunStatus.RUNNING
+
+
+async def test_what_reaches_nobody_uses_up_no_id(kit: Kit) -> None:
+    """Promise 8: what a run sends to itself as it ends is not accepted; another's message is no repeat."""
+    journal = await kit.open()
+    run_id, other = await waiting(journal), await waiting(journal)
+    own = signal(run_id, b"own", dedupe="once")
+    turned = fused(await row(journal, run_id), await journal.now(), deliveries=(own,))
+    await committed(journal, replace(turned, status=RunStatus.COMPLETED, outcome=b"over"))
+    message = signal(run_id, b"another's", dedupe="once")
+    await committed(journal, fused(await row(journal, other), await journal.now(), deliveries=(message,)))
+    dead = (await seen(journal, run_id)).dead
+    assert {letter.delivery.payload for letter in dead} == {b"own", b"another's"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from attrs import evolve
+from msgspec.structs import replace
 
 from continuum_core.journal.commit import (
     CommitOutcome,
@@ -119,8 +119,8 @@ async def test_a_batch_of_ends_stands_by_member(kit: Kit) -> None:
     journal = await kit.open()
     run_id = await waiting(journal, {"tasks": tuple(new_task(1, slot) for slot in range(3))})
     one, two, three = (await claimed_tasks(journal)).tasks
-    stale = evolve(finish(two), fence=two.task.fence - 1)
-    unknown = evolve(finish(one), run_id=new_id())
+    stale = replace(finish(two), fence=two.task.fence - 1)
+    unknown = replace(finish(one), run_id=new_id())
     answers = await journal.finish([finish(one), stale, unknown, finish(three)])
     done, lost, gone = FinishOutcome.FINISHED, FinishOutcome.LOST, FinishOutcome.GONE
     assert [answer.outcome for answer in answers] == [done, lost, gone, done]
@@ -133,7 +133,7 @@ async def test_an_unclaimed_task_is_nobodys_to_finish(kit: Kit) -> None:
     run_id = await waiting(journal, {"tasks": (new_task(1),)})
     task = await claimed_task(await kit.open())
     await finished(journal, finish(task, FinishKind.RETURN))
-    never = evolve(finish(task), fence=0)
+    never = replace(finish(task), fence=0)
     assert (await finished(journal, never)).outcome is FinishOutcome.LOST
     assert len((await seen(journal, run_id)).tasks) == 1
 
@@ -157,7 +157,7 @@ async def test_an_end_after_the_runs_end_is_told_gone(kit: Kit) -> None:
     run_id = await waiting(journal, {"tasks": (new_task(1),)})
     task = await claimed_task(journal)
     await ordered(journal, OrderKind.TERMINATE, run_id, outcome=b"over")
-    stranger = evolve(finish(task), fence=task.task.fence + 1)
+    stranger = replace(finish(task), fence=task.task.fence + 1)
     assert (await finished(journal, stranger)).outcome is FinishOutcome.LOST
     assert (await finished(journal, finish(task))).outcome is FinishOutcome.GONE
     inspection = await seen(journal, run_id)
@@ -177,7 +177,7 @@ async def test_an_end_may_carry_the_next_turn(kit: Kit) -> None:
     next_turn = fused(
         await row(journal, run_id), await journal.now(), (end.delivery.id,), tasks=(born,), closed=(1,)
     )
-    answer = await finished(journal, evolve(end, turn=next_turn))
+    answer = await finished(journal, replace(end, turn=next_turn))
     assert answer.outcome is FinishOutcome.FINISHED
     assert answer.committed is not None
     assert answer.committed.outcome is CommitOutcome.COMMITTED
@@ -185,7 +185,7 @@ async def test_an_end_may_carry_the_next_turn(kit: Kit) -> None:
     inspection = await seen(journal, run_id)
     assert (inspection.run.version, inspection.deliveries) == (2, ())
     assert [task.token for task in inspection.tasks] == [2]
-    (repeated,) = await journal.finish([evolve(end, turn=next_turn)])
+    (repeated,) = await journal.finish([replace(end, turn=next_turn)])
     assert repeated.outcome is FinishOutcome.GONE
     assert await seen(journal, run_id) == inspection
 
@@ -208,7 +208,7 @@ async def test_a_refused_turn_leaves_the_end_alone(kit: Kit, why: str) -> None:
     if why == "suspended":
         await ordered(journal, OrderKind.SUSPEND, run_id)
     next_turn = fused(run, now + (HOUR if why == "clock" else 0), (end.delivery.id,), (b"never;",))
-    answer = await finished(journal, evolve(end, turn=next_turn))
+    answer = await finished(journal, replace(end, turn=next_turn))
     assert answer.outcome is FinishOutcome.FINISHED
     assert answer.committed is not None
     assert answer.committed.outcome is CommitOutcome.REFUSED
@@ -231,7 +231,7 @@ async def test_a_turn_may_end_the_run(kit: Kit) -> None:
         status=RunStatus.COMPLETED,
         outcome=b"over",
     )
-    await finished(journal, evolve(end, turn=last))
+    await finished(journal, replace(end, turn=last))
     assert (await row(journal, run_id)).status is RunStatus.COMPLETED
     assert (await claimed(journal)).runs == ()
 
@@ -327,5 +327,5 @@ async def test_a_result_of_an_ended_run_counts(kit: Kit) -> None:
     await journal.reserve([reservation(task.task)])
     await ordered(journal, OrderKind.TERMINATE, run_id, outcome=b"over")
     assert (await finished(journal, finish(task, result=b"late"))).outcome is FinishOutcome.GONE
-    (known,) = await journal.reserve([evolve(reservation(task.task), run_id=new_id())])
+    (known,) = await journal.reserve([replace(reservation(task.task), run_id=new_id())])
     assert (known.outcome, known.result) == (ReserveOutcome.DONE, b"late")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from attrs import evolve
+from msgspec.structs import replace
 
 from continuum_core.journal.commit import (
     CommitOutcome,
@@ -17,6 +17,7 @@ from continuum_core.journal.commit import (
     StartOutcome,
 )
 from continuum_core.journal.protocol import Journal
+from continuum_core.journal.rate import Rate
 from continuum_core.journal.records import Definition
 from continuum_core.testing.conformance.given import (
     FAR,
@@ -32,6 +33,7 @@ from continuum_core.testing.conformance.given import (
     signal,
     timer,
     turn,
+    want,
 )
 from continuum_core.testing.conformance.kit import (
     Kit,
@@ -116,7 +118,7 @@ async def test_the_same_id_is_another_run(kit: Kit) -> None:
     mine, theirs = await _two(kit)
     new = new_run(key="key")
     assert (await mine.start([new]))[0].outcome is StartOutcome.STARTED
-    assert (await theirs.start([evolve(new, digest=b"other")]))[0].outcome is StartOutcome.STARTED
+    assert (await theirs.start([replace(new, digest=b"other")]))[0].outcome is StartOutcome.STARTED
     for journal in (mine, theirs):
         (sent,) = await journal.deliver([signal(new.run_id, dedupe="a")])
         assert sent.outcome is DeliverOutcome.ACCEPTED
@@ -131,7 +133,7 @@ async def test_the_same_id_is_another_run(kit: Kit) -> None:
         (reserved,) = await journal.reserve([reservation(task.task)])
         assert reserved.outcome is ReserveOutcome.RESERVED
     await finished(mine, finish(task, result=b"result"))
-    (busy,) = await theirs.reserve([evolve(reservation(task.task), token=9)])
+    (busy,) = await theirs.reserve([replace(reservation(task.task), token=9)])
     assert busy.outcome is ReserveOutcome.BUSY
 
 
@@ -144,6 +146,20 @@ async def test_a_claim_id_holds_only_its_namespaces_runs(kit: Kit) -> None:
     assert run.claim_id is not None
     repeated = await theirs.claim_runs(run.claim_id, 10, HOUR, frozenset({claim.fingerprint}))
     assert repeated.runs == ()
+
+
+async def test_queues_of_one_name_share_nothing(kit: Kit) -> None:
+    """Promise 18: neither caps nor tokens nor turns nor places."""
+    mine, theirs = await _two(kit)
+    tasks = tuple(new_task(1, slot, fairness="abab"[slot]) for slot in range(4))
+    runs = [await waiting(journal, {"tasks": tasks}) for journal in (mine, theirs)]
+    limited = want(1, cap=1, rate=Rate(1, HOUR, 1))
+    for journal in (mine, theirs):
+        (claim,) = (await claimed_tasks(journal, limited)).tasks
+        assert claim.task.fairness == "a"
+    assert (await seen(mine, runs[0])).places == (None, 0, 1, 2)
+    await claimed_tasks(theirs)
+    assert (await seen(mine, runs[0])).places == (None, 0, 1, 2)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "ü/%_'\"", "A", "a" * 200])

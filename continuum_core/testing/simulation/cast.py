@@ -39,8 +39,8 @@ __all__ = ["LIMITS", "POLL", "QUEUES", "Operator", "WorkingClient", "registry", 
 POLL = 3.0
 """Seconds; of workers and clients."""
 
-QUEUES = {"default": 3, "slow": 1}
-"""Slots of every worker."""
+QUEUES = {"default": 3, "slow": 2, "quotes": 2}
+"""Slots of every worker. Of "slow" all workers together may use one, and "quotes" has a rate."""
 
 LIMITS = Limits(loss_backoff=300_000)
 

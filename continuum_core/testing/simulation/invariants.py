@@ -26,6 +26,7 @@ from continuum_core.testing.simulation.of_execution import (
     keyed_bodies_succeed_once,
     only_the_holder_finishes,
     outcomes_are_applied_once,
+    rates_hold,
 )
 from continuum_core.testing.simulation.of_journal import (
     fences_never_decrease,
@@ -50,6 +51,7 @@ CHECKS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     attempts_stay_within_limits,
     only_the_holder_finishes,
     keyed_bodies_succeed_once,
+    rates_hold,
     timers_are_not_early,
     acknowledged_is_present,
     one_key_one_run,

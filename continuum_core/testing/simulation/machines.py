@@ -16,11 +16,14 @@ from continuum_core.definition.activity import activity
 from continuum_core.definition.declare import Machine, root
 from continuum_core.definition.event import event
 from continuum_core.definition.message import Message
+from continuum_core.definition.queue import Queue, Rate
 from continuum_core.definition.retry import Retry
 
 __all__ = [
     "DETERMINISTIC",
     "MACHINES",
+    "QUOTES",
+    "SLOW",
     "Basket",
     "Boom",
     "Close",
@@ -109,12 +112,26 @@ async def charge(label: str) -> str:
     return label
 
 
-@activity(retry=Retry(attempts=2, first=timedelta(seconds=0.5)), queue="slow", timeout=timedelta(seconds=9))
+def _whose(label: str) -> str:
+    """Two tenants."""
+    return "even" if len(label.strip("02468")) < len(label) else "odd"
+
+
+SLOW = Queue("slow", limit=1)
+QUOTES = Queue("quotes", rate=Rate(2, per=timedelta(seconds=1), burst=1))
+
+
+@activity(
+    retry=Retry(attempts=2, first=timedelta(seconds=0.5)),
+    queue=SLOW,
+    fairness=_whose,
+    timeout=timedelta(seconds=9),
+)
 async def ponder(label: str) -> str:
     return label
 
 
-@activity(retry=_RETRY, timeout=timedelta(seconds=4))
+@activity(retry=_RETRY, timeout=timedelta(seconds=4), queue=QUOTES)
 async def quote(label: str) -> str:
     """Keyed: done once for all runs of one label's key."""
     return label

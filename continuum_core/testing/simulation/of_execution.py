@@ -19,6 +19,7 @@ __all__ = [
     "keyed_bodies_succeed_once",
     "only_the_holder_finishes",
     "outcomes_are_applied_once",
+    "rates_hold",
 ]
 
 
@@ -84,6 +85,21 @@ def attempts_stay_within_limits(evidence: Evidence) -> Iterator[str]:
             yield f"{execution.key}: try {execution.number} of {most}"
         if execution.losses > entry.activity.losses:
             yield f"{execution.key}: ran after {execution.losses} losses, {entry.activity.losses} are allowed"
+
+
+def rates_hold(evidence: Evidence) -> Iterator[str]:
+    """24: in any span of time a queue's tasks are claimed no more often than its rate allows."""
+    for name, queue in evidence.registry.queues().items():
+        if queue.rate is None:
+            continue
+        count, per, burst = queue.rate.micros()
+        times = evidence.witness.grants.get(name, [])
+        for first, since in enumerate(times):
+            for last in range(first + burst, len(times)):
+                most = burst + count * (times[last] - since) // per
+                if last - first + 1 > most:
+                    claims = f"{last - first + 1} claims in {times[last] - since} µs"
+                    yield f"queue {name}: {claims}, {most} may be"
 
 
 def only_the_holder_finishes(evidence: Evidence) -> Iterator[str]:

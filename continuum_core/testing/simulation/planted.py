@@ -18,6 +18,7 @@ from typing import Any
 from uuid import UUID
 
 from attrs import evolve
+from msgspec.structs import replace
 
 from continuum_core import starting
 from continuum_core.client import Client
@@ -63,7 +64,7 @@ def no_fence_check() -> list[Plant]:
 
     def claimed(space: Any, limits: Any, now: int, turn: Any) -> Any:
         run = space.runs.get(turn.run_id)
-        return real(space, limits, now, turn if run is None else evolve(turn, fence=run.fence))
+        return real(space, limits, now, turn if run is None else replace(turn, fence=run.fence))
 
     return [(turns, "_claimed", claimed)]
 
@@ -106,7 +107,7 @@ def zombie_results() -> list[Plant]:
     def finish(space: Any, limits: Any, now: int, end: Any) -> Any:
         run = space.runs.get(end.run_id)
         row = None if run is None else run.tasks.get((end.token, end.slot))
-        return real(space, limits, now, end if row is None else evolve(end, fence=row.task.fence))
+        return real(space, limits, now, end if row is None else replace(end, fence=row.task.fence))
 
     return [(tasks, "_finish", finish)]
 
@@ -154,7 +155,7 @@ def split_transaction() -> list[Plant]:
         real(self, host, host_apart, journal, *rest)
 
         async def finish(finishes: Any) -> Any:
-            answers = await journal.finish([evolve(f, delivery=None, turn=None) for f in finishes])
+            answers = await journal.finish([replace(f, delivery=None, turn=None) for f in finishes])
             outcomes = [f.delivery for f in finishes if f.delivery is not None]
             if outcomes:
                 await journal.deliver(outcomes)
@@ -163,6 +164,17 @@ def split_transaction() -> list[Plant]:
         self._finishes._verb = finish
 
     return [(Supervisor, "__init__", init)]
+
+
+def caps_are_ignored() -> list[Plant]:
+    """A claim looks at no other worker's leases."""
+    return [(_backend("queues"), "_left", lambda _space, _now, want: want.limit)]
+
+
+def rates_are_ignored() -> list[Plant]:
+    """A claim takes tokens that are not there."""
+    queues = _backend("queues")
+    return [(queues, "_room", lambda space, now, want: min(want.limit, queues._left(space, now, want)))]
 
 
 # --- in the engine ---------------------------------------------------------------------------------------
@@ -279,7 +291,7 @@ def retried_under_new_ids() -> list[Plant]:
         if self._name == "deliveries":
             for member in again:
                 id_ = self._host.new_id()
-                member.value = evolve(member.value, id=id_, dedupe=str(id_))
+                member.value = replace(member.value, id=id_, dedupe=str(id_))
         return again
 
     return [(Lane, "_refreshed", refreshed)]
@@ -300,10 +312,21 @@ def forgotten_retries() -> list[Plant]:
 
     def report(self: Any, finish: Any, *rest: Any, **options: Any) -> None:
         if finish.kind is FinishKind.RETRY:
-            finish = evolve(finish, kind=FinishKind.RETURN, failure=None)
+            finish = replace(finish, kind=FinishKind.RETURN, failure=None)
         real(self, finish, *rest, **options)
 
     return [(Tasks, "_report", report)]
+
+
+def born_past_the_limits() -> list[Plant]:
+    """Tasks of queues with limits are born in the hands of whoever makes them."""
+    real = Tasks.born
+
+    def born(self: Any, task: Any, goes_on: bool = False) -> Any:
+        self._bound = frozenset()
+        return real(self, replace(task, fairness=""), goes_on)
+
+    return [(Tasks, "born", born)]
 
 
 def leaked_slots() -> list[Plant]:
@@ -315,7 +338,9 @@ PLANTED: Mapping[str, Callable[[], list[Plant]]] = {
     plant.__name__: plant
     for plant in (
         blind_release,
+        born_past_the_limits,
         cancel_told_to_the_owner_only,
+        caps_are_ignored,
         early_timers,
         forgotten_deferral,
         forgotten_retries,
@@ -332,6 +357,7 @@ PLANTED: Mapping[str, Callable[[], list[Plant]]] = {
         notify_only,
         orders_keep_the_fence,
         paused_for_ever,
+        rates_are_ignored,
         retried_under_new_ids,
         split_transaction,
         stale_results,

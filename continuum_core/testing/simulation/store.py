@@ -107,6 +107,13 @@ class Witness:
     started: dict[UUID, NewRun] = field(factory=dict[UUID, NewRun])
     accepted: dict[UUID, Delivery] = field(factory=dict[UUID, Delivery])  # by delivery id, from deliver()
     ordered: dict[UUID, tuple[Order, Ordered]] = field(factory=dict[UUID, tuple[Order, Ordered]])
+    under_way: dict[TaskKey, tuple[str, Micros]] = field(
+        factory=dict[TaskKey, tuple[str, Micros]]
+    )  # queue of a leased task, and the end of its lease
+    caps: dict[str, int] = field(factory=dict[str, int])  # queue → the cap that claims state
+    grants: dict[str, list[Micros]] = field(
+        factory=dict[str, list[Micros]]
+    )  # queue → when tasks were claimed
     violations: list[str] = field(factory=list[str])
     on_commit: Callable[[Commit], None] = lambda _commit: None
 
@@ -222,8 +229,9 @@ class SimulatedJournal:
     async def claim_tasks(self, claim_id: UUID, wants: Sequence[TaskWant], lease: int) -> TaskClaims:
         claims = await self.store.claim_tasks(claim_id, wants, lease)
         self._witness.claims[claim_id] = (self._process.scheduler.acting, claims.now)
+        self._witness.caps.update((want.queue, want.cap) for want in wants if want.cap is not None)
         for claim in claims.tasks:
-            self._granted((claim.task.run_id, claim.task.token, claim.task.slot), claim.task)
+            self._granted((claim.task.run_id, claim.task.token, claim.task.slot), claim.task, claims.now)
         return claims
 
     async def finish(self, finishes: Sequence[TaskFinish]) -> list[Finished]:
@@ -232,6 +240,8 @@ class SimulatedJournal:
             key = (finish.run_id, finish.token, finish.slot)
             self._witness.finished.setdefault(key, []).append((finish, answer.outcome))
             held = self._witness.task_fences.get(key)
+            if answer.outcome is not FinishOutcome.LOST and finish.fence == held:
+                self._witness.under_way.pop(key, None)
             if answer.outcome is FinishOutcome.FINISHED and finish.fence != held:
                 self._witness.wrong(f"task {key} was finished under fence {finish.fence}, held under {held}")
             if finish.turn is not None and answer.committed is not None:
@@ -255,7 +265,7 @@ class SimulatedJournal:
         if answer.outcome is not CommitOutcome.COMMITTED:
             return
         for claim in answer.tasks:
-            self._granted((claim.task.run_id, claim.task.token, claim.task.slot), claim.task)
+            self._granted((claim.task.run_id, claim.task.token, claim.task.slot), claim.task, answer.now)
         if commit.commit_id in witness.applied:
             return  # told again
         if commit.now > answer.now:
@@ -271,13 +281,20 @@ class SimulatedJournal:
         witness.order.setdefault(commit.run_id, []).append(commit.commit_id)
         witness.on_commit(commit)
 
-    def _granted(self, key: TaskKey, task: Task) -> None:
+    def _granted(self, key: TaskKey, task: Task, now: Micros) -> None:
         witness = self._witness
+        if task.lease_until is not None:
+            witness.under_way[key] = (task.queue, task.lease_until)
         last = witness.task_fences.get(key, 0)
         if task.fence < last:
             witness.wrong(f"task {key} granted fence {task.fence} after {last}")
+        cap = witness.caps.get(task.queue)
+        live = sum(name == task.queue and until > now for name, until in witness.under_way.values())
+        if cap is not None and live > cap:  # 23: over all workers, however they came by them
+            witness.wrong(f"{live} tasks of queue {task.queue} are under way, {cap} may be")
         if task.fence > last:
             witness.task_fences[key] = task.fence
+            witness.grants.setdefault(task.queue, []).append(now)
             witness.claimed.setdefault(key, []).append((task.fence, task.attempt, task.losses))
 
     # --- verbs that are passed on ---
@@ -303,7 +320,13 @@ class SimulatedJournal:
         self._hints.tell()
 
     async def heartbeat(self, tasks: Sequence[TaskHold], lease: int) -> list[bool | None]:
-        return await self.store.heartbeat(tasks, lease)
+        answers = await self.store.heartbeat(tasks, lease)
+        for hold, held in zip(tasks, answers, strict=True):
+            key = (hold.run_id, hold.token, hold.slot)
+            if held is not None and key in self._witness.under_way:
+                queue, _ = self._witness.under_way[key]
+                self._witness.under_way[key] = (queue, self._process.scheduler.now + lease)
+        return answers
 
     async def reserve(self, reservations: Sequence[Reservation]) -> list[Reserved]:
         return await self.store.reserve(reservations)

@@ -301,13 +301,23 @@ class World:
             self._watches.pop(run_id, None)
         for task in found.tasks:
             key = (run_id, task.token, task.slot)
-            if task.due <= now and (task.lease_until is None or task.lease_until <= now):
+            unheld = task.lease_until is None or task.lease_until <= now
+            if task.due <= now and unheld and not self._full(task.queue):
                 state = (task.attempt, task.losses, task.fence)
                 self._watch(key, state, f"task {task.activity} of run {run_id} is claimed by nobody")
             else:
                 self._watches.pop(key, None)
         # Tasks go on whatever an operator did to their run.
         return bool(found.tasks or (free and run.status is RunStatus.RUNNING))
+
+    def _full(self, queue: str) -> bool:
+        """Whether as many tasks of the queue are under way as may be: then others wait rightly."""
+        declared = self.registry.queues().get(queue)
+        if declared is None or declared.limit is None:
+            return False
+        under_way = self.witness.under_way.values()
+        live = sum(name == queue and until > self.scheduler.now for name, until in under_way)
+        return live >= declared.limit
 
     def _watch(self, key: object, state: object, complaint: str) -> None:
         now = self.scheduler.now

@@ -1,0 +1,39 @@
+"""What no engine may ask of a journal: turns that are no history. Checked before anything is written."""
+
+from __future__ import annotations
+
+from continuum_core.errors import UsageError
+from continuum_core.journal.commit import Commit, NewRun, TaskFinish
+
+__all__ = ["check_finish", "check_start", "check_turn"]
+
+
+def check_turn(turn: Commit) -> None:
+    """Raises UsageError for records that do not continue from the turn's version, or belong elsewhere."""
+    if not turn.records:
+        raise UsageError(f"a commit of run {turn.run_id} carries no record; every turn leaves one")
+    for at, record in enumerate(turn.records, start=turn.version + 1):
+        if record.version != at:
+            raise UsageError(f"run {turn.run_id}: record {record.version} where {at} must follow")
+        if record.run_id != turn.run_id or record.commit_id != turn.commit_id:
+            raise UsageError(f"run {turn.run_id}: record {at} is of another run or commit")
+
+
+def check_start(new: NewRun) -> None:
+    """Raises UsageError for a first turn that is not computed from nothing."""
+    turn = new.turn
+    if turn is None:
+        return
+    if (turn.run_id, turn.version, turn.fence, turn.base) != (new.run_id, 0, None, None):
+        raise UsageError(f"run {new.run_id}: its first turn has a version, fence or base, or is another's")
+    check_turn(turn)
+
+
+def check_finish(ending: TaskFinish) -> None:
+    """Raises UsageError for a turn that rides along with another run's task, or was claimed."""
+    turn = ending.turn
+    if turn is None:
+        return
+    if turn.run_id != ending.run_id or turn.fence is not None:
+        raise UsageError(f"task of run {ending.run_id}: a turn that rides along is its run's and fused")
+    check_turn(turn)
