@@ -5,12 +5,16 @@
     python3 dev.py test           the gate: lint, types, docs, tests; what CI runs
     python3 dev.py lint|types|docs|tests [ARGS]    one stage of it
     python3 dev.py long [ARGS]    the long simulations and crash tests, left out of the gate
-    python3 dev.py bench [ARGS]   the interpreter beside other libraries
+    python3 dev.py bench [PART]   the interpreter beside other libraries; w1 … w5 or all: durable runs
     python3 dev.py run COMMAND    any command inside the environment
 
 The environment is `.venv`, or the directory that CONTINUUM_VENV names. It is made on first use and brought up
 to date whenever pyproject.toml changes. This file is the one place that says which commands make up a
 stage; tox and CI call it.
+
+Tests find a PostgreSQL by themselves. CONTINUUM_TEST_POSTGRES names a running one to use: a URL whose
+role may create databases and roles. CONTINUUM_TEST_POSTGRES_BIN names the directory of the programs that
+private servers are started from, such as /usr/lib/postgresql/15/bin.
 """
 
 from __future__ import annotations
@@ -34,7 +38,7 @@ STAGES = {
     "docs": ["sphinx-build -W --keep-going -q -E docs docs/_build/html"],
     "tests": ["pytest -n auto"],
     "long": ["pytest -n auto -m long"],
-    "bench": ["python benchmarks/interpreter.py"],
+    "bench": ["python -m benchmarks"],
     "demo": ["continuum demo"],
 }
 GATE = ["lint", "types", "docs", "tests"]  # the tests last: the run ends with their summary

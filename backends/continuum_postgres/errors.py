@@ -1,6 +1,8 @@
 """Turns what psycopg raises into errors of the port; nothing of the driver leaves the backend.
 
-Rule: SQLSTATE decides, never the text. The cause stays attached (`raise … from`).
+Rule: SQLSTATE decides, never the text, wherever there is one. A refused *connection* has none: libpq hands
+over nothing but a sentence, so there its English words decide, and one that we do not know is told as it is.
+The cause stays attached (`raise … from`).
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ from continuum_core.errors import IncompatibleJournal, JournalUnavailable, Paylo
 
 __all__ = ["UNFIT", "lost", "port_error", "retryable", "unusable"]
 
-UNFIT = (UnicodeEncodeError, OverflowError, struct.error, psycopg.DataError)
-"""What a value raises that PostgreSQL cannot hold: lone surrogates, NUL in text, a number past its type."""
+UNFIT = (UnicodeEncodeError, OverflowError, struct.error, psycopg.DataError, states.ProgramLimitExceeded)
+"""What a value raises that PostgreSQL cannot hold: lone surrogates, NUL in text, a number past its type, a
+payload or a key that is too large."""
 
 _RETRYABLE = (
     states.SerializationFailure,
@@ -23,30 +26,86 @@ _RETRYABLE = (
     states.UniqueViolation,  # another transaction made the row first: the next try reads it
 )
 
+_STAYS = (
+    *_RETRYABLE,
+    states.LockNotAvailable,
+    states.QueryCanceled,
+    states.DiskFull,
+    states.OutOfMemory,
+    states.InsufficientPrivilege,
+)
+"""Errors that say nothing against the connection they came by."""
+
 _REASONS: tuple[tuple[type[psycopg.Error], str], ...] = (
-    (states.DiskFull, "the server's disk is full"),
+    (states.DiskFull, "the server's disk is full: give it room, and runs go on by themselves"),
     (states.OutOfMemory, "the server is out of memory"),
     (states.TooManyConnections, "the server has no connection left"),
-    (states.LockNotAvailable, "a row stayed locked by others beyond the bounded wait"),
-    (states.QueryCanceled, "the server cancelled the statement"),
-    (states.ReadOnlySqlTransaction, "the server takes no writes: it is a replica, or was demoted"),
-    (states.AdminShutdown, "the server was shut down"),
+    (
+        states.LockNotAvailable,
+        "a row or table stayed locked by others beyond lock_timeout: look for a long transaction in "
+        "pg_stat_activity",
+    ),
+    (states.QueryCanceled, "the statement was cancelled, by an operator or by statement_timeout"),
+    (
+        states.ReadOnlySqlTransaction,
+        "the server takes no writes: it is a replica, was demoted or set read-only",
+    ),
+    (states.AdminShutdown, "the server was shut down, or an operator ended this session"),
     (states.CrashShutdown, "the server crashed"),
     (states.CannotConnectNow, "the server is starting up or shutting down"),
-    (states.IdleInTransactionSessionTimeout, "this process stood still in a transaction"),
-    (states.InsufficientPrivilege, "the role lacks a privilege"),
+    (
+        states.IdleInTransactionSessionTimeout,
+        "this process stood still in a transaction, and the server ended it: is the event loop blocked?",
+    ),
+    (
+        states.InsufficientPrivilege,
+        "the role lacks a privilege it had when the journal was opened; see its owner's GRANTs",
+    ),
     (states.UndefinedTable, "the journal's tables are gone"),
+    (states.InvalidSchemaName, "the journal's schema is gone"),
+    (
+        states.InvalidSqlStatementName,
+        "a prepared statement is gone: does a proxy pool by transaction? Then say ?pgbouncer=yes",
+    ),
+    (
+        states.DuplicatePreparedStatement,
+        "sessions are mixed up: does a proxy pool by transaction? Then say ?pgbouncer=yes",
+    ),
 )
 
 _UNUSABLE: tuple[tuple[type[psycopg.Error], str], ...] = (
     (states.InvalidPassword, "the server refuses the password"),
     (states.InvalidAuthorizationSpecification, "the server refuses the role"),
     (states.InvalidCatalogName, "there is no such database; create it first"),
-    (
-        states.InsufficientPrivilege,
-        "the role may not create the journal's schema; grant CREATE on the database",
-    ),
+    (states.InsufficientPrivilege, "this role lacks a privilege; see its owner's GRANTs"),
 )
+
+_REFUSED: tuple[tuple[str, str], ...] = (
+    ("password authentication failed", "the server refuses the password"),
+    (
+        "no password supplied",
+        "the server wants a password, and there is none in the URL, PGPASSWORD or .pgpass",
+    ),
+    ("pg_hba.conf rejects", "the server admits no such client (pg_hba.conf)"),
+    (
+        "no pg_hba.conf entry",
+        "the server admits no such client (pg_hba.conf): host, role, database or encryption",
+    ),
+    ("permission denied for database", "the role may not connect; grant CONNECT on the database"),
+    (
+        "unsupported startup parameter",
+        "a pooling proxy is in between, which takes no settings at startup; say so with ?pgbouncer=yes",
+    ),
+    ("unrecognized configuration parameter", "a setting in the URL's options is unknown to the server"),
+)
+"""Of a connection: words that no repetition will change, and what they mean."""
+
+_MISSING = (
+    ('database "', "there is no such database; create it first"),
+    ('role "', "there is no such role"),
+)
+
+_CROWDED = ("too many connections", "remaining connection slots", "too many clients", "no more connections")
 
 
 def retryable(error: BaseException) -> bool:
@@ -55,10 +114,12 @@ def retryable(error: BaseException) -> bool:
 
 
 def lost(error: BaseException) -> bool:
-    """Whether the connection is gone, or of no use any more."""
-    return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)) and not isinstance(
-        error, (*_RETRYABLE, states.LockNotAvailable, states.QueryCanceled)
-    )
+    """Whether the connection is gone, or of no use any more.
+
+    One to a server that takes no writes is of no use: after a failover the next one may reach the primary.
+    """
+    gone = (psycopg.OperationalError, psycopg.InterfaceError, states.ReadOnlySqlTransaction)
+    return isinstance(error, gone) and not isinstance(error, _STAYS)
 
 
 def port_error(error: BaseException, ambiguous: bool) -> BaseException:
@@ -69,6 +130,8 @@ def port_error(error: BaseException, ambiguous: bool) -> BaseException:
         told = JournalUnavailable(_reason(error), ambiguous)
     elif isinstance(error, JournalUnavailable):  # a new one for each caller
         told = JournalUnavailable(error.reason, error.ambiguous)
+    elif isinstance(error, IncompatibleJournal):
+        told = IncompatibleJournal(str(error))
     else:
         return error
     told.__cause__ = error
@@ -81,7 +144,10 @@ def _reason(error: psycopg.Error | OSError) -> str:
             return f"{reason} ({_first_line(error)})"
     if isinstance(error, psycopg.Error) and error.sqlstate is not None:
         return f"PostgreSQL refused the transaction ({error.sqlstate}: {_first_line(error)})"
-    return f"the connection failed ({_first_line(error)})"
+    text = str(error)
+    if any(words in text for words in _CROWDED):
+        return f"the server has no connection left for this role: raise its limit ({_refusal(error)})"
+    return _refused(error) or f"the connection failed ({_first_line(error)})"
 
 
 def unusable(shown: str, error: psycopg.Error) -> IncompatibleJournal | JournalUnavailable:
@@ -89,7 +155,26 @@ def unusable(shown: str, error: psycopg.Error) -> IncompatibleJournal | JournalU
     for kind, reason in _UNUSABLE:
         if isinstance(error, kind):
             return IncompatibleJournal(f"{shown}: {reason} ({_first_line(error)})")
+    if error.sqlstate is None and (reason := _refused(error)):
+        return IncompatibleJournal(f"{shown}: {reason}")
     return JournalUnavailable(_reason(error))
+
+
+def _refused(error: psycopg.Error | OSError) -> str:
+    """Why a connection was refused for good, in a sentence; "" where it may work the next time."""
+    text = str(error)
+    for words, reason in _REFUSED:
+        if words in text:
+            return f"{reason} ({_refusal(error)})"
+    for words, reason in _MISSING:
+        if f"FATAL:  {words}" in text and "does not exist" in text:
+            return f"{reason} ({_refusal(error)})"
+    return ""
+
+
+def _refusal(error: BaseException) -> str:
+    """What the server said, without where libpq tried."""
+    return _first_line(error).rpartition("FATAL:")[2].strip()
 
 
 def _first_line(error: BaseException) -> str:

@@ -23,11 +23,11 @@ from continuum_core.journal.commit import (
     TaskFinish,
 )
 from continuum_core.journal.records import ENDED
-from continuum_postgres import arrays
+from continuum_postgres import arrays, fused
 from continuum_postgres.batch import Batch, in_rounds
 from continuum_postgres.deliveries import Looked, send, touched_by
 from continuum_postgres.results import Settled
-from continuum_postgres.rounds import Touched
+from continuum_postgres.rounds import Touched, rounds
 from continuum_postgres.rows import resolved_due
 from continuum_postgres.session import Ask, Session
 from continuum_postgres.shards import shard
@@ -63,7 +63,14 @@ def check_finish(ending: TaskFinish) -> None:
 
 async def finish(session: Session, finishes: Sequence[TaskFinish]) -> list[Finished]:
     """The verb: one answer per attempt."""
-    return await in_rounds(session, finishes, _touched, _finish, _locked)
+
+    async def long(left: Sequence[TaskFinish]) -> list[Finished]:
+        return await in_rounds(session, left, _touched, _finish, _locked)
+
+    simple = fused.finishes(finishes) if session.alone else []
+    if len(simple) < len(finishes) and len(rounds(finishes, _touched)) > 1:
+        return await long(finishes)  # members that meet keep their order
+    return await fused.first(session, finishes, simple, fused.finish, long)
 
 
 def _touched(ending: TaskFinish) -> Touched:
@@ -172,7 +179,8 @@ async def _finish(batch: Batch, finishes: Sequence[TaskFinish]) -> list[Finished
         looked.messages(ending.run_id, sent if ending.delivery is None else (ending.delivery, *sent))
     in_order = sorted(finishes, key=lambda one: (shard(one.run_id), one.run_id.int, one.token, one.slot))
     held: Ask = (LOCK_TASKS, names([_name(ending) for ending in in_order]))
-    rows = await batch.read(*lock(turns), held, *looked.asks())
+    own = {ending.run_id: _name(ending) for ending in finishes if ending.kind not in _REOPENS}
+    rows = await batch.read(*lock(turns, own), held, *looked.asks())
     standing = Standing(batch)
     batch.at(max(row[0] for row in rows[LOCK_TASKS]))
     standing.read(rows, turns)

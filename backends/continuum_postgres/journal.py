@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from uuid import UUID
 
 from continuum_core.clock import Micros
@@ -41,15 +42,17 @@ from continuum_core.journal.records import Definition, Delivery, Record, Run
 from continuum_postgres import reading, results
 from continuum_postgres.claims import ClaimRuns, release, renew
 from continuum_postgres.commits import commit
-from continuum_postgres.deliveries import deliver
 from continuum_postgres.finishes import check_finish, finish
 from continuum_postgres.orders import control
 from continuum_postgres.place import Place
 from continuum_postgres.retention import prune
-from continuum_postgres.starts import check_start, start
+from continuum_postgres.starts import check_start
 from continuum_postgres.store import Store, open_store
 from continuum_postgres.tasks import ClaimTasks, heartbeat
+from continuum_postgres.transaction import PostgresTransaction, check_kind
 from continuum_postgres.turns import check_turn
+from continuum_postgres.waits import deliver_busy, start_busy
+from continuum_postgres.within import PostgresWithin
 
 __all__ = ["PostgresJournal"]
 
@@ -57,10 +60,16 @@ logger = logging.getLogger(__name__)
 
 
 class PostgresJournal:
-    """A handle on one schema of a database, for one namespace."""
+    """A handle on one schema of a database, for one namespace.
 
-    def __init__(self, place: Place, namespace: str, limits: Limits) -> None:
+    :param clock: stands in for the server's clock, which tells the time otherwise; given by tests.
+    """
+
+    def __init__(
+        self, place: Place, namespace: str, limits: Limits, clock: Callable[[], Micros] | None = None
+    ) -> None:
         self.namespace = namespace
+        self._clock = clock
         self._place = place
         self._limits = limits
         self._store: Store | None = None
@@ -71,11 +80,11 @@ class PostgresJournal:
     async def open(self) -> Opened:
         async with self._changing:
             if self._store is None:
-                self._store = await open_store(self._place, self.namespace, self._limits)
-                if "fsync=off" in self._store.durability:
-                    logger.warning("%s: %s", self._place.shown, self._store.durability)
+                self._store = await open_store(self._place, self.namespace, self._limits, self._clock)
+                if self._store.server.loses:
+                    logger.warning("%s: %s", self._place.shown, self._store.server.durability)
         store = self._opened()
-        return Opened(await store.now(), "postgres", store.durability, store.version)
+        return Opened(await store.now(), "postgres", store.server.durability, store.version)
 
     async def close(self) -> None:
         async with self._changing:
@@ -84,7 +93,7 @@ class PostgresJournal:
                 await store.close()
 
     def sibling(self) -> PostgresJournal:
-        return PostgresJournal(self._place, self.namespace, self._limits)
+        return PostgresJournal(self._place, self.namespace, self._limits, self._clock)
 
     def _opened(self) -> Store:
         """The store, for this process and event loop. Raises UsageError."""
@@ -102,13 +111,14 @@ class PostgresJournal:
         for new in runs:
             check_start(new)
         store = self._opened()
-        answers = await store.starting.gather(start, runs)
+        answers = await start_busy(store.busy, store.starting, runs)
+        store.space.history.started(runs, answers)
         store.wakeups.wrote()
         return answers
 
     async def deliver(self, deliveries: Sequence[Delivery]) -> list[Delivered]:
         store = self._opened()
-        answers = await store.starting.gather(deliver, deliveries)
+        answers = await deliver_busy(store.busy, store.starting, deliveries)
         store.wakeups.wrote()
         return answers
 
@@ -129,6 +139,7 @@ class PostgresJournal:
             check_turn(turn)
         store = self._opened()
         answers = await store.turning.gather(commit, commits)
+        store.space.history.committed(commits, answers)
         store.wakeups.wrote()
         return answers
 
@@ -165,6 +176,7 @@ class PostgresJournal:
             check_finish(ending)
         store = self._opened()
         answers = await store.turning.gather(finish, finishes)
+        store.space.history.finished(finishes, answers)
         store.wakeups.wrote()
         return answers
 
@@ -201,3 +213,14 @@ class PostgresJournal:
 
     async def wait(self, seconds: float) -> None:
         await self._opened().wakeups.wait(seconds)
+
+    # --- transactions that are shared with users
+
+    async def within(self, connection: object, patience: float, *, apart: bool = False) -> PostgresWithin:
+        return await self._opened().doors.within(connection, patience, apart)
+
+    def check_kind(self, kind: object, plain: bool) -> None:
+        check_kind(kind, plain)
+
+    def transaction(self, kind: object) -> AbstractAsyncContextManager[PostgresTransaction]:
+        return self._opened().transactions.open(kind)

@@ -140,12 +140,13 @@ class Lane:
         session = self.session
         pause = _SHORTEST
         opened = session.opened
+        session.partly = False
         for attempt in range(1, _TRIES + 1):
             session.committing = False
             try:
                 return await verb(session, members)
             except (psycopg.Error, OSError, *UNFIT) as error:
-                ambiguous = session.committing and lost(error)
+                ambiguous = session.partly or (session.committing and lost(error))
                 if lost(error):
                     await session.drop()
                 else:

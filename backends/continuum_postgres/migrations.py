@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from continuum_postgres.statements import CLOCK
+
 __all__ = ["MIGRATIONS", "Migration"]
 
 
@@ -238,6 +240,57 @@ _WINDOWS = (
     "CREATE INDEX claims_at ON continuum.claims (ns, at)",
 )
 
+# --- 2: limits, rates and fairness of queues
+
+# `wake` now also says of a task that nobody has when it is due, while that is to come: one that is put off
+# is in no index that claims seek in, however many keys it has. A task without `wake` is ready.
+_FAIRNESS = (
+    """ALTER TABLE continuum.tasks ADD COLUMN fairness text COLLATE "C" NOT NULL DEFAULT ''""",
+    f"UPDATE continuum.tasks SET wake = due WHERE NOT leased AND due > {CLOCK}",
+    "DROP INDEX continuum.tasks_ready",
+    "CREATE INDEX tasks_ready ON continuum.tasks (ns, queue, activity, priority, fairness, due) "
+    "WHERE wake IS NULL",
+    "CREATE INDEX tasks_later ON continuum.tasks (ns, queue, activity, wake) "
+    "WHERE NOT leased AND wake IS NOT NULL",
+)
+
+# Of each queue whose claims come one after the other: the row they lock, and the bucket of its rate.
+_QUEUES = """
+CREATE TABLE continuum.queues (
+  ns integer NOT NULL,
+  level bigint,
+  at bigint,
+  per bigint,
+  queue text COLLATE "C" NOT NULL,
+  PRIMARY KEY (ns, queue)
+) WITH (fillfactor = 50)
+"""
+
+# Whose turn it was. None: nobody's, or that of the key "".
+_DEALT = """
+CREATE TABLE continuum.dealt (
+  ns integer NOT NULL,
+  priority integer NOT NULL,
+  queue text COLLATE "C" NOT NULL,
+  last text COLLATE "C" NOT NULL,
+  PRIMARY KEY (ns, queue, priority)
+) WITH (fillfactor = 50)
+"""
+
+# --- 3: what a run costs that waits
+
+# Without the run's id: runs of one batch have one `created`, and the entries of one value are stored as one
+# (70 bytes a run were 9). Pages, which are in the order of (created, run id), sort what is of one time: a
+# batch at most. No room is kept in the pages of runs: a waiting run paid for it (90 bytes), and of runs that
+# take turns together, few found any.
+_NARROW = (
+    "DROP INDEX continuum.runs_open",
+    "CREATE INDEX runs_open ON continuum.runs (ns, created) WHERE ended IS NULL",
+    "DROP INDEX continuum.runs_closed",
+    "CREATE INDEX runs_closed ON continuum.runs (ns, created) WHERE ended IS NOT NULL",
+    "ALTER TABLE continuum.runs SET (fillfactor = 100)",
+)
+
 MIGRATIONS = (
     Migration(
         version=1,
@@ -260,5 +313,9 @@ MIGRATIONS = (
             *_WINDOWS,
         ),
     ),
+    # The release before goes on: what it creates has the key "", what it puts off is passed over where it
+    # is met. Its own claims keep to no limit, and sort what waits in the order of due times.
+    Migration(version=2, min_reader=1, statements=(*_FAIRNESS, _QUEUES, _DEALT)),
+    Migration(version=3, min_reader=1, statements=_NARROW),
 )
 """Ascending by version, without gaps."""

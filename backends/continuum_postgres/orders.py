@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from attrs import define, evolve, field
+from attrs import define, field
+from msgspec.structs import replace
 
 from continuum_core.clock import Micros
 from continuum_core.journal.commit import Order, Ordered, OrderKind, OrderOutcome
@@ -94,7 +95,7 @@ class _Round:
         self.acted.append((order, version, effect.after))
         self.writes.free(run_id, *effect.frees)
         if order.kind is OrderKind.CANCEL and order.delivery is not None:
-            send(self.writes, self.looked, evolve(order.delivery, due=0), run_id)  # before all others
+            send(self.writes, self.looked, replace(order.delivery, due=0), run_id)  # before all others
         if effect.after in ENDED:
             self.writes.end(run_id)
 

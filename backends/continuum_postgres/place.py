@@ -1,19 +1,25 @@
 """What a URL says: which server and database, which schema, and how we behave there.
 
-Rule: options that are ours are taken out of the query; all others are libpq's and reach it untouched.
+Rule: options that are ours are taken out of the query; all others are libpq's and reach it untouched. A
+pool or an engine that is handed in is a place as well, whose options are arguments.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from attrs import frozen
 from psycopg import conninfo
 
 from continuum_core.errors import IncompatibleJournal
+from continuum_postgres.source import BOUNDED, STEADY, Conninfo, Source
 
-__all__ = ["Place", "parse"]
+__all__ = ["OPTIONS", "Place", "parse", "place_of"]
+
+OPTIONS = frozenset({"schema", "pgbouncer", "listen", "migrate", "history"})
+"""What is ours in a URL's query."""
 
 _SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}\Z")
@@ -28,12 +34,6 @@ _YES = {
     "off": False,
 }
 
-_STEADY = "-c jit=off -c enable_seqscan=off"
-"""Keeps the planner from scanning a table that its statistics, taken while it was empty, call small."""
-
-_BOUNDED = "-c lock_timeout=30s -c idle_in_transaction_session_timeout=60s"
-"""Bounds every wait for a lock, and how long a worker that hangs may keep one."""
-
 _DEFAULTS = {
     "application_name": "continuum",
     "connect_timeout": "10",
@@ -46,18 +46,31 @@ _DEFAULTS = {
 class Place:
     """A schema of a database.
 
-    :ivar conninfo: libpq's connection string; it may hold a password.
+    :ivar source: makes connections.
     :ivar schema: a plain identifier.
     :ivar pooled: a transaction-pooling proxy is in between: nothing is prepared or set per session.
-    :ivar listen: libpq's connection string for LISTEN, which needs a session; None where none can be had.
-    :ivar shown: the place as people may see it, without a password.
+    :ivar listen: makes connections for LISTEN, which needs a session; None where none can be had.
+    :ivar migrates: opening brings the schema to this release's version.
+    :ivar accepts: a server that has forgotten what it acknowledged is gone on with.
     """
 
-    conninfo: str
+    source: Source
     schema: str
-    pooled: bool
-    listen: str | None
-    shown: str
+    pooled: bool = False
+    listen: Source | None = None
+    migrates: bool = True
+    accepts: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The place as people may see it, without a password."""
+        return f"{self.source.shown}, schema {self.schema}"
+
+    @property
+    def conninfo(self) -> str:
+        """libpq's connection string, of a place that a URL named; it may hold a password."""
+        assert isinstance(self.source, Conninfo), "a pool or an engine has no connection string"
+        return self.source.text
 
 
 def parse(url: str) -> Place:
@@ -68,20 +81,28 @@ def parse(url: str) -> Place:
             f"{parts.scheme}: is not a URL of PostgreSQL; write postgresql://host/database"
         )
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    schema = query.pop("schema", "continuum")
+    ours = {name: query.pop(name) for name in OPTIONS & query.keys()}
+    plain = urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(query, quote_via=quote), ""))
+    pooled = _switch("pgbouncer", ours.get("pgbouncer", "no"))
+    return place_of(Conninfo(_conninfo(plain, pooled), _conninfo(plain, pooled=True)), ours)
+
+
+def place_of(source: Source, options: Mapping[str, str]) -> Place:
+    """A place with our options, as a URL's query spells them. Raises IncompatibleJournal."""
+    schema = options.get("schema", "continuum")
     if not _IDENTIFIER.match(schema):
         raise IncompatibleJournal(
             f"schema={schema!r} is not a plain name; use small letters, digits and underscores"
         )
-    pooled = _switch("pgbouncer", query.pop("pgbouncer", "no"))
-    listen = query.pop("listen", None)
-    plain = urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(query, quote_via=quote), ""))
-    target = _conninfo(plain, pooled)
-    if listen is not None:
-        direct: str | None = _conninfo(listen, pooled=False)
-    else:
-        direct = None if pooled else target
-    return Place(target, schema, pooled, direct, _shown(target, schema))
+    history = options.get("history", "refuse")
+    if history not in ("refuse", "accept"):
+        raise IncompatibleJournal(f"history={history!r} is neither refuse nor accept")
+    pooled = _switch("pgbouncer", options.get("pgbouncer", "no"))
+    direct: Source | None = None if pooled else source
+    if "listen" in options:
+        direct = Conninfo(_conninfo(options["listen"], pooled=False))
+    migrates = _switch("migrate", options.get("migrate", "yes"))
+    return Place(source, schema, pooled, direct, migrates, history == "accept")
 
 
 def _switch(name: str, value: str) -> bool:
@@ -93,15 +114,12 @@ def _switch(name: str, value: str) -> bool:
 def _conninfo(url: str, pooled: bool) -> str:
     try:
         given = conninfo.conninfo_to_dict(url)
-        settings = {**_DEFAULTS, **given}
+        settings = {**_DEFAULTS, **given, "client_encoding": "UTF8"}
+        if "," in str(given.get("host") or given.get("hostaddr") or ""):  # one of them is the primary
+            settings.setdefault("target_session_attrs", "read-write")
         if not pooled:  # a pooling proxy refuses options at startup, and would share what is set later
-            settings["options"] = " ".join(filter(None, (_STEADY, _BOUNDED, str(given.get("options") or ""))))
+            steady = " ".join(f"-c {name}={value}" for name, value in {**STEADY, **BOUNDED}.items())
+            settings["options"] = f"{steady} {given.get('options') or ''}".strip()
         return conninfo.make_conninfo("", **settings)
     except Exception as error:  # libpq's own sentence, which names the option
         raise IncompatibleJournal(f"the URL is not one that libpq understands: {error}") from None
-
-
-def _shown(target: str, schema: str) -> str:
-    known = conninfo.conninfo_to_dict(target)
-    host = known.get("host") or known.get("hostaddr") or "local socket"
-    return f"{known.get('dbname') or 'the default database'} on {host}, schema {schema}"

@@ -16,6 +16,8 @@ from continuum_postgres.session import Session
 from continuum_postgres.shards import shard
 from continuum_postgres.statements import reading as statements
 from continuum_postgres.statements.runs import HISTORY, RUNS_BY_ID
+from continuum_postgres.statements.waiting import PUT_OFF_TASKS, WAITING_TASKS
+from continuum_postgres.waiting import places
 from continuum_postgres.writes import by_run
 
 __all__ = ["define", "definitions", "history", "inspect", "load", "now", "page", "position"]
@@ -43,21 +45,26 @@ async def load(session: Session, runs: Sequence[UUID]) -> list[Run | None]:
 async def inspect(session: Session, run_id: UUID) -> Inspection | None:
     """The verb: a run with all it has open, as it was at one moment."""
     named = (shard(run_id), run_id)
-    _, runs, deliveries, tasks, dead, _ = await session.ask(
+    _, runs, deliveries, tasks, dead, waiting, put_off, _ = await session.ask(
         (statements.BEGIN_READING, ()),
         (RUNS_BY_ID, by_run((run_id,))),
         (statements.DELIVERIES_OF_RUN, named),
         (statements.TASKS_OF_RUN, named),
         (statements.DEAD_OF_RUN, named),
+        (WAITING_TASKS, named),
+        (PUT_OFF_TASKS, named),
         ("COMMIT", ()),
     )
     if not runs:
         return None
+    at = places(waiting, put_off, run_id.int)
+    told = tuple(map(rows.task, tasks))
     return Inspection(
         run=rows.run(runs[0][1:], session.space.namespace),
         deliveries=tuple(map(rows.delivery, deliveries)),
-        tasks=tuple(map(rows.task, tasks)),
+        tasks=told,
         dead=tuple(map(rows.dead_letter, dead)),
+        places=tuple(at.get((task.token, task.slot)) for task in told),
     )
 
 

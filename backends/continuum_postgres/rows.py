@@ -153,6 +153,7 @@ def task(row: Row) -> Task:
         cancel=row[16],
         details=row[17],
         failure=row[18],
+        fairness=row[19],
     )
 
 

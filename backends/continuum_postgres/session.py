@@ -7,7 +7,7 @@ pipeline). The journal's time of a verb is read once, by its first statement, an
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import psycopg
 from attrs import define, field
@@ -15,16 +15,12 @@ from psycopg.pq import TransactionStatus
 
 from continuum_core.clock import Micros
 from continuum_core.journal.protocol import Limits
-from continuum_postgres.arrays import register
+from continuum_postgres.history import History
 from continuum_postgres.place import Place
-from continuum_postgres.statements import query
+from continuum_postgres.source import Connection, Row, connect
+from continuum_postgres.statements import query, timed
 
 __all__ = ["Ask", "Connection", "Row", "Session", "Space", "connect"]
-
-Row = tuple[Any, ...]
-"""What the server returns; the columns' types are those of the schema."""
-
-Connection = psycopg.AsyncConnection[Row]
 
 Ask = tuple[str, tuple[object, ...]]
 """A statement and its parameters after the namespace."""
@@ -32,33 +28,54 @@ Ask = tuple[str, tuple[object, ...]]
 _PLAIN = frozenset({"BEGIN", "COMMIT", "ROLLBACK", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"})
 
 
-async def connect(conninfo: str) -> Connection:
-    """A connection that commits each statement, and any transaction only when told. Raises psycopg.Error."""
-    connection = await psycopg.AsyncConnection.connect(
-        conninfo, autocommit=True, prepare_threshold=None, cursor_factory=psycopg.AsyncRawCursor
-    )
-    register(connection)
-    return connection
-
-
 @define(eq=False)
 class Space:
     """What all lanes of a handle share.
 
+    :ivar clock: stands in for the server's clock in tests; None otherwise.
     :ivar ns: number of the namespace.
     :ivar last: the latest time that a verb of this handle had.
+    :ivar history: what this handle was told, which every new connection is asked for.
     """
 
     place: Place
     namespace: str
     limits: Limits
+    clock: Callable[[], Micros] | None = None
     ns: int = 0
     last: Micros = 0
+    history: History = field(factory=History)
 
     def at(self, clock: Micros) -> Micros:
         """The time of a verb that read `clock`: the server's may be set back, a verb's is not."""
         self.last = max(self.last, clock)
         return self.last
+
+    async def connect(self) -> Connection:
+        """A new connection, to the history that this handle knows.
+
+        Raises IncompatibleJournal, psycopg.Error.
+        """
+        connection = await self.place.source.connect(self.place.pooled)
+        try:
+            await self.history.check(connection, self.place, self.ns)
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+    def text(self, sql: str) -> tuple[bytes, bool]:
+        """A statement as the server is told it, and whether to prepare it."""
+        stated = query(sql, self.place.schema)
+        if self.clock is None:
+            return stated, not self.place.pooled
+        return timed(stated, self.clock()), False  # another text each time
+
+
+_ENDS = frozenset({"COMMIT", "ROLLBACK"})
+
+_Pipeline = tuple[contextlib.AbstractAsyncContextManager[psycopg.AsyncPipeline], psycopg.AsyncPipeline]
+"""An open one, and how to leave it."""
 
 
 @define(eq=False)
@@ -66,25 +83,39 @@ class Session:
     """A lane's connection, with what a verb needs of it.
 
     :ivar committing: what was sent may have been committed, whether or not an answer comes.
+    :ivar partly: members of the verb under way have been committed already, by themselves.
     :ivar opened: connections made so far.
+    :ivar spare: tasks that a claim reads beyond its room: others were faster with some lately.
+    :ivar patience: milliseconds that a statement waits for another transaction; None: as is set otherwise.
     """
 
     space: Space
     committing: bool = False
+    partly: bool = False
     opened: int = 0
+    spare: int = 0
+    patience: int | None = None
     _connection: Connection | None = field(default=None)
+    _pipeline: _Pipeline | None = field(default=None)
 
     @property
     def limits(self) -> Limits:
         return self.space.limits
+
+    @property
+    def alone(self) -> bool:
+        """Whether a statement can be a transaction of its own, which fails without harm to another."""
+        return self.patience is None or not self.space.place.pooled  # else BEGIN sets the patience
 
     async def ready(self) -> Connection:
         """The connection, a new one where there is none. Raises psycopg.Error."""
         if self._connection is not None and self._connection.closed:
             await self.drop()
         if self._connection is None:
-            self._connection = await connect(self.space.place.conninfo)
+            self._connection = await self.space.connect()
             self.opened += 1
+            if self.patience is not None and not self.space.place.pooled:
+                await self._connection.execute(b"SET lock_timeout = %d" % self.patience)
         return self._connection
 
     def adopt(self, connection: Connection) -> None:
@@ -93,6 +124,7 @@ class Session:
 
     async def drop(self) -> None:
         """Give the connection up; the server ends what it was in."""
+        await self._leave()
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(psycopg.Error, OSError):
@@ -100,6 +132,7 @@ class Session:
 
     async def recover(self) -> None:
         """Leave no transaction behind after an error."""
+        await self._leave()
         connection = self._connection
         if connection is None:
             return
@@ -114,12 +147,42 @@ class Session:
     async def ask(self, *asks: Ask) -> list[list[Row]]:
         """The rows of each statement; they are sent together, and the first that fails ends the others."""
         connection = await self.ready()
-        if len(asks) == 1:
+        if not asks:
+            return []
+        if len(asks) == 1 and self._pipeline is None:
             cursor = await self._execute(connection, *asks[0])
             return [await self._rows(cursor)]
-        async with connection.pipeline():
+        return [await self._rows(cursor) for cursor in await self._together(connection, asks)]
+
+    async def _together(self, connection: Connection, asks: Sequence[Ask]) -> list[psycopg.AsyncCursor[Row]]:
+        """Send in one piece, and wait for what came of it.
+
+        A transaction that goes on keeps the pipeline: the driver leaves one with a Flush behind its Sync, and
+        that stops the server's watch for sessions idle in a transaction. A process that stands still there
+        would keep its locks for as long as it does.
+        """
+        begun = self._pipeline is not None
+        if self._pipeline is None:
+            context = connection.pipeline()
+            self._pipeline = context, await context.__aenter__()
+        try:
             cursors = [await self._execute(connection, *ask) for ask in asks]
-        return [await self._rows(cursor) for cursor in cursors]
+            if (begun or asks[0][0].startswith("BEGIN")) and asks[-1][0] not in _ENDS:
+                await self._pipeline[1].sync()
+            else:
+                (leaving, _), self._pipeline = self._pipeline, None
+                await leaving.__aexit__(None, None, None)
+        except BaseException:
+            await self._leave()
+            raise
+        return cursors
+
+    async def _leave(self) -> None:
+        """Give a pipeline up in which something failed."""
+        left, self._pipeline = self._pipeline, None
+        if left is not None:
+            with contextlib.suppress(psycopg.Error, OSError):
+                await left[0].__aexit__(None, None, None)
 
     async def write(self, *asks: Ask) -> list[list[Row]]:
         """Like `ask`, where the last statement commits, or each does by itself."""
@@ -131,7 +194,8 @@ class Session:
 
     async def notify(self, sql: str, to: str, sender: str) -> None:
         """Send a hint, in a transaction of its own."""
-        await (await self.ready()).execute(sql.encode(), (to, sender))
+        prepare = not self.space.place.pooled
+        await (await self.ready()).execute(sql.encode(), (to, sender), prepare=prepare)
 
     async def change(self, ask: Ask) -> int:
         """How many rows a statement changed that commits by itself."""
@@ -145,14 +209,12 @@ class Session:
         self, connection: Connection, sql: str, parameters: tuple[object, ...]
     ) -> psycopg.AsyncCursor[Row]:
         if sql in _PLAIN:
-            return await connection.execute(sql.encode())
-        space = self.space
-        return await connection.execute(
-            query(sql, space.place.schema),
-            (space.ns, *parameters),
-            prepare=not space.place.pooled,
-            binary=True,
-        )
+            begun = await connection.execute(sql.encode())
+            if sql == "BEGIN" and self.patience is not None and self.space.place.pooled:
+                await connection.execute(b"SET LOCAL lock_timeout = %d" % self.patience)
+            return begun
+        text, prepare = self.space.text(sql)
+        return await connection.execute(text, (self.space.ns, *parameters), prepare=prepare, binary=True)
 
     async def _rows(self, cursor: psycopg.AsyncCursor[Row]) -> list[Row]:
         return [] if cursor.description is None else await cursor.fetchall()

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from continuum_core.errors import UsageError
 from continuum_core.journal.commit import CommitOutcome, Committed, NewRun, Started, StartOutcome
 from continuum_core.journal.records import RunStatus
+from continuum_postgres import fused
 from continuum_postgres.batch import Batch, in_order, in_rounds
 from continuum_postgres.deliveries import Looked, touched_by
-from continuum_postgres.rounds import Touched
+from continuum_postgres.rounds import Touched, rounds
 from continuum_postgres.session import Session
 from continuum_postgres.statements.runs import READ_STARTS
 from continuum_postgres.turns import Standing, check_turn
@@ -34,7 +35,14 @@ def check_start(new: NewRun) -> None:
 
 async def start(session: Session, runs: Sequence[NewRun]) -> list[Started]:
     """The verb: one answer per run."""
-    return await in_rounds(session, runs, _touched, _start)
+
+    async def long(left: Sequence[NewRun]) -> list[Started]:
+        return await in_rounds(session, left, _touched, _start)
+
+    simple = fused.starts(runs) if session.alone else []
+    if len(simple) < len(runs) and len(rounds(runs, _touched)) > 1:
+        return await long(runs)  # members that meet keep their order
+    return await fused.first(session, runs, simple, fused.start, long)
 
 
 def _touched(new: NewRun) -> Touched:

@@ -1,29 +1,36 @@
 """What an open handle holds: four lanes with a connection each, and the hints, for one event loop.
 
-Rule: a connection is opened when its lane is first used. A handle has at most five: starts, turns, claims,
-reading, and one that listens once somebody waits.
+Rule: a connection is opened when its lane is first used. A handle has at most six: starts, turns, claims,
+reading, one that listens once somebody waits, and one for what met a caller's open transaction.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 
 import psycopg
 from attrs import define
 
 from continuum_core.clock import Micros
 from continuum_core.errors import IncompatibleJournal, JournalUnavailable, UsageError
+from continuum_core.journal.commit import Finished, TaskFinish
 from continuum_core.journal.protocol import Limits
 from continuum_postgres import reading
+from continuum_postgres.callers import Callers
 from continuum_postgres.errors import unusable
 from continuum_postgres.lane import Lane
 from continuum_postgres.place import Place
-from continuum_postgres.schema import migrate, server_faults
-from continuum_postgres.session import Connection, Session, Space, connect
+from continuum_postgres.proxy import check_sessions
+from continuum_postgres.schema import Server, check_privileges, migrate, server_of
+from continuum_postgres.session import Connection, Session, Space
 from continuum_postgres.statements import query
 from continuum_postgres.statements.reading import ADD_NAMESPACE, NAMESPACE, NOTIFY
+from continuum_postgres.transaction import Transactions
+from continuum_postgres.waits import ASIDE, BRIEF, Busy
 from continuum_postgres.wakeups import Wakeups
+from continuum_postgres.within import Doors
 
 __all__ = ["Store", "open_store"]
 
@@ -33,33 +40,38 @@ class Store:
     """An opened schema.
 
     :ivar version: of the schema.
-    :ivar durability: what this server's settings make of it.
+    :ivar server: what it said of itself at open.
     :ivar loop: on which it was opened, in process `process`.
     """
 
     space: Space
     version: int
-    durability: str
+    server: Server
     starting: Lane
     turning: Lane
     claiming: Lane
     reading: Lane
     wakeups: Wakeups
+    busy: Busy
+    callers: Callers
+    doors: Doors
+    transactions: Transactions
     loop: asyncio.AbstractEventLoop
     process: int
 
     def check_use(self) -> None:
         """Raise UsageError where this store cannot serve."""
-        shown = self.space.place.shown
+        if self.process == os.getpid() and self.loop is asyncio.get_running_loop():
+            return
+        shown = self.space.place.shown  # worked out here: this is asked at every verb
         if self.process != os.getpid():
             raise UsageError(
                 f"the journal ({shown}) was opened in process {self.process}, not in this fork of it; "
                 "open journals after forking"
             )
-        if self.loop is not asyncio.get_running_loop():
-            raise UsageError(
-                f"the journal ({shown}) was opened on another event loop; use its sibling() on this one"
-            )
+        raise UsageError(
+            f"the journal ({shown}) was opened on another event loop; use its sibling() on this one"
+        )
 
     async def now(self) -> Micros:
         return await self.reading.ask(reading.now)
@@ -68,20 +80,27 @@ class Store:
         """Carry out what was asked, and give every connection back."""
         if self.process != os.getpid() or self.loop is not asyncio.get_running_loop():
             return  # its tasks ended with their loop, or are another process's
+        await self.callers.close()
         await self.wakeups.close()
-        for lane in (self.starting, self.turning, self.claiming, self.reading):
+        for lane in (self.starting, self.busy.aside, self.turning, self.claiming, self.reading):
             await lane.stop()
 
 
-async def open_store(place: Place, namespace: str, limits: Limits) -> Store:
+async def open_store(
+    place: Place, namespace: str, limits: Limits, clock: Callable[[], Micros] | None = None
+) -> Store:
     """Connect, migrate, number the namespace. Raises IncompatibleJournal, JournalUnavailable."""
-    space = Space(place, namespace, limits)
+    space = Space(place, namespace, limits, clock)
     connection: Connection | None = None
     try:
-        connection = await connect(place.conninfo)
-        fsync, synchronous = await server_faults(connection, place.shown)
-        version = await migrate(connection, place)
+        connection = await place.source.connect(place.pooled)
+        server = await server_of(connection, place.shown)
+        if not place.pooled:
+            await check_sessions(connection, place)
+        version = await migrate(connection, place, wanted=place.migrates)
+        await check_privileges(connection, place)
         space.ns = await _number(connection, space)
+        await space.history.check(connection, place, space.ns)
     except BaseException as error:
         if connection is not None:
             await connection.close()
@@ -90,10 +109,10 @@ async def open_store(place: Place, namespace: str, limits: Limits) -> Store:
         if isinstance(error, OSError):
             raise JournalUnavailable(f"the connection failed ({error})") from error
         raise
-    return _store(space, connection, version, _durability(fsync, synchronous))
+    return _store(space, connection, version, server)
 
 
-def _store(space: Space, connection: Connection, version: int, durability: str) -> Store:
+def _store(space: Space, connection: Connection, version: int, server: Server) -> Store:
     async def notify(to: str, sender: str) -> None:
         async def hint(session: Session) -> None:
             await session.notify(NOTIFY, to, sender)
@@ -106,12 +125,28 @@ def _store(space: Space, connection: Connection, version: int, durability: str) 
         for name in ("starting", "turning", "claiming", "reading")
     }
     lanes["reading"].session.adopt(connection)
+    lanes["starting"].session.patience = BRIEF
+    aside = Lane("continuum-postgres-aside", Session(space, patience=ASIDE))
+
+    def ended() -> None:
+        wakeups.wrote()
+        wakeups.stir()
+
+    def committed(ending: TaskFinish, answer: Finished) -> None:
+        space.history.finished([ending], [answer])
+        wakeups.wrote()
+
+    callers = Callers(ended)
     return Store(
         space,
         version,
-        durability,
+        server,
         **lanes,
         wakeups=wakeups,
+        busy=Busy(aside),
+        callers=callers,
+        doors=Doors(space, callers, lanes["reading"].ask),
+        transactions=Transactions(space, committed),
         loop=asyncio.get_running_loop(),
         process=os.getpid(),
     )
@@ -131,17 +166,3 @@ async def _number(connection: Connection, space: Space) -> int:
             raise IncompatibleJournal(
                 f"the namespace {space.namespace!r} cannot be stored: {error}"
             ) from error
-
-
-def _durability(fsync: str, synchronous: str) -> str:
-    if fsync != "on":
-        return "NOTHING SURVIVES a crash of the server's machine: the server runs with fsync=off"
-    if synchronous == "off":
-        return (
-            "the server acknowledges before it syncs (synchronous_commit=off): a crash may take what was "
-            "acknowledged last"
-        )
-    return (
-        "what was acknowledged survives the process, the server and a loss of power (write-ahead log, synced "
-        "at every commit); a failover keeps it only where replicas are synchronous"
-    )

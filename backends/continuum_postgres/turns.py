@@ -6,7 +6,7 @@ committed before is known by its commit id among the records, read in a statemen
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from attrs import define, field
@@ -23,10 +23,10 @@ from continuum_postgres.rows import Head, task_claim
 from continuum_postgres.session import Ask
 from continuum_postgres.statements.deliveries import DUE_OF_RUNS, MORE
 from continuum_postgres.statements.runs import LOCK_RUNS, STOOD
-from continuum_postgres.statements.tasks import ADD_TASKS, TASKS_BY_NAME
+from continuum_postgres.statements.tasks import ADD_TASKS, OTHER_TASKS, TASKS_BY_NAME
 from continuum_postgres.writes import TaskName, Writes, by_run, names
 
-__all__ = ["Standing", "Told", "check_turn", "lock"]
+__all__ = ["Standing", "Told", "born", "check_turn", "lock"]
 
 
 def check_turn(turn: Commit) -> None:
@@ -43,8 +43,11 @@ def check_turn(turn: Commit) -> None:
 # --- what is locked and read
 
 
-def lock(turns: Iterable[Commit]) -> list[Ask]:
-    """Locks of the runs, in everybody's order, and what is due of those that are fused."""
+def lock(turns: Iterable[Commit], own: Mapping[UUID, TaskName] | None = None) -> list[Ask]:
+    """Locks of the runs, in everybody's order, what is due of those that are fused, and what is to close.
+
+    :param own: the task of a run that ends with the turn.
+    """
     listed = list(turns)
     if not listed:
         return []
@@ -53,7 +56,17 @@ def lock(turns: Iterable[Commit]) -> list[Ask]:
     if fused:
         most = max(len(turn.consumed) for turn in fused) + 1
         asks.append((DUE_OF_RUNS, (*by_run(turn.run_id for turn in fused), Bigint(most))))
+    if closing := _closing(listed):
+        of_run = own or {}
+        tasks = [of_run.get(turn.run_id) for turn in closing]
+        tokens = arrays.bigints([task and task[1] for task in tasks])
+        slots = arrays.integers([task[2] if task else 0 for task in tasks])
+        asks.append((OTHER_TASKS, (*by_run(turn.run_id for turn in closing), tokens, slots)))
     return asks
+
+
+def _closing(turns: Iterable[Commit]) -> list[Commit]:
+    return [turn for turn in turns if turn.closed or turn.status in ENDED]
 
 
 @define(eq=False)
@@ -61,11 +74,13 @@ class Standing:
     """The turns of one round: what the locks told of their runs, and what became of them.
 
     :ivar heads: of the runs that are there.
+    :ivar busy: those that have tasks besides the one that ends with the turn.
     :ivar free: of the fused turns' runs, deliveries that are not held, with their due times.
     """
 
     batch: Batch
     heads: dict[UUID, Head] = field(factory=dict[UUID, Head])
+    busy: set[UUID] = field(factory=set[UUID])
     free: dict[UUID, list[tuple[UUID, Micros]]] = field(factory=dict[UUID, list["tuple[UUID, Micros]"]])
     _applied: dict[UUID, tuple[Commit, str]] = field(factory=dict[UUID, tuple[Commit, str]])
     _repeated: dict[UUID, Commit] = field(factory=dict[UUID, Commit])
@@ -82,6 +97,10 @@ class Standing:
         for row in rows.get(DUE_OF_RUNS, []):
             order: int = row[0]
             self.free.setdefault(fused[order - 1].run_id, []).append((row[1], row[2]))
+        closing = _closing(turns)
+        for row in rows.get(OTHER_TASKS, []):
+            place: int = row[0]
+            self.busy.add(closing[place - 1].run_id)
 
     def stands(self, turn: Commit, others: bool = False) -> bool:
         """Whether the turn may be written. `others`: something else is due that it would overtake."""
@@ -115,7 +134,8 @@ class Standing:
     def apply(self, writes: Writes, looked: Looked, turn: Commit, machine: str, begins: bool = False) -> None:
         """All of a turn that stands, but the row of its run; `begins`: the run begins with it."""
         self._applied[turn.run_id] = (turn, machine)
-        writes.turn(turn, begins)
+        closes = turn.run_id in self.busy or any(_closes(turn, new) for new in turn.tasks)
+        writes.turn(turn, begins, closes)
         over = turn.status in ENDED
         for delivery in turn.deliveries:
             send(writes, looked, delivery, turn.run_id, over)
@@ -185,7 +205,7 @@ class Told:
 
     def _new(self, turn: Commit, machine: str) -> list[TaskClaim]:
         return [
-            TaskClaim(_task(turn.run_id, new, new.lease, self.now), machine, turn.fingerprint)
+            TaskClaim(born(turn.run_id, new, new.lease, self.now), machine, turn.fingerprint)
             for new in turn.tasks
             if new.lease is not None and (turn.run_id, new.token, new.slot) in self._born
         ]
@@ -196,7 +216,7 @@ def _closes(turn: Commit, new: NewTask) -> bool:
     return new.token in turn.closed or turn.status in ENDED
 
 
-def _task(run_id: UUID, new: NewTask, lease: int, now: Micros) -> Task:
+def born(run_id: UUID, new: NewTask, lease: int, now: Micros) -> Task:
     """A task as it was born."""
     return Task(
         run_id=run_id,
@@ -213,4 +233,5 @@ def _task(run_id: UUID, new: NewTask, lease: int, now: Micros) -> Task:
         fence=max(1, now),
         lease_until=now + lease,
         claim_id=new.claim_id,
+        fairness=new.fairness,
     )

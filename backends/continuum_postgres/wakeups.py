@@ -20,7 +20,9 @@ from weakref import WeakKeyDictionary
 import psycopg
 from attrs import define, field
 
-from continuum_postgres.session import Connection, Space, connect
+from continuum_postgres.proxy import is_proxied
+from continuum_postgres.session import Connection, Space
+from continuum_postgres.source import Source
 
 __all__ = ["Wakeups", "channel"]
 
@@ -28,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 _INTERVAL = 0.005  # seconds between two hints of one handle, at least
 _SHORTEST, _LONGEST = 0.05, 5.0  # seconds before the listener connects again
+_HEARD = 5.0  # seconds in which a hint of our own must come back, where a proxy is in between
 
 
 def channel(schema: str, ns: int) -> str:
@@ -37,6 +40,16 @@ def channel(schema: str, ns: int) -> str:
 
 def _listen_to(space: Space) -> bytes:
     return f'LISTEN "{channel(space.place.schema, space.ns)}"'.encode()
+
+
+_DEAF = (
+    "listening for hints on %s: none arrives, for a proxy in between pools by transaction; name the server "
+    "itself with ?listen=URL. Until then work is noticed by polling alone"
+)
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"
 
 
 @define(eq=False)
@@ -98,26 +111,50 @@ class Wakeups:
                 self._waiting.discard(woken)
         self._noticed = self._noticed_by[task] = self._changes
 
+    def stir(self) -> None:
+        """What this handle's own waiters wait for may be there, though none of its verbs has written it."""
+        self._wake()
+
     def _wake(self) -> None:
         self._changes += 1
         for woken in self._waiting:
             if not woken.done():
                 woken.set_result(None)
 
-    async def _listen(self, conninfo: str) -> None:
+    async def _listen(self, source: Source) -> None:
         pause = _SHORTEST
         while True:
             try:
-                async with await connect(conninfo) as connection:
+                async with await source.connect(pooled=False) as connection:
+                    proxied = await is_proxied(connection)
                     await connection.execute(_listen_to(self.space))
                     pause = _SHORTEST
                     self._wake()
+                    if proxied and not await self._hears(connection):
+                        logger.warning(_DEAF, source.shown)
+                        return
+                    if self.lost:
+                        logger.info("listening for hints again; lost %s so far", _times(self.lost))
                     await self._receive(connection)
             except (psycopg.Error, OSError) as error:
                 self.lost += 1
-                logger.warning("listening for hints: %s; polling goes on", str(error).strip() or type(error))
+                logger.warning(
+                    "listening for hints: %s; lost %s so far, polling goes on",
+                    str(error).strip() or type(error),
+                    _times(self.lost),
+                )
             await asyncio.sleep(pause * (0.5 + random.random() / 2))
             pause = min(pause * 2, _LONGEST)
+
+    async def _hears(self, connection: Connection) -> bool:
+        """Whether a hint that this handle sends to itself arrives."""
+        token = uuid4().hex
+        await self.notify(channel(self.space.place.schema, self.space.ns), token)
+        async for hint in connection.notifies(timeout=_HEARD):
+            if hint.payload == token:
+                return True
+            self._wake()
+        return False
 
     async def _receive(self, connection: Connection) -> None:
         async for hint in connection.notifies():

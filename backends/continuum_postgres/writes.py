@@ -66,7 +66,8 @@ class Writes:
     :ivar forgotten: dedupe ids consumed up to then may be accepted again.
     :ivar messages: to be inserted unless they were seen.
     :ivar plain: to be inserted, without a dedupe id that could have been seen.
-    :ivar closed: (run, token); the token None closes all that the run has.
+    :ivar silenced: (run, token) whose timers go.
+    :ivar closed: (run, token) whose tasks go or are cancelled; the token None closes all that the run has.
     """
 
     now: Micros
@@ -82,13 +83,15 @@ class Writes:
     seen: list[tuple[UUID, str, Micros | None]] = field(factory=list["tuple[UUID, str, Micros | None]"])
     dead: list[tuple[Delivery, str]] = field(factory=list["tuple[Delivery, str]"])
     tasks: list[tuple[UUID, NewTask]] = field(factory=list["tuple[UUID, NewTask]"])
+    silenced: list[tuple[UUID, int]] = field(factory=list["tuple[UUID, int]"])
     closed: list[tuple[UUID, int | None]] = field(factory=list["tuple[UUID, int | None]"])
     ended: list[UUID] = field(factory=list[UUID])
 
-    def turn(self, turn: Commit, begins: bool) -> None:
+    def turn(self, turn: Commit, begins: bool, closes: bool) -> None:
         """All of a turn that stands, but what it sends, and the row of its run.
 
         :param begins: the run begins with this turn, and has no delivery that it could have consumed.
+        :param closes: there are tasks that its end, or that of a token, may concern.
         """
         self.records += turn.records
         if not begins:
@@ -97,17 +100,20 @@ class Writes:
         if turn.release:
             self.free(turn.run_id, Held.DEFERRED)
         self.tasks += [(turn.run_id, new) for new in turn.tasks]
-        self.closed += [(turn.run_id, token) for token in turn.closed]
+        self.silenced += [(turn.run_id, token) for token in turn.closed]
+        if closes:
+            self.closed += [(turn.run_id, token) for token in turn.closed]
         if turn.status in ENDED:
-            self.end(turn.run_id)
+            self.end(turn.run_id, closes)
 
     def free(self, run_id: UUID, *reasons: Held) -> None:
         if reasons:
             self.freed.append((run_id, sum(1 << reason for reason in reasons)))
 
-    def end(self, run_id: UUID) -> None:
+    def end(self, run_id: UUID, closes: bool = True) -> None:
         self.ended.append(run_id)
-        self.closed.append((run_id, None))
+        if closes:
+            self.closed.append((run_id, None))
 
     # --- as statements
 
@@ -229,14 +235,15 @@ class Writes:
             arrays.uuids(
                 [new.claim_id if claimed else None for new, claimed in zip(news, born, strict=True)]
             ),
+            arrays.texts([new.fairness for new in news]),
         )
 
     def _closing(self) -> list[Ask]:
         asks: list[Ask] = []
-        timers = [(run, token) for run, token in self.closed if token is not None]
-        if timers:
-            closed = (*by_run(run for run, _ in timers), arrays.bigints([token for _, token in timers]))
-            asks.append((on_deliveries.CLOSE_TIMERS, (Bigint(self.now), *closed)))
+        if self.silenced:
+            tokens = arrays.bigints([token for _, token in self.silenced])
+            silenced = (Bigint(self.now), *by_run(run for run, _ in self.silenced), tokens)
+            asks.append((on_deliveries.CLOSE_TIMERS, silenced))
         if self.closed:
             ordered = sorted(self.closed, key=lambda one: (shard(one[0]), one[0].int))
             closed = (*by_run(run for run, _ in ordered), arrays.bigints([token for _, token in ordered]))

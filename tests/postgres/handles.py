@@ -66,6 +66,7 @@ class Gate:
 
     def __exit__(self, *_: object) -> None:
         type(self._session).ask = self._whole
+        self.go.set()  # a test that failed in between can close its handles
 
     def _gated(self, whole: Any) -> Any:
         self._whole = whole

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import evolve
+from msgspec.structs import replace
 
 from continuum_core.journal.commit import NewRun
 from continuum_core.testing.conformance.given import (
@@ -128,6 +128,6 @@ def _waiting_runs(now: int) -> list[NewRun]:
     for _ in range(COUNT):
         new = new_run()
         first = first_turn(new, now, snapshot=b"s" * 117, deliveries=(timer(new.run_id, FAR),))
-        body = evolve(first.records[0], body=b"r" * 150)
-        runs.append(evolve(new, turn=evolve(first, records=(body,))))
+        body = replace(first.records[0], body=b"r" * 150)
+        runs.append(replace(new, turn=replace(first, records=(body,))))
     return runs

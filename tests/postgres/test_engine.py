@@ -1,9 +1,7 @@
-"""The engine on PostgreSQL, in real time: workers, timers, deferral, sends, retries, killed processes."""
+"""The engine on PostgreSQL, in real time: workers, timers, deferral, sends, retries."""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +11,7 @@ from continuum_core.journal.records import RunStatus
 from continuum_core.registry import Registry
 from continuum_core.replay import verify_run
 from continuum_postgres.session import Ask, Row, Session
-from tests.crash.test_kill import scenario
+from continuum_postgres.statements.fused import FUSE_FINISHES, FUSE_STARTS
 from tests.postgres.handles import soon
 from tests.postgres.machines import Errand, Go, Note, Patient, Sender, Steps
 
@@ -37,27 +35,20 @@ async def test_steps_of_many_runs_on_two_workers(empty_url: str) -> None:
 
 
 async def test_a_step_costs_one_transaction(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Start with its first turn; then each outcome with the next turn: four writing transactions."""
-    tables: list[list[str]] = []
-    whole = Session.write
+    """Start with its first turn; then each outcome with the next turn: four statements of one round trip."""
+    sent: list[str] = []
+    whole = Session.ask
 
-    async def write(self: Session, *asks: Ask) -> list[list[Row]]:
-        if asks[-1][0] == "COMMIT":
-            tables.append(
-                sorted(re.findall(r"INSERT INTO continuum\.(\w+)", " ".join(sql for sql, _ in asks)))
-            )
+    async def ask(self: Session, *asks: Ask) -> list[list[Row]]:
+        if any("INSERT INTO continuum.records" in sql for sql, _ in asks):
+            sent.extend(sql for sql, _ in asks)
         return await whole(self, *asks)
 
     async with Worker(empty_url, [Steps]) as worker:
-        monkeypatch.setattr(Session, "write", write)
+        monkeypatch.setattr(Session, "ask", ask)
         assert await (await worker.client.start(Steps, 1)).result(20) == 4
         monkeypatch.undo()
-    assert tables[0] == ["records", "runs", "tasks"]
-    assert [[name for name in made if name in ("records", "tasks")] for made in tables[1:]] == [
-        ["records", "tasks"],
-        ["records", "tasks"],
-        ["records"],
-    ]
+    assert sent == [FUSE_STARTS, FUSE_FINISHES, FUSE_FINISHES, FUSE_FINISHES]
 
 
 async def test_timers_deferral_retries_and_sends(empty_url: str) -> None:
@@ -81,8 +72,3 @@ async def test_a_client_elsewhere_hears_of_the_end(empty_url: str) -> None:
         Client(empty_url, [Steps], poll=60.0) as client,
     ):
         assert await soon((await client.start(Steps, 1)).result(20)) == 4
-
-
-async def test_killed_workers_lose_nothing(empty_url: str, tmp_path: Path) -> None:
-    """Processes killed with SIGKILL in the middle: every run ends, each outcome is applied once."""
-    await scenario(empty_url, tmp_path, runs=12, kills=2, seed=3)

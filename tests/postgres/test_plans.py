@@ -20,7 +20,8 @@ from continuum_postgres.place import parse
 from continuum_postgres.schema import migration_sql
 from continuum_postgres.statements import qualified
 from continuum_postgres.statements.claims import DUE_PAGE
-from continuum_postgres.statements.tasks import EXPIRED_TASKS, NEXT_TASKS, READY_TASKS
+from continuum_postgres.statements.leases import EXPIRED_TASKS
+from continuum_postgres.statements.queues import NEXT_TASKS, READY_TASKS
 from tests.postgres.test_sql import ALL
 
 MANY = 20_000
@@ -118,19 +119,21 @@ def _generic(connection: Any, schema: str, text: str) -> list[dict[str, Any]]:
 
 
 BY_RUN = frozenset({"runs_pkey", "records_pkey", "deliveries_pkey", "seen_pkey", "dead_pkey", "tasks_pkey"})
+WAITING = {"waiting.WAITING_TASKS[0]", "waiting.PUT_OFF_TASKS[0]"}
 CLAIMS = {
     "deliveries_due": {"claims.DUE_PAGE[0]"},
-    "tasks_ready": {"tasks.READY_TASKS[0]", "tasks.NEXT_TASKS[0]"},
-    "tasks_leased": {"tasks.EXPIRED_TASKS[0]", "tasks.NEXT_TASKS[0]"},
-    "tasks_unneeded": {"tasks.EXPIRED_TASKS[0]"},
-    "tasks_claimed": {"tasks.CLAIMED_TASKS[0]"},
+    "tasks_ready": {"queues.READY_TASKS[0]", "queues.DEALT_TASKS[0]", *WAITING},
+    "tasks_leased": {"leases.EXPIRED_TASKS[0]", "queues.NEXT_TASKS[0]", "queues.LIMITS[0]"},
+    "tasks_later": {"queues.READY_TASKS[0]", "queues.DEALT_TASKS[0]", "queues.NEXT_TASKS[0]", *WAITING},
+    "tasks_unneeded": {"leases.EXPIRED_TASKS[0]"},
+    "tasks_claimed": {"leases.CLAIMED_TASKS[0]"},
 }
 """Indexes over many runs, and the only statements that may read them."""
 
-UNORDERED = {"tasks.CLAIMED_TASKS[0]", "tasks.EXPIRED_TASKS[0]"}
+UNORDERED = {"leases.CLAIMED_TASKS[0]", "leases.EXPIRED_TASKS[0]", "queues.LIMITS[0]"}
 """They read all that the condition finds, so a bitmap is as good."""
 
-LISTS = re.compile(r"reading\.|retention\.|NAMESPACE")
+LISTS = re.compile(r"reading\.|retention\.|NAMESPACE|PRIVILEGES")
 
 
 def test_no_statement_reads_more_than_it_names(filled: tuple[Any, str]) -> None:

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from attrs import evolve
+from msgspec.structs import replace
 
 from continuum_core.journal.commit import (
     CommitOutcome,
@@ -285,7 +285,7 @@ async def test_a_turn_is_refused_and_its_finish_stands(postgres_url: str, namesp
         assert ending.delivery is not None
         riding = fused(run, now, consumed=(ending.delivery.id,))
         await delivered(other, signal(run_id))
-        (answer,) = await worker.finish([evolve(ending, turn=riding)])
+        (answer,) = await worker.finish([replace(ending, turn=riding)])
         assert answer.outcome is FinishOutcome.FINISHED
         assert answer.committed is not None
         assert answer.committed.outcome is CommitOutcome.REFUSED

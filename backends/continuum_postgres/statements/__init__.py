@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from functools import cache
 
-__all__ = ["CLOCK", "qualified", "query"]
+__all__ = ["CLOCK", "qualified", "query", "timed"]
 
 CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 """The journal's clock, in microseconds."""
+
+_CLOCK = CLOCK.encode()
 
 
 @cache
@@ -27,3 +29,8 @@ def qualified(statement: str, schema: str) -> str:
 def query(statement: str, schema: str) -> bytes:
     """The same as the driver takes it."""
     return qualified(statement, schema).encode()
+
+
+def timed(statement: bytes, now: int) -> bytes:
+    """The same with a time of a test's own, in microseconds, where it reads the journal's clock."""
+    return statement.replace(_CLOCK, b"%d::bigint" % now)

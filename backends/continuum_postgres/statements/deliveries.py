@@ -18,6 +18,7 @@ __all__ = [
     "SEEN",
     "SEE_CONSUMED",
     "SEND",
+    "SEND_UNLOCKED",
     "TARGETS",
     "UNHOLD",
 ]
@@ -118,6 +119,34 @@ WITH m AS MATERIALIZED (SELECT * FROM {_NEW}), s AS (
 )
 {_INSERT} FROM m
 WHERE m.dedupe IS NULL OR ((m.run_id, m.dedupe) IN (SELECT s.run_id, s.dedupe FROM s)) IS TRUE
+ON CONFLICT DO NOTHING RETURNING run_id, id
+"""
+
+# The same in a caller's transaction, which may stay open for long: a row that is there is not locked, for
+# the commit that consumes its delivery would wait for it. Only a forgotten id, which nobody needs, is.
+# (Looked at once more, under the lock, in words that no index knows.)
+SEND_UNLOCKED = f"""
+WITH m AS MATERIALIZED (SELECT * FROM {_NEW}), f AS (
+  UPDATE continuum.seen s SET consumed = NULL
+  WHERE s.ctid = ANY (ARRAY(
+    SELECT s.tid FROM m
+    CROSS JOIN LATERAL (
+      SELECT s.ctid AS tid, s.consumed FROM continuum.seen s
+      WHERE s.shard = m.shard AND s.ns = $1::integer AND s.run_id = m.run_id AND s.dedupe = m.dedupe OFFSET 0
+    ) s
+    WHERE s.consumed <= $12::bigint))
+    AND coalesce(s.consumed, $12::bigint + 1) <= $12::bigint
+  RETURNING s.run_id, s.dedupe
+), s AS (
+  INSERT INTO continuum.seen (shard, ns, run_id, dedupe)
+  SELECT m.shard, $1::integer, m.run_id, m.dedupe FROM m WHERE m.dedupe IS NOT NULL
+  ORDER BY m.shard, m.run_id, m.dedupe
+  ON CONFLICT (shard, ns, run_id, dedupe) DO NOTHING
+  RETURNING run_id, dedupe
+), taken AS (SELECT * FROM f UNION ALL SELECT * FROM s)
+{_INSERT} FROM m
+WHERE m.dedupe IS NULL
+  OR ((m.run_id, m.dedupe) IN (SELECT taken.run_id, taken.dedupe FROM taken)) IS TRUE
 ON CONFLICT DO NOTHING RETURNING run_id, id
 """
 

@@ -1,4 +1,4 @@
-"""Tasks and keyed results."""
+"""Tasks as commits make and close them and as workers keep and finish them; keyed results."""
 
 from __future__ import annotations
 
@@ -8,19 +8,13 @@ __all__ = [
     "ADD_TASKS",
     "BEAT_TASKS",
     "CANCEL_TASKS",
-    "CLAIMED_TASKS",
     "DROP_TASKS",
-    "DROP_UNNEEDED",
     "DROP_UNSTARTED",
-    "EXPIRED_TASKS",
     "FREE_RESULTS",
-    "LEASE_TASKS",
     "LOCK_CLOSED",
     "LOCK_TASKS",
-    "LOSE_TASKS",
-    "NEXT_TASKS",
+    "OTHER_TASKS",
     "PUT_RESULTS",
-    "READY_TASKS",
     "REOPEN_TASKS",
     "RESERVED_RESULTS",
     "RESERVE_RESULTS",
@@ -30,7 +24,8 @@ __all__ = [
 
 TASK_COLUMNS = (
     "t.run_id, t.token, t.slot, t.activity, t.queue, t.priority, t.due, t.scheduled, t.payload, t.key, "
-    "t.undo, t.attempt, t.losses, t.fence, t.lease_until, t.claim_id, t.cancel, t.details, t.failure"
+    "t.undo, t.attempt, t.losses, t.fence, t.lease_until, t.claim_id, t.cancel, t.details, t.failure, "
+    "t.fairness"
 )
 
 _NAMES = (
@@ -58,18 +53,31 @@ ORDER BY m.ord
 ADD_TASKS = """
 INSERT INTO continuum.tasks (
   shard, ns, run_id, token, slot, activity, queue, priority, due, scheduled, payload, key, undo, attempt,
-  losses, fence, reported, leased, lease_until, wake, claim_id, cancel
+  losses, fence, reported, leased, lease_until, wake, claim_id, cancel, fairness
 )
 SELECT m.shard, $1::integer, m.run_id, m.token, m.slot, m.activity, m.queue, m.priority, $2::bigint,
   $2::bigint,
   m.payload, m.key, m.undo, 0, 0, m.fence, 0, m.lease_until IS NOT NULL, m.lease_until, m.lease_until,
-  m.claim_id, false
+  m.claim_id, false, m.fairness
 FROM unnest(
   $3::smallint[], $4::uuid[], $5::bigint[], $6::integer[], $7::text[], $8::text[], $9::integer[],
-  $10::bytea[], $11::text[], $12::boolean[], $13::bigint[], $14::bigint[], $15::uuid[]
+  $10::bytea[], $11::text[], $12::boolean[], $13::bigint[], $14::bigint[], $15::uuid[],
+  $16::text[]
 ) AS m (shard, run_id, token, slot, activity, queue, priority, payload, key, undo, fence, lease_until,
-        claim_id)
+        claim_id, fairness)
 ON CONFLICT DO NOTHING RETURNING run_id, token, slot
+"""
+
+# Runs that have a task besides the one named (token NULL: none). Asked under the run's lock, without which
+# nobody makes one: where there is none, there is nothing to close.
+OTHER_TASKS = """
+SELECT m.ord FROM unnest($2::smallint[], $3::uuid[], $4::bigint[], $5::integer[])
+  WITH ORDINALITY AS m (shard, run_id, token, slot, ord)
+CROSS JOIN LATERAL (
+  SELECT 1 FROM continuum.tasks t
+  WHERE t.shard = m.shard AND t.ns = $1::integer AND t.run_id = m.run_id
+    AND (m.token IS NULL OR t.token <> m.token OR t.slot <> m.slot) LIMIT 1
+) t
 """
 
 # A token of NULL is all of the run's: it has ended.
@@ -103,120 +111,6 @@ WHERE t.ctid = ANY (ARRAY(
     SELECT t.ctid AS tid FROM continuum.tasks t WHERE {_OF_TOKEN} AND NOT t.cancel OFFSET 0) t))
 """
 
-# --- claims
-
-CLAIMED_TASKS = f"""
-SELECT r.machine, r.fingerprint, {TASK_COLUMNS}
-FROM (SELECT * FROM continuum.tasks t WHERE t.ns = $1::integer AND t.claim_id = $2::uuid OFFSET 0) t
-CROSS JOIN LATERAL (
-  SELECT r.machine, r.fingerprint FROM continuum.runs r
-  WHERE r.shard = t.shard AND r.ns = $1::integer AND r.run_id = t.run_id OFFSET 0
-) r
-ORDER BY t.run_id, t.token, t.slot
-"""
-
-_LANES = "unnest($2::text[], $3::text[]) WITH ORDINALITY AS m (queue, activity, ord)"
-_OF_LANE = "t.ns = $1::integer AND t.queue = m.queue AND t.activity = m.activity"
-
-# The priorities that a lane has tasks of, by seeking from one to the next.
-_PRIORITIES = f"""
-CROSS JOIN LATERAL (
-  WITH RECURSIVE p AS (
-    (SELECT t.priority FROM continuum.tasks t WHERE {_OF_LANE} AND NOT t.leased
-     ORDER BY t.priority LIMIT 1)
-    UNION ALL
-    SELECT (SELECT t.priority FROM continuum.tasks t
-            WHERE {_OF_LANE} AND NOT t.leased AND t.priority > p.priority ORDER BY t.priority LIMIT 1)
-    FROM p WHERE p.priority IS NOT NULL
-  ) SELECT p.priority FROM p WHERE p.priority IS NOT NULL OFFSET 0
-) p"""
-
-# What has to be put away before anything is claimed: leases whose end has come, as far as the index
-# tells, and tasks that nobody needs any more.
-EXPIRED_TASKS = f"""
-SELECT {CLOCK}, t.run_id, t.token, t.slot, t.fence, t.lease_until, t.losses, t.cancel AND NOT t.undo
-FROM {_LANES} CROSS JOIN LATERAL (
-  SELECT * FROM continuum.tasks t
-  WHERE {_OF_LANE} AND t.leased AND t.wake <= (SELECT {CLOCK})
-  UNION ALL
-  SELECT * FROM continuum.tasks t
-  WHERE {_OF_LANE} AND NOT t.leased AND t.cancel AND NOT t.undo AND t.due <= (SELECT {CLOCK})
-) t
-"""
-
-READY_TASKS = f"""
-SELECT m.ord, p.priority, t.due, t.run_id, t.token, t.slot, t.losses, t.fence
-FROM unnest($2::text[], $3::text[], $4::bigint[]) WITH ORDINALITY AS m (queue, activity, room, ord)
-{_PRIORITIES} CROSS JOIN LATERAL (
-  SELECT * FROM continuum.tasks t
-  WHERE {_OF_LANE} AND t.priority = p.priority AND NOT t.leased AND t.due <= (SELECT {CLOCK})
-  ORDER BY t.due FETCH FIRST (m.room) ROWS WITH TIES
-) t
-WHERE t.undo OR NOT t.cancel
-"""
-
-# By ORDER BY and LIMIT: `min` reads all that waits where the planner expects one row.
-NEXT_TASKS = f"""
-SELECT {CLOCK}, least(
-  (SELECT min(n.due) FROM {_LANES} {_PRIORITIES} CROSS JOIN LATERAL (
-     SELECT t.due FROM continuum.tasks t
-     WHERE {_OF_LANE} AND t.priority = p.priority AND NOT t.leased AND t.due > (SELECT {CLOCK})
-     ORDER BY t.due LIMIT 1) n),
-  (SELECT min(n.wake) FROM {_LANES} CROSS JOIN LATERAL (
-     SELECT t.wake FROM continuum.tasks t WHERE {_OF_LANE} AND t.leased ORDER BY t.wake LIMIT 1) n))
-"""
-
-# Not `leased`: that would let the planner look for one task in the index of a whole queue.
-_FENCED = (
-    "unnest($2::smallint[], $3::uuid[], $4::bigint[], $5::integer[], $6::bigint[]) "
-    "WITH ORDINALITY AS m (shard, run_id, token, slot, fence, ord)"
-)
-
-LEASE_TASKS = f"""
-WITH l AS MATERIALIZED (
-  SELECT t.tid FROM {_FENCED} CROSS JOIN LATERAL (
-    SELECT t.ctid AS tid FROM continuum.tasks t
-    WHERE {_THE_TASK} AND t.fence = m.fence AND t.lease_until IS NULL AND t.due <= $7::bigint
-      AND (t.undo OR NOT t.cancel)
-    FOR UPDATE SKIP LOCKED) t
-)
-UPDATE continuum.tasks t SET fence = greatest(t.fence + 1, $7::bigint), leased = true,
-  lease_until = $8::bigint, wake = $8::bigint, claim_id = $9::uuid
-WHERE t.ctid = ANY (ARRAY(SELECT tid FROM l))
-"""
-
-# Of what the index called expired: a lease that was renewed is looked at again when it ends now; the
-# others are losses, which back off. `$8`: microseconds for each loss.
-LOSE_TASKS = f"""
-WITH l AS MATERIALIZED (
-  SELECT t.tid FROM {_FENCED} CROSS JOIN LATERAL (
-    SELECT t.ctid AS tid FROM continuum.tasks t
-    WHERE {_THE_TASK} AND t.fence = m.fence AND t.lease_until IS NOT NULL
-    FOR UPDATE SKIP LOCKED) t
-), d AS (
-  DELETE FROM continuum.tasks t
-  WHERE t.ctid = ANY (ARRAY(SELECT tid FROM l)) AND t.lease_until <= $7::bigint AND t.cancel AND NOT t.undo
-)
-UPDATE continuum.tasks t SET
-  losses = t.losses + (t.lease_until <= $7::bigint)::integer,
-  due = CASE WHEN t.lease_until <= $7::bigint THEN $7::bigint + (t.losses + 1) * $8::bigint ELSE t.due END,
-  leased = t.lease_until > $7::bigint,
-  wake = CASE WHEN t.lease_until > $7::bigint THEN t.lease_until END,
-  claim_id = CASE WHEN t.lease_until > $7::bigint THEN t.claim_id END,
-  lease_until = CASE WHEN t.lease_until > $7::bigint THEN t.lease_until END
-WHERE t.ctid = ANY (ARRAY(SELECT tid FROM l))
-  AND NOT (t.lease_until <= $7::bigint AND t.cancel AND NOT t.undo)
-"""
-
-DROP_UNNEEDED = f"""
-DELETE FROM continuum.tasks t
-WHERE t.ctid = ANY (ARRAY(
-  SELECT t.tid FROM {_FENCED} CROSS JOIN LATERAL (
-    SELECT t.ctid AS tid FROM continuum.tasks t
-    WHERE {_THE_TASK} AND t.fence = m.fence AND t.lease_until IS NULL AND t.cancel AND NOT t.undo
-    FOR UPDATE SKIP LOCKED) t))
-"""
-
 # --- heartbeat, finish
 
 # `wake` stays behind, so that a heartbeat touches no index; only a lease made shorter moves it.
@@ -245,10 +139,11 @@ LEFT JOIN LATERAL (
 ORDER BY m.ord
 """
 
-REOPEN_TASKS = """
+REOPEN_TASKS = f"""
 UPDATE continuum.tasks t SET due = m.due, attempt = t.attempt + m.counts,
   failure = CASE WHEN m.counts = 1 THEN m.failure ELSE t.failure END,
-  reported = t.fence, leased = false, lease_until = NULL, wake = NULL, claim_id = NULL
+  reported = t.fence, leased = false, lease_until = NULL, claim_id = NULL,
+  wake = CASE WHEN m.due > {CLOCK} THEN m.due END
 FROM (
   SELECT m.*, t.tid
   FROM unnest($2::smallint[], $3::uuid[], $4::bigint[], $5::integer[], $6::bigint[],

@@ -1,0 +1,248 @@
+"""Members that nothing stands in the way of: a whole batch of them in one statement, in one round trip.
+
+Rule: whoever is not answered here goes the long way, which decides about everybody; nothing has been done
+for them. Taken are a start with its first turn and a finish with the turn that rides on it, where the turn
+leaves one record and at most one task, and sends, holds back and releases nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+from uuid import UUID
+
+import psycopg
+from psycopg import errors as states
+
+from continuum_core.clock import Micros
+from continuum_core.journal.commit import (
+    Commit,
+    CommitOutcome,
+    Committed,
+    Finished,
+    FinishKind,
+    FinishOutcome,
+    NewRun,
+    Started,
+    StartOutcome,
+    TaskClaim,
+    TaskFinish,
+)
+from continuum_core.journal.records import RunStatus
+from continuum_postgres import arrays
+from continuum_postgres.arrays import Bigint
+from continuum_postgres.errors import lost
+from continuum_postgres.session import Row, Session
+from continuum_postgres.shards import shard
+from continuum_postgres.statements.fused import FUSE_FINISHES, FUSE_STARTS
+from continuum_postgres.turns import born
+
+__all__ = ["finish", "finishes", "first", "start", "starts"]
+
+Member = TypeVar("Member")
+Answer = TypeVar("Answer")
+
+_REPORTS = frozenset({FinishKind.DONE, FinishKind.FAILED})
+_TAKEN = frozenset({RunStatus.RUNNING, RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED})
+_OUTRUN = (states.DivisionByZero, states.UniqueViolation)
+"""Somebody else was faster with one of the members; the statement has done nothing."""
+
+
+def _simple(turn: Commit) -> bool:
+    return (
+        len(turn.records) == 1
+        and len(turn.tasks) < 2
+        and turn.records[0].at == turn.now
+        and turn.status in _TAKEN
+        and not (turn.deliveries or turn.hold or turn.release)
+    )
+
+
+def _turns(turns: Sequence[Commit], shards: Sequence[int], last: Micros) -> tuple[object, ...]:
+    """The parameters of all turns alike; where a turn has no task, its token is NULL."""
+    records = [turn.records[0] for turn in turns]
+    tasks = [turn.tasks[0] if turn.tasks else None for turn in turns]
+    return (
+        Bigint(last),
+        arrays.smallints(shards),
+        arrays.uuids([turn.run_id for turn in turns]),
+        arrays.bigints([turn.version for turn in turns]),
+        arrays.bigints([turn.now for turn in turns]),
+        arrays.smallints([turn.status for turn in turns]),
+        arrays.texts([turn.fingerprint for turn in turns]),
+        arrays.texts([turn.cause for turn in turns]),
+        arrays.byteas([turn.snapshot for turn in turns]),
+        arrays.byteas([turn.outcome for turn in turns]),
+        arrays.uuids([turn.commit_id for turn in turns]),
+        arrays.smallints([record.kind for record in records]),
+        arrays.uuids([record.cause for record in records]),
+        arrays.byteas([record.body for record in records]),
+        arrays.bigints([task.token if task else None for task in tasks]),
+        arrays.integers([task.slot if task else 0 for task in tasks]),
+        arrays.texts([task.activity if task else None for task in tasks]),
+        arrays.texts([task.queue if task else None for task in tasks]),
+        arrays.integers([task.priority if task else 0 for task in tasks]),
+        arrays.byteas([task.payload if task else None for task in tasks]),
+        arrays.texts([task.key if task else None for task in tasks]),
+        arrays.booleans([task.undo if task else False for task in tasks]),
+        arrays.bigints([task.lease if task else None for task in tasks]),
+        arrays.uuids([task.claim_id if task and task.lease is not None else None for task in tasks]),
+        arrays.texts([task.fairness if task else None for task in tasks]),
+    )
+
+
+def _committed(turn: Commit, machine: str, now: Micros) -> Committed:
+    claims = tuple(
+        [
+            TaskClaim(born(turn.run_id, new, new.lease, now), machine, turn.fingerprint)
+            for new in turn.tasks
+            if new.lease is not None
+        ]
+    )
+    return Committed(CommitOutcome.COMMITTED, now, False, claims)
+
+
+async def _carried_out(session: Session, statement: str, parameters: tuple[object, ...]) -> list[Row]:
+    """What the statement returned; nothing where the long way has to tell."""
+    try:
+        (rows,) = await session.write((statement, parameters))
+        return rows
+    except _OUTRUN:
+        pass
+    except (psycopg.Error, OSError) as error:
+        if not lost(error):
+            raise
+        await session.drop()
+        session.partly = True  # it may have been done: the long way finds out, on a new connection
+    session.committing = False
+    return []
+
+
+def _in_order(run_ids: Sequence[UUID]) -> tuple[list[int], list[int]]:
+    """Positions in the one order in which everybody locks runs, and each one's shard."""
+    keyed = sorted((shard(run_id), run_id.int, at) for at, run_id in enumerate(run_ids))
+    return [at for _, _, at in keyed], [number for number, _, _ in keyed]
+
+
+async def first(
+    session: Session,
+    members: Sequence[Member],
+    simple: Sequence[int],
+    fuse: Callable[[Session, Sequence[Member]], Awaitable[Sequence[Answer | None]]],
+    long: Callable[[Sequence[Member]], Awaitable[Sequence[Answer]]],
+) -> list[Answer]:
+    """One answer a member: first those that are simple, then by the `long` way whoever is left.
+
+    The two are transactions of their own. When the second one fails, its error says that something may
+    have taken effect; and who asks again is told by the long way that his turn stands.
+    """
+    told: list[Answer | None] = [None] * len(members)
+    if simple:
+        taken = await fuse(session, [members[at] for at in simple])
+        for at, answer in zip(simple, taken, strict=True):
+            told[at] = answer
+    left = [at for at, answer in enumerate(told) if answer is None]
+    if left:
+        session.partly = session.partly or len(left) < len(members)
+        for at, answer in zip(left, await long([members[at] for at in left]), strict=True):
+            told[at] = answer
+        session.partly = False
+    return [answer for answer in told if answer is not None]
+
+
+def _apart(positions: list[int], run_ids: Sequence[UUID]) -> list[int]:
+    """The positions, or none where two are of one run: these keep their order the long way."""
+    return positions if len(set(run_ids)) == len(positions) else []
+
+
+# --- finishes with the turn that rides on each
+
+
+def _fuses(ending: TaskFinish) -> bool:
+    turn, delivery = ending.turn, ending.delivery
+    return (
+        turn is not None
+        and delivery is not None
+        and ending.kind in _REPORTS
+        and ending.result is None
+        and delivery.dedupe is None
+        and delivery.run_id == ending.run_id
+        and turn.consumed == (delivery.id,)
+        and _simple(turn)
+        and (not turn.closed or turn.closed == (ending.token,))
+        and not any(new.token == ending.token for new in turn.tasks)
+        and not (turn.tasks and turn.status is not RunStatus.RUNNING)
+    )
+
+
+def finishes(endings: Sequence[TaskFinish]) -> list[int]:
+    """Positions of those that may be taken."""
+    simple = [at for at, ending in enumerate(endings) if _fuses(ending)]
+    return _apart(simple, [endings[at].run_id for at in simple])
+
+
+async def finish(session: Session, finishes: Sequence[TaskFinish]) -> list[Finished | None]:
+    """What became of each, or None of those that go the long way."""
+    told: list[Finished | None] = [None] * len(finishes)
+    at, shards = _in_order([ending.run_id for ending in finishes])
+    endings = [finishes[place] for place in at]
+    turns = [ending.turn for ending in endings if ending.turn is not None]
+    parameters = (
+        *_turns(turns, shards, session.space.last),
+        arrays.bigints([ending.token for ending in endings]),
+        arrays.integers([ending.slot for ending in endings]),
+        arrays.bigints([ending.fence for ending in endings]),
+        arrays.uuids([turn.base for turn in turns]),
+        arrays.booleans([bool(turn.closed) for turn in turns]),
+        arrays.uuids([turn.consumed[0] for turn in turns]),
+    )
+    for now, order, machine, _ in await _carried_out(session, FUSE_FINISHES, parameters):
+        session.space.at(now)
+        if order is not None:
+            place: int = order - 1
+            committed = _committed(turns[place], machine, now)
+            told[at[place]] = Finished(FinishOutcome.FINISHED, now, committed)
+    return told
+
+
+# --- starts with the first turn of each
+
+
+def _begins(new: NewRun) -> bool:
+    turn = new.turn
+    return (
+        turn is not None
+        and new.delivery.dedupe is None
+        and turn.status is RunStatus.RUNNING
+        and not turn.closed
+        and _simple(turn)
+    )
+
+
+def starts(runs: Sequence[NewRun]) -> list[int]:
+    """Positions of those that may be taken."""
+    simple = [at for at, new in enumerate(runs) if _begins(new)]
+    return _apart(simple, [runs[at].run_id for at in simple])
+
+
+async def start(session: Session, runs: Sequence[NewRun]) -> list[Started | None]:
+    """What became of each, or None of those that go the long way."""
+    told: list[Started | None] = [None] * len(runs)
+    at, shards = _in_order([new.run_id for new in runs])
+    news = [runs[place] for place in at]
+    turns = [new.turn for new in news if new.turn is not None]
+    parameters = (
+        *_turns(turns, shards, session.space.last),
+        arrays.texts([new.machine for new in news]),
+        arrays.texts([new.key for new in news]),
+        arrays.byteas([new.digest for new in news]),
+        arrays.uuids([new.parent for new in news]),
+        arrays.uuids([new.root for new in news]),
+    )
+    for now, order in await _carried_out(session, FUSE_STARTS, parameters):
+        session.space.at(now)
+        if order is not None:
+            place: int = order - 1
+            committed = _committed(turns[place], news[place].machine, now)
+            told[at[place]] = Started(StartOutcome.STARTED, now, RunStatus.RUNNING, committed)
+    return told

@@ -1,0 +1,197 @@
+"""What a handle was told, and whether a server that it meets later still knows it.
+
+Rule: a failover without synchronous replicas, and a restore, may take what was acknowledged last. A handle
+remembers its latest commits, and asks for them where a connection leads to another cluster or timeline than
+the one before. Where one is missing the handle refuses to go on: what a process knows of one history must
+not be folded into another. A process that starts afresh knows nothing, and takes the history it finds.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Sequence
+from uuid import UUID
+
+from attrs import define, field, frozen
+from psycopg import errors as states
+
+from continuum_core.errors import IncompatibleJournal
+from continuum_core.journal.commit import (
+    Commit,
+    CommitOutcome,
+    Committed,
+    Finished,
+    NewRun,
+    Started,
+    StartOutcome,
+    TaskFinish,
+)
+from continuum_core.journal.records import ENDED
+from continuum_postgres import arrays
+from continuum_postgres.place import Place
+from continuum_postgres.shards import shard
+from continuum_postgres.source import Connection
+from continuum_postgres.statements import query
+from continuum_postgres.statements.history import IDENTITY, STANDING
+
+__all__ = ["History", "Identity"]
+
+logger = logging.getLogger(__name__)
+
+_REMEMBERED = 64
+"""What a standby lacks is the latest, and one of it is enough."""
+
+_FRESH = 600.0
+"""Seconds in which nobody prunes a run: one that was there so recently, and is not, was lost."""
+
+
+@frozen
+class Identity:
+    """Which database this is.
+
+    :ivar system: number of the cluster, given once by initdb.
+    :ivar timeline: of its log; a promotion and a restore to a moment begin another.
+    """
+
+    system: str
+    timeline: str
+
+    def __str__(self) -> str:
+        return f"cluster {self.system}, timeline {int(self.timeline, 16)}"
+
+
+@frozen
+class _Stood:
+    """A turn that was acknowledged, or, as version 0, a start.
+
+    :ivar commit_id: of the turn; None for a start.
+    :ivar lasting: the run had not ended, so that nobody could prune it then.
+    :ivar at: by this process's own clock, in seconds.
+    """
+
+    run_id: UUID
+    version: int
+    commit_id: UUID | None
+    lasting: bool
+    at: float
+
+    def __str__(self) -> str:
+        return f"version {self.version} of run {self.run_id}" if self.version else f"run {self.run_id}"
+
+
+@define(eq=False)
+class History:
+    """The memory of one handle.
+
+    :ivar identity: of the server met last; None before, and where it cannot be asked.
+    :ivar broken: why the handle refuses to go on, "" while it does not.
+    """
+
+    identity: Identity | None = None
+    broken: str = ""
+    _stood: deque[_Stood] = field(factory=lambda: deque[_Stood](maxlen=_REMEMBERED))
+
+    # --- what was acknowledged: one member of each batch, which is one transaction
+
+    def committed(self, turns: Sequence[Commit], answers: Sequence[Committed]) -> None:
+        for turn, answer in zip(turns, answers, strict=True):
+            if answer.outcome is CommitOutcome.COMMITTED:
+                self._note(turn)
+                return
+
+    def finished(self, finishes: Sequence[TaskFinish], answers: Sequence[Finished]) -> None:
+        for finish, answer in zip(finishes, answers, strict=True):
+            told = answer.committed
+            if finish.turn is not None and told is not None and told.outcome is CommitOutcome.COMMITTED:
+                self._note(finish.turn)
+                return
+
+    def started(self, runs: Sequence[NewRun], answers: Sequence[Started]) -> None:
+        for new, answer in zip(runs, answers, strict=True):
+            if answer.outcome is StartOutcome.STARTED:
+                told = answer.committed
+                if new.turn is not None and told is not None and told.outcome is CommitOutcome.COMMITTED:
+                    self._note(new.turn)
+                else:
+                    self._stood.append(_Stood(new.run_id, 0, None, True, time.monotonic()))
+                return
+
+    def _note(self, turn: Commit) -> None:
+        last = turn.records[-1].version
+        lasting = turn.status not in ENDED
+        self._stood.append(_Stood(turn.run_id, last, turn.commit_id, lasting, time.monotonic()))
+
+    # --- whether it is there
+
+    async def check(self, connection: Connection, place: Place, ns: int) -> None:
+        """Compare a new connection's server with the one before, and if it is another, what it knows.
+
+        Raises IncompatibleJournal where something is missing, also ever after; psycopg.Error.
+        """
+        if self.broken:
+            raise IncompatibleJournal(self.broken)
+        before, now = self.identity, await _identity(connection)
+        if before is not None and now is not None and before != now:
+            if missing := await self._missing(connection, place, ns):
+                self._refuse(place, f"{before} before, {now} now", missing)
+            else:
+                logger.warning(
+                    "%s: the server is another (%s before, %s now), and knows all that was acknowledged last",
+                    place.shown,
+                    before,
+                    now,
+                )
+        self.identity = now or before  # only now: a check that was cut short is done again in full
+
+    async def _missing(self, connection: Connection, place: Place, ns: int) -> list[_Stood]:
+        """What was acknowledged and is not there, the latest last."""
+        if not self._stood:
+            return []
+        stood, fresh = list(self._stood), time.monotonic() - _FRESH
+        runs = [each.run_id for each in stood]
+        shards, versions = [shard(run_id) for run_id in runs], [each.version for each in stood]
+        named = (arrays.smallints(shards), arrays.uuids(runs), arrays.bigints(versions))
+        cursor = await connection.execute(
+            query(STANDING, place.schema), (ns, *named), prepare=False, binary=True
+        )
+        missing: list[_Stood] = []
+        for each, (is_there, commit_id) in zip(stood, await cursor.fetchall(), strict=True):
+            if is_there:  # the run is
+                if commit_id != each.commit_id:
+                    missing.append(each)
+            elif each.lasting and each.at > fresh:  # nobody prunes it so soon
+                missing.append(each)
+        return missing
+
+    def _refuse(self, place: Place, where: str, missing: list[_Stood]) -> None:
+        self._stood.clear()
+        what = f"{missing[-1]}" + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
+        sentence = (
+            f"{place.shown}: its history went backwards: the server acknowledged {what}, and does not know "
+            f"it any more ({where})"
+        )
+        if place.accepts:
+            logger.error("%s; going on with what is there, as history=accept says", sentence)
+            return
+        self.broken = (
+            f"{sentence}. Two histories must not be folded into one, so this handle does nothing more. If a "
+            "failover lost the tail, look for the old primary before it is overwritten; if this history is "
+            "the one to go on with, restart this process, or let it run with ?history=accept"
+        )
+        raise IncompatibleJournal(self.broken)
+
+
+async def _identity(connection: Connection) -> Identity | None:
+    """Raises ReadOnlySqlTransaction for a server that takes no writes."""
+    try:
+        cursor = await connection.execute(IDENTITY.encode(), (0,), prepare=False)
+        row = await cursor.fetchone()
+    except (states.InsufficientPrivilege, states.UndefinedFunction, states.FeatureNotSupported):
+        return None  # a service that hides it
+    if row is None:
+        return None
+    if row[1] is None:
+        raise states.ReadOnlySqlTransaction("the server is in recovery")
+    return Identity(str(row[0]), str(row[1]))
