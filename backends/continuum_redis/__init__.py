@@ -1,0 +1,37 @@
+"""The journal on Redis and Valkey: one script in which every verb is one atomic call.
+
+``redis://host:6379/0``, ``rediss://…``, ``unix:///path``. Options of ours in the query: ``prefix`` (of all
+keys, default ``continuum``) and ``durability`` (``always``, ``everysec``, ``ephemeral``), which is asked of
+the server where it tells its settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from continuum_core.clock import Micros
+from continuum_core.journal.protocol import Capability, Journal, Limits
+
+if TYPE_CHECKING or find_spec("redis") is not None:
+    from continuum_redis.journal import RedisJournal
+    from continuum_redis.place import parse
+else:
+    MISSING = 'the driver is missing: pip install "continuum-core[redis]"'
+
+__all__ = ["CAPABILITIES", "PORT_VERSION", "connect"]
+
+PORT_VERSION = 1
+
+CAPABILITIES = frozenset({Capability.DURABLE, Capability.SHARED, Capability.WAKEUPS, Capability.CLOCK})
+
+
+def connect(
+    url: str, namespace: str, limits: Limits, *, clock: Callable[[], Micros] | None = None
+) -> Journal:
+    """An unopened handle. Raises IncompatibleJournal for a URL that is wrong.
+
+    :param clock: microseconds since the Unix epoch, in the place of the server's time: for tests.
+    """
+    return RedisJournal(parse(url), namespace, limits, clock)

@@ -1,0 +1,166 @@
+"""What the verbs take, written for the scripts. The order of fields is that of the readers in `scripts/`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from continuum_core.journal.commit import (
+    Commit,
+    NewRun,
+    NewTask,
+    Order,
+    PrunePlan,
+    Reservation,
+    RunHold,
+    TaskFinish,
+    TaskHold,
+    TaskWant,
+)
+from continuum_core.journal.rate import Rate
+from continuum_core.journal.records import ENDED, Definition, Delivery, Held, Record
+from continuum_redis.wire import Writer
+
+__all__ = ["Arguments"]
+
+
+class Arguments(Writer):
+    """Arguments of one call of a script."""
+
+    __slots__ = ()
+
+    def delivery(self, delivery: Delivery) -> None:
+        self.uuid(delivery.id)
+        self.uuid(delivery.run_id)
+        self.number(delivery.kind)
+        self.bytes(delivery.payload)
+        self.maybe(self.number, delivery.due)
+        self.number(delivery.token)
+        self.number(delivery.slot)
+        self.maybe(self.text, delivery.dedupe)
+        self.number(delivery.floor)
+        self.maybe(self.uuid, delivery.cause)
+
+    # --- turns
+
+    def turn(self, turn: Commit) -> None:
+        self.uuid(turn.run_id)
+        self.maybe(self.number, turn.fence)
+        self.number(turn.version)
+        self.maybe(self.uuid, turn.base)
+        self.uuid(turn.commit_id)
+        self.text(turn.fingerprint)
+        self.number(turn.status)
+        self.bytes(turn.snapshot)
+        self.list(self._record, turn.records)
+        self.number(turn.now)
+        self.text(turn.cause)
+        self.maybe(self.bytes, turn.outcome)
+        self.list(self.uuid, turn.consumed)
+        self.list(self._hold, turn.hold)
+        self.flag(turn.release)
+        self.list(self.delivery, turn.deliveries)
+        self.list(self._task, turn.tasks)
+        self.list(self.number, turn.closed)
+
+    def _record(self, record: Record) -> None:
+        self.number(record.kind)
+        self.number(record.at)
+        self.uuid(record.cause)
+        self.uuid(record.commit_id)
+        self.bytes(record.body)
+
+    def _hold(self, hold: tuple[UUID, Held]) -> None:
+        delivery_id, reason = hold
+        self.uuid(delivery_id)
+        self.number(reason)
+
+    def _task(self, task: NewTask) -> None:
+        self.number(task.token)
+        self.number(task.slot)
+        self.text(task.activity)
+        self.text(task.queue)
+        self.number(task.priority)
+        self.bytes(task.payload)
+        self.maybe(self.text, task.key)
+        self.flag(task.undo)
+        self.maybe(self.number, task.lease)
+        self.maybe(self.uuid, task.claim_id)
+        self.text(task.fairness)
+
+    # --- members of batches
+
+    def start(self, new: NewRun) -> None:
+        self.uuid(new.run_id)
+        self.text(new.machine)
+        self.text(new.fingerprint)
+        self.bytes(new.digest)
+        self.delivery(new.delivery)
+        self.maybe(self.text, new.key)
+        self.maybe(self.uuid, new.parent)
+        self.maybe(self.uuid, new.root)
+        self.maybe(self.turn, new.turn)
+
+    def finish(self, ending: TaskFinish) -> None:
+        self.uuid(ending.run_id)
+        self.number(ending.token)
+        self.number(ending.slot)
+        self.number(ending.fence)
+        self.text(ending.kind.value)
+        self.maybe(self.delivery, ending.delivery)
+        self.maybe(self.bytes, ending.failure)
+        self.number(ending.delay)
+        self.maybe(self.bytes, ending.result)
+        self.maybe(self.turn, ending.turn)
+
+    def order(self, order: Order) -> None:
+        self.uuid(order.id)
+        self.uuid(order.run_id)
+        self.number(order.kind)
+        self.bytes(order.body)
+        self.text(order.cause)
+        self.maybe(self.bytes, order.outcome)
+        self.maybe(self.delivery, order.delivery)
+
+    def reservation(self, asked: Reservation) -> None:
+        self.text(asked.activity)
+        self.text(asked.key)
+        self.bytes(asked.run_id.bytes + asked.token.to_bytes(8, "big") + asked.slot.to_bytes(4, "big"))
+        self.number(asked.lease)
+
+    def run_hold(self, hold: RunHold) -> None:
+        self.uuid(hold.run_id)
+        self.number(hold.fence)
+
+    def task_hold(self, hold: TaskHold) -> None:
+        self.uuid(hold.run_id)
+        self.number(hold.token)
+        self.number(hold.slot)
+        self.number(hold.fence)
+        self.maybe(self.bytes, hold.details)
+
+    def want(self, want: TaskWant) -> None:
+        self.text(want.queue)
+        self.number(want.limit)
+        self.list(self.text, sorted(want.activities))
+        self.maybe(self.number, want.cap)
+        self.maybe(self._rate, want.rate)
+
+    def _rate(self, rate: Rate) -> None:
+        self.number(rate.count)
+        self.number(rate.per)
+        self.number(rate.burst)
+
+    def definition(self, definition: Definition) -> None:
+        self.text(definition.fingerprint)
+        self.text(definition.machine)
+        self.number(definition.version)
+        self.bytes(definition.body)
+
+    def plan(self, plan: PrunePlan) -> None:
+        self.number(plan.before)
+        self.number(max(plan.limit, 0))
+        self.maybe(self.text, plan.machine)
+        self.flag(plan.dry_run)
+        statuses: Iterable[int] = plan.statuses & ENDED if plan.statuses else ENDED
+        self.list(self.number, sorted(statuses))

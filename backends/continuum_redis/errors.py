@@ -1,0 +1,76 @@
+"""Turns what the driver raises into errors of the port; nothing of it leaves the backend.
+
+Rule: the first word of an error's text is its code, which is Redis's protocol; the rest is for people.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from redis import exceptions as raised
+
+from continuum_core.errors import IncompatibleJournal, JournalUnavailable, PayloadRefused
+
+__all__ = ["LOST", "UNFIT", "port_error", "unusable"]
+
+UNFIT = (UnicodeEncodeError, OverflowError)
+"""What a value raises that the scripts cannot hold: lone surrogates, numbers beyond 2**53."""
+
+LOST = (raised.ConnectionError, raised.TimeoutError, OSError, asyncio.IncompleteReadError)
+"""The connection is gone, or of no use any more."""
+
+_REASONS: tuple[tuple[str, str], ...] = (
+    ("OOM", "the server has reached its maxmemory"),
+    ("MISCONF", "the server cannot write to its disk"),
+    ("READONLY", "the server is a replica and takes no writes"),
+    ("LOADING", "the server is loading its data"),
+    ("BUSY", "the server is busy with somebody's script"),
+    ("NOREPLICAS", "the server has too few replicas"),
+    ("MASTERDOWN", "the replica has lost its primary"),
+    ("CLUSTERDOWN", "the cluster is down"),
+    ("TRYAGAIN", "the namespace's slot is on its way to another node"),
+)
+
+_UNUSABLE: tuple[tuple[type[Exception], str], ...] = (
+    (raised.AuthenticationError, "the server refuses the user or the password"),
+    (
+        raised.NoPermissionError,
+        "the user lacks a permission: scripts, keys and channels of the journal's prefix",
+    ),
+)
+
+
+def port_error(error: Exception, ambiguous: bool = False) -> Exception:
+    """What the caller of a verb is told, with `error` as its cause; the port's own errors as they are."""
+    if isinstance(error, UNFIT):
+        told: Exception = PayloadRefused("$", f"the journal cannot store it: {error}")
+    elif isinstance(error, LOST):
+        told = JournalUnavailable(f"the connection failed ({_words(error)})", ambiguous)
+    elif isinstance(error, raised.RedisError):
+        told = JournalUnavailable(_reason(error), ambiguous)
+    elif isinstance(error, JournalUnavailable):  # a new one for each caller
+        told = JournalUnavailable(error.reason, error.ambiguous)
+    else:
+        return error
+    told.__cause__ = error
+    return told
+
+
+def _reason(error: raised.RedisError) -> str:
+    for code, reason in _REASONS:
+        if str(error).startswith(code) or type(error).__name__.upper().startswith(code):
+            return f"{reason} ({_words(error)})"
+    return f"the server refused the script ({_words(error)})"
+
+
+def unusable(shown: str, error: Exception) -> IncompatibleJournal | JournalUnavailable:
+    """The port's error for a server that could not be opened as a journal."""
+    for kind, reason in _UNUSABLE:
+        if isinstance(error, kind):
+            return IncompatibleJournal(f"{shown}: {reason} ({_words(error)})")
+    told = port_error(error)
+    return told if isinstance(told, JournalUnavailable) else JournalUnavailable(_words(error))
+
+
+def _words(error: BaseException) -> str:
+    return str(error).strip() or type(error).__name__

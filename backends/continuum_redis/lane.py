@@ -1,0 +1,145 @@
+"""A queue of calls before one connection, and the task that carries them out.
+
+Rule: no lingering. Whatever waits for the same verb when the connection is free is one call of the script. A
+call whose caller was cancelled before its turn is left out; one under way is finished and its answer
+dropped, so that no cancellation leaves a reply behind for somebody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import define
+
+from continuum_core.errors import UsageError
+from continuum_redis.errors import LOST, port_error
+from continuum_redis.link import Link
+from continuum_redis.wire import Writer
+
+__all__ = ["Lane"]
+
+_BATCH = 256
+"""Members in one call at most: nobody else is served while it runs."""
+
+
+@define(eq=False)
+class _Job:
+    """`members` None: a call that is nobody else's."""
+
+    verb: bytes
+    head: bytes
+    members: Sequence[bytes] | None
+    future: asyncio.Future[Any]
+
+
+class Lane:
+    """One connection's task; used from the event loop it was opened in."""
+
+    def __init__(self, name: str, link: Link) -> None:
+        self.link = link
+        self._name = name
+        self._jobs: deque[_Job] = deque()
+        self._waiting = asyncio.Event()
+        self._stopped = False
+        self._task: asyncio.Task[None] | None = None
+
+    async def gather(self, verb: str, members: Sequence[bytes], head: bytes = b"") -> list[Any]:
+        """One reply a member; members of other callers with the same head may share the call."""
+        if not members:
+            return []
+        replies: list[Any] = await self._put(verb, head, members)
+        return replies
+
+    async def ask(self, verb: str, arguments: bytes = b"") -> Any:
+        """The reply of a call of its own."""
+        return await self._put(verb, arguments, None)
+
+    async def _put(self, verb: str, head: bytes, members: Sequence[bytes] | None) -> Any:
+        if self._stopped:
+            raise UsageError("the journal was closed")
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name=self._name)
+        job = _Job(verb.encode(), head, members, asyncio.get_running_loop().create_future())
+        self._jobs.append(job)
+        self._waiting.set()
+        return await job.future
+
+    async def stop(self) -> None:
+        """Carry out what is queued, close the connection, and end."""
+        self._stopped = True
+        self._waiting.set()
+        if self._task is not None:
+            task, self._task = self._task, None
+            await asyncio.shield(task)
+        else:
+            await self.link.drop()
+
+    # --- the task
+
+    async def _run(self) -> None:
+        try:
+            while self._jobs or not self._stopped:
+                if not self._jobs:
+                    self._waiting.clear()
+                    await self._waiting.wait()
+                    continue
+                await self._together(self._next())
+        finally:
+            for job in self._jobs:  # only when the loop itself is ending
+                job.future.cancel()
+            await self.link.drop()
+
+    def _next(self) -> list[_Job]:
+        """What waits first, with what waits behind it and can go with it."""
+        jobs = [self._jobs.popleft()]
+        first = jobs[0]
+        while self._jobs and first.members is not None:
+            following = self._jobs[0]
+            if following.members is None or (following.verb, following.head) != (first.verb, first.head):
+                break
+            jobs.append(self._jobs.popleft())
+        return [job for job in jobs if not job.future.done()]
+
+    async def _together(self, jobs: list[_Job]) -> None:
+        if not jobs:
+            return
+        self.link.sent = False
+        try:
+            replies = await self._patiently(jobs)
+        except Exception as error:  # of whatever kind: it is the verb's answer, and the task goes on
+            ambiguous = isinstance(error, LOST) and self.link.sent
+            for job in jobs:
+                if not job.future.done():
+                    job.future.set_exception(port_error(error, ambiguous))
+            return
+        for job, reply in zip(jobs, replies, strict=True):
+            if not job.future.done():
+                job.future.set_result(reply)
+
+    async def _patiently(self, jobs: list[_Job]) -> list[Any]:
+        """Once more where the connection had died, perhaps long ago: every verb may be repeated."""
+        try:
+            return await self._carry_out(jobs)
+        except LOST:
+            return await self._carry_out(jobs)
+
+    async def _carry_out(self, jobs: list[_Job]) -> list[Any]:
+        first = jobs[0]
+        if first.members is None:
+            return await self.link.ask([(first.verb, first.head)])
+        members = [member for job in jobs for member in job.members or ()]
+        calls = [
+            (first.verb, _batch(first.head, members[at : at + _BATCH]))
+            for at in range(0, len(members), _BATCH)
+        ]
+        replies = iter([reply for told in await self.link.ask(calls) for reply in told])
+        return [[next(replies) for _ in job.members or ()] for job in jobs]
+
+
+def _batch(head: bytes, members: Sequence[bytes]) -> bytes:
+    count = Writer()
+    count.number(len(members))
+    return b"".join([head, count.packed(), *members])

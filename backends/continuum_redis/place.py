@@ -1,0 +1,62 @@
+"""What a URL says: which server, under which names, and what durability is asked of it.
+
+Rule: options that are ours are taken out of the query; all others are the driver's.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+from attrs import frozen
+from redis.asyncio.connection import parse_url
+
+from continuum_core.errors import IncompatibleJournal
+
+__all__ = ["Place", "parse"]
+
+_SCHEMES = ("redis", "rediss", "unix")
+_PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
+_LEVELS = ("", "ephemeral", "everysec", "always")
+
+
+@frozen
+class Place:
+    """A server, and the names of our keys on it.
+
+    :ivar durability: what the URL says of it; "" leaves it to the server's configuration.
+    :ivar shown: the place as people may see it, without a password.
+    """
+
+    url: str
+    prefix: str
+    durability: str
+    shown: str
+
+    def keys(self, namespace: str) -> bytes:
+        """What all keys of a namespace begin with: braces make it one slot of a cluster."""
+        return f"{{{self.prefix}:{quote(namespace, safe='')}}}:".encode()
+
+    def channel(self, namespace: str) -> bytes:
+        return self.keys(namespace) + b"hints"
+
+
+def parse(url: str) -> Place:
+    """Raises IncompatibleJournal for a URL that is wrong."""
+    parts = urlsplit(url)
+    if parts.scheme not in _SCHEMES:
+        raise IncompatibleJournal(f"{parts.scheme}: is not a URL of Redis; write redis://host:6379/0")
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    prefix = query.pop("prefix", "continuum")
+    if not _PREFIX.match(prefix):
+        raise IncompatibleJournal(f"prefix={prefix!r} is not a plain name; use letters, digits and . _ -")
+    durability = query.pop("durability", "")
+    if durability not in _LEVELS:
+        raise IncompatibleJournal(f"durability={durability!r} is none of always, everysec, ephemeral")
+    plain = urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(query), ""))
+    try:
+        options = parse_url(plain)
+    except ValueError as error:
+        raise IncompatibleJournal(f"the URL is not one that the driver understands: {error}") from None
+    where = options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
+    return Place(plain, prefix, durability, f"database {options.get('db', 0)} on {where}, prefix {prefix}")

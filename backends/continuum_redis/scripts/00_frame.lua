@@ -1,0 +1,86 @@
+-- Reads what a verb was given, and names keys. Everything of a namespace has one hash tag, and so one slot.
+--
+-- KEYS: two names that never exist. While the slot moves to another node, they make the node answer ASK or
+-- TRYAGAIN before anything runs; without them a script would find some of its keys here and others gone.
+-- ARGV: the keys' prefix, the verb, the time (empty: this server's), the limits, the arguments.
+--
+-- Rule: Lua does not roll back. Nothing here can fail once a verb has begun to write: all arguments were
+-- checked by the client, and a malformed value in the store would be a fault of these scripts.
+
+local call = redis.call
+local unpack_struct, pack_struct = struct.unpack, struct.pack
+local P, blob, at = ARGV[1], ARGV[5], 1
+
+local pending_cap, dedupe_window, result_window, loss_backoff = unpack_struct('>dddd', ARGV[4])
+
+-- The journal's clock never goes back, whatever the server's does.
+local now
+do
+  local told = tonumber(ARGV[3])
+  if not told then
+    local time = call('TIME')
+    told = time[1] * 1000000 + time[2]
+  end
+  now = math.max(told, tonumber(call('GET', P .. 'clk')) or 0)
+end
+
+local function ticked()
+  call('SET', P .. 'clk', now)
+end
+
+-- --- arguments: numbers as doubles, texts and bytes with their length, lists with their count
+
+local function number()
+  local value
+  value, at = unpack_struct('>d', blob, at)
+  return value
+end
+
+local function bytes()
+  local length
+  length, at = unpack_struct('>I4', blob, at)
+  local from = at
+  at = at + length
+  return string.sub(blob, from, at - 1)
+end
+
+-- `false` stands for None: a hole in a table would end it.
+local function maybe(read)
+  local flag
+  flag, at = unpack_struct('B', blob, at)
+  return flag == 1 and read()
+end
+
+local function flag()
+  local value
+  value, at = unpack_struct('B', blob, at)
+  return value == 1
+end
+
+local function list(read)
+  local found = {}
+  for i = 1, number() do
+    found[i] = read()
+  end
+  return found
+end
+
+-- An end of a range that is not in it. `..` would keep fourteen digits of a time.
+local function beyond(score)
+  return string.format('(%.0f', score)
+end
+
+-- Whether `one` sorts before `other` by its bytes. `<` would ask the server's locale.
+local function precedes(one, other)
+  for i = 1, math.min(#one, #other) do
+    local a, b = string.byte(one, i), string.byte(other, i)
+    if a ~= b then
+      return a < b
+    end
+  end
+  return #one < #other
+end
+
+local function next_fence(last)
+  return math.max(last + 1, now)
+end

@@ -1,0 +1,215 @@
+-- Deliveries in and out: the only place that changes which are free, held, dead or seen.
+--
+-- i:<run> and m:<run> hold all of a run, timers apart so that closing a state reads no inbox. Those that are
+-- not held stand in f:<run> and in `due`, by (due, id). hd:<run> tells why others are held. `seen` tells when
+-- a dedupe id was consumed: never yet (+inf) while its delivery is pending.
+
+local deliveries = {}
+
+local function box(run, kind)
+  return P .. (kind == TIMER and 'm:' or 'i:') .. run
+end
+
+function deliveries.read_argument()
+  return {
+    id = bytes(), run = bytes(), kind = number(), payload = bytes(), due = maybe(number), token = number(),
+    slot = number(), dedupe = maybe(bytes), floor = number(), held = NO, cause = maybe(bytes),
+  }
+end
+
+local function stored(d)
+  return cmsgpack.pack(d.kind, d.due, d.token, d.slot, d.held, d.dedupe, d.cause, d.payload)
+end
+
+local function decoded(run, id, value)
+  local d = {run = run, id = id}
+  d.kind, d.due, d.token, d.slot, d.held, d.dedupe, d.cause, d.payload = cmsgpack.unpack(value)
+  return d
+end
+
+function deliveries.get(run, id)
+  local value = call('HGET', box(run), id) or call('HGET', box(run, TIMER), id)
+  return value and decoded(run, id, value)
+end
+
+-- In the shape in which the client reads one.
+function deliveries.shown(d)
+  return {d.id, d.kind, d.payload, d.due, d.token, d.slot, d.dedupe, d.held, d.cause}
+end
+
+local function index(d)
+  call('ZADD', P .. 'f:' .. d.run, d.due, d.id)
+  call('ZADD', P .. 'due', d.due, d.id .. d.run)
+end
+
+local function unindex(d)
+  call('ZREM', P .. 'f:' .. d.run, d.id)
+  call('ZREM', P .. 'due', d.id .. d.run)
+end
+
+function deliveries.resolved_due(d)
+  return d.due or math.max(now, d.floor)
+end
+
+function deliveries.insert(d)
+  d.due, d.held = deliveries.resolved_due(d), NO
+  call('HSET', box(d.run, d.kind), d.id, stored(d))
+  index(d)
+  if d.dedupe then
+    call('ZADD', P .. 'seen', '+inf', d.run .. d.dedupe)
+  end
+end
+
+function deliveries.remove(d)
+  call('HDEL', box(d.run, d.kind), d.id)
+  if d.held == NO then
+    unindex(d)
+  else
+    call('HDEL', P .. 'hd:' .. d.run, d.id)
+  end
+  if d.dedupe then
+    call('ZADD', P .. 'seen', now, d.run .. d.dedupe)
+  end
+end
+
+function deliveries.note_seen(run, dedupe)
+  call('ZADD', P .. 'seen', now, run .. dedupe)
+end
+
+function deliveries.seen(d)
+  local consumed = d.dedupe and call('ZSCORE', P .. 'seen', d.run .. d.dedupe)
+  return consumed and (consumed == 'inf' or now < consumed + dedupe_window)
+end
+
+-- Signals are kept that reach nobody; timers and outcomes concern only the run itself.
+function deliveries.bury(d, reason)
+  if d.kind ~= SIGNAL then
+    return
+  end
+  local letter = cmsgpack.pack(d.kind, d.due, d.token, d.slot, d.dedupe, d.cause, d.payload, reason, now)
+  if call('HSETNX', P .. 'd:' .. d.run, d.id, letter) == 1 then
+    call('ZADD', P .. 'dx', now, d.run .. d.id)
+  end
+end
+
+-- What a commit sends cannot be refused.
+function deliveries.send(d)
+  if deliveries.seen(d) then
+    return
+  end
+  local status = runs.status(d.run)
+  if not status or ENDED[status] then
+    d.due = deliveries.resolved_due(d)
+    deliveries.bury(d, status and 'run over' or 'unknown run')
+  elseif not deliveries.get(d.run, d.id) then
+    deliveries.insert(d)
+  end
+end
+
+function deliveries.hold(run, id, reason)
+  local d = deliveries.get(run, id)
+  if not d or d.held == reason then
+    return
+  end
+  if d.held == NO then
+    unindex(d)
+  end
+  d.held = reason
+  call('HSET', box(run, d.kind), id, stored(d))
+  if reason == NO then
+    call('HDEL', P .. 'hd:' .. run, id)
+    index(d)
+  else
+    call('HSET', P .. 'hd:' .. run, id, reason)
+  end
+end
+
+function deliveries.free(run, reasons)
+  local held = call('HGETALL', P .. 'hd:' .. run)
+  for i = 1, #held, 2 do
+    if reasons[tonumber(held[i + 1])] then
+      deliveries.hold(run, held[i], NO)
+    end
+  end
+end
+
+function deliveries.has_deferred(run)
+  for _, reason in ipairs(call('HVALS', P .. 'hd:' .. run)) do
+    if tonumber(reason) == DEFERRED then
+      return true
+    end
+  end
+  return false
+end
+
+local function each_of(key, run, tell)
+  local found = call('HGETALL', key)
+  for i = 1, #found, 2 do
+    tell(decoded(run, found[i], found[i + 1]))
+  end
+end
+
+function deliveries.each(run, tell)
+  each_of(box(run), run, tell)
+  each_of(box(run, TIMER), run, tell)
+end
+
+function deliveries.close_timers(run, tokens)
+  each_of(box(run, TIMER), run, function(d)
+    if tokens[d.token] then
+      deliveries.remove(d)
+    end
+  end)
+end
+
+function deliveries.remove_all(run)
+  deliveries.each(run, function(d)
+    deliveries.remove(d)
+    deliveries.bury(d, 'run over')
+  end)
+end
+
+-- What is due of a run, in order; at most `most`.
+function deliveries.due_of(run, most)
+  local ids = call('ZRANGEBYSCORE', P .. 'f:' .. run, '-inf', now, 'LIMIT', 0, most)
+  local found = {}
+  for i, id in ipairs(ids) do
+    found[i] = deliveries.get(run, id)
+  end
+  return found
+end
+
+function deliveries.anything_due(run)
+  return #call('ZRANGEBYSCORE', P .. 'f:' .. run, '-inf', now, 'LIMIT', 0, 1) > 0
+end
+
+-- --- the verb
+
+local function deliver_one()
+  local d = deliveries.read_argument()
+  local due = deliveries.resolved_due(d)
+  if deliveries.seen(d) then -- before the status: a retry of an accepted one is no error
+    return {'duplicate', due}
+  end
+  local status = runs.status(d.run)
+  if not status then
+    return {'unknown run', due}
+  end
+  local known = deliveries.get(d.run, d.id)
+  if known then
+    return {'accepted', known.due}
+  end
+  if ENDED[status] then
+    return {'run over', due}
+  end
+  if call('HLEN', box(d.run)) + call('HLEN', box(d.run, TIMER)) >= pending_cap then
+    return {'full', due}
+  end
+  deliveries.insert(d)
+  return {'accepted', due}
+end
+
+function verbs.deliver()
+  ticked()
+  return list(deliver_one)
+end

@@ -1,0 +1,189 @@
+-- Tasks: claimed, kept alive, finished, each fenced by itself.
+--
+-- t:<run><token> is a hash of the tasks of one state entry by slot, and k:<run> the set of its entries, so that
+-- closing one reads no other. A lane is one (queue, activity), and l:<queue> the set of a queue's lanes. Of a
+-- lane, what is leased stands in `e` by its lease's end; what is not stands in `q`, one sorted set for each
+-- (priority, fairness key), by (due, name), and in `a` by due alone, which tells what comes next. What was
+-- asked to stop and needs no undo stands in `x` instead, to be put away when it is met.
+
+local tasks = {}
+
+local function lane_of(queue, activity)
+  return pack_struct('>I2', #queue) .. queue .. pack_struct('>I2', #activity) .. activity
+end
+
+local function entry_key(run, token)
+  return P .. 't:' .. run .. pack_struct('>I8', token)
+end
+
+local function name_of(t)
+  return t.run .. pack_struct('>I8I4', t.token, t.slot)
+end
+
+local function keys_of(lane, priority)
+  return P .. 'y:' .. lane .. ':' .. priority
+end
+
+local function ready_key(lane, priority, fairness)
+  return P .. 'q:' .. lane .. ':' .. priority .. ':' .. fairness
+end
+
+function tasks.get(run, token, slot)
+  local value = call('HGET', entry_key(run, token), slot)
+  if not value then
+    return false
+  end
+  local t = {run = run, token = token, slot = slot}
+  t.activity, t.queue, t.priority, t.due, t.scheduled, t.payload, t.key, t.undo, t.attempt, t.losses, t.fence,
+    t.lease_until, t.claim_id, t.cancel, t.details, t.failure, t.fairness, t.reported = cmsgpack.unpack(value)
+  return t
+end
+
+function tasks.named(name)
+  local token, slot = unpack_struct('>I8I4', name, 17)
+  return tasks.get(string.sub(name, 1, 16), token, slot)
+end
+
+function tasks.shown(t)
+  return {t.run, t.token, t.slot, t.activity, t.queue, t.priority, t.due, t.scheduled, t.payload, t.key,
+    t.undo and 1 or 0, t.attempt, t.losses, t.fence, t.lease_until, t.claim_id, t.cancel and 1 or 0, t.details,
+    t.failure, t.fairness}
+end
+
+function tasks.claimed_shown(t)
+  local r = runs.get(t.run)
+  return {tasks.shown(t), r.machine, r.fingerprint}
+end
+
+-- --- a row and its place in the indexes move together
+
+local function enter(t)
+  local lane, name = lane_of(t.queue, t.activity), name_of(t)
+  if t.lease_until then
+    call('ZADD', P .. 'e:' .. lane, t.lease_until, name)
+  elseif t.cancel and not t.undo then
+    call('ZADD', P .. 'x:' .. lane, t.due, name)
+  else
+    call('ZADD', ready_key(lane, t.priority, t.fairness), t.due, name)
+    call('ZADD', P .. 'a:' .. lane, t.due, name)
+    call('ZADD', keys_of(lane, t.priority), 0, t.fairness)
+    call('ZADD', P .. 'p:' .. lane, t.priority, t.priority)
+  end
+  call('SADD', P .. 'l:' .. t.queue, t.activity)
+  if t.claim_id then
+    call('SADD', P .. 'ct:' .. t.claim_id, name)
+  end
+end
+
+local function leave(t)
+  local lane, name = lane_of(t.queue, t.activity), name_of(t)
+  if t.lease_until then
+    call('ZREM', P .. 'e:' .. lane, name)
+  elseif t.cancel and not t.undo then
+    call('ZREM', P .. 'x:' .. lane, name)
+  else
+    local ready = ready_key(lane, t.priority, t.fairness)
+    call('ZREM', ready, name)
+    call('ZREM', P .. 'a:' .. lane, name)
+    if call('EXISTS', ready) == 0 then
+      call('ZREM', keys_of(lane, t.priority), t.fairness)
+      if call('EXISTS', keys_of(lane, t.priority)) == 0 then
+        call('ZREM', P .. 'p:' .. lane, t.priority)
+      end
+    end
+  end
+  if t.claim_id then
+    call('SREM', P .. 'ct:' .. t.claim_id, name)
+  end
+end
+
+local function write(t)
+  call('HSET', entry_key(t.run, t.token), t.slot, cmsgpack.pack(t.activity, t.queue, t.priority, t.due,
+    t.scheduled, t.payload, t.key, t.undo, t.attempt, t.losses, t.fence, t.lease_until, t.claim_id, t.cancel,
+    t.details, t.failure, t.fairness, t.reported))
+end
+
+function tasks.add(t)
+  call('SADD', P .. 'k:' .. t.run, t.token)
+  write(t)
+  enter(t)
+end
+
+-- `change` alters the fields of t.
+function tasks.change(t, change)
+  leave(t)
+  change(t)
+  write(t)
+  enter(t)
+end
+
+function tasks.drop(t)
+  leave(t)
+  call('HDEL', entry_key(t.run, t.token), t.slot)
+  if call('EXISTS', entry_key(t.run, t.token)) == 0 then
+    call('SREM', P .. 'k:' .. t.run, t.token)
+  end
+end
+
+function tasks.tokens(run)
+  local found = {}
+  for i, token in ipairs(call('SMEMBERS', P .. 'k:' .. run)) do
+    found[i] = tonumber(token)
+  end
+  table.sort(found)
+  return found
+end
+
+function tasks.of_token(run, token)
+  local slots = {}
+  for i, slot in ipairs(call('HKEYS', entry_key(run, token))) do
+    slots[i] = tonumber(slot)
+  end
+  table.sort(slots)
+  local found = {}
+  for i, slot in ipairs(slots) do
+    found[i] = tasks.get(run, token, slot)
+  end
+  return found
+end
+
+-- Nobody can be carrying it out: never claimed, or every claim was reported.
+local function unstarted(t)
+  return t.fence == 0 or (not t.lease_until and t.losses == 0)
+end
+
+function tasks.close(run, token)
+  for _, t in ipairs(tasks.of_token(run, token)) do
+    if unstarted(t) then
+      tasks.drop(t)
+    elseif not t.cancel then
+      tasks.change(t, function() t.cancel = true end)
+    end
+  end
+end
+
+function tasks.close_all(run)
+  for _, token in ipairs(tasks.tokens(run)) do
+    tasks.close(run, token)
+  end
+end
+
+-- --- the verb heartbeat
+
+local function beat(lease)
+  local run, token, slot, fence, details = bytes(), number(), number(), number(), maybe(bytes)
+  local t = tasks.get(run, token, slot)
+  if not t or t.fence ~= fence or not t.lease_until then
+    return 0
+  end
+  tasks.change(t, function()
+    t.lease_until, t.details = now + lease, details or t.details
+  end)
+  return t.cancel and 2 or 1
+end
+
+function verbs.heartbeat()
+  ticked()
+  local lease = number()
+  return list(function() return beat(lease) end)
+end

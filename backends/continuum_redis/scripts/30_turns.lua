@@ -1,0 +1,278 @@
+-- Starts and commits: how a run begins and how its version moves.
+--
+-- Rule: everything is checked before anything is written, so that a turn is all or nothing.
+
+local turns = {}
+
+local function read_record()
+  return {kind = number(), at = number(), cause = bytes(), commit_id = bytes(), body = bytes()}
+end
+
+local function read_task()
+  return {
+    token = number(), slot = number(), activity = bytes(), queue = bytes(), priority = number(),
+    payload = bytes(), key = maybe(bytes), undo = flag(), lease = maybe(number), claim_id = maybe(bytes),
+    fairness = bytes(),
+  }
+end
+
+function turns.read_argument()
+  return {
+    run = bytes(), fence = maybe(number), version = number(), base = maybe(bytes), commit_id = bytes(),
+    fingerprint = bytes(), status = number(), snapshot = bytes(), records = list(read_record), now = number(),
+    cause = bytes(), outcome = maybe(bytes), consumed = list(bytes),
+    hold = list(function() return {bytes(), number()} end),
+    release = flag(), deliveries = list(deliveries.read_argument), tasks = list(read_task),
+    closed = list(number),
+  }
+end
+
+-- This very turn was committed before, even if others have followed since.
+local function stands(r, turn)
+  local record = turn.version < r.version and runs.record(r.id, turn.version + 1)
+  return record and record[4] == turn.commit_id
+end
+
+local function follows(r, turn)
+  return r.status == RUNNING and r.version == turn.version and r.commit_id == turn.base
+end
+
+local function overtakes(r, turn)
+  local consumed = {}
+  for _, id in ipairs(turn.consumed) do
+    consumed[id] = true
+  end
+  local due = call('ZRANGEBYSCORE', P .. 'f:' .. r.id, '-inf', now, 'LIMIT', 0, #turn.consumed + 1)
+  for _, id in ipairs(due) do
+    if not consumed[id] then
+      return true
+    end
+  end
+  return false
+end
+
+-- What a turn that stands is told; a repeat is told of those of its tasks it still holds.
+local function answer(r, turn)
+  local held = {}
+  for _, new in ipairs(turn.tasks) do
+    local t = new.lease and tasks.get(r.id, new.token, new.slot)
+    if t and t.claim_id == new.claim_id then
+      held[#held + 1] = {tasks.shown(t), r.machine, r.fingerprint}
+    end
+  end
+  return {'committed', now, deliveries.anything_due(r.id) and 1 or 0, held}
+end
+
+local function write_run(r, turn)
+  for _, record in ipairs(turn.records) do
+    runs.append(r.id, record)
+  end
+  local before = r.status
+  r.version, r.fingerprint, r.status, r.cause = turn.version + #turn.records, turn.fingerprint, turn.status, turn.cause
+  r.snapshot, r.outcome, r.commit_id, r.updated = turn.snapshot, turn.outcome, turn.commit_id, now
+  if r.status == PARKED then -- its claims stay counted: unpark must find a suspect still one
+    r.fence = next_fence(r.fence)
+  else
+    r.tries = 0
+  end
+  runs.unlease(r)
+  runs.put(r)
+  runs.moved(r, before)
+end
+
+local function add_task(r, new)
+  if tasks.get(r.id, new.token, new.slot) then
+    return
+  end
+  local born = new.lease and true or false
+  tasks.add({
+    run = r.id, token = new.token, slot = new.slot, activity = new.activity, queue = new.queue,
+    priority = new.priority, due = now, scheduled = now, payload = new.payload, key = new.key, undo = new.undo,
+    attempt = 0, losses = 0, fence = born and next_fence(0) or 0, lease_until = born and now + new.lease,
+    claim_id = born and new.claim_id, cancel = false, details = false, failure = false,
+    fairness = new.fairness, reported = 0,
+  })
+end
+
+function turns.close_everything(r)
+  deliveries.remove_all(r.id)
+  tasks.close_all(r.id)
+end
+
+local function apply(r, turn)
+  write_run(r, turn)
+  for _, id in ipairs(turn.consumed) do
+    local d = deliveries.get(r.id, id)
+    if d then
+      deliveries.remove(d)
+    end
+  end
+  for _, hold in ipairs(turn.hold) do
+    deliveries.hold(r.id, hold[1], hold[2])
+  end
+  if turn.release then -- after `hold`: what one step of the fold deferred, a later one may have freed
+    deliveries.free(r.id, {[DEFERRED] = true})
+  end
+  for _, new in ipairs(turn.tasks) do
+    add_task(r, new)
+  end
+  for _, d in ipairs(turn.deliveries) do
+    deliveries.send(d)
+  end
+  if #turn.closed > 0 then
+    local tokens = {}
+    for _, token in ipairs(turn.closed) do
+      tokens[token] = true
+    end
+    deliveries.close_timers(r.id, tokens)
+    for token in pairs(tokens) do
+      tasks.close(r.id, token)
+    end
+  end
+  if ENDED[r.status] then
+    turns.close_everything(r)
+  end
+  return answer(r, turn)
+end
+
+-- A turn that nobody claimed the run for: it must not overtake anything that is already due.
+function turns.fused(turn)
+  local r = runs.get(turn.run)
+  if not r then
+    return {'refused', now, 0, {}}
+  end
+  if stands(r, turn) then
+    return answer(r, turn)
+  end
+  local leased = r.lease_until and r.lease_until > now
+  if not follows(r, turn) or leased or turn.now > now or overtakes(r, turn) then
+    return {'refused', now, 0, {}}
+  end
+  return apply(r, turn)
+end
+
+-- What the repeat of a turn that rode along is told, if that very turn stands.
+function turns.stood(turn)
+  local r = turn and runs.get(turn.run)
+  return r and stands(r, turn) and answer(r, turn)
+end
+
+local function claimed(turn)
+  local r = runs.get(turn.run)
+  if not r then
+    return {'lost', now, 0, {}}
+  end
+  if stands(r, turn) then
+    return answer(r, turn)
+  end
+  if not follows(r, turn) or r.fence ~= turn.fence then
+    return {'lost', now, 0, {}}
+  end
+  return apply(r, turn)
+end
+
+function verbs.commit()
+  ticked()
+  return list(function()
+    local turn = turns.read_argument()
+    return turn.fence and claimed(turn) or turns.fused(turn)
+  end)
+end
+
+-- --- start
+
+local function read_new()
+  return {
+    run = bytes(), machine = bytes(), fingerprint = bytes(), digest = bytes(),
+    delivery = deliveries.read_argument(), key = maybe(bytes), parent = maybe(bytes), root = maybe(bytes),
+    turn = maybe(turns.read_argument),
+  }
+end
+
+local function start()
+  local new = read_new()
+  local known = runs.get(new.run)
+  if known then
+    if known.digest ~= new.digest then
+      return {'conflict', now, known.status, false}
+    end
+    return {'exists', now, known.status, turns.stood(new.turn)}
+  end
+  local r = {
+    id = new.run, machine = new.machine, fingerprint = new.fingerprint, key = new.key, digest = new.digest,
+    generation = 0, version = 0, status = RUNNING, cause = '', snapshot = '', outcome = false, fence = 0,
+    lease_until = false, claim_id = false, commit_id = false, tries = 0, parent = new.parent, root = new.root,
+    created = now, updated = now,
+  }
+  runs.put(r)
+  runs.add(r)
+  local told = false
+  if new.turn then
+    if new.turn.now > now then
+      told = {'refused', now, 0, {}}
+    else
+      if new.delivery.dedupe then
+        deliveries.note_seen(r.id, new.delivery.dedupe)
+      end
+      told = apply(r, new.turn)
+    end
+  end
+  if not told or told[1] == 'refused' then
+    deliveries.insert(new.delivery)
+  end
+  return {'started', now, r.status, told}
+end
+
+function verbs.start()
+  ticked()
+  return list(start)
+end
+
+-- --- finish
+
+local function reopen(t, ending)
+  if t.cancel and not (t.undo and t.losses > 0) then
+    tasks.drop(t)
+    return
+  end
+  tasks.change(t, function()
+    t.reported, t.due, t.lease_until, t.claim_id = t.fence, now + ending.delay, false, false
+    if ending.kind == 'retry' then
+      t.attempt, t.failure = t.attempt + 1, ending.failure
+    end
+  end)
+end
+
+local function finish()
+  local ending = {
+    run = bytes(), token = number(), slot = number(), fence = number(), kind = bytes(),
+    delivery = maybe(deliveries.read_argument), failure = maybe(bytes), delay = number(), result = maybe(bytes),
+    turn = maybe(turns.read_argument),
+  }
+  local t = tasks.get(ending.run, ending.token, ending.slot)
+  if not t or (ending.fence == t.reported and ending.fence > 0) then
+    return {'gone', now, turns.stood(ending.turn)}
+  end
+  if ending.fence ~= t.fence or ending.fence == 0 then
+    return {'lost', now, false}
+  end
+  results.settle(t, ending.kind, ending.result)
+  if ENDED[runs.status(ending.run)] then
+    tasks.drop(t)
+    return {'gone', now, turns.stood(ending.turn)}
+  end
+  if ending.kind == 'retry' or ending.kind == 'return' then
+    reopen(t, ending)
+    return {'finished', now, false}
+  end
+  tasks.drop(t)
+  if ending.kind ~= 'cancelled' and ending.delivery then
+    deliveries.send(ending.delivery)
+  end
+  return {'finished', now, ending.turn and turns.fused(ending.turn)}
+end
+
+function verbs.finish()
+  ticked()
+  return list(finish)
+end

@@ -1,0 +1,133 @@
+-- Claims of runs: who works on what, until when. Read from the front of `due`, stopping at the limits.
+
+local HANDED_OVER = 64
+
+local function claim_shown(r)
+  local ready = deliveries.due_of(r.id, HANDED_OVER + 1)
+  local shown = {}
+  for i = 1, math.min(#ready, HANDED_OVER) do
+    shown[i] = deliveries.shown(ready[i])
+  end
+  return {r.id, r.machine, r.fingerprint, r.generation, r.version, r.fence, r.commit_id, r.snapshot, r.tries,
+    r.lease_until or now, #ready > HANDED_OVER and 1 or 0, deliveries.has_deferred(r.id) and 1 or 0, r.parent,
+    r.root, shown}
+end
+
+-- Entries of the due index from `after` on, a page at a time: {due, delivery id, run id}.
+local function entries(after, scan)
+  local page, offset, i = {}, 0, 1
+  local size = math.max(2, math.min(scan + 1, 1000)) * 2
+  return function()
+    if i > #page then
+      page = call('ZRANGEBYSCORE', P .. 'due', after, '+inf', 'WITHSCORES', 'LIMIT', offset, size / 2)
+      offset, i = offset + size / 2, 1
+      if #page == 0 then
+        return false
+      end
+    end
+    local member, due = page[i], tonumber(page[i + 1])
+    i = i + 2
+    return {due = due, id = string.sub(member, 1, 16), run = string.sub(member, 17)}
+  end
+end
+
+local function read_page(limit, takes, after, scan)
+  local page = {chosen = {}, paused = {}, reached = false}
+  local chosen, known, last, count = {}, {}, false, 0
+  for entry in entries(after, scan) do
+    if not entry or entry.due > now then
+      break
+    end
+    if #page.chosen >= limit then
+      page.reached = last or entry.due
+      break
+    end
+    if count >= scan and entry.due ~= last then
+      -- The ties of the last due were read to their end, so that the caller may go on behind them.
+      page.reached = (last or entry.due) + 1
+      break
+    end
+    last, count = entry.due, count + 1
+    local r = known[entry.run]
+    if not r then
+      r = runs.get(entry.run)
+      known[entry.run] = r
+    end
+    if r.status == SUSPENDED or r.status == PARKED then
+      page.paused[#page.paused + 1] = entry
+    elseif not chosen[entry.run] and not (r.lease_until and r.lease_until > now) and takes[r.fingerprint] then
+      if r.tries >= SUSPECT and #page.chosen > 0 then
+        page.reached = entry.due
+        break
+      end
+      page.chosen[#page.chosen + 1] = r
+      chosen[entry.run] = true
+      if r.tries >= SUSPECT then
+        limit = 1
+      end
+    end
+  end
+  return page
+end
+
+function verbs.claim_runs()
+  local claim, limit, lease, after, scan, takes = bytes(), number(), number(), number(), number(), {}
+  for _, fingerprint in ipairs(list(bytes)) do
+    takes[fingerprint] = true
+  end
+  local shown, reached = {}, false
+  local held = call('SMEMBERS', P .. 'cl:' .. claim)
+  if #held > 0 then -- a repeat is told what the first claim got, and gets no more
+    for i, run in ipairs(held) do
+      shown[i] = claim_shown(runs.get(run))
+    end
+  else
+    local page = read_page(limit, takes, after, scan)
+    for _, entry in ipairs(page.paused) do
+      deliveries.hold(entry.run, entry.id, PAUSED)
+    end
+    for i, r in ipairs(page.chosen) do
+      r.fence, r.tries = next_fence(r.fence), r.tries + 1
+      runs.lease(r, claim, now + lease)
+      runs.put(r)
+      shown[i] = claim_shown(r)
+    end
+    reached = page.reached
+    if #page.chosen + #page.paused > 0 then
+      ticked()
+    end
+  end
+  return {now, shown, reached, first_score(P .. 'due', beyond(now))}
+end
+
+local function holder(run, fence)
+  local r = runs.get(run)
+  return r and r.fence == fence and r.claim_id and r
+end
+
+function verbs.renew()
+  ticked()
+  local lease = number()
+  return list(function()
+    local r = holder(bytes(), number())
+    if not r then
+      return 0
+    end
+    r.lease_until = now + lease
+    runs.put(r)
+    return 1
+  end)
+end
+
+function verbs.release()
+  ticked()
+  return list(function()
+    local r = holder(bytes(), number())
+    if r then
+      runs.unlease(r)
+      r.tries = math.max(0, r.tries - 1)
+      runs.put(r)
+    end
+    return 1
+  end)
+end

@@ -1,0 +1,74 @@
+-- Pruning: whole ended runs, the oldest first, and what only stood to recognise repeats.
+
+local function of_run(run)
+  for _, token in ipairs(tasks.tokens(run)) do
+    for _, t in ipairs(tasks.of_token(run, token)) do
+      tasks.drop(t)
+    end
+  end
+  for _, id in ipairs(call('HKEYS', P .. 'd:' .. run)) do
+    call('ZREM', P .. 'dx', run .. id)
+  end
+  local r = runs.get(run)
+  call('ZREM', P .. 'created', run)
+  call('ZREM', P .. 'ended', run)
+  call('ZREM', P .. 's:' .. r.status, run)
+  if r.parent then
+    call('ZREM', P .. 'c:' .. r.parent, run)
+  end
+  for _, prefix in ipairs({'r:', 'h:', 'd:', 'i:', 'm:', 'f:', 'hd:', 'k:'}) do
+    call('DEL', P .. prefix .. run)
+  end
+end
+
+-- How many entries of `index` are past, and their removal.
+local function expired(index, limit, rows, dry)
+  local past = call('ZRANGEBYSCORE', index, '-inf', limit)
+  if not dry then
+    for _, name in ipairs(past) do
+      call('ZREM', index, name)
+      if rows then
+        call('HDEL', rows, name)
+      end
+    end
+  end
+  return #past
+end
+
+function verbs.prune()
+  local before, limit, machine, dry, statuses = number(), number(), maybe(bytes), flag(), {}
+  for _, status in ipairs(list(number)) do
+    statuses[status] = true
+  end
+  local old, records, offset = {}, 0, 0
+  while #old < limit do
+    local page = call('ZRANGEBYSCORE', P .. 'ended', '-inf', beyond(before), 'LIMIT', offset, 200)
+    for _, run in ipairs(page) do
+      local r = runs.get(run)
+      if #old < limit and statuses[r.status] and (not machine or r.machine == machine) then
+        old[#old + 1] = run
+        records = records + r.version
+      end
+    end
+    if #page == 0 then
+      break
+    end
+    offset = offset + #page
+  end
+  local count = expired(P .. 'seen', now - dedupe_window, false, dry)
+    + expired(P .. 'ox', now - dedupe_window, P .. 'o', dry) + expired(P .. 'resx', now, P .. 'res', dry)
+  if not dry then
+    ticked()
+    for _, run in ipairs(old) do
+      of_run(run)
+    end
+    for _, name in ipairs(call('ZRANGEBYSCORE', P .. 'dx', '-inf', beyond(before))) do
+      local run = string.sub(name, 1, 16)
+      if call('EXISTS', P .. 'r:' .. run) == 0 then
+        call('ZREM', P .. 'dx', name)
+        call('HDEL', P .. 'd:' .. run, string.sub(name, 17))
+      end
+    end
+  end
+  return {#old, records, count}
+end

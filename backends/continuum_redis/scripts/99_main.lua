@@ -1,0 +1,1 @@
+return verbs[ARGV[2]]()

@@ -1,0 +1,116 @@
+"""What a server must be to be opened as a journal, and what its settings make of an acknowledgement."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from continuum_core.errors import IncompatibleJournal, JournalUnavailable
+from continuum_core.journal.protocol import Limits
+from continuum_core.testing.redis_server import Redis
+from continuum_core.testing.servers import free_port
+from continuum_redis.journal import RedisJournal
+from continuum_redis.link import Link, Space
+from continuum_redis.place import parse
+from continuum_redis.store import LAYOUT
+from tests.redis.handles import asked, opened, raw
+
+
+async def _durability(url: str) -> str:
+    journal = RedisJournal(parse(url), "shop", Limits())
+    try:
+        return (await journal.open()).durability
+    finally:
+        await journal.close()
+
+
+async def test_the_settings_tell_the_level() -> None:
+    with Redis(appendfsync="always") as server:
+        assert "loss of power" in await _durability(server.url())
+        assert "loss of power" in await _durability(f"{server.url()}?durability=always")
+        async with raw(server.url()) as wire:
+            await asked(wire, b"CONFIG", b"SET", b"appendfsync", b"everysec")
+        assert "last two seconds" in await _durability(server.url())
+        with pytest.raises(IncompatibleJournal, match=r"durability=always.*appendfsync is everysec"):
+            await _durability(f"{server.url()}?durability=always")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "fault"),
+    [
+        (b"appendonly", b"no", "appendonly is not yes"),
+        (b"appendfsync", b"no", "appendfsync is no"),
+        (b"no-appendfsync-on-rewrite", b"yes", "no-appendfsync-on-rewrite is yes"),
+        (b"maxmemory-policy", b"allkeys-lru", "drops keys"),
+    ],
+)
+async def test_a_forgetful_server_is_refused(setting: bytes, value: bytes, fault: str) -> None:
+    """Unless the URL says that this is wanted."""
+    with Redis() as server:
+        async with raw(server.url()) as wire:
+            await asked(wire, b"CONFIG", b"SET", setting, value)
+        with pytest.raises(IncompatibleJournal, match=fault):
+            await _durability(server.url())
+        assert "NOTHING" in await _durability(f"{server.url()}?durability=ephemeral")
+
+
+async def test_a_server_that_hides_its_settings_must_be_vouched_for() -> None:
+    with Redis() as server:
+        async with raw(server.url()) as wire:
+            await asked(
+                wire, b"ACL", b"SETUSER", b"app", b"on", b">secret", b"~*", b"&*", b"+@all", b"-config"
+            )
+        url = server.url().replace("//", "//app:secret@")
+        with pytest.raises(IncompatibleJournal, match="CONFIG is forbidden"):
+            await _durability(url)
+        assert "so says the URL" in await _durability(f"{url}?durability=always")
+
+
+async def test_a_wrong_password_is_named() -> None:
+    with Redis(requirepass="secret") as server:
+        with pytest.raises(IncompatibleJournal, match="refuses the user or the password"):
+            await _durability(server.url().replace("//", "//:wrong@"))
+        assert await _durability(server.url().replace("//", "//:secret@"))
+
+
+async def test_nobody_there_is_unavailable() -> None:
+    with pytest.raises(JournalUnavailable) as told:
+        await _durability(f"redis://127.0.0.1:{free_port()}/0")
+    assert not told.value.ambiguous
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("redis://h/0?durability=maybe", "none of always, everysec, ephemeral"),
+        ("redis://h/0?prefix=a:b", "not a plain name"),
+        ("redis://h/0?socket_timeout=soon", "not one that the driver understands"),
+        ("http://h", "is not a URL of Redis"),
+    ],
+)
+def test_a_wrong_url_is_refused(url: str, fault: str) -> None:
+    with pytest.raises(IncompatibleJournal, match=fault):
+        parse(url)
+
+
+async def test_a_password_is_never_shown() -> None:
+    assert "secret" not in parse("redis://app:secret@h/0").shown
+
+
+async def test_a_layout_that_needs_a_newer_release_is_refused(redis_url: str, namespace: str) -> None:
+    """Its oldest reader is newer than this one; a newer layout that this one may use is used."""
+    space = Space(parse(redis_url), namespace, Limits())
+    for oldest, refused in ((LAYOUT, False), (LAYOUT + 1, True)):
+        async with raw(redis_url) as wire:
+            await asked(wire, b"DEL", space.keys + b"schema")
+        link = Link(space)
+        await link.ask([(b"open", struct.pack(">dd", LAYOUT + 1, oldest))])
+        await link.drop()
+        if refused:
+            with pytest.raises(IncompatibleJournal, match=f"this one knows {LAYOUT}"):
+                async with opened(redis_url, namespace):
+                    pass
+        else:
+            async with opened(redis_url, namespace) as journal:
+                assert await journal.definitions() == []
