@@ -11,7 +11,7 @@ import attrs
 import pytest
 from typer.main import get_command
 
-from continuum_core import Client, Retry, Worker, activity
+from continuum_core import Client, Queue, Rate, Retry, Worker, activity
 from continuum_core.cli.main import app
 from continuum_core.definition.fault import CODES, Fault, Severity
 from continuum_core.journal import protocol
@@ -67,7 +67,11 @@ def parameters(thing: Callable[..., Any]) -> set[str]:
         ("Worker", parameters(Worker.__init__)),
         ("Client, SyncClient", parameters(Client.__init__)),
         ("Limits", {field.name for field in attrs.fields(Limits)}),
-        ("Activity", parameters(activity) | {field.name for field in attrs.fields(Retry)}),
+        (
+            "Activity",
+            parameters(activity)
+            | {field.name for kind in (Retry, Queue, Rate) for field in attrs.fields(kind)},
+        ),
     ],
 )
 def test_every_setting_has_its_row(title: str, wanted: set[str]) -> None:
