@@ -133,6 +133,7 @@ class Deaf:
                 if b"COMMIT\0" in data and not self.lost:
                     self.lost += 1
                     answers.cancel()
+                    await asyncio.wait([answers])  # two may not read one stream
                     if self._heard:
                         forth.write(data)
                         await forth.drain()

@@ -288,7 +288,9 @@ async def test_two_workers_share_one_round(journal: str) -> None:
         for key in "aaaaaabbbbc":
             await engine.start(Shipping, Order(key, len(seen.started)))
         await engine.advance(10 * SECOND)
-        assert "".join(each.tenant for _, each in seen.started[2:]) == "bcabababa"
+        keys = [each.tenant for _, each in seen.started[2:]]
+        # Each second both claim one task; which of the two bodies begins first is nobody's promise.
+        assert ["".join(sorted(keys[at : at + 2])) for at in range(0, 9, 2)] == ["bc", "ab", "ab", "ab", "a"]
 
 
 # --- places ------------------------------------------------------------------------------------------
