@@ -39,7 +39,7 @@ same statistics, from gathering and sorting what an index would give it in order
 from planning each execution anew, which it prefers wherever a batch has few members: a plan for the arrays
 at hand looks cheaper than one for any, and costs ten times what it carries out."""
 
-BOUNDED = {"lock_timeout": "30s", "idle_in_transaction_session_timeout": "60s"}
+BOUNDED = {"lock_timeout": "30s", "idle_in_transaction_session_timeout": "10s"}
 """Bounds every wait for a lock, and how long a worker that hangs may keep one."""
 
 _WHEN_TOLD = 2**31

@@ -38,15 +38,15 @@ class Within(Protocol):
 
     async def start(self, runs: Sequence[NewRun]) -> list[Started]:
         """Create runs. No task of a first turn is born claimed: nobody sees it before the commit."""
-        raise NotImplementedError
+        ...
 
     async def deliver(self, deliveries: Sequence[Delivery]) -> list[Delivered]:
         """Insert deliveries."""
-        raise NotImplementedError
+        ...
 
     async def load(self, runs: Sequence[UUID]) -> list[Run | None]:
         """Rows of runs, as this transaction sees them."""
-        raise NotImplementedError
+        ...
 
 
 class Transaction(Protocol):
@@ -65,7 +65,7 @@ class Transaction(Protocol):
         may have been committed: a later finish of the same attempt tells, GONE), and UsageError where the
         body has ended the transaction itself.
         """
-        raise NotImplementedError
+        ...
 
 
 class Transactional(Protocol):
@@ -80,7 +80,7 @@ class Transactional(Protocol):
 
         Raises UsageError for what is no connection to this journal's own tables, or in no transaction.
         """
-        raise NotImplementedError
+        ...
 
     def check_kind(self, kind: object, plain: bool) -> None:
         """Raise UsageError unless a body may be given a connection of this kind.
@@ -88,14 +88,14 @@ class Transactional(Protocol):
         :param kind: a class, as the body's parameter is annotated.
         :param plain: the body is a plain function, run on a thread.
         """
-        raise NotImplementedError
+        ...
 
     def transaction(self, kind: object) -> AbstractAsyncContextManager[Transaction]:
         """A new transaction on a connection of this kind; leaving it rolls back what is not committed.
 
         Raises JournalUnavailable where there is none to be had.
         """
-        raise NotImplementedError
+        ...
 
 
 def transactional(journal: object) -> Transactional | None:

@@ -86,7 +86,7 @@ async def test_an_async_pool(empty_url: str) -> None:
         assert told["application_name"] == "of-the-pool"
         assert told["lock_timeout"] == "7000"  # the pool's own word stands
         assert told["enable_seqscan"] == "off"
-        assert told["idle_in_transaction_session_timeout"] == "60000"
+        assert told["idle_in_transaction_session_timeout"] == "10000"
 
 
 async def test_a_plain_pool(empty_url: str) -> None:
