@@ -12,7 +12,6 @@ from uuid import UUID
 
 from attrs import define, field
 
-from continuum_core.errors import UsageError
 from continuum_core.journal.commit import (
     Commit,
     CommitOutcome,
@@ -32,10 +31,10 @@ from continuum_postgres.rows import resolved_due
 from continuum_postgres.session import Ask, Session
 from continuum_postgres.shards import shard
 from continuum_postgres.statements.tasks import DROP_TASKS, LOCK_TASKS, REOPEN_TASKS
-from continuum_postgres.turns import Standing, Told, check_turn, lock
+from continuum_postgres.turns import Standing, Told, lock
 from continuum_postgres.writes import TaskName, Writes, names
 
-__all__ = ["check_finish", "finish"]
+__all__ = ["finish"]
 
 _REOPENS = frozenset({FinishKind.RETRY, FinishKind.RETURN})
 
@@ -51,14 +50,6 @@ class _Standing(NamedTuple):
     activity: str
     key: str | None
     status: int
-
-
-def check_finish(ending: TaskFinish) -> None:
-    """Refuse what no engine may ask, before anything is written. Raises UsageError."""
-    if ending.turn is not None:
-        if ending.turn.run_id != ending.run_id or ending.turn.fence is not None:
-            raise UsageError(f"task of run {ending.run_id}: a turn that rides along is its run's and fused")
-        check_turn(ending.turn)
 
 
 async def finish(session: Session, finishes: Sequence[TaskFinish]) -> list[Finished]:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from continuum_core.clock import Micros
 from continuum_core.errors import UsageError
+from continuum_core.journal.checking import check_finish, check_start, check_turn
 from continuum_core.journal.commit import (
     Claims,
     Commit,
@@ -42,15 +43,13 @@ from continuum_core.journal.records import Definition, Delivery, Record, Run
 from continuum_postgres import reading, results
 from continuum_postgres.claims import ClaimRuns, release, renew
 from continuum_postgres.commits import commit
-from continuum_postgres.finishes import check_finish, finish
+from continuum_postgres.finishes import finish
 from continuum_postgres.orders import control
 from continuum_postgres.place import Place
 from continuum_postgres.retention import prune
-from continuum_postgres.starts import check_start
 from continuum_postgres.store import Store, open_store
 from continuum_postgres.tasks import ClaimTasks, heartbeat
 from continuum_postgres.transaction import PostgresTransaction, check_kind
-from continuum_postgres.turns import check_turn
 from continuum_postgres.waits import deliver_busy, start_busy
 from continuum_postgres.within import PostgresWithin
 

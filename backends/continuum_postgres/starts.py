@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from continuum_core.errors import UsageError
 from continuum_core.journal.commit import CommitOutcome, Committed, NewRun, Started, StartOutcome
 from continuum_core.journal.records import RunStatus
 from continuum_postgres import fused
@@ -17,20 +16,10 @@ from continuum_postgres.deliveries import Looked, touched_by
 from continuum_postgres.rounds import Touched, rounds
 from continuum_postgres.session import Session
 from continuum_postgres.statements.runs import READ_STARTS
-from continuum_postgres.turns import Standing, check_turn
+from continuum_postgres.turns import Standing
 from continuum_postgres.writes import Writes, by_run
 
-__all__ = ["check_start", "start"]
-
-
-def check_start(new: NewRun) -> None:
-    """Refuse what no engine may ask, before anything is written. Raises UsageError."""
-    turn = new.turn
-    if turn is None:
-        return
-    if (turn.run_id, turn.version, turn.fence, turn.base) != (new.run_id, 0, None, None):
-        raise UsageError(f"run {new.run_id}: its first turn has a version, fence or base, or is another's")
-    check_turn(turn)
+__all__ = ["start"]
 
 
 async def start(session: Session, runs: Sequence[NewRun]) -> list[Started]:

@@ -12,7 +12,6 @@ from uuid import UUID
 from attrs import define, field
 
 from continuum_core.clock import Micros
-from continuum_core.errors import UsageError
 from continuum_core.journal.commit import Commit, CommitOutcome, Committed, NewTask, TaskClaim
 from continuum_core.journal.records import ENDED, RunStatus, Task
 from continuum_postgres import arrays
@@ -26,18 +25,7 @@ from continuum_postgres.statements.runs import LOCK_RUNS, STOOD
 from continuum_postgres.statements.tasks import ADD_TASKS, OTHER_TASKS, TASKS_BY_NAME
 from continuum_postgres.writes import TaskName, Writes, by_run, names
 
-__all__ = ["Standing", "Told", "born", "check_turn", "lock"]
-
-
-def check_turn(turn: Commit) -> None:
-    """Refuse what no engine may ask, before anything is written. Raises UsageError."""
-    if not turn.records:
-        raise UsageError(f"a commit of run {turn.run_id} carries no record; every turn leaves one")
-    for at, record in enumerate(turn.records, start=turn.version + 1):
-        if record.version != at:
-            raise UsageError(f"run {turn.run_id}: record {record.version} where {at} must follow")
-        if record.run_id != turn.run_id or record.commit_id != turn.commit_id:
-            raise UsageError(f"run {turn.run_id}: record {at} is of another run or commit")
+__all__ = ["Standing", "Told", "born", "lock"]
 
 
 # --- what is locked and read

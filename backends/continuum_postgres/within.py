@@ -19,6 +19,7 @@ from psycopg import errors as states
 from psycopg.pq import PipelineStatus, TransactionStatus
 
 from continuum_core.errors import JournalUnavailable, UsageError
+from continuum_core.journal.checking import check_start
 from continuum_core.journal.commit import Delivered, NewRun, Started
 from continuum_core.journal.records import Delivery, Run
 from continuum_postgres import reading
@@ -28,7 +29,7 @@ from continuum_postgres.deliveries import deliver
 from continuum_postgres.errors import UNFIT, port_error, retryable
 from continuum_postgres.joined import Joined, Psycopg, drive, is_psycopg, run
 from continuum_postgres.session import Session, Space
-from continuum_postgres.starts import check_start, start
+from continuum_postgres.starts import start
 
 __all__ = ["Doors", "PostgresWithin", "undisturbed"]
 

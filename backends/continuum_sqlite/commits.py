@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from continuum_core.errors import UsageError
 from continuum_core.journal.commit import Commit, CommitOutcome, Committed, NewTask, TaskClaim
 from continuum_core.journal.records import ENDED, Held, RunStatus, Task
 from continuum_sqlite import deliveries, rows
@@ -26,18 +25,7 @@ from continuum_sqlite.statements.tasks import (
 )
 from continuum_sqlite.transaction import Transaction
 
-__all__ = ["apply", "check_turn", "close_run", "commit", "commit_fused", "refused", "repeated"]
-
-
-def check_turn(turn: Commit) -> None:
-    """Refuse what no engine may ask, before anything is written. Raises UsageError."""
-    if not turn.records:
-        raise UsageError(f"a commit of run {turn.run_id} carries no record; every turn leaves one")
-    for at, record in enumerate(turn.records, start=turn.version + 1):
-        if record.version != at:
-            raise UsageError(f"run {turn.run_id}: record {record.version} where {at} must follow")
-        if record.run_id != turn.run_id or record.commit_id != turn.commit_id:
-            raise UsageError(f"run {turn.run_id}: record {at} is of another run or commit")
+__all__ = ["apply", "close_run", "commit", "commit_fused", "refused", "repeated"]
 
 
 def commit(transaction: Transaction, commits: Sequence[Commit]) -> list[Committed]:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from continuum_core.errors import UsageError
 from continuum_core.journal.commit import (
     Committed,
     Finished,
@@ -34,7 +33,7 @@ from continuum_sqlite.statements.tasks import (
 )
 from continuum_sqlite.transaction import Transaction
 
-__all__ = ["check_finish", "finish", "reserve"]
+__all__ = ["finish", "reserve"]
 
 _REOPENS = frozenset({FinishKind.RETRY, FinishKind.RETURN})
 
@@ -50,14 +49,6 @@ class _Standing(NamedTuple):
     activity: str
     key: str | None
     status: int
-
-
-def check_finish(ending: TaskFinish) -> None:
-    """Refuse what no engine may ask, before anything is written. Raises UsageError."""
-    if ending.turn is not None:
-        if ending.turn.run_id != ending.run_id or ending.turn.fence is not None:
-            raise UsageError(f"task of run {ending.run_id}: a turn that rides along is its run's and fused")
-        commits.check_turn(ending.turn)
 
 
 def finish(transaction: Transaction, finishes: Sequence[TaskFinish]) -> list[Finished]:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from continuum_core.clock import Micros
 from continuum_core.errors import UsageError
+from continuum_core.journal.checking import check_finish, check_start, check_turn
 from continuum_core.journal.commit import (
     Claims,
     Commit,
@@ -40,13 +41,13 @@ from continuum_core.journal.records import Definition, Delivery, Record, Run
 from continuum_sqlite import reading
 from continuum_sqlite.claims import ClaimRuns, release, renew
 from continuum_sqlite.clock import HostClock, host_time
-from continuum_sqlite.commits import check_turn, commit
+from continuum_sqlite.commits import commit
 from continuum_sqlite.deliveries import deliver
-from continuum_sqlite.finishes import check_finish, finish, reserve
+from continuum_sqlite.finishes import finish, reserve
 from continuum_sqlite.orders import control
 from continuum_sqlite.place import Place
 from continuum_sqlite.retention import prune
-from continuum_sqlite.starts import check_start, start
+from continuum_sqlite.starts import start
 from continuum_sqlite.store import Store, open_store
 from continuum_sqlite.tasks import ClaimTasks, heartbeat
 

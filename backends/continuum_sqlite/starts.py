@@ -4,24 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from continuum_core.errors import UsageError
 from continuum_core.journal.commit import Commit, Committed, NewRun, Started, StartOutcome
 from continuum_core.journal.records import RunStatus
 from continuum_sqlite import commits, deliveries, rows
 from continuum_sqlite.statements.runs import ADD_RUN, EXISTING_START
 from continuum_sqlite.transaction import Transaction
 
-__all__ = ["check_start", "start"]
-
-
-def check_start(new: NewRun) -> None:
-    """Refuse what no engine may ask, before anything is written. Raises UsageError."""
-    turn = new.turn
-    if turn is None:
-        return
-    if (turn.run_id, turn.version, turn.fence, turn.base) != (new.run_id, 0, None, None):
-        raise UsageError(f"run {new.run_id}: its first turn has a version, fence or base, or is another's")
-    commits.check_turn(turn)
+__all__ = ["start"]
 
 
 def start(transaction: Transaction, runs: Sequence[NewRun]) -> list[Started]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal as signal_numbers
 from uuid import UUID
 
 import pytest
@@ -50,6 +52,22 @@ async def test_a_cancelled_verb_leaves_no_reply_to_others(redis_url: str, namesp
             verb.cancel()
             assert (await row(journal, run_id)).run_id == run_id
             assert await journal.history(run_id, 0, 1) != []
+
+
+async def test_a_server_that_falls_silent_is_given_up_and_found_again() -> None:
+    """The caller is told that the verb may have taken effect, and nobody is told its late answer."""
+    with Redis() as server:
+        async with opened(f"{server.url()}?socket_timeout=0.2", "shop") as journal:
+            run_id = await waiting(journal)
+            assert server.pid is not None
+            os.kill(server.pid, signal_numbers.SIGSTOP)
+            try:
+                with pytest.raises(JournalUnavailable) as told:
+                    await journal.deliver([signal(run_id)])
+            finally:
+                os.kill(server.pid, signal_numbers.SIGCONT)
+            assert told.value.ambiguous
+            assert (await row(journal, run_id)).run_id == run_id
 
 
 async def test_what_lua_cannot_hold_is_refused_alone(redis_url: str, namespace: str) -> None:
