@@ -70,7 +70,8 @@ async def connect(place: Place) -> Wire:
     connection = kind(**options, socket_timeout=None, protocol=2)
     wire = Wire(connection, silence)
     try:
-        await cast("Any", connection).connect()
+        async with asyncio.timeout(silence):  # a server that hangs still takes connections, and greets none
+            await cast("Any", connection).connect()
     except BaseException:  # half open, also where the caller was cancelled
         await wire.close()
         raise
