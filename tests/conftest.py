@@ -21,6 +21,17 @@ from continuum_core.testing.conformance.kit import Kit  # noqa: E402 (after its 
 os.environ.setdefault("CONTINUUM_PLUGINS", "")
 
 
+_LONG = 3600.0
+"""Seconds that a test marked `long` may take; the others' time is in pyproject.toml."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give long tests the time they need before they count as hanging."""
+    for item in items:
+        if item.get_closest_marker("long") is not None and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(_LONG))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run a test that is a coroutine on an event loop of its own, or on its kit's."""
