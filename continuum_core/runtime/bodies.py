@@ -81,22 +81,20 @@ class Bodies:
 
     def begin(self, claim: TaskClaim) -> None:
         task = claim.task
-        key = f"{task.run_id}:{task.token}:{task.slot}"
         attempt = Attempt(
             run_id=task.run_id,
             machine=claim.machine,
             activity=task.activity,
             number=task.attempt + 1,
             losses=task.losses,
-            key=key,
+            key=(task.run_id, task.token, task.slot),
             details=None if task.details is None else msgspec.json.decode(task.details),
         )
         holding = Holding(claim, attempt)
-        attempt.watch(report=holding.report)
         self._held.add(holding)
         if task.cancel:
             attempt.request_cancel()
-        holding.job = self._host.spawn(self._attempt(holding), f"{task.activity} of {key}")
+        holding.job = self._host.spawn(self._attempt(holding), task.activity)
 
     async def _attempt(self, holding: Holding) -> None:
         task = holding.claim.task
@@ -112,6 +110,7 @@ class Bodies:
             finish = self._broken(holding, error)
         finally:  # also when the worker is stopped in the middle of the body
             self._held.drop(holding)
+            holding.job = None  # else the task, its frame and its context last until the journal has answered
             self._places.give(task.queue)
         if answer is not None:  # committed with what the body wrote, or rolled back with it
             self._reports.settled(turn, answer.committed)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
-import msgspec
 from msgspec import Struct
 
 from continuum_core.host import Job
@@ -22,13 +20,13 @@ class Holding(Struct, eq=False):
     claim: TaskClaim
     attempt: Attempt
     job: Job | None = None
-    details: bytes | None = None  # of the last heartbeat
     stored: bytes | None = None  # the ones that the journal knows
     lost: bool = False  # another worker holds it now: what the body returns is nobody's
 
-    def report(self, details: Any) -> None:
-        """The body told how far it has come."""
-        self.details = msgspec.json.encode(details)
+    @property
+    def details(self) -> bytes | None:
+        """What the body's last heartbeat carried."""
+        return self.attempt.written
 
     def hold(self) -> TaskHold:
         task, details = self.claim.task, self.details

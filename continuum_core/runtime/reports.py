@@ -32,11 +32,8 @@ class FuseTurn:
     settled: Callable[[Any, Any], None]
 
 
-class _Report(Struct, frozen=True):
-    """An outcome on its way to the journal, with the turn that rides along.
-
-    A class, for two closures would be a dozen objects for the garbage collector, at each step.
-    """
+class _Report(Struct, frozen=True, gc=False):
+    """An outcome on its way to the journal, with the turn that rides along. The lane drops it when told."""
 
     reports: Reports
     finish: TaskFinish
@@ -98,7 +95,7 @@ class Reports:
         report = _Report(self, finish, turn, holding)
         if holding is not None:
             self._unreported[id(holding)] = holding
-        self._finishes.submit(sent, report.answered, report.refused)
+        self._finishes.submit(sent, report)
 
     def reported(self, report: _Report, answer: Finished | None) -> None:
         """The journal knows of an outcome (None: it was given up)."""

@@ -20,7 +20,7 @@ from continuum_core.host import Flag, Host
 from continuum_core.journal.commit import Finished, NewTask, TaskClaim, TaskFinish, TaskWant
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal_clock import JournalClock
-from continuum_core.lane import Backoff, Lane
+from continuum_core.lane import Backoff, Lane, Unheard
 from continuum_core.registry import Registry
 from continuum_core.runtime.attempt import Runner
 from continuum_core.runtime.bodies import Bodies
@@ -194,4 +194,4 @@ class Tasks:
         if told:
             await self._bodies.keep_details(told)
         for holding in holdings:
-            self._finishes.submit(handed_back(holding.claim.task), lambda _answer: None)
+            self._finishes.submit(handed_back(holding.claim.task), Unheard())
