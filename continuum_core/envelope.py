@@ -135,14 +135,15 @@ class StepBody(Struct, omit_defaults=True):
 
     `edges` are edge numbers of the definition `fingerprint`, one list a microstep; `states` the
     configuration after it (leaves); `changed` the fields of the context that changed, or `context`
-    the whole new context where it is not a JSON object.
+    the whole new context where it is not a JSON object. Nearly every event is taken, so that is not
+    written.
     """
 
     v: int
     fingerprint: str
     event: EventBody
-    disposition: str
     states: tuple[str, ...]
+    disposition: str = "taken"
     edges: tuple[tuple[int, ...], ...] = ()
     changed: dict[str, Raw] | UnsetType = UNSET
     context: Raw | UnsetType = UNSET

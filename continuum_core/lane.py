@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
 from continuum_core.errors import JournalUnavailable
 from continuum_core.host import Flag, Host, Job
 
-__all__ = ["Backoff", "Lane", "Loop", "Patience"]
+__all__ = ["Asker", "Backoff", "Lane", "Loop", "Patience", "Unheard"]
 
 logger = logging.getLogger(__name__)
 
 M = TypeVar("M")
 A = TypeVar("A")
+A_contra = TypeVar("A_contra", contravariant=True)
 
 
 class Backoff:
@@ -74,18 +75,39 @@ def _unwatched(_name: str, loop: Loop) -> Coroutine[Any, Any, None]:
     return loop()
 
 
-class _Member(Struct, Generic[M, A], eq=False):
+class Asker(Protocol[A_contra]):
+    """Who put a member into a lane. An object, for two callbacks would be two objects more, at each step."""
+
+    def answered(self, answer: A_contra | None) -> None:
+        """The outcome of the member; None where it was given up."""
+        ...
+
+    def refused(self, error: Exception) -> None:
+        """The journal refuses this very member."""
+        ...
+
+
+class Unheard:
+    """An asker that wants to know nothing."""
+
+    def answered(self, answer: object) -> None:
+        """Nobody waits for it."""
+
+    def refused(self, error: Exception) -> None:
+        logger.error("refused: %s", error, exc_info=error)
+
+
+# A lane drops every member once it is answered, so none is left to the garbage collector to find.
+class _Member(Struct, Generic[M, A], eq=False, gc=False):
     value: M
-    answered: Callable[[A | None], None]
+    asker: Asker[A]
     since: float  # when it was submitted, by the host's monotonic clock
-    refused: Callable[[Exception], None] | None = None
     done: bool = False  # it was told its outcome
 
 
 class _Asking(Generic[A]):
     """Somebody who waits for the outcome of one member."""
 
-    # A class, for two closures would be a dozen objects for the garbage collector, at each start.
     __slots__ = ("also", "answer", "error", "flag")
 
     def __init__(self, flag: Flag, also: Callable[[A | None], None] | None) -> None:
@@ -143,18 +165,9 @@ class Lane(Generic[M, A]):
         self._closed = False
         self._job = self._host.spawn(watched(self._name, self._run), self._name)
 
-    def submit(
-        self,
-        member: M,
-        answered: Callable[[A | None], None],
-        refused: Callable[[Exception], None] | None = None,
-    ) -> None:
-        """Put a member in the next batch; `answered` is called with its outcome.
-
-        :param refused: called in its place when the journal refuses this very member with an error;
-            without it such an error is logged, and the answer is None.
-        """
-        made: _Member[M, A] = _Member(member, answered, self._host.monotonic(), refused)
+    def submit(self, member: M, asker: Asker[A]) -> None:
+        """Put a member in the next batch; `asker` is told its outcome."""
+        made: _Member[M, A] = _Member(member, asker, self._host.monotonic())
         if self._closed:
             self._answer(made, None)
             return
@@ -170,7 +183,7 @@ class Lane(Generic[M, A]):
             cancelled meanwhile: the member is on its way all the same.
         """
         asking: _Asking[A] = _Asking(self._host.flag(), also)
-        self.submit(member, asking.answered, asking.refused)
+        self.submit(member, asking)
         await asking.flag.wait()
         if asking.error is not None:
             raise asking.error
@@ -229,11 +242,11 @@ class Lane(Generic[M, A]):
                 await self._send([member])
             return
         [member] = batch
-        if member.refused is None:
-            logger.error("%s: refused: %s", self._name, error, exc_info=error)
-            self._answer(member, None)
-            return
-        self._tell(member, member.refused, error)
+        member.done = True
+        try:
+            member.asker.refused(error)
+        except Exception:
+            self._at_fault()
 
     def _refreshed(self, batch: list[_Member[M, A]]) -> list[_Member[M, A]]:
         now = self._host.monotonic()
@@ -248,13 +261,14 @@ class Lane(Generic[M, A]):
         return kept
 
     def _answer(self, member: _Member[M, A], answer: A | None) -> None:
-        if not member.done:
-            self._tell(member, member.answered, answer)
-
-    def _tell(self, member: _Member[M, A], told: Callable[[Any], None], what: object) -> None:
-        """Tell a submitter. A fault in what it does with the news must not end the lane for all others."""
+        if member.done:
+            return
         member.done = True
         try:
-            told(what)
+            member.asker.answered(answer)
         except Exception:
-            logger.critical("%s: a fault of the engine in dealing with an answer", self._name, exc_info=True)
+            self._at_fault()
+
+    def _at_fault(self) -> None:
+        """A fault in what a submitter does with the news must not end the lane for all others."""
+        logger.critical("%s: a fault of the engine in dealing with an answer", self._name, exc_info=True)

@@ -62,6 +62,9 @@ class DriftError(ContinuumError):
 
 _NOWHERE = ""  # the namespace takes part in the ids of messages' targets, which no record tells
 
+_UNWRITTEN = {"disposition": "taken"}
+"""What a record means where it does not say: see `envelope.StepBody`. Earlier ones say it."""
+
 _ALWAYS = {"states": "the states", "disposition": "what became of the event"}
 _SAME_DEFINITION = {
     **_ALWAYS,
@@ -112,7 +115,8 @@ def _compare(record: Record, folded: bytes) -> Drift | None:
     Under another definition, which adopted the run, only what a run is made of must be the same: edges
     have other numbers there, and the context may have gained fields.
     """
-    told, now = msgspec.json.decode(record.body), msgspec.json.decode(folded)
+    told = {**_UNWRITTEN, **msgspec.json.decode(record.body)}
+    now = {**_UNWRITTEN, **msgspec.json.decode(folded)}
     parts = _SAME_DEFINITION if told["fingerprint"] == now["fingerprint"] else _ALWAYS
     for part, words in parts.items():
         if told.get(part) != now.get(part):

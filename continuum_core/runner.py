@@ -66,6 +66,8 @@ class AsyncioRunner:
             one the connection is a resource like others: a fake, in tests on a journal that has none.
         """
         asked = activity.resources
+        if not asked and activity.transaction is None:
+            return {}
         given: dict[str, Any] = {}
         if activity.transaction is not None and attempt is not None:
             if attempt.connection is None:

@@ -62,7 +62,7 @@ class Due(Struct, frozen=True, gc=False):
     has_deferred: bool = False
 
 
-class Turn(Struct, frozen=True):
+class Turn(Struct, frozen=True, gc=False):
     """A commit, and what is known of the run when it stands.
 
     :ivar image: the run at rest.

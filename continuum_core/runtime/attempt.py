@@ -13,12 +13,14 @@ from collections.abc import Callable
 from typing import Any, Protocol
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 
 from continuum_core.definition.activity import Activity
 from continuum_core.definition.failure import Failure
 from continuum_core.definition.naming import qualified_name
 from continuum_core.errors import AttemptCancelled, UsageError
+from continuum_core.journal.records import TaskKey
 
 __all__ = [
     "Attempt",
@@ -46,8 +48,6 @@ class Attempt:
     :ivar activity: its own name.
     :ivar number: 1 for the first try, one more for each reported failure.
     :ivar losses: workers that died in the middle of earlier tries.
-    :ivar key: the idempotency key: the same for every try of this state entry. Hand it to the service
-        you call, and a repeated try does its work once.
     :ivar details: what the last heartbeat of an earlier try carried (JSON values), else None.
     :ivar connection: in whose transaction the outcome will be committed; the runner hands it to the body.
         None where its activity asks for none, or the journal has none to give.
@@ -61,7 +61,7 @@ class Attempt:
         activity: str,
         number: int,
         losses: int,
-        key: str,
+        key: str | TaskKey,
         details: Any = None,
     ) -> None:
         self.run_id = run_id
@@ -69,14 +69,25 @@ class Attempt:
         self.activity = activity
         self.number = number
         self.losses = losses
-        self.key = key
+        self._key = key
         self.details = details
         self.reported: Any = None
+        self.written: bytes | None = None  # the details of the last heartbeat, as JSON
         self.connection: Any = None
         self._cancel_requested = False
         self._on_beat: Callable[[], None] | None = None
         self._on_cancel: Callable[[], None] | None = None
         self._on_report: Callable[[Any], None] | None = None
+
+    @property
+    def key(self) -> str:
+        """The idempotency key: the same for every try of this state entry.
+
+        Hand it to the service you call, and a repeated try does its work once.
+        """
+        if not isinstance(self._key, str):  # few bodies ask, and a UUID's text costs as much as all else here
+            self._key = "{}:{}:{}".format(*self._key)
+        return self._key
 
     def heartbeat(self, details: Any = None) -> None:
         """Say that the body is alive, and how far it has come. May be called from any thread.
@@ -85,6 +96,7 @@ class Attempt:
         :raises AttemptCancelled: when the body should stop: the run has no use for it any more.
         """
         if details is not None:
+            self.written = msgspec.json.encode(details)
             self.reported = details
             if self._on_report is not None:
                 self._on_report(details)

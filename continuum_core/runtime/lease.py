@@ -16,8 +16,9 @@ from continuum_core.host import Host
 from continuum_core.journal.commit import Reservation
 from continuum_core.journal.protocol import Journal
 from continuum_core.lane import Backoff
+from continuum_core.runtime.holding import Holding
 from continuum_core.runtime.runs import Runs
-from continuum_core.runtime.tasks import Holding, Tasks
+from continuum_core.runtime.tasks import Tasks
 
 __all__ = ["Pulse", "renew"]
 

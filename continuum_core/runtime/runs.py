@@ -11,6 +11,8 @@ import logging
 from collections.abc import Callable
 from uuid import UUID
 
+from msgspec import Struct
+
 from continuum_core.clock import Micros
 from continuum_core.errors import JournalUnavailable
 from continuum_core.host import Flag, Host
@@ -28,6 +30,21 @@ __all__ = ["Runs"]
 logger = logging.getLogger(__name__)
 
 _SECOND = 1_000_000
+
+
+class _Taken(Struct, frozen=True, gc=False):
+    """A turn on its way to the journal. The lane drops it when told."""
+
+    runs: Runs
+    claim: RunClaim
+    turn: Turn
+    now: Micros
+
+    def answered(self, answer: Committed | None) -> None:
+        self.runs.answered(self, answer)
+
+    def refused(self, error: Exception) -> None:
+        self.runs.refused(self, error)
 
 
 class Runs:
@@ -114,21 +131,26 @@ class Runs:
         self._submit(claim, self._turns.claimed(claim, now), now)
 
     def _submit(self, claim: RunClaim, turn: Turn, now: Micros) -> None:
-        def answered(committed: Committed | None) -> None:
-            if self._held.get(claim.run_id) is claim:  # not a later claim of the same run
-                del self._held[claim.run_id]
-            self._turns.settled(turn, committed)
-            self.wake.set()
+        self._commits.submit(turn.commit, _Taken(self, claim, turn, now))
 
-        def refused(error: Exception) -> None:
-            # The journal cannot store this very turn, nor will it the next time: the run waits for a human.
-            self._turns.settled(turn, None)
-            logger.error("turn of run %s refused: %s", claim.run_id, error, exc_info=error)
-            self._submit(claim, self._turns.refused(claim, now, error), now)
+    def answered(self, taken: _Taken, committed: Committed | None) -> None:
+        """The journal's word on a turn (None: it was given up)."""
+        run_id = taken.claim.run_id
+        if self._held.get(run_id) is taken.claim:  # not a later claim of the same run
+            del self._held[run_id]
+        self._turns.settled(taken.turn, committed)
+        self.wake.set()
 
-        # A parking has nothing in it that could be refused; if it is all the same, that must end here.
-        parks = turn.commit.status is RunStatus.PARKED
-        self._commits.submit(turn.commit, answered, None if parks else refused)
+    def refused(self, taken: _Taken, error: Exception) -> None:
+        """The journal cannot store this very turn, nor will it the next time: the run waits for a human."""
+        claim = taken.claim
+        logger.error("turn of run %s refused: %s", claim.run_id, error, exc_info=error)
+        if taken.turn.commit.status is RunStatus.PARKED:
+            # A parking has nothing in it that could be refused; if it is all the same, that must end here.
+            self.answered(taken, None)
+            return
+        self._turns.settled(taken.turn, None)
+        self._submit(claim, self._turns.refused(claim, taken.now, error), taken.now)
 
     def holds(self) -> list[RunHold]:
         """What is held of runs. Safe to call from the renewing thread."""

@@ -19,9 +19,10 @@ from continuum_core.lane import Backoff, Lane, Loop
 from continuum_core.registry import Registry
 from continuum_core.runtime.attempt import Runner
 from continuum_core.runtime.lease import Pulse, renew
+from continuum_core.runtime.reports import FuseTurn
 from continuum_core.runtime.runs import Runs
 from continuum_core.runtime.slots import Slots
-from continuum_core.runtime.tasks import FuseTurn, Tasks
+from continuum_core.runtime.tasks import Tasks
 from continuum_core.runtime.turns import Turns
 
 __all__ = ["Settings", "Supervisor"]
@@ -107,8 +108,7 @@ class Supervisor:
             limit=settings.runs,
             lease=lease,
         )
-        self.tasks.fuse = FuseTurn(self.turns.fused, self.turns.settled)
-        self.tasks.on_delivered = self.runs.wake.set
+        self.tasks.follow(FuseTurn(self.turns.fused, self.turns.settled), self.runs.wake.set)
         self.turns.on_due = self.wake
         self._pulse = Pulse(host, settings.stall)
         self._jobs: list[Job] = []

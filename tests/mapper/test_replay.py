@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from continuum_core import Machine, Message, RunNotFound, event, root
 from continuum_core.journal.commit import Commit
 from continuum_core.journal.records import Delivery, DeliveryKind, Record, RecordKind, Run, RunStatus
-from continuum_core.mapper import encode_control, encode_signal, encode_start, unborn
+from continuum_core.mapper import decode_step, encode_control, encode_signal, encode_start, unborn
 from continuum_core.registry import Registry
 from continuum_core.replay import Drift, DriftError, fold, verify_run
 from continuum_core.turn import Due, take_turn
@@ -86,6 +86,15 @@ def test_a_history_folds_to_its_snapshot() -> None:
     image, drift = fold(ADDER, RUN, lived().records)
     assert drift is None
     assert image.snapshot.context == Sum(8)
+
+
+def test_a_record_that_spells_out_that_its_event_was_taken_folds_as_one_that_does_not() -> None:
+    records = list(lived().records)
+    assert not any(b'"disposition"' in record.body for record in records)
+    spelled = [altered(record, disposition="taken") for record in records]
+    assert fold(ADDER, RUN, spelled)[1] is None
+    told = [decode_step(record).disposition for record in (*records, *spelled)]
+    assert set(told) == {"taken"}
 
 
 def test_the_first_record_that_gives_something_else_is_told() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from continuum_core import JournalUnavailable, PayloadRefused
-from continuum_core.lane import Lane
+from continuum_core.lane import Lane, Unheard
 from continuum_core.testing import VirtualClock, VirtualHost
 
 
@@ -30,6 +30,25 @@ class Verb:
         if any(member < 0 for member in members):
             raise PayloadRefused("$", "negative")
         return [2 * member for member in members]
+
+
+class Noting:
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.answers: list[int | None] = []
+        self.errors: list[Exception] = []
+
+    def answered(self, answer: int | None) -> None:
+        self.answers.append(answer)
+
+    def refused(self, error: Exception) -> None:
+        self.errors.append(error)
+
+
+class Breaking(Noting):
+    def answered(self, answer: int | None) -> None:
+        raise KeyError(answer)
 
 
 def lane_of(verb: Verb, **arguments: object) -> Lane[int, int]:
@@ -80,17 +99,22 @@ async def test_a_member_that_has_aged_is_refreshed_or_given_up() -> None:
     await lane.close()
 
 
-async def test_an_error_of_one_member_harms_no_other_and_the_lane_goes_on() -> None:
+async def test_an_error_of_one_member_harms_no_other_and_the_lane_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     verb = Verb()
     lane = lane_of(verb)
-    answers: list[int | None] = []
-    lane.submit(-7, answers.append)
+    noting = Noting()
+    lane.submit(-7, noting)
+    lane.submit(-8, Unheard())
     asked = [asyncio.create_task(lane.ask(n)) for n in (1, -2, 3)]
     results = await asyncio.gather(*asked, return_exceptions=True)
     assert results[0] == 2
     assert isinstance(results[1], PayloadRefused)
     assert results[2] == 6
-    assert answers == [None], "without a place for the error it is logged, and the answer is None"
+    assert [type(error) for error in noting.errors] == [PayloadRefused]
+    assert not noting.answers, "a refusal is its whole answer"
+    assert [record.levelname for record in caplog.records] == ["ERROR"], "of the one that nobody waits for"
     assert await lane.ask(4) == 8
     await lane.close()
 
@@ -129,14 +153,11 @@ async def test_a_fault_in_dealing_with_an_answer_ends_neither_the_lane_nor_its_b
     verb = Verb()
     lane = lane_of(verb)
 
-    def breaks(answer: int | None) -> None:
-        raise KeyError(answer)
-
-    answers: list[int | None] = []
-    lane.submit(1, breaks)
-    lane.submit(2, answers.append)
+    noting = Noting()
+    lane.submit(1, Breaking())
+    lane.submit(2, noting)
     assert await lane.ask(3) == 6
-    assert answers == [4]
+    assert noting.answers == [4]
     assert await lane.ask(4) == 8
     assert [record.levelname for record in caplog.records] == ["CRITICAL"]
     await lane.close()

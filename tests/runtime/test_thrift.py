@@ -13,7 +13,7 @@ from continuum_core import Machine, RunTerminated, Worker, activity, root
 from continuum_core.journal.connect import connect
 from continuum_core.journal.protocol import Journal
 from continuum_core.runtime.attempt import Attempt
-from continuum_core.runtime.tasks import Holding
+from continuum_core.runtime.holding import Holding
 from tests.runtime.machines import Ctx, noted
 from tests.runtime.test_hints import POLL, Deaf
 

@@ -36,8 +36,9 @@ from continuum_core.journal.protocol import Limits
 from continuum_core.journal.records import RunStatus
 from continuum_core.lane import Lane
 from continuum_core.runtime import lease, runs
+from continuum_core.runtime.places import Places
+from continuum_core.runtime.reports import Reports
 from continuum_core.runtime.supervisor import Supervisor
-from continuum_core.runtime.tasks import Tasks
 from continuum_core.runtime.turns import Turns
 
 __all__ = ["PLANTED", "planted"]
@@ -308,30 +309,30 @@ def no_renewal() -> list[Plant]:
 
 def forgotten_retries() -> list[Plant]:
     """A failed try is handed back as if it had never begun: it is tried without end."""
-    real = Tasks._report
+    real = Reports.report
 
     def report(self: Any, finish: Any, *rest: Any, **options: Any) -> None:
         if finish.kind is FinishKind.RETRY:
             finish = replace(finish, kind=FinishKind.RETURN, failure=None)
         real(self, finish, *rest, **options)
 
-    return [(Tasks, "_report", report)]
+    return [(Reports, "report", report)]
 
 
 def born_past_the_limits() -> list[Plant]:
     """Tasks of queues with limits are born in the hands of whoever makes them."""
-    real = Tasks.born
+    real = Places.born
 
     def born(self: Any, task: Any, goes_on: bool = False) -> Any:
-        self._bound = frozenset()
+        self.bound = frozenset()
         return real(self, replace(task, fairness=""), goes_on)
 
-    return [(Tasks, "born", born)]
+    return [(Places, "born", born)]
 
 
 def leaked_slots() -> list[Plant]:
     """The slot of a task whose commit did not stand is never given back."""
-    return [(Tasks, "unborn", lambda _self, _tasks: None)]
+    return [(Places, "unborn", lambda _self, _tasks: None)]
 
 
 PLANTED: Mapping[str, Callable[[], list[Plant]]] = {

@@ -1,0 +1,175 @@
+"""What every call of a client needs: an open journal, patience with it, and which run is meant."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Protocol, TypeVar
+from uuid import UUID
+
+from continuum_core.asyncio_host import AsyncioHost
+from continuum_core.client.handle import Handle, Ref, run_id_of
+from continuum_core.definition.declare import Machine
+from continuum_core.errors import JournalUnavailable, RunNotFound, UsageError
+from continuum_core.host import Host
+from continuum_core.journal.commit import Committed, Delivered, NewRun, NewTask, Started
+from continuum_core.journal.connect import Target, connect
+from continuum_core.journal.protocol import Limits, Opened
+from continuum_core.journal.records import Delivery, Run
+from continuum_core.journal.transactions import Within, transactional
+from continuum_core.journal_clock import JournalClock
+from continuum_core.lane import Backoff, Lane, Patience
+from continuum_core.registry import Entry, Registry
+from continuum_core.starting import Definitions
+from continuum_core.turn import Turn
+from continuum_core.waiting import Waiting
+
+__all__ = ["Connected", "Here"]
+
+A = TypeVar("A")
+
+
+class Here(Protocol):
+    """A worker on the same handle: it may take over tasks that a first turn made.
+
+    :ivar on_due: tells it that something may be due. The journal's hints tell of other handles' writes only.
+    """
+
+    on_due: Callable[[], None]
+
+    def born(self, task: NewTask) -> NewTask: ...
+
+    def settled(self, turn: Turn, committed: Committed | None) -> None: ...
+
+
+class Connected:
+    """A client's life and means; `Client` says what can be asked for."""
+
+    def __init__(
+        self,
+        journal: Target,
+        machines: Iterable[type[Machine[Any, Any, Any]]] = (),
+        *,
+        namespace: str | None = None,
+        limits: Limits | None = None,
+        patience: float = 10.0,
+        poll: float = 5.0,
+        registry: Registry | None = None,
+        host: Host | None = None,
+    ) -> None:
+        self._limits = limits or Limits()
+        self.journal = connect(journal, namespace, self._limits)
+        self.namespace = self.journal.namespace
+        self._registry = registry if registry is not None else Registry(machines)
+        self._seconds = patience
+        self._poll = poll
+        self._given_host = host
+        self._floors: OrderedDict[UUID, int] = OrderedDict()
+        self._open = False
+        self._borrowed = False
+        self.here: Here | None = None
+        self.apart = False  # its callers are on other threads than its loop
+        self.watch: Callable[[], None] = lambda: None  # raises what broke the worker it belongs to
+
+    async def open(self) -> Opened:
+        """Open the journal. Raises IncompatibleJournal, JournalUnavailable."""
+        opened = await self.journal.open()
+        self._ready(self._given_host or AsyncioHost(), opened)
+        return opened
+
+    def borrow(self, host: Host, opened: Opened) -> None:
+        """For a worker: use its journal, which it opened and will close."""
+        self._borrowed = True
+        self._ready(host, opened)
+
+    def _ready(self, host: Host, opened: Opened) -> None:
+        self._host = host
+        self._patience = Patience(host, self._seconds)
+        self._definitions = Definitions(self.journal, self._registry, self._patience)
+        self._clock = JournalClock(host)
+        self._clock.observe(opened.now)
+        self.waiting = Waiting(host, self.journal, self._poll)
+        self._starts: Lane[NewRun, Started] = Lane(
+            host, self.journal.start, "starts", refresh=self._impatient
+        )
+        self._sends: Lane[Delivery, Delivered] = Lane(
+            host, self.journal.deliver, "deliveries", refresh=self._impatient
+        )
+        self._starts.open()
+        self._sends.open()
+        self._open = True
+
+    async def close(self) -> None:
+        """Give everything back; runs go on without it."""
+        if not self._open:
+            return
+        self._open = False
+        await self.waiting.close()
+        await self._starts.close()
+        await self._sends.close()
+        if not self._borrowed:
+            await self.journal.close()
+
+    def _unanswered(self) -> JournalUnavailable:
+        why = f"no answer within {self._seconds:g} s" if self._open else "the client was closed meanwhile"
+        return JournalUnavailable(why, ambiguous=True)
+
+    async def settled(self, seconds: float) -> bool:
+        """Wait until the journal answered all starts that are under way; False when that took longer."""
+        return await self._starts.settled(seconds)
+
+    def _impatient(self, member: Any, age: float) -> Any:
+        return member if age < self._seconds else None
+
+    def _check(self) -> None:
+        if not self._open:
+            raise UsageError("this client is not open; use `async with Client(...) as client:`")
+        self._host.check()
+        self.watch()
+
+    async def _outwaited(self, verb: Callable[[], Awaitable[Sequence[A]]], busy: Callable[[A], bool]) -> A:
+        """The answer once the transaction has ended that is about to do the same. Only its asker waits."""
+        end = self._host.monotonic() + self._seconds
+        backoff = Backoff(self._host, first=0.01, cap=0.1)
+        while True:
+            [answer] = await self._patience(verb)
+            if not busy(answer):
+                return answer
+            if self._host.monotonic() >= end:
+                raise JournalUnavailable(
+                    f"another transaction, about to do the same, stayed open for {self._seconds:g} s; "
+                    "look for one that its owner neither commits nor rolls back"
+                )
+            await self._host.sleep(backoff.delay())
+
+    async def _within(self, connection: object) -> Within:
+        journal = transactional(self.journal)
+        if journal is None:
+            raise UsageError(
+                f"connection=: this journal ({type(self.journal).__name__}) cannot join a transaction of "
+                "yours; use one on PostgreSQL, in the same database, or leave connection= out"
+            )
+        return await journal.within(connection, self._seconds, apart=self.apart)
+
+    def _tell_here(self) -> None:
+        if self.here is not None:
+            self.here.on_due()
+
+    def _ref(self, run: Ref) -> tuple[UUID, Entry | None]:
+        if isinstance(run, Handle):
+            return run.id, run.entry
+        return run_id_of(run), None
+
+    async def _row(self, run_id: UUID, within: Within | None = None) -> Run:
+        """The run's row, as the caller's transaction sees it where there is one."""
+        if within is None:
+            [row] = await self._patience(lambda: self.journal.load([run_id]))
+        else:
+            [row] = await within.load([run_id])
+        if row is None:
+            raise RunNotFound(str(run_id))
+        return row
+
+    def _held(self, run_id: UUID, entry: Entry | None) -> Handle[Any]:
+        """A handle on a run, for who asked for it."""
+        raise NotImplementedError
