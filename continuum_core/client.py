@@ -32,8 +32,13 @@ from continuum_core.errors import (
     UnexpectedEvent,
     UsageError,
 )
+from continuum_core.headers import with_headers
+from continuum_core.hooks.facts import JournalFacts, Outgoing, RunFacts
+from continuum_core.hooks.loading import installed
+from continuum_core.hooks.plugins import Plugins
 from continuum_core.host import Host
 from continuum_core.journal.commit import (
+    CommitOutcome,
     Committed,
     Delivered,
     DeliverOutcome,
@@ -69,6 +74,7 @@ from continuum_core.starting import Definitions, first_turn, new_run
 from continuum_core.turn import Turn
 from continuum_core.view import RunView, Step, page_views, run_view, step_view
 from continuum_core.waiting import Waiting
+from continuum_core.watch import batch_watch, gathered_headers, machine_facts, run_facts, turn_watch
 
 __all__ = ["Client", "Handle", "Here"]
 
@@ -148,6 +154,7 @@ class Client:
     :param patience: seconds that a call waits for a journal that is away before it raises
         JournalUnavailable.
     :param poll: seconds after which awaited runs are read though nothing hints at a change.
+    :param plugins: the installed ones that the environment chooses, unless given.
     """
 
     def __init__(
@@ -161,7 +168,9 @@ class Client:
         poll: float = 5.0,
         registry: Registry | None = None,
         host: Host | None = None,
+        plugins: Plugins | None = None,
     ) -> None:
+        self.plugins = installed() if plugins is None else plugins
         self._limits = limits or Limits()
         self.journal = connect(journal, namespace, self._limits)
         self.namespace = self.journal.namespace
@@ -172,6 +181,7 @@ class Client:
         self._floors: OrderedDict[UUID, int] = OrderedDict()
         self._open = False
         self._borrowed = False
+        self._introduced: set[str] = set()  # fingerprints of the machines that plugins were told of
         self.here: Here | None = None
         self.apart = False  # its callers are on other threads than its loop
         self.watch: Callable[[], None] = lambda: None  # raises what broke the worker it belongs to
@@ -188,12 +198,16 @@ class Client:
     async def open(self) -> Opened:
         """Open the journal. Raises IncompatibleJournal, JournalUnavailable."""
         opened = await self.journal.open()
+        if self.plugins.journal_opened is not None:
+            facts = JournalFacts(self.namespace, opened.backend, opened.durability, opened.schema)
+            self.plugins.journal_opened(journal=facts)
         self._ready(self._given_host or AsyncioHost(), opened)
         return opened
 
     def borrow(self, host: Host, opened: Opened) -> None:
         """For a worker: use its journal, which it opened and will close."""
         self._borrowed = True
+        self._introduced.update(entry.fingerprint for entry in self._registry.entries())  # it tells of them
         self._ready(host, opened)
 
     def _ready(self, host: Host, opened: Opened) -> None:
@@ -203,8 +217,13 @@ class Client:
         self._clock = JournalClock(host)
         self._clock.observe(opened.now)
         self.waiting = Waiting(host, self.journal, self._poll)
+        self._watch = turn_watch(self.plugins, self._registry, self.namespace, host.monotonic)
         self._starts: Lane[NewRun, Started] = Lane(
-            host, self.journal.start, "starts", refresh=self._impatient
+            host,
+            self.journal.start,
+            "starts",
+            refresh=self._impatient,
+            watch=batch_watch(self.plugins, self.namespace, "start"),
         )
         self._sends: Lane[Delivery, Delivered] = Lane(
             host, self.journal.deliver, "deliveries", refresh=self._impatient
@@ -212,6 +231,21 @@ class Client:
         self._starts.open()
         self._sends.open()
         self._open = True
+        if self.plugins.machine_registered is not None:
+            for entry in self._registry.entries():
+                self._introduce(entry)
+
+    def _met(self, machine: Any) -> Entry:
+        """The machine of a class, which may be new here."""
+        entry = self._registry.add(machine)
+        if self.plugins.machine_registered is not None:
+            self._introduce(entry)
+        return entry
+
+    def _introduce(self, entry: Entry) -> None:
+        if entry.fingerprint not in self._introduced and self.plugins.machine_registered is not None:
+            self._introduced.add(entry.fingerprint)
+            self.plugins.machine_registered(machine=machine_facts(entry))
 
     async def close(self) -> None:
         """Give everything back; runs go on without it."""
@@ -272,7 +306,7 @@ class Client:
         that cannot be joined, JournalUnavailable.
         """
         self._check()
-        entry = self._registry.add(machine) if not isinstance(machine, str) else self._registry.look(machine)
+        entry = self._met(machine) if not isinstance(machine, str) else self._registry.look(machine)
         if entry is None:
             definition = await self._definitions.named(machine)
         else:
@@ -280,10 +314,15 @@ class Client:
             if isinstance(machine, str):
                 input = parse_json(entry.input, input)
         new = new_run(self.namespace, definition, entry, input, key, self._host.new_id)
+        if self.plugins.outgoing_headers is not None:
+            new = replace(new, delivery=self._outgoing(new.delivery, new.machine))
         if connection is None:
             started = await self._started(entry, new)
         else:
-            [started] = await (await self._within(connection)).start([self._unborn(entry, new)])
+            within = await self._within(connection)
+            unborn, turn = self._unborn(entry, new)
+            [started] = await within.start([unborn])
+            self._tell_started(entry, unborn, turn, started)
         self._clock.observe(started.now)
         if started.outcome is StartOutcome.CONFLICT:
             raise AlreadyStarted(new.machine, key or "", str(new.run_id))
@@ -299,14 +338,16 @@ class Client:
             # Told even when the caller is cancelled here: the tasks in the turn are this worker's by then.
             if turn is not None and here is not None:
                 here.settled(turn, None if answer is None else answer.committed)
+            self._tell_started(entry, new, turn if here is None else None, answer)
 
         started = await self._starts.ask(new, settled)
         if started is not None and started.outcome is StartOutcome.BUSY:
             # The tasks that were born in this worker's hands were given back above.
-            again = self._unborn(entry, replace(new, turn=None))
+            again, unborn_turn = self._unborn(entry, replace(new, turn=None))
             started = await self._outwaited(
                 lambda: self.journal.start([again]), lambda answer: answer.outcome is StartOutcome.BUSY
             )
+            self._tell_started(entry, again, unborn_turn, started)
             turn = None
         if turn is None:
             self._tell_here()
@@ -314,12 +355,24 @@ class Client:
             raise self._unanswered()
         return started
 
-    def _unborn(self, entry: Entry | None, new: NewRun) -> NewRun:
+    def _unborn(self, entry: Entry | None, new: NewRun) -> tuple[NewRun, Turn | None]:
         """The run with a first turn of which no task is anybody's: whoever sees it first takes it."""
         if entry is None:
-            return new
-        turn = first_turn(self.namespace, entry, new, self._clock.estimate(), self._host.new_id, None)
-        return new if turn is None else replace(new, turn=turn.commit)
+            return new, None
+        turn = self._first_turn(entry, new, born=False)
+        return (new if turn is None else replace(new, turn=turn.commit)), turn
+
+    def _tell_started(
+        self, entry: Entry | None, new: NewRun, turn: Turn | None, answer: Started | None
+    ) -> None:
+        """Tell plugins what became of a start, and of its first turn unless a worker here tells that."""
+        made = answer is not None and answer.outcome is StartOutcome.STARTED
+        if made and self.plugins.run_started is not None:
+            status = RunStatus.RUNNING if answer is None else answer.status
+            self.plugins.run_started(run=run_facts(self.namespace, new, entry, status))
+        if turn is not None and self._watch is not None:
+            committed = None if answer is None else answer.committed
+            self._watch.settled(turn, committed is not None and committed.outcome is CommitOutcome.COMMITTED)
 
     async def _outwaited(self, verb: Callable[[], Awaitable[Sequence[A]]], busy: Callable[[A], bool]) -> A:
         """The answer once the transaction has ended that is about to do the same. Only its asker waits."""
@@ -349,9 +402,18 @@ class Client:
         if self.here is not None:
             self.here.on_due()
 
-    def _first_turn(self, entry: Entry, new: NewRun) -> Turn | None:
-        born = None if self.here is None else self.here.born
-        return first_turn(self.namespace, entry, new, self._clock.estimate(), self._host.new_id, born)
+    def _first_turn(self, entry: Entry, new: NewRun, *, born: bool = True) -> Turn | None:
+        watch = self._watch
+        began = 0.0 if watch is None else watch.clock()
+        claim = self.here.born if self.here is not None and born else None
+        turn = first_turn(self.namespace, entry, new, self._clock.estimate(), self._host.new_id, claim)
+        return turn if turn is None or watch is None else watch.begun(turn, [new.delivery], began)
+
+    def _outgoing(self, delivery: Delivery, machine: str = "", event: str = "") -> Delivery:
+        """The delivery, with the headers that plugins give it."""
+        outgoing = Outgoing(self.namespace, delivery.run_id, delivery.kind, machine, event)
+        headers = gathered_headers(self.plugins, self.plugins.outgoing_headers, outgoing=outgoing)
+        return replace(delivery, payload=with_headers(delivery.payload, headers))
 
     # --- find ---
 
@@ -367,7 +429,7 @@ class Client:
         """A handle on the run that is, or will be, started with this key. Nothing is read."""
         if isinstance(machine, str):
             return Handle(self, derive_run_id(self.namespace, machine, key))
-        entry = self._registry.add(machine)
+        entry = self._met(machine)
         return Handle(self, derive_run_id(self.namespace, entry.chart.name, key), entry)
 
     # --- send ---
@@ -407,6 +469,9 @@ class Client:
             due=None if delay is None else self._clock.estimate() + span(delay),
             floor=self._floors.get(run_id, 0),
         )
+        if self.plugins.outgoing_headers is not None:
+            name = event if isinstance(event, str) else event_name(type(event))
+            delivery = self._outgoing(delivery, "" if entry is None else entry.chart.name, name)
         if within is None:
             answer = await self._delivered(delivery)
         else:
@@ -487,6 +552,8 @@ class Client:
         """Ask a run to stop. Acknowledged, it is not lost; it overtakes all events that wait."""
         run_id, _ = self._ref(run)
         delivery = Delivery(self._host.new_id(), run_id, DeliveryKind.CANCEL, encode_cancel(reason))
+        if self.plugins.outgoing_headers is not None:
+            delivery = self._outgoing(delivery)
         await self._order(run, OrderKind.CANCEL, who, reason, delivery=delivery)
 
     async def suspend(self, run: Ref, why: str = "", *, who: str = "") -> bool:
@@ -502,7 +569,13 @@ class Client:
 
     async def terminate(self, run: Ref, why: str = "", *, who: str = "") -> None:
         """End a run at once, whoever holds it: no exit reducers, no clean-up."""
-        await self._order(run, OrderKind.TERMINATE, who, why, outcome=encode_termination(why))
+        done = await self._order(run, OrderKind.TERMINATE, who, why, outcome=encode_termination(why))
+        if done and self.plugins.run_terminated is not None:
+            run_id, entry = self._ref(run)
+            machine, version, print_ = ("", 0, "") if entry is None else entry.named()
+            status = RunStatus.TERMINATED
+            facts = RunFacts(self.namespace, run_id, machine, version, print_, status, cause=why)
+            self.plugins.run_terminated(run=facts)
 
     async def unpark(self, run: Ref, why: str = "", *, who: str = "") -> bool:
         """Let a parked run try again, after what parked it was mended. False where it was not parked.

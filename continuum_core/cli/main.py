@@ -16,7 +16,8 @@ import typer
 
 from continuum_core.cli import backends, demo, inspection, machines, migrations, runs, workers
 from continuum_core.cli.failures import Verbs
-from continuum_core.hooks.loading import Observers, PluginRefused, load
+from continuum_core.hooks.loading import installed
+from continuum_core.hooks.plugins import PluginRefused
 
 __all__ = ["app", "main"]
 
@@ -96,8 +97,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _add_commands_of_plugins() -> None:
     """Let plugins add theirs. One that cannot is told of, and the program goes on without it."""
     try:
-        manager = load()
+        plugins = installed()
     except PluginRefused as refused:
         typer.echo(f"continuum: {refused}", err=True)
         return
-    Observers(manager).tell("register_commands", app=app)
+    if plugins.register_commands is not None:
+        plugins.register_commands(app=app)

@@ -24,6 +24,8 @@ from continuum_core.errors import (
     UnknownVersion,
     UsageError,
 )
+from continuum_core.headers import task_input
+from continuum_core.hooks.facts import AttemptFacts
 from continuum_core.host import Flag, Host, Job
 from continuum_core.journal.commit import (
     Committed,
@@ -54,6 +56,7 @@ from continuum_core.runtime.attempt import (
 from continuum_core.runtime.outcomes import Outcomes, handed_back
 from continuum_core.runtime.slots import Slots
 from continuum_core.runtime.transactional import Concluded, Steps, conclude
+from continuum_core.runtime.watched import AttemptWatch
 
 __all__ = ["FuseTurn", "Holding", "Tasks"]
 
@@ -78,6 +81,7 @@ class Holding(Struct, eq=False):
     details: bytes | None = None  # of the last heartbeat
     stored: bytes | None = None  # the ones that the journal knows
     lost: bool = False  # another worker holds it now: what the body returns is nobody's
+    watched: AttemptFacts | None = None  # what plugins are told of it, where one listens
 
     def report(self, details: Any) -> None:
         """The body told how far it has come."""
@@ -120,6 +124,7 @@ class Tasks:
     """Claims tasks for the free slots of its queues, and runs them.
 
     :param lease: microseconds a claim lasts unless renewed.
+    :param watch: told of attempts; None where no plugin listens.
     """
 
     def __init__(
@@ -132,6 +137,7 @@ class Tasks:
         finishes: Lane[TaskFinish, Finished],
         slots: Slots,
         lease: int,
+        watch: AttemptWatch | None = None,
     ) -> None:
         self._host = host
         self._journal = journal
@@ -143,6 +149,7 @@ class Tasks:
         self._finishes = finishes
         self._slots = slots
         self._lease = lease
+        self._watch = watch
         self._activities: Mapping[str, ActivityEntry] = {}
         self._queues: dict[str, frozenset[str]] = {}
         self._caps: dict[str, int | None] = {}
@@ -291,6 +298,8 @@ class Tasks:
             details=None if task.details is None else msgspec.json.decode(task.details),
         )
         holding = Holding(claim, attempt)
+        if self._watch is not None:
+            holding.watched = self._watch.facts(claim, attempt)
         attempt.watch(report=holding.report)
         self._held.setdefault(task.run_id, {})[task.token, task.slot] = holding
         if task.cancel:
@@ -315,6 +324,7 @@ class Tasks:
         if answer is not None:  # committed with what the body wrote, or rolled back with it
             self._settled(turn, answer.committed)
             self._finished(finish, answer, alone=turn is None)
+            self._tell(holding, finish, answer)
             return
         if holding.lost:
             self._settled(turn, None)
@@ -371,8 +381,13 @@ class Tasks:
         self._settled(turn, None if answer is None else answer.committed)
         if answer is not None:  # None: this worker closes; a finish is not given up otherwise
             self._finished(finish, answer, alone=turn is None)
+            self._tell(holding, finish, answer)
             if holding is not None and holding.claim.task.queue in self._bound:
                 self.wake.set()  # only now its place under the queue's cap is free
+
+    def _tell(self, holding: Holding | None, finish: TaskFinish, answer: Finished) -> None:
+        if self._watch is not None and holding is not None and holding.watched is not None:
+            self._watch.reported(holding.watched, finish, answer)
 
     def unreported(self, report: _Report, error: Exception) -> None:
         """The journal cannot store this very outcome."""
@@ -424,8 +439,16 @@ class Tasks:
         journal, asked = self._transactional, known.activity.transaction
         if asked is not None and journal is not None:
             return await self._in_transaction(journal, asked[1], holding, known, value)
-        ended = await self._runner.run(known.activity, value, holding.attempt)
-        return Concluded(self._outcomes.of(known, task, ended))
+        return Concluded(await self._run_body(holding, known, value))
+
+    async def _run_body(self, holding: Holding, known: ActivityEntry, value: Any) -> TaskFinish:
+        """Run the body once; how its task ends by it."""
+        task, watch = holding.claim.task, self._watch
+        body = self._runner.run(known.activity, value, holding.attempt)
+        if watch is None or holding.watched is None:
+            return self._outcomes.of(known, task, await body)
+        ended, headers = await watch.around(holding.watched, body)
+        return watch.carrying(self._outcomes.of(known, task, ended), headers)
 
     async def _in_transaction(
         self, journal: Transactional, kind: Any, holding: Holding, known: ActivityEntry, value: Any
@@ -435,10 +458,10 @@ class Tasks:
         async def run(connection: Any) -> TaskFinish:
             attempt = holding.attempt
             attempt.connection = connection
-            ended = await self._runner.run(known.activity, value, attempt)
+            finish = await self._run_body(holding, known, value)
             attempt.connection = None
             attempt.watch(cancel=lambda: None)  # from here on a cancel is too late: the commit is not torn
-            return handed_back(task) if holding.lost else self._outcomes.of(known, task, ended)
+            return handed_back(task) if holding.lost else finish
 
         def refuse(error: Exception) -> TaskFinish:
             fatal = isinstance(error, (*known.activity.retry.fatal, UsageError))
@@ -465,7 +488,7 @@ class Tasks:
         if task.losses > known.activity.losses:
             return self._outcomes.lost(task)
         try:
-            value = known.input.decode(task.payload)
+            value = known.input.decode(task_input(task.payload))
         except (UnknownVersion, PayloadRefused) as error:
             logger.error("input of %s of run %s cannot be read: %s", task.activity, task.run_id, error)
             return handed_back(task, UNREADABLE_DELAY)
