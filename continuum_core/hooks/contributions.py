@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
-from attrs import frozen
+from continuum_core.codec.handled import TypeHandler
 
 __all__ = ["PayloadCodec", "Redactor", "TypeHandler"]
 
@@ -19,6 +18,8 @@ class PayloadCodec(Protocol):
     :ivar tag: the word by which stored payloads name it: 1 to 16 of ``a-z 0-9 -``. Never change it.
     :ivar order: codecs write in rising order and read in falling order: compression has 100, encryption 200.
     :ivar writes: False for one that is here only to read what was written when it was in use.
+    :ivar required: True for one without which no stored payload is taken for real: a plain one, which was
+        written before the codec was in use or put there by somebody else, is locked then.
     """
 
     @property
@@ -29,6 +30,9 @@ class PayloadCodec(Protocol):
 
     @property
     def writes(self) -> bool: ...
+
+    @property
+    def required(self) -> bool: ...
 
     def encode(self, data: bytes, bound: bytes) -> bytes:
         """What is stored for `data`; never called where `writes` is False.
@@ -49,22 +53,6 @@ class PayloadCodec(Protocol):
         who reads the journal try inputs until one fits.
         """
         ...
-
-
-@frozen
-class TypeHandler:
-    """Teaches the codec of typed values a class that it does not know.
-
-    :ivar type: the class; subclasses are not meant.
-    :ivar name: what stored definitions call it. Never change it, nor what `encode` makes.
-    :ivar encode: a value to JSON values (None, bool, int, float, str, lists, dicts with text keys).
-    :ivar decode: such values to an equal value; raises ValueError for others.
-    """
-
-    type: type
-    name: str
-    encode: Callable[[Any], Any]
-    decode: Callable[[Any], Any]
 
 
 class Redactor(Protocol):

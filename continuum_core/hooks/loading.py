@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 
+from continuum_core.codec.handled import TypeHandler, provide
 from continuum_core.hooks.plugins import PluginRefused, Plugins
 
 __all__ = ["CHOICE", "GROUP", "OFF", "installed", "load"]
@@ -57,6 +58,15 @@ def installed() -> Plugins:
 @lru_cache(maxsize=8)
 def _installed(_choice: str | None, _off: str | None) -> Plugins:
     return load()
+
+
+def _type_handlers() -> list[TypeHandler]:
+    hook = installed().type_handlers
+    return [] if hook is None else [handler for _, handler in hook.demanded()]
+
+
+# What the codec is taught must be known when the first machine is declared, before any worker is made.
+provide(_type_handlers)
 
 
 def _chosen(found: list[EntryPoint]) -> list[EntryPoint]:

@@ -1,22 +1,24 @@
 """Optional: a journal that can say how much waits in it.
 
-A backend that declares `Capability.GAUGES` gives handles that are `Gauged`. Counts are read without locks, so
-they need not be of one instant, and they end at `COUNTED`: what is watched for is whether there is much, and
-a journal must not be slowed down by being looked at.
+A backend that declares `Capability.GAUGES` gives handles that are `Gauged`. It looks at `COUNTED` rows of a
+kind at most, whichever they are: what is watched for is whether there is much, and a journal must not be
+slowed down by being looked at.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Protocol, cast
 
 from msgspec import Struct
 
 from continuum_core.clock import Micros
+from continuum_core.journal.records import RunStatus
 
-__all__ = ["COUNTED", "Gauged", "Gauges", "QueueGauge", "gauged"]
+__all__ = ["COUNTED", "Gauged", "Gauges", "QueueGauge", "gauged", "gauges_of"]
 
-COUNTED = 10_000
-"""Where counts end: it stands for so many or more."""
+COUNTED = 100_000
+"""How many rows of a kind are looked at: the count that ends there stands for so many or more."""
 
 
 class QueueGauge(Struct, frozen=True, gc=False):
@@ -66,3 +68,40 @@ def gauged(journal: object) -> Gauged | None:
     """A journal's handle as one that counts; None where it does not."""
     counts = callable(getattr(journal, "gauges", None))
     return cast(Gauged, journal) if counts else None
+
+
+def gauges_of(
+    now: Micros,
+    dues: Iterable[Micros],
+    statuses: Mapping[RunStatus, int],
+    tasks: Iterable[tuple[str, Micros, Micros | None]],
+) -> Gauges:
+    """What rows say.
+
+    :param dues: of free deliveries that are due, `COUNTED` at most; 0 is a cancellation's.
+    :param statuses: how many runs there are in each.
+    :param tasks: queue, due and end of the lease of each, `COUNTED` at most.
+    """
+    found = list(dues)
+    queues: dict[str, list[int]] = {}
+    oldest: dict[str, Micros] = {}
+    for queue, due, lease_until in tasks:
+        counts = queues.setdefault(queue, [0, 0, 0])
+        if lease_until is not None and lease_until > now:
+            counts[2] += 1
+        elif due > now:
+            counts[1] += 1
+        else:
+            counts[0] += 1
+            oldest[queue] = min(due, oldest.get(queue, due))
+    return Gauges(
+        now=now,
+        due=len(found),
+        oldest_due=min((due for due in found if due > 0), default=None),
+        parked=statuses.get(RunStatus.PARKED, 0),
+        suspended=statuses.get(RunStatus.SUSPENDED, 0),
+        queues=tuple(
+            QueueGauge(name, waiting, later, claimed, oldest.get(name))
+            for name, (waiting, later, claimed) in sorted(queues.items())
+        ),
+    )
