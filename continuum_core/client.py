@@ -36,6 +36,7 @@ from continuum_core.headers import with_headers
 from continuum_core.hooks.facts import JournalFacts, Outgoing, RunFacts
 from continuum_core.hooks.loading import installed
 from continuum_core.hooks.plugins import Plugins
+from continuum_core.hooks.sealing import pipeline_of
 from continuum_core.host import Host
 from continuum_core.journal.commit import (
     CommitOutcome,
@@ -69,6 +70,7 @@ from continuum_core.mapper import (
     signal_delivery,
 )
 from continuum_core.registry import Entry, Registry
+from continuum_core.sealed import sealed
 from continuum_core.shape import check_event, parse_json
 from continuum_core.starting import Definitions, first_turn, new_run
 from continuum_core.turn import Turn
@@ -172,7 +174,7 @@ class Client:
     ) -> None:
         self.plugins = installed() if plugins is None else plugins
         self._limits = limits or Limits()
-        self.journal = connect(journal, namespace, self._limits)
+        self.journal = sealed(connect(journal, namespace, self._limits), pipeline_of(self.plugins))
         self.namespace = self.journal.namespace
         self._registry = registry if registry is not None else Registry(machines)
         self._seconds = patience
@@ -218,6 +220,7 @@ class Client:
         self._clock.observe(opened.now)
         self.waiting = Waiting(host, self.journal, self._poll)
         self._watch = turn_watch(self.plugins, self._registry, self.namespace, host.monotonic)
+        self._telling = self._watch is not None or self.plugins.implement("run_started")
         self._starts: Lane[NewRun, Started] = Lane(
             host,
             self.journal.start,
@@ -245,7 +248,7 @@ class Client:
     def _introduce(self, entry: Entry) -> None:
         if entry.fingerprint not in self._introduced and self.plugins.machine_registered is not None:
             self._introduced.add(entry.fingerprint)
-            self.plugins.machine_registered(machine=machine_facts(entry))
+            self.plugins.machine_registered(machine=machine_facts(entry.chart))
 
     async def close(self) -> None:
         """Give everything back; runs go on without it."""
@@ -338,7 +341,8 @@ class Client:
             # Told even when the caller is cancelled here: the tasks in the turn are this worker's by then.
             if turn is not None and here is not None:
                 here.settled(turn, None if answer is None else answer.committed)
-            self._tell_started(entry, new, turn if here is None else None, answer)
+            if self._telling:
+                self._tell_started(entry, new, turn if here is None else None, answer)
 
         started = await self._starts.ask(new, settled)
         if started is not None and started.outcome is StartOutcome.BUSY:
@@ -470,7 +474,8 @@ class Client:
             floor=self._floors.get(run_id, 0),
         )
         if self.plugins.outgoing_headers is not None:
-            name = event if isinstance(event, str) else event_name(type(event))
+            cls: Any = event.__class__
+            name = event if isinstance(event, str) else event_name(cls)
             delivery = self._outgoing(delivery, "" if entry is None else entry.chart.name, name)
         if within is None:
             answer = await self._delivered(delivery)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
+from continuum_core.definition.chart import Chart
+from continuum_core.definition.fingerprint import fingerprint
 from continuum_core.errors import PayloadRefused
 from continuum_core.headers import check_headers, delivery_headers, with_headers, with_task_headers
 from continuum_core.hooks.facts import BatchFacts, MachineFacts, RunFacts, TurnFacts
@@ -160,13 +162,16 @@ def _carrying(commit: Commit, headers: Mapping[str, str]) -> Commit:
     )
 
 
-def machine_facts(entry: Entry) -> MachineFacts:
+def machine_facts(chart: Chart) -> MachineFacts:
     """What plugins are told of a machine."""
+    own = (chart.input_type, chart.context_type, chart.result_type, chart.verdict_type)
+    asked = [tp for a in chart.activities.values() for tp in (a.input_type, a.output_type)]
     return MachineFacts(
-        machine=entry.chart.name,
-        version=entry.chart.version,
-        fingerprint=entry.fingerprint,
-        activities=tuple(sorted(entry.activities)),
+        machine=chart.name,
+        version=chart.version,
+        fingerprint=fingerprint(chart),
+        activities=tuple(sorted(chart.activities)),
+        types=(*own, *chart.events.values(), *asked),
     )
 
 

@@ -27,6 +27,7 @@ from continuum_core.errors import JournalUnavailable, UsageError
 from continuum_core.hooks.facts import HealthSection, JournalFacts, WorkerFacts
 from continuum_core.hooks.loading import installed
 from continuum_core.hooks.plugins import Hook, Plugins
+from continuum_core.hooks.sealing import pipeline_of
 from continuum_core.host import Flag, Host
 from continuum_core.journal.connect import Target, connect
 from continuum_core.journal.protocol import Limits, Opened
@@ -37,6 +38,7 @@ from continuum_core.registry import Registry
 from continuum_core.runner import AsyncioRunner
 from continuum_core.runtime.attempt import Runner
 from continuum_core.runtime.supervisor import Settings, Supervisor
+from continuum_core.sealed import sealed
 from continuum_core.waiting import End
 from continuum_core.watch import machine_facts
 
@@ -84,7 +86,7 @@ class Worker:
         if lease <= 0 or poll <= 0 or grace < 0:
             raise UsageError("lease and poll must be longer than zero seconds, grace not negative")
         self.plugins = installed() if plugins is None else plugins
-        self.journal = connect(journal, namespace, limits or Limits())
+        self.journal = sealed(connect(journal, namespace, limits or Limits()), pipeline_of(self.plugins))
         self.registry = Registry(machines)
         if not self.registry.entries():
             raise UsageError("a worker needs at least one machine: Worker(url, [Order])")
@@ -173,7 +175,7 @@ class Worker:
             self.plugins.journal_opened(journal=journal)
         for entry in self.registry.entries():
             if self.plugins.machine_registered is not None:
-                self.plugins.machine_registered(machine=machine_facts(entry))
+                self.plugins.machine_registered(machine=machine_facts(entry.chart))
 
     def _names(self) -> str:
         return ", ".join(f"{e.chart.name} v{e.chart.version}" for e in self.registry.entries())

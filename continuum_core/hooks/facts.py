@@ -35,12 +35,16 @@ Headers = Mapping[str, str]
 
 
 class MachineFacts(Struct, frozen=True, gc=False):
-    """A version of a machine that this process knows."""
+    """A version of a machine that this process knows.
+
+    :ivar types: of its input, context, events, result and verdict, and of what its activities take and give.
+    """
 
     machine: str
     version: int
     fingerprint: str
     activities: tuple[str, ...]
+    types: tuple[object, ...] = ()
 
 
 class JournalFacts(Struct, frozen=True, gc=False):

@@ -98,9 +98,9 @@ class Hook:
         for each in self._implementations:
             try:
                 answer = each.function()
+                found += [] if answer is None else [(each.plugin, one) for one in answer]
             except Exception as error:
                 raise PluginRefused(f"plugin {each.plugin!r} raised in {self.name}: {error}") from error
-            found += [] if answer is None else [(each.plugin, one) for one in answer]
         return found
 
 
@@ -262,16 +262,20 @@ class Plugins:
         counts = {f"{plugin}.{hook}": count for (plugin, hook), count in sorted(self.failures.items())}
         facts = {"loaded": [p.name for p in self.loaded()], "off": sorted(self._off), "failures": counts}
         sections = [HealthSection("plugins", True, facts)]
-        for hook in () if self.health_sections is None else (self.health_sections,):
-            before = dict(self.failures)
-            for _, answer in hook.answers():
+        hook = self.health_sections
+        if hook is None:
+            return sections
+        before = dict(self.failures)
+        for plugin, answer in hook.answers():
+            try:
                 sections += list(answer)
-            sections += [
-                HealthSection(plugin, False, {"raised in": name})
-                for (plugin, name), count in self.failures.items()
-                if name == hook.name and count > before.get((plugin, name), 0)
-            ]
-        return sections
+            except Exception as error:
+                self.failed(plugin, hook.name, error)
+        return sections + [
+            HealthSection(plugin, False, {"raised in": name})
+            for (plugin, name), count in self.failures.items()
+            if name == hook.name and count > before.get((plugin, name), 0)
+        ]
 
 
 _NAMES = tuple(sorted(name for name, value in vars(spec).items() if hasattr(value, f"{spec.PROJECT}_spec")))

@@ -52,7 +52,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 def machine_registered(machine: MachineFacts) -> None:
     """Observer: a worker or client has opened with this machine, or has met it later.
 
-    Once for each version in each worker and client.
+    Once for each version in each worker and client, and when the command line is given it with ``--app``.
     """
 
 

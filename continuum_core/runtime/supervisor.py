@@ -82,19 +82,12 @@ class Supervisor:
         lease = int(settings.lease * 1_000_000)
         self._lease = lease
         self.clock = JournalClock(host)
+        commits, finishes = (batch_watch(plugins, namespace, verb) for verb in ("commit", "finish"))
         self._commits: Lane[Commit, Committed] = Lane(
-            host,
-            journal.commit,
-            "commits",
-            refresh=self._fresh_commit,
-            watch=batch_watch(plugins, namespace, "commit"),
+            host, journal.commit, "commits", refresh=self._fresh_commit, watch=commits
         )
         self._finishes: Lane[TaskFinish, Finished] = Lane(
-            host,
-            journal.finish,
-            "finishes",
-            refresh=self._fresh_finish,
-            watch=batch_watch(plugins, namespace, "finish"),
+            host, journal.finish, "finishes", refresh=self._fresh_finish, watch=finishes
         )
         self.tasks = Tasks(
             host,

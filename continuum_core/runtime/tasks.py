@@ -57,6 +57,7 @@ from continuum_core.runtime.outcomes import Outcomes, handed_back
 from continuum_core.runtime.slots import Slots
 from continuum_core.runtime.transactional import Concluded, Steps, conclude
 from continuum_core.runtime.watched import AttemptWatch
+from continuum_core.unopened import locked
 
 __all__ = ["FuseTurn", "Holding", "Tasks"]
 
@@ -70,6 +71,9 @@ SUSPECT = 2
 
 BUSY_DELAY = 500_000
 """Microseconds until a task whose keyed result somebody else is producing looks again."""
+
+
+_json = msgspec.json.Decoder().decode
 
 
 class Holding(Struct, eq=False):
@@ -295,7 +299,7 @@ class Tasks:
             number=task.attempt + 1,
             losses=task.losses,
             key=key,
-            details=None if task.details is None else msgspec.json.decode(task.details),
+            details=None if task.details is None or locked(task.details) else _json(task.details),
         )
         holding = Holding(claim, attempt)
         if self._watch is not None:
@@ -439,6 +443,9 @@ class Tasks:
         journal, asked = self._transactional, known.activity.transaction
         if asked is not None and journal is not None:
             return await self._in_transaction(journal, asked[1], holding, known, value)
+        if holding.watched is None:  # one coroutine less, where no plugin listens
+            ended = await self._runner.run(known.activity, value, holding.attempt)
+            return Concluded(self._outcomes.of(known, task, ended))
         return Concluded(await self._run_body(holding, known, value))
 
     async def _run_body(self, holding: Holding, known: ActivityEntry, value: Any) -> TaskFinish:
@@ -488,9 +495,12 @@ class Tasks:
         if task.losses > known.activity.losses:
             return self._outcomes.lost(task)
         try:
+            if task.details is not None and (sealed := locked(task.details)) is not None:
+                raise sealed  # what an earlier try has done: this one would do it again
             value = known.input.decode(task_input(task.payload))
         except (UnknownVersion, PayloadRefused) as error:
-            logger.error("input of %s of run %s cannot be read: %s", task.activity, task.run_id, error)
+            why = locked(task.payload) or error
+            logger.error("input of %s of run %s cannot be read: %s", task.activity, task.run_id, why)
             return handed_back(task, UNREADABLE_DELAY)
         return known, value
 

@@ -220,6 +220,23 @@ async def test_timers_and_messages_carry_headers_and_histories_fold_with_them() 
     assert by_kind[DeliveryKind.SIGNAL] != by_kind[DeliveryKind.TIMER]
 
 
+async def test_a_worker_tells_its_health() -> None:
+    worker = Worker("memory://", [Job], plugins=Plugins())
+    closed, _ = worker.health()
+    assert (closed.name, closed.ok, closed.facts["open"]) == ("worker", False, False)
+    async with worker:
+        opened, plugins = worker.health()
+        assert opened.ok
+        assert opened.facts == {
+            "namespace": "default",
+            "open": True,
+            "runs": 0,
+            "activities": 0,
+            "broken": "",
+        }
+        assert plugins.facts == {"loaded": [], "off": [], "failures": {}}
+
+
 async def test_retries_are_told_with_their_number() -> None:
     tracer = Tracer()
     async with Engine([Job], plugins=Plugins(tracer)) as engine:
