@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from continuum_core.errors import UnknownVersion
+from continuum_core.unopened import locked
 
 __all__ = [
     "FORMAT",
@@ -182,10 +183,13 @@ _fields = msgspec.json.Decoder(dict[str, Raw])
 
 
 def read(kind: type[B], data: bytes) -> B:
-    """Decode an envelope. Raises UnknownVersion: another release wrote it, or it is damaged."""
+    """Decode an envelope. Raises UnknownVersion: another release wrote it, or it is damaged, or locked."""
     try:
         body: B = _DECODERS[kind].decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        sealed = locked(data)
+        if sealed is not None:
+            raise sealed from None
         raise UnknownVersion(f"a stored {kind.__name__} cannot be read: {error}") from error
     version = getattr(body, "v", FORMAT)
     if version != FORMAT:

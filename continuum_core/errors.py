@@ -32,6 +32,7 @@ __all__ = [
     "LeaseLost",
     "MachineFault",
     "OperatorError",
+    "PayloadLocked",
     "PayloadRefused",
     "ResultTimeout",
     "RunCancelled",
@@ -256,6 +257,10 @@ class UnknownMachine(OperatorError):
 
 class UnknownVersion(OperatorError):
     """A stored value was written by a version of the code or format that this process cannot read."""
+
+
+class PayloadLocked(UnknownVersion):
+    """A stored payload cannot be opened here: its payload codec or its key is not here, or it was changed."""
 
 
 # --- the run ended without a result ---------------------------------------------------------------

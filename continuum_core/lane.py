@@ -136,6 +136,7 @@ class Lane(Generic[M, A]):
     :param refresh: called before a member is sent, with the member and its age in seconds: what to send in
         its place, or None to give it up (its submitter is answered None). Members grow old while the
         journal is away, whether they were sent before or waited behind others, and in a stalled process.
+    :param watch: told of each batch that was answered: members, answers, seconds. It raises nothing.
     """
 
     def __init__(
@@ -146,12 +147,14 @@ class Lane(Generic[M, A]):
         *,
         limit: int = 500,
         refresh: Callable[[M, float], M | None] = lambda member, _age: member,
+        watch: Callable[[Sequence[M], Sequence[A], float], None] | None = None,
     ) -> None:
         self._host = host
         self._verb = verb
         self._name = name
         self._limit = limit
         self._refresh = refresh
+        self._watch = watch
         self._pending: list[_Member[M, A]] = []
         self._under_way: list[_Member[M, A]] = []  # taken from there, and not answered yet
         self._wake: Flag = host.flag()
@@ -221,6 +224,7 @@ class Lane(Generic[M, A]):
     async def _send(self, batch: list[_Member[M, A]]) -> None:
         backoff = Backoff(self._host)
         while batch := self._refreshed(batch):
+            began = 0.0 if self._watch is None else self._host.monotonic()
             try:
                 answers = await self._verb([member.value for member in batch])
             except JournalUnavailable as error:
@@ -231,6 +235,8 @@ class Lane(Generic[M, A]):
             except Exception as error:
                 await self._send_alone(batch, error)
                 return
+            if self._watch is not None:
+                self._watch([member.value for member in batch], answers, self._host.monotonic() - began)
             for member, answer in zip(batch, answers, strict=True):
                 self._answer(member, answer)
             return

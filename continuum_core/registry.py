@@ -60,6 +60,10 @@ class Entry:
     def fingerprint(self) -> str:
         return self.definition.fingerprint
 
+    def named(self) -> tuple[str, int, str]:
+        """Name, version and fingerprint of the machine."""
+        return self.chart.name, self.chart.version, self.fingerprint
+
     def paths(self, mask: int) -> tuple[str, ...]:
         """The dotted paths of the states in a bit mask, in document order."""
         return tuple(s.path for s in self.chart.states if mask >> s.number & 1)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
-
-import msgspec
 
 from continuum_core.errors import UnknownMachine
 from continuum_core.journal.commit import NewRun, NewTask
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import Definition, Delivery, DeliveryKind
 from continuum_core.lane import Patience
-from continuum_core.mapper import derive_run_id, encode_start_raw, unborn
+from continuum_core.mapper import derive_run_id, encode_start_raw, start_digest, unborn
 from continuum_core.registry import Entry, Registry
 from continuum_core.shape import check_input
 from continuum_core.turn import Due, Turn, take_turn
@@ -99,16 +96,10 @@ def new_run(
         run_id=run_id,
         machine=definition.machine,
         fingerprint=definition.fingerprint,
-        digest=_digest(definition.machine, data),
+        digest=start_digest(definition.machine, data),
         delivery=Delivery(new_id(), run_id, DeliveryKind.START, payload),
         key=key,
     )
-
-
-def _digest(machine: str, data: bytes) -> bytes:
-    """Tells a repeated start from another one: the same value, however its JSON was laid out."""
-    canonical = msgspec.json.encode(msgspec.json.decode(data), order="deterministic")
-    return hashlib.blake2b(machine.encode() + b"\x00" + canonical, digest_size=16).digest()
 
 
 def first_turn(

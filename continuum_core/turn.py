@@ -21,6 +21,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from continuum_core.errors import ContinuumError, MachineFault
+from continuum_core.hooks.facts import TurnFacts
 from continuum_core.interpreter.macrostep import step
 from continuum_core.interpreter.snapshot import Disposition
 from continuum_core.journal.commit import Commit, NewTask
@@ -38,7 +39,7 @@ from continuum_core.mapper import (
 )
 from continuum_core.registry import Entry
 
-__all__ = ["SUSPECT", "Due", "Turn", "park", "quarantine", "take_turn"]
+__all__ = ["SUSPECT", "Due", "Turn", "Watched", "park", "quarantine", "take_turn"]
 
 SUSPECT = 2
 """From so many claims without a commit on, a run is folded one delivery at a time."""
@@ -62,18 +63,27 @@ class Due(Struct, frozen=True, gc=False):
     has_deferred: bool = False
 
 
+class Watched(Struct, frozen=True):
+    """What plugins are told of a turn, and when it began, by a clock of this process."""
+
+    facts: TurnFacts
+    began: float
+
+
 class Turn(Struct, frozen=True, gc=False):
     """A commit, and what is known of the run when it stands.
 
     :ivar image: the run at rest.
     :ivar has_deferred: it keeps deferred deliveries, which its next change of configuration releases.
     :ivar fault: what parks the run, if anything.
+    :ivar watched: set where a plugin listens.
     """
 
     commit: Commit
     image: Image
     has_deferred: bool = False
     fault: Exception | None = None
+    watched: Watched | None = None
 
 
 Born = Callable[[NewTask], NewTask]

@@ -19,7 +19,7 @@ from continuum_core.clock import to_datetime
 from continuum_core.definition.chart import Edge, TriggerKind
 from continuum_core.definition.event import event_name
 from continuum_core.envelope import CommandBody, OutcomeBody, StepBody
-from continuum_core.errors import PayloadRefused, UnknownVersion
+from continuum_core.errors import PayloadLocked, PayloadRefused, UnknownVersion
 from continuum_core.journal.commit import Inspection
 from continuum_core.journal.records import (
     DeadLetter,
@@ -40,6 +40,7 @@ from continuum_core.mapper import (
     peek_event,
 )
 from continuum_core.registry import Entry, Registry
+from continuum_core.unopened import is_sealed, locked
 
 __all__ = [
     "RunView",
@@ -179,7 +180,9 @@ def run_view(found: Inspection, entry: Entry | None) -> RunView:
 
 def _states_by_token(run: Run) -> dict[int, str]:
     """Which state's entry a token stands for: timers and activities know the token alone."""
-    body: dict[str, Any] = msgspec.json.decode(run.snapshot) if run.snapshot else {}
+    body: dict[str, Any] = {}
+    if run.snapshot and not is_sealed(run.snapshot):
+        body = msgspec.json.decode(run.snapshot)
     tokens: dict[str, int] = body.get("tokens", {})
     return {token: path for path, token in tokens.items()}
 
@@ -196,7 +199,7 @@ def _run(run: Run, entry: Entry | None, **open_work: Any) -> RunView:
         leased_until=None if run.lease_until is None else to_datetime(run.lease_until),
         states=states,
         context=context,
-        outcome=None if run.outcome is None else outcome_view(decode_outcome(run.outcome)),
+        outcome=None if run.outcome is None else _outcome(run.outcome),
         created=to_datetime(run.created),
         updated=to_datetime(run.updated),
         fingerprint=run.fingerprint,
@@ -214,8 +217,18 @@ def _stored(run: Run, entry: Entry | None) -> tuple[tuple[str, ...], Any]:
             pass  # shown as stored: looking at a run must not need code that can run it
         else:
             return entry.leaves(image.snapshot.configuration), image.snapshot.context
+    sealed = locked(run.snapshot)
+    if sealed is not None:
+        return (), f"({sealed})"
     body = msgspec.json.decode(run.snapshot)
     return tuple(body.get("states", ())), body.get("context")
+
+
+def _outcome(data: bytes) -> dict[str, Any]:
+    try:
+        return outcome_view(decode_outcome(data))
+    except PayloadLocked as sealed:
+        return {"kind": "locked", "reason": str(sealed)}
 
 
 def outcome_view(body: OutcomeBody) -> dict[str, Any]:
@@ -245,8 +258,12 @@ def _dead(letter: DeadLetter) -> Waiting:
 def _task(task: Task, place: int | None, states: dict[int, str]) -> TaskView:
     failure = ""
     if task.failure is not None:
-        body = msgspec.json.decode(task.failure)
-        failure = f"{body.get('type')}: {body.get('message')}"
+        sealed = locked(task.failure)
+        if sealed is None:
+            body = msgspec.json.decode(task.failure)
+            failure = f"{body.get('type')}: {body.get('message')}"
+        else:
+            failure = f"({sealed})"
     return TaskView(
         activity=task.activity,
         queue=task.queue,

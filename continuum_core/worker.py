@@ -24,7 +24,10 @@ from continuum_core.client import Client
 from continuum_core.definition.activity import Activity, Executor
 from continuum_core.definition.declare import Machine
 from continuum_core.errors import JournalUnavailable, UsageError
-from continuum_core.hooks.loading import Observers, load
+from continuum_core.hooks.facts import HealthSection, JournalFacts, WorkerFacts
+from continuum_core.hooks.loading import installed
+from continuum_core.hooks.plugins import Hook, Plugins
+from continuum_core.hooks.sealing import pipeline_of
 from continuum_core.host import Flag, Host
 from continuum_core.journal.connect import Target, connect
 from continuum_core.journal.protocol import Limits, Opened
@@ -35,7 +38,9 @@ from continuum_core.registry import Registry
 from continuum_core.runner import AsyncioRunner
 from continuum_core.runtime.attempt import Runner
 from continuum_core.runtime.supervisor import Settings, Supervisor
+from continuum_core.sealed import sealed
 from continuum_core.waiting import End
+from continuum_core.watch import machine_facts
 
 __all__ = ["Worker"]
 
@@ -55,7 +60,7 @@ class Worker:
     :param poll: seconds after which the journal is asked again though nothing hints at work.
     :param grace: seconds that running activities may take to end when the worker drains.
     :param threads: plain (not async) activity bodies at once.
-    :param observers: who is told what happens; the installed plugins unless given.
+    :param plugins: the installed ones that the environment chooses, unless given.
     """
 
     def __init__(
@@ -76,11 +81,12 @@ class Worker:
         limits: Limits | None = None,
         host: Host | None = None,
         runner: Runner | None = None,
-        observers: Observers | None = None,
+        plugins: Plugins | None = None,
     ) -> None:
         if lease <= 0 or poll <= 0 or grace < 0:
             raise UsageError("lease and poll must be longer than zero seconds, grace not negative")
-        self.journal = connect(journal, namespace, limits or Limits())
+        self.plugins = installed() if plugins is None else plugins
+        self.journal = sealed(connect(journal, namespace, limits or Limits()), pipeline_of(self.plugins))
         self.registry = Registry(machines)
         if not self.registry.entries():
             raise UsageError("a worker needs at least one machine: Worker(url, [Order])")
@@ -92,13 +98,14 @@ class Worker:
             tries=tries,
             stall=stall,
         )
-        self.client = Client(self.journal, registry=self.registry, poll=poll, limits=limits)
+        self.client = Client(
+            self.journal, registry=self.registry, poll=poll, limits=limits, plugins=self.plugins
+        )
         self._grace = grace
         self._threads = threads
         self._resources = dict(resources or {})
         self._given_host = host
         self._given_runner = runner
-        self._observers = observers
         self._exits = contextlib.AsyncExitStack()
         self._supervisor: Supervisor | None = None
         self._opening = False
@@ -135,18 +142,16 @@ class Worker:
             self._opening = False
 
     async def _open(self, host: Host) -> None:
-        observers = self._observers = self._observers or Observers(load())
-        exits = self._exits
+        exits, plugins = self._exits, self.plugins
         try:
             runner = self._given_runner or await self._open_runner()
             opened = await self._open_journal(host)
             exits.push_async_callback(self.journal.close)
             host_apart = AsyncioHost if self._given_host is None else lambda: host
-            supervisor = Supervisor(host, host_apart, self.journal, self.registry, runner, self.settings)
-            supervisor.turns.on_ended = self._ended
-            supervisor.turns.on_parked = lambda run, cause: observers.tell(
-                "run_parked", run_id=run, cause=cause
+            supervisor = Supervisor(
+                host, host_apart, self.journal, self.registry, runner, self.settings, plugins
             )
+            supervisor.turns.on_ended = self._ended
             supervisor.on_broken = self._broken
             self.client.borrow(host, opened)
             exits.push_async_callback(self.client.close)
@@ -159,9 +164,18 @@ class Worker:
         self.client.here = supervisor.turns
         self.client.watch = supervisor.check
         self.client.waiting.in_hand = supervisor.tasks.holds
-        machines = tuple(sorted(entry.chart.name for entry in self.registry.entries()))
-        observers.tell("worker_started", namespace=self.journal.namespace, machines=machines)
+        self._introduce(opened)
+        self._tell(plugins.worker_started)
         logger.info("worker on %s (%s), machines: %s", opened.backend, opened.durability, self._names())
+
+    def _introduce(self, opened: Opened) -> None:
+        """Tell plugins what there is, before it works."""
+        journal = JournalFacts(self.journal.namespace, opened.backend, opened.durability, opened.schema)
+        if self.plugins.journal_opened is not None:
+            self.plugins.journal_opened(journal=journal)
+        for entry in self.registry.entries():
+            if self.plugins.machine_registered is not None:
+                self.plugins.machine_registered(machine=machine_facts(entry.chart))
 
     def _names(self) -> str:
         return ", ".join(f"{e.chart.name} v{e.chart.version}" for e in self.registry.entries())
@@ -213,11 +227,23 @@ class Worker:
 
     def _ended(self, run: UUID, status: RunStatus, outcome: bytes | None) -> None:
         self.client.waiting.tell(run, End(status, outcome))
-        self._tell("run_ended", run_id=run, status=status.name.lower())
 
-    def _tell(self, hook: str, **facts: Any) -> None:
-        if self._observers is not None:
-            self._observers.tell(hook, **facts)
+    def _tell(self, hook: Hook | None) -> None:
+        if hook is not None:
+            machines = tuple(sorted(entry.chart.name for entry in self.registry.entries()))
+            hook(worker=WorkerFacts(self.journal.namespace, machines, self.settings.queues))
+
+    def health(self) -> list[HealthSection]:
+        """How this worker and its plugins are. Asks the journal nothing; safe to call on its loop only."""
+        supervisor = self._supervisor
+        facts: dict[str, object] = {"namespace": self.journal.namespace, "open": supervisor is not None}
+        healthy = supervisor is not None
+        if supervisor is not None:
+            facts["runs"] = len(supervisor.runs.holds())
+            facts["activities"] = len(supervisor.tasks.holdings())
+            facts["broken"] = supervisor.broken
+            healthy = not supervisor.broken
+        return [HealthSection("worker", healthy, facts), *self.plugins.health()]
 
     async def drain(self) -> bool:
         """Take nothing new, let activities end, hand over the rest at once.
@@ -229,7 +255,7 @@ class Worker:
             return True
         self._drained = True
         self.client.here = None
-        self._tell("worker_draining", namespace=self.journal.namespace)
+        self._tell(self.plugins.worker_draining)
         logger.info("draining: nothing new is taken; activities have %g s to end", self._grace)
         supervisor.stop_claiming()
         await self.client.settled(self.settings.lease)  # a first turn may still bring tasks
@@ -253,7 +279,9 @@ class Worker:
             await supervisor.close()
         finally:
             await self._exits.aclose()
-        self._tell("worker_stopped", namespace=self.journal.namespace)
+        self._tell(self.plugins.worker_stopped)
+        for (plugin, hook), count in sorted(self.plugins.failures.items()):
+            logger.warning("plugin %s raised %d times in %s", plugin, count, hook)
 
     async def run(self) -> None:
         """Work until SIGTERM or SIGINT, then drain. Raises what broke one of the worker's own loops.

@@ -45,6 +45,6 @@ nitpick_ignore_regex = [
     ("py:class", r"continuum_.*\.(OfContext|Place|Policy)"),  # what only type checkers see
     (
         "py:class",
-        r"continuum_core\.(host\.Host|registry\.\w+|runtime\.attempt\.Runner|hooks\.loading\.\w+)",
+        r"continuum_core\.(host\.Host|registry\.\w+|runtime\.attempt\.Runner|hooks\.\w+\.\w+)",
     ),  # ports
 ]

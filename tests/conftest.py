@@ -91,6 +91,12 @@ def journal(request: pytest.FixtureRequest) -> str:
     return _fresh(request.param, request)
 
 
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+def gauged_journal(request: pytest.FixtureRequest) -> str:
+    """The URL of a fresh journal that counts what waits in it, of each such backend in turn."""
+    return _fresh(request.param, request)
+
+
 @pytest.fixture(params=["sqlite", "postgres", "redis"])
 def shared_journal(request: pytest.FixtureRequest) -> str:
     """The URL of a fresh journal that several processes may open, of each such backend in turn."""

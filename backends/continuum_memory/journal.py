@@ -36,9 +36,11 @@ from continuum_core.journal.commit import (
     TaskHold,
     TaskWant,
 )
+from continuum_core.journal.gauges import Gauges
 from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run
 from continuum_memory import claims, deliveries, orders, reading, results, tasks, turns
+from continuum_memory.gauges import gauges
 from continuum_memory.rows import Space
 from continuum_memory.store import Store
 
@@ -71,6 +73,10 @@ class MemoryJournal:
     async def now(self) -> Micros:
         with self._verb() as (_, now):
             return now
+
+    async def gauges(self) -> Gauges:
+        with self._verb() as (space, now):
+            return gauges(space, now)
 
     # --- runs
 

@@ -31,6 +31,7 @@ CAPABILITIES = frozenset(
         Capability.WAKEUPS,
         Capability.CLOCK,
         Capability.TRANSACTIONS,
+        Capability.GAUGES,
     }
 )
 

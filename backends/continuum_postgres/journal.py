@@ -38,12 +38,14 @@ from continuum_core.journal.commit import (
     TaskHold,
     TaskWant,
 )
+from continuum_core.journal.gauges import Gauges
 from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run
 from continuum_postgres import reading, results
 from continuum_postgres.claims import ClaimRuns, release, renew
 from continuum_postgres.commits import commit
 from continuum_postgres.finishes import finish
+from continuum_postgres.gauges import gauges
 from continuum_postgres.orders import control
 from continuum_postgres.place import Place
 from continuum_postgres.retention import prune
@@ -206,6 +208,9 @@ class PostgresJournal:
     async def list(self, query: Query, limit: int = 100, cursor: str | None = None) -> Page:
         after = reading.position(self.namespace, query, cursor)
         return await self._opened().reading.ask(lambda session: reading.page(session, query, limit, after))
+
+    async def gauges(self) -> Gauges:
+        return await self._opened().reading.ask(gauges)
 
     async def prune(self, plan: PrunePlan) -> Pruned:
         return await prune(self._opened().reading.ask, plan)

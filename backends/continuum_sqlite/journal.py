@@ -36,6 +36,7 @@ from continuum_core.journal.commit import (
     TaskHold,
     TaskWant,
 )
+from continuum_core.journal.gauges import Gauges
 from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run
 from continuum_sqlite import reading
@@ -44,6 +45,7 @@ from continuum_sqlite.clock import HostClock, host_time
 from continuum_sqlite.commits import commit
 from continuum_sqlite.deliveries import deliver
 from continuum_sqlite.finishes import finish, reserve
+from continuum_sqlite.gauges import gauges
 from continuum_sqlite.orders import control
 from continuum_sqlite.place import Place
 from continuum_sqlite.retention import prune
@@ -180,6 +182,9 @@ class SqliteJournal:
     async def list(self, query: Query, limit: int = 100, cursor: str | None = None) -> Page:
         after = reading.position(self.namespace, query, cursor)
         return await self._opened().read(lambda transaction: reading.page(transaction, query, limit, after))
+
+    async def gauges(self) -> Gauges:
+        return await self._opened().read(gauges)
 
     async def prune(self, plan: PrunePlan) -> Pruned:
         return await prune(self._opened().write, plan)

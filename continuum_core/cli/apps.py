@@ -24,6 +24,8 @@ from continuum_core.cli.output import say
 from continuum_core.definition.declare import Machine
 from continuum_core.definition.fault import DefinitionWarning
 from continuum_core.errors import DefinitionError, UnknownMachine, UsageError
+from continuum_core.hooks.loading import installed
+from continuum_core.watch import machine_facts
 
 __all__ = [
     "ImportFault",
@@ -74,7 +76,8 @@ def load(apps: Sequence[str] | None, warn: Callable[[str], object] = _warn) -> l
 
     :param warn: is given the text of each warning about a definition; prints to stderr unless given.
 
-    Raises ImportFault, DefinitionError, UnknownMachine; UsageError for a module without machines.
+    Raises ImportFault, DefinitionError, UnknownMachine; UsageError for a module without machines,
+    PluginRefused.
     """
     found: dict[MachineClass, None] = {}
     with warnings.catch_warnings(record=True) as caught:
@@ -88,6 +91,10 @@ def load(apps: Sequence[str] | None, warn: Callable[[str], object] = _warn) -> l
             warn(f"{each.message.machine}: {each.message.fault}")
         else:
             warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
+    registered = installed().machine_registered
+    if registered is not None:
+        for machine in found:
+            registered(machine=machine_facts(machine.chart))
     return list(found)
 
 

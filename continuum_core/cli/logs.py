@@ -12,7 +12,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from continuum_core.cli.output import safe
+from continuum_core.cli.output import hidden, safe
 from continuum_core.errors import UsageError
 from continuum_core.runtime.attempt import current_attempt
 
@@ -54,7 +54,8 @@ class TextLines(logging.Formatter):
         head = f"{_at(record)} {record.levelname:<7} [{facts.run_id}{attempt}] {record.name}: "
         lines = [safe(head + record.getMessage())]
         if record.exc_info:
-            lines += [f"  | {safe(line)}" for line in self.formatException(record.exc_info).split("\n")]
+            trace = hidden(self.formatException(record.exc_info))
+            lines += [f"  | {safe(line)}" for line in trace.split("\n")]
         return "\n".join(lines)
 
 
@@ -70,10 +71,10 @@ class JsonLines(logging.Formatter):
             "run": None if facts.run_id == _NONE else facts.run_id,
             "activity": facts.activity,
             "attempt": facts.attempt,
-            "message": record.getMessage(),
+            "message": hidden(record.getMessage()),
         }
         if record.exc_info:
-            told["traceback"] = self.formatException(record.exc_info)
+            told["traceback"] = hidden(self.formatException(record.exc_info))
         return json.dumps(told, ensure_ascii=True)
 
 

@@ -14,9 +14,24 @@ from typing import Annotated
 
 import typer
 
-from continuum_core.cli import backends, demo, inspection, machines, migrations, runs, workers
-from continuum_core.cli.failures import Verbs
-from continuum_core.hooks.loading import Observers, PluginRefused, load
+from continuum_core.cli import (
+    backends,
+    demo,
+    health,
+    inspection,
+    machines,
+    migrations,
+    output,
+    runs,
+    workers,
+)
+from continuum_core.cli import (
+    plugins as plugins_,
+)
+from continuum_core.cli.failures import OPERATOR, Verbs
+from continuum_core.hooks.loading import installed
+from continuum_core.hooks.plugins import NONE, PluginRefused, Plugins
+from continuum_core.hooks.redaction import redaction_of
 
 __all__ = ["app", "main"]
 
@@ -70,6 +85,8 @@ app.command("terminate", rich_help_panel=_ORDERS)(runs.terminate)
 app.command("check", rich_help_panel=_MACHINES)(machines.check)
 app.command("draw", rich_help_panel=_MACHINES)(machines.draw)
 app.command("backends", rich_help_panel=_MACHINES)(backends.backends)
+app.command("plugins", rich_help_panel=_MACHINES)(plugins_.plugins)
+app.command("health", rich_help_panel=_MACHINES)(health.health)
 app.command("migrate", rich_help_panel=_MACHINES)(migrations.migrate)
 app.command(
     "demo",
@@ -89,15 +106,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             with contextlib.suppress(ValueError, io.UnsupportedOperation):
                 stream.reconfigure(errors="backslashreplace")
-    _add_commands_of_plugins()
+    plugins = _plugins()
+    if plugins.register_commands is not None:
+        plugins.register_commands(app=app)
+    try:
+        output.hide_with(redaction_of(plugins))
+    except PluginRefused as refused:
+        typer.echo(f"continuum: {refused}", err=True)
+        raise SystemExit(OPERATOR) from None
     app(args=None if arguments is None else list(arguments), prog_name="continuum")
 
 
-def _add_commands_of_plugins() -> None:
-    """Let plugins add theirs. One that cannot is told of, and the program goes on without it."""
+def _plugins() -> Plugins:
+    """The installed ones. One that cannot be used is told of: what opens no journal goes on without."""
     try:
-        manager = load()
+        return installed()
     except PluginRefused as refused:
         typer.echo(f"continuum: {refused}", err=True)
-        return
-    Observers(manager).tell("register_commands", app=app)
+        return NONE

@@ -2,7 +2,8 @@
 
 Rule: whatever came from a user or a journal passes through `safe` (or through JSON's ASCII form) before
 it reaches a terminal. A payload may hold line ends and escape sequences; printed raw they could forge
-lines of a table or drive the terminal of whoever looks.
+lines of a table or drive the terminal of whoever looks. And all that is printed passes what plugins hide
+(`hide_with`): here, where everything passes, and not at each verb.
 """
 
 from __future__ import annotations
@@ -19,10 +20,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from continuum_core.hooks.redaction import Redaction
+
 __all__ = [
     "Rows",
     "ascii_only",
     "console",
+    "hidden",
+    "hide_with",
     "moment",
     "pretty",
     "print_json",
@@ -32,12 +37,27 @@ __all__ = [
     "span_words",
 ]
 
+_hiding: list[Redaction] = []
+
+
+def hide_with(redaction: Redaction | None) -> None:
+    """From now on print nothing that this hides; None: print everything."""
+    _hiding[:] = [] if redaction is None else [redaction]
+
+
+def hidden(value: Any) -> Any:
+    """JSON values, or a text, as they may be shown."""
+    for redaction in _hiding:
+        value = redaction.text(value) if isinstance(value, str) else redaction.data(value)
+    return value
+
+
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def safe(value: object) -> str:
-    """Text with every character that does not print written as an escape, such as ``\\x1b``."""
-    text = str(value)
+    """Text with what is hidden left out, and what does not print written as an escape, such as ``\\x1b``."""
+    text = str(hidden(str(value)))
     return text if text.isprintable() else "".join(c if c.isprintable() else _escape(c) for c in text)
 
 
@@ -65,17 +85,18 @@ def ascii_only() -> bool:
 def say(text: str, *, stderr: bool = False, style: str = "") -> None:
     """Print a text, line by line and unwrapped, so that what is copied from a terminal is whole."""
     out = console(stderr=stderr)
-    for line in text.split("\n"):
+    for line in hidden(text).split("\n"):
         out.print(Text(safe(line), style=style), soft_wrap=True)
 
 
 def print_json(value: Any, *, stderr: bool = False) -> None:
     """One JSON value on one line, in ASCII, and at once: a reader of a stream does not wait."""
-    print(json.dumps(value, ensure_ascii=True), file=sys.stderr if stderr else sys.stdout, flush=True)
+    print(json.dumps(hidden(value), ensure_ascii=True), file=sys.stderr if stderr else sys.stdout, flush=True)
 
 
 def pretty(value: Any, width: int = 80) -> list[str]:
     """JSON values as lines for people; what is short stays on one line."""
+    value = hidden(value)
     flat = json.dumps(value, ensure_ascii=False)
     lines = [flat] if len(flat) <= width else json.dumps(value, ensure_ascii=False, indent=2).split("\n")
     return [safe(line) for line in lines]

@@ -30,6 +30,7 @@ class Client(Starting, Sending, Ordering, Looking):
     :param patience: seconds that a call waits for a journal that is away before it raises
         JournalUnavailable.
     :param poll: seconds after which awaited runs are read though nothing hints at a change.
+    :param plugins: the installed ones that the environment chooses, unless given.
     """
 
     async def __aenter__(self) -> Client:
@@ -56,7 +57,7 @@ class Client(Starting, Sending, Ordering, Looking):
         """A handle on the run that is, or will be, started with this key. Nothing is read."""
         if isinstance(machine, str):
             return Handle(self, derive_run_id(self.namespace, machine, key))
-        entry = self._registry.add(machine)
+        entry = self._met(machine)
         return Handle(self, derive_run_id(self.namespace, entry.chart.name, key), entry)
 
     # --- wait ---

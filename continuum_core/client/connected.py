@@ -7,10 +7,17 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from continuum_core.asyncio_host import AsyncioHost
 from continuum_core.client.handle import Handle, Ref, run_id_of
 from continuum_core.definition.declare import Machine
 from continuum_core.errors import JournalUnavailable, RunNotFound, UsageError
+from continuum_core.headers import with_headers
+from continuum_core.hooks.facts import JournalFacts, Outgoing
+from continuum_core.hooks.loading import installed
+from continuum_core.hooks.plugins import Plugins
+from continuum_core.hooks.sealing import pipeline_of
 from continuum_core.host import Host
 from continuum_core.journal.commit import Committed, Delivered, NewRun, NewTask, Started
 from continuum_core.journal.connect import Target, connect
@@ -20,9 +27,11 @@ from continuum_core.journal.transactions import Within, transactional
 from continuum_core.journal_clock import JournalClock
 from continuum_core.lane import Backoff, Lane, Patience
 from continuum_core.registry import Entry, Registry
+from continuum_core.sealed import sealed
 from continuum_core.starting import Definitions
 from continuum_core.turn import Turn
 from continuum_core.waiting import Waiting
+from continuum_core.watch import batch_watch, gathered_headers, machine_facts, turn_watch
 
 __all__ = ["Connected", "Here"]
 
@@ -56,9 +65,11 @@ class Connected:
         poll: float = 5.0,
         registry: Registry | None = None,
         host: Host | None = None,
+        plugins: Plugins | None = None,
     ) -> None:
+        self.plugins = installed() if plugins is None else plugins
         self._limits = limits or Limits()
-        self.journal = connect(journal, namespace, self._limits)
+        self.journal = sealed(connect(journal, namespace, self._limits), pipeline_of(self.plugins))
         self.namespace = self.journal.namespace
         self._registry = registry if registry is not None else Registry(machines)
         self._seconds = patience
@@ -67,6 +78,7 @@ class Connected:
         self._floors: OrderedDict[UUID, int] = OrderedDict()
         self._open = False
         self._borrowed = False
+        self._introduced: set[str] = set()  # fingerprints of the machines that plugins were told of
         self.here: Here | None = None
         self.apart = False  # its callers are on other threads than its loop
         self.watch: Callable[[], None] = lambda: None  # raises what broke the worker it belongs to
@@ -74,12 +86,16 @@ class Connected:
     async def open(self) -> Opened:
         """Open the journal. Raises IncompatibleJournal, JournalUnavailable."""
         opened = await self.journal.open()
+        if self.plugins.journal_opened is not None:
+            facts = JournalFacts(self.namespace, opened.backend, opened.durability, opened.schema)
+            self.plugins.journal_opened(journal=facts)
         self._ready(self._given_host or AsyncioHost(), opened)
         return opened
 
     def borrow(self, host: Host, opened: Opened) -> None:
         """For a worker: use its journal, which it opened and will close."""
         self._borrowed = True
+        self._introduced.update(entry.fingerprint for entry in self._registry.entries())  # it tells of them
         self._ready(host, opened)
 
     def _ready(self, host: Host, opened: Opened) -> None:
@@ -89,8 +105,14 @@ class Connected:
         self._clock = JournalClock(host)
         self._clock.observe(opened.now)
         self.waiting = Waiting(host, self.journal, self._poll)
+        self._watch = turn_watch(self.plugins, self._registry, self.namespace, host.monotonic)
+        self._telling = self._watch is not None or self.plugins.implement("run_started")
         self._starts: Lane[NewRun, Started] = Lane(
-            host, self.journal.start, "starts", refresh=self._impatient
+            host,
+            self.journal.start,
+            "starts",
+            refresh=self._impatient,
+            watch=batch_watch(self.plugins, self.namespace, "start"),
         )
         self._sends: Lane[Delivery, Delivered] = Lane(
             host, self.journal.deliver, "deliveries", refresh=self._impatient
@@ -98,6 +120,27 @@ class Connected:
         self._starts.open()
         self._sends.open()
         self._open = True
+        if self.plugins.machine_registered is not None:
+            for entry in self._registry.entries():
+                self._introduce(entry)
+
+    def _met(self, machine: Any) -> Entry:
+        """The machine of a class, which may be new here."""
+        entry = self._registry.add(machine)
+        if self.plugins.machine_registered is not None:
+            self._introduce(entry)
+        return entry
+
+    def _introduce(self, entry: Entry) -> None:
+        if entry.fingerprint not in self._introduced and self.plugins.machine_registered is not None:
+            self._introduced.add(entry.fingerprint)
+            self.plugins.machine_registered(machine=machine_facts(entry.chart))
+
+    def _outgoing(self, delivery: Delivery, machine: str = "", event: str = "") -> Delivery:
+        """The delivery, with the headers that plugins give it."""
+        outgoing = Outgoing(self.namespace, delivery.run_id, delivery.kind, machine, event)
+        headers = gathered_headers(self.plugins, self.plugins.outgoing_headers, outgoing=outgoing)
+        return replace(delivery, payload=with_headers(delivery.payload, headers))
 
     async def close(self) -> None:
         """Give everything back; runs go on without it."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from continuum_core.client.connected import Connected
 from continuum_core.client.handle import Ref
 from continuum_core.errors import RunNotFound, RunOver
+from continuum_core.hooks.facts import RunFacts
 from continuum_core.journal.commit import Order, OrderKind, OrderOutcome
-from continuum_core.journal.records import Delivery, DeliveryKind
+from continuum_core.journal.records import Delivery, DeliveryKind, RunStatus
 from continuum_core.mapper import encode_cancel, encode_control, encode_termination
 
 __all__ = ["Ordering"]
@@ -19,6 +20,8 @@ class Ordering(Connected):
         """Ask a run to stop. Acknowledged, it is not lost; it overtakes all events that wait."""
         run_id, _ = self._ref(run)
         delivery = Delivery(self._host.new_id(), run_id, DeliveryKind.CANCEL, encode_cancel(reason))
+        if self.plugins.outgoing_headers is not None:
+            delivery = self._outgoing(delivery)
         await self._order(run, OrderKind.CANCEL, who, reason, delivery=delivery)
 
     async def suspend(self, run: Ref, why: str = "", *, who: str = "") -> bool:
@@ -34,7 +37,13 @@ class Ordering(Connected):
 
     async def terminate(self, run: Ref, why: str = "", *, who: str = "") -> None:
         """End a run at once, whoever holds it: no exit reducers, no clean-up."""
-        await self._order(run, OrderKind.TERMINATE, who, why, outcome=encode_termination(why))
+        done = await self._order(run, OrderKind.TERMINATE, who, why, outcome=encode_termination(why))
+        if done and self.plugins.run_terminated is not None:
+            run_id, entry = self._ref(run)
+            machine, version, print_ = ("", 0, "") if entry is None else entry.named()
+            status = RunStatus.TERMINATED
+            facts = RunFacts(self.namespace, run_id, machine, version, print_, status, cause=why)
+            self.plugins.run_terminated(run=facts)
 
     async def unpark(self, run: Ref, why: str = "", *, who: str = "") -> bool:
         """Let a parked run try again, after what parked it was mended. False where it was not parked.

@@ -65,6 +65,10 @@ class Sending(Connected):
             due=None if delay is None else self._clock.estimate() + span(delay),
             floor=self._floors.get(run_id, 0),
         )
+        if self.plugins.outgoing_headers is not None:
+            cls: Any = event.__class__
+            name = event if isinstance(event, str) else event_name(cls)
+            delivery = self._outgoing(delivery, "" if entry is None else entry.chart.name, name)
         if within is None:
             answer = await self._delivered(delivery)
         else:

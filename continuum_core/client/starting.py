@@ -10,11 +10,13 @@ from continuum_core.client.connected import Connected
 from continuum_core.client.handle import Handle
 from continuum_core.definition.declare import Machine
 from continuum_core.errors import AlreadyStarted
-from continuum_core.journal.commit import NewRun, Started, StartOutcome
+from continuum_core.journal.commit import CommitOutcome, NewRun, Started, StartOutcome
+from continuum_core.journal.records import RunStatus
 from continuum_core.registry import Entry
 from continuum_core.shape import parse_json
 from continuum_core.starting import first_turn, new_run
 from continuum_core.turn import Turn
+from continuum_core.watch import run_facts
 
 __all__ = ["Starting"]
 
@@ -54,7 +56,7 @@ class Starting(Connected):
         that cannot be joined, JournalUnavailable.
         """
         self._check()
-        entry = self._registry.add(machine) if not isinstance(machine, str) else self._registry.look(machine)
+        entry = self._met(machine) if not isinstance(machine, str) else self._registry.look(machine)
         if entry is None:
             definition = await self._definitions.named(machine)
         else:
@@ -62,10 +64,15 @@ class Starting(Connected):
             if isinstance(machine, str):
                 input = parse_json(entry.input, input)
         new = new_run(self.namespace, definition, entry, input, key, self._host.new_id)
+        if self.plugins.outgoing_headers is not None:
+            new = replace(new, delivery=self._outgoing(new.delivery, new.machine))
         if connection is None:
             started = await self._started(entry, new)
         else:
-            [started] = await (await self._within(connection)).start([self._unborn(entry, new)])
+            within = await self._within(connection)
+            unborn, turn = self._unborn(entry, new)
+            [started] = await within.start([unborn])
+            self._tell_started(entry, unborn, turn, started)
         self._clock.observe(started.now)
         if started.outcome is StartOutcome.CONFLICT:
             raise AlreadyStarted(new.machine, key or "", str(new.run_id))
@@ -81,14 +88,17 @@ class Starting(Connected):
             # Told even when the caller is cancelled here: the tasks in the turn are this worker's by then.
             if turn is not None and here is not None:
                 here.settled(turn, None if answer is None else answer.committed)
+            if self._telling:
+                self._tell_started(entry, new, turn if here is None else None, answer)
 
         started = await self._starts.ask(new, settled)
         if started is not None and started.outcome is StartOutcome.BUSY:
             # The tasks that were born in this worker's hands were given back above.
-            again = self._unborn(entry, replace(new, turn=None))
+            again, unborn_turn = self._unborn(entry, replace(new, turn=None))
             started = await self._outwaited(
                 lambda: self.journal.start([again]), lambda answer: answer.outcome is StartOutcome.BUSY
             )
+            self._tell_started(entry, again, unborn_turn, started)
             turn = None
         if turn is None:
             self._tell_here()
@@ -96,13 +106,28 @@ class Starting(Connected):
             raise self._unanswered()
         return started
 
-    def _unborn(self, entry: Entry | None, new: NewRun) -> NewRun:
+    def _unborn(self, entry: Entry | None, new: NewRun) -> tuple[NewRun, Turn | None]:
         """The run with a first turn of which no task is anybody's: whoever sees it first takes it."""
         if entry is None:
-            return new
-        turn = first_turn(self.namespace, entry, new, self._clock.estimate(), self._host.new_id, None)
-        return new if turn is None else replace(new, turn=turn.commit)
+            return new, None
+        turn = self._first_turn(entry, new, born=False)
+        return (new if turn is None else replace(new, turn=turn.commit)), turn
 
-    def _first_turn(self, entry: Entry, new: NewRun) -> Turn | None:
-        born = None if self.here is None else self.here.born
-        return first_turn(self.namespace, entry, new, self._clock.estimate(), self._host.new_id, born)
+    def _tell_started(
+        self, entry: Entry | None, new: NewRun, turn: Turn | None, answer: Started | None
+    ) -> None:
+        """Tell plugins what became of a start, and of its first turn unless a worker here tells that."""
+        made = answer is not None and answer.outcome is StartOutcome.STARTED
+        if made and self.plugins.run_started is not None:
+            status = RunStatus.RUNNING if answer is None else answer.status
+            self.plugins.run_started(run=run_facts(self.namespace, new, entry, status))
+        if turn is not None and self._watch is not None:
+            committed = None if answer is None else answer.committed
+            self._watch.settled(turn, committed is not None and committed.outcome is CommitOutcome.COMMITTED)
+
+    def _first_turn(self, entry: Entry, new: NewRun, *, born: bool = True) -> Turn | None:
+        watch = self._watch
+        began = 0.0 if watch is None else watch.clock()
+        claim = self.here.born if self.here is not None and born else None
+        turn = first_turn(self.namespace, entry, new, self._clock.estimate(), self._host.new_id, claim)
+        return turn if turn is None or watch is None else watch.begun(turn, [new.delivery], began)

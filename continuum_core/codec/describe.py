@@ -12,6 +12,7 @@ import msgspec
 
 from continuum_core.codec.codec import codec_for
 from continuum_core.codec.container import Pairs, Series, Tuple
+from continuum_core.codec.handled import Handled
 from continuum_core.codec.node import Node
 from continuum_core.codec.product import TAG, Field, Product, Row, Shape
 from continuum_core.codec.scalar import Constrained, Enumeration, FreeJson, OneOf
@@ -73,6 +74,8 @@ def _described(node: Node, names: _Names) -> Any:
             return {"enum": node.name, "members": dict(node.members)}
         case OneOf():
             return {"literal": sorted(node.values, key=msgspec.json.encode)}
+        case Handled():
+            return {"handled": node.name}
         case Constrained():
             return {"limited": _described(node.inner, names), "by": _limits(node)}
         case _:
@@ -130,6 +133,8 @@ def _schema(node: Node, names: _Names) -> dict[str, Any]:
             return {"anyOf": [_member_schema(member, node, names) for member in node.members]}
         case FreeJson():
             return {}
+        case Handled():
+            return {"title": node.name}  # what it is made of its handler alone knows
         case Enumeration():
             return {"enum": list(dict.fromkeys(node.members.values()))}
         case _:

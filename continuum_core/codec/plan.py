@@ -20,6 +20,7 @@ import msgspec
 
 from continuum_core.codec.annotations import field_types, plain, type_name
 from continuum_core.codec.container import Pairs, Series, Tuple
+from continuum_core.codec.handled import handled
 from continuum_core.codec.node import Node, Refusal, class_of, reachable
 from continuum_core.codec.product import Field, Product, Row, Shape
 from continuum_core.codec.record_fields import FieldFault, product_fields, row_fields, shape_fields
@@ -111,6 +112,10 @@ class _Planner:
             return self._enum(tp, path)
         if inspect.isclass(origin) and _has_fields(origin):
             return self._class(tp, origin, path)
+        cls: Any = tp
+        taught = handled(cls)
+        if taught is not None:
+            return taught
         self.fault(path, _remedy(tp, origin))
         return None
 

@@ -332,6 +332,8 @@ class TaskFinish(Struct, frozen=True, gc=False):
     :ivar delivery: kind OUTCOME, with the task's token and slot.
     :ivar failure: kept on the task for RETRY.
     :ivar turn: the run's next turn, computed ahead (rule 9); `consumed` names `delivery`.
+    :ivar keyed: what `result` is stored under, as activity and key: for handles that bind it; a backend knows
+        it from the task.
     """
 
     run_id: UUID
@@ -344,6 +346,7 @@ class TaskFinish(Struct, frozen=True, gc=False):
     delay: int = 0
     result: bytes | None = None
     turn: Commit | None = None
+    keyed: tuple[str, str] | None = None
 
     def riding(self, turn: Commit) -> TaskFinish:
         """The same finish, with a turn that rides along."""

@@ -131,6 +131,7 @@ class Capability:
     WAKEUPS = "wakeups"  # `wait` returns early when another process wrote
     CLOCK = "clock"  # `connect` takes `clock=`, a function that tells the time: for tests
     TRANSACTIONS = "transactions"  # handles are `journal.transactions.Transactional`
+    GAUGES = "gauges"  # handles are `journal.gauges.Gauged`
 
 
 @frozen

@@ -29,7 +29,7 @@ from continuum_core.mapper.events import (
     signal_delivery,
 )
 from continuum_core.mapper.failures import decode_failure, encode_failure
-from continuum_core.mapper.ids import derive_run_id, machine_name
+from continuum_core.mapper.ids import derive_run_id, machine_name, start_digest
 from continuum_core.mapper.images import Image, decode_image, encode_image, imaged, unborn
 from continuum_core.mapper.steps import decode_control, decode_step, encode_control, encode_step
 
@@ -62,6 +62,7 @@ __all__ = [
     "outcome_failure",
     "peek_event",
     "signal_delivery",
+    "start_digest",
     "status_of",
     "unborn",
 ]

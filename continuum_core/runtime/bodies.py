@@ -19,6 +19,7 @@ from continuum_core.errors import (
     UnknownVersion,
     UsageError,
 )
+from continuum_core.headers import task_input
 from continuum_core.host import Host
 from continuum_core.journal.commit import (
     Finished,
@@ -38,10 +39,14 @@ from continuum_core.runtime.outcomes import Outcomes, handed_back
 from continuum_core.runtime.places import Places
 from continuum_core.runtime.reports import Reports
 from continuum_core.runtime.transactional import Concluded, Steps, conclude
+from continuum_core.runtime.watched import AttemptWatch
+from continuum_core.unopened import locked
 
 __all__ = ["Bodies"]
 
 logger = logging.getLogger(__name__)
+
+_json = msgspec.json.Decoder().decode
 
 UNREADABLE_DELAY = 60_000_000
 """Microseconds until a task whose input this code cannot read is offered again: to a newer worker."""
@@ -67,6 +72,7 @@ class Bodies:
         places: Places,
         reports: Reports,
         lease: int,
+        watch: AttemptWatch | None = None,
     ) -> None:
         self._host = host
         self._journal = journal
@@ -78,6 +84,7 @@ class Bodies:
         self._places = places
         self._reports = reports
         self._lease = lease
+        self._watch = watch
 
     def begin(self, claim: TaskClaim) -> None:
         task = claim.task
@@ -88,9 +95,11 @@ class Bodies:
             number=task.attempt + 1,
             losses=task.losses,
             key=(task.run_id, task.token, task.slot),
-            details=None if task.details is None else msgspec.json.decode(task.details),
+            details=None if task.details is None or locked(task.details) else _json(task.details),
         )
         holding = Holding(claim, attempt)
+        if self._watch is not None:
+            holding.watched = self._watch.facts(claim, attempt)
         self._held.add(holding)
         if task.cancel:
             attempt.request_cancel()
@@ -115,6 +124,7 @@ class Bodies:
         if answer is not None:  # committed with what the body wrote, or rolled back with it
             self._reports.settled(turn, answer.committed)
             self._reports.finished(finish, answer, alone=turn is None)
+            self._reports.tell(holding, finish, answer)
             return
         if holding.lost:
             self._reports.settled(turn, None)
@@ -157,8 +167,19 @@ class Bodies:
         journal, asked = self._transactional, known.activity.transaction
         if asked is not None and journal is not None:
             return await self._in_transaction(journal, asked[1], holding, known, value)
-        ended = await self._runner.run(known.activity, value, holding.attempt)
-        return Concluded(self._outcomes.of(known, task, ended))
+        if holding.watched is None:  # one coroutine less, where no plugin listens
+            ended = await self._runner.run(known.activity, value, holding.attempt)
+            return Concluded(self._outcomes.of(known, task, ended))
+        return Concluded(await self._run_body(holding, known, value))
+
+    async def _run_body(self, holding: Holding, known: ActivityEntry, value: Any) -> TaskFinish:
+        """Run the body once; how its task ends by it."""
+        task, watch = holding.claim.task, self._watch
+        body = self._runner.run(known.activity, value, holding.attempt)
+        if watch is None or holding.watched is None:
+            return self._outcomes.of(known, task, await body)
+        ended, headers = await watch.around(holding.watched, body)
+        return watch.carrying(self._outcomes.of(known, task, ended), headers)
 
     async def _in_transaction(
         self, journal: Transactional, kind: Any, holding: Holding, known: ActivityEntry, value: Any
@@ -168,10 +189,10 @@ class Bodies:
         async def run(connection: Any) -> TaskFinish:
             attempt = holding.attempt
             attempt.connection = connection
-            ended = await self._runner.run(known.activity, value, attempt)
+            finish = await self._run_body(holding, known, value)
             attempt.connection = None
             attempt.watch(cancel=lambda: None)  # from here on a cancel is too late: the commit is not torn
-            return handed_back(task) if holding.lost else self._outcomes.of(known, task, ended)
+            return handed_back(task) if holding.lost else finish
 
         def refuse(error: Exception) -> TaskFinish:
             fatal = isinstance(error, (*known.activity.retry.fatal, UsageError))
@@ -198,9 +219,12 @@ class Bodies:
         if task.losses > known.activity.losses:
             return self._outcomes.lost(task)
         try:
-            value = known.input.decode(task.payload)
+            if task.details is not None and (sealed := locked(task.details)) is not None:
+                raise sealed  # what an earlier try has done: this one would do it again
+            value = known.input.decode(task_input(task.payload))
         except (UnknownVersion, PayloadRefused) as error:
-            logger.error("input of %s of run %s cannot be read: %s", task.activity, task.run_id, error)
+            why = locked(task.payload) or error
+            logger.error("input of %s of run %s cannot be read: %s", task.activity, task.run_id, why)
             return handed_back(task, UNREADABLE_DELAY)
         return known, value
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from continuum_core.hooks.facts import AttemptFacts
 from continuum_core.host import Job
 from continuum_core.journal.commit import TaskClaim, TaskHold
 from continuum_core.runtime.attempt import Attempt
@@ -22,6 +23,7 @@ class Holding(Struct, eq=False):
     job: Job | None = None
     stored: bytes | None = None  # the ones that the journal knows
     lost: bool = False  # another worker holds it now: what the body returns is nobody's
+    watched: AttemptFacts | None = None  # what plugins are told of it, where one listens
 
     @property
     def details(self) -> bytes | None:

@@ -139,4 +139,5 @@ def _finish(
         failure=failure,
         delay=delay,
         result=result,
+        keyed=None if result is None else (task.activity, task.key or ""),
     )

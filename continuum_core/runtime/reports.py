@@ -18,6 +18,7 @@ from continuum_core.lane import Lane
 from continuum_core.runtime.holding import Holding
 from continuum_core.runtime.outcomes import Outcomes
 from continuum_core.runtime.places import Places
+from continuum_core.runtime.watched import AttemptWatch
 
 __all__ = ["FuseTurn", "Reports"]
 
@@ -52,6 +53,7 @@ class Reports:
 
     :param finishes: the lane to the journal.
     :param wake: set when there may be a task to claim.
+    :param watch: told of attempts; None where no plugin listens.
     :ivar fuse: makes turns that ride along; None for none.
     :ivar on_delivered: called when an outcome was delivered without the run's turn.
     """
@@ -63,12 +65,14 @@ class Reports:
         clock: JournalClock,
         places: Places,
         wake: Flag,
+        watch: AttemptWatch | None = None,
     ) -> None:
         self._outcomes = outcomes
         self._finishes = finishes
         self._clock = clock
         self._places = places
         self._wake = wake
+        self._watch = watch
         self._unreported: dict[int, Holding] = {}  # by id(): the body ended, the journal does not know yet
         self.fuse: FuseTurn | None = None
         self.on_delivered: Callable[[], None] = lambda: None
@@ -104,8 +108,14 @@ class Reports:
         self.settled(turn, None if answer is None else answer.committed)
         if answer is not None:  # None: this worker closes; a finish is not given up otherwise
             self.finished(finish, answer, alone=turn is None)
+            self.tell(holding, finish, answer)
             if holding is not None and holding.claim.task.queue in self._places.bound:
                 self._wake.set()  # only now its place under the queue's cap is free
+
+    def tell(self, holding: Holding | None, finish: TaskFinish, answer: Finished) -> None:
+        """Tell plugins how an attempt ended."""
+        if self._watch is not None and holding is not None and holding.watched is not None:
+            self._watch.reported(holding.watched, finish, answer)
 
     def unreported(self, report: _Report, error: Exception) -> None:
         """The journal cannot store this very outcome."""

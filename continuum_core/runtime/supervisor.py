@@ -11,8 +11,10 @@ from msgspec.structs import replace
 
 from continuum_core.clock import Micros
 from continuum_core.errors import JournalUnavailable
+from continuum_core.hooks.plugins import NONE, Plugins
 from continuum_core.host import Host, Job
 from continuum_core.journal.commit import Commit, Committed, Finished, RunHold, TaskFinish
+from continuum_core.journal.gauges import gauged
 from continuum_core.journal.protocol import Journal, Opened
 from continuum_core.journal_clock import JournalClock
 from continuum_core.lane import Backoff, Lane, Loop
@@ -24,6 +26,8 @@ from continuum_core.runtime.runs import Runs
 from continuum_core.runtime.slots import Slots
 from continuum_core.runtime.tasks import Tasks
 from continuum_core.runtime.turns import Turns
+from continuum_core.runtime.watched import attempt_watch
+from continuum_core.watch import batch_watch, turn_watch
 
 __all__ = ["Settings", "Supervisor"]
 
@@ -31,6 +35,9 @@ logger = logging.getLogger(__name__)
 
 _CLEAN_UP = 5.0
 """Seconds that a cancelled body may take to clean up before the worker goes on without it."""
+
+_GAUGE = 15.0
+"""Seconds between two readings of how much waits, where a plugin wants to know."""
 
 
 @frozen
@@ -64,20 +71,24 @@ class Supervisor:
         registry: Registry,
         runner: Runner,
         settings: Settings,
+        plugins: Plugins = NONE,
     ) -> None:
         self._host = host
         self._host_apart = host_apart
         self._journal = journal
         self._registry = registry
         self._settings = settings
+        self._plugins = plugins
+        namespace = journal.namespace
         lease = int(settings.lease * 1_000_000)
         self._lease = lease
         self.clock = JournalClock(host)
+        commits, finishes = (batch_watch(plugins, namespace, verb) for verb in ("commit", "finish"))
         self._commits: Lane[Commit, Committed] = Lane(
-            host, journal.commit, "commits", refresh=self._fresh_commit
+            host, journal.commit, "commits", refresh=self._fresh_commit, watch=commits
         )
         self._finishes: Lane[TaskFinish, Finished] = Lane(
-            host, journal.finish, "finishes", refresh=self._fresh_finish
+            host, journal.finish, "finishes", refresh=self._fresh_finish, watch=finishes
         )
         self.tasks = Tasks(
             host,
@@ -88,15 +99,17 @@ class Supervisor:
             self._finishes,
             Slots(dict(settings.queues)),
             lease,
+            attempt_watch(plugins, namespace, host.monotonic),
         )
         self.turns = Turns(
             host,
             registry,
-            journal.namespace,
+            namespace,
             self.clock,
             self.tasks,
             tries=settings.tries,
             poll=int(settings.poll * 1_000_000),
+            watch=turn_watch(plugins, registry, namespace, host.monotonic),
         )
         self.runs = Runs(
             host,
@@ -139,6 +152,8 @@ class Supervisor:
             "definitions": self._learning,
             "pulse": self._pulse.beat,
         }
+        if self._plugins.implement("gauges_read") and gauged(self._journal) is not None:
+            loops["gauges"] = self._gauging
         self._jobs = [self._host.spawn(self._watched(name, loop), name) for name, loop in loops.items()]
         sibling = self._journal.sibling()
 
@@ -170,6 +185,11 @@ class Supervisor:
         if self._broken is None:
             self._broken = error
             self.on_broken()
+
+    @property
+    def broken(self) -> str:
+        """What ended one of the loops, "" while all turn."""
+        return "" if self._broken is None else f"{type(self._broken).__name__}: {self._broken}"
 
     def check(self) -> None:
         """Raise what ended one of the loops, if anything did."""
@@ -264,6 +284,20 @@ class Supervisor:
                 await self._learn()
             except JournalUnavailable as error:
                 logger.warning("reading definitions: %s", error)
+
+    async def _gauging(self) -> None:
+        """What plugins watch of the journal as a whole; it may fail, and nothing else depends on it."""
+        journal = gauged(self._journal)
+        while journal is not None:
+            hook = self._plugins.gauges_read
+            if hook is not None:
+                try:
+                    hook(namespace=self._journal.namespace, gauges=await journal.gauges())
+                except JournalUnavailable as error:
+                    logger.warning("reading how much waits: %s", error)
+                except Exception:  # a loop that ends takes the worker with it, and this one only looks
+                    logger.exception("reading how much waits failed")
+            await self._host.sleep(_GAUGE)
 
     async def _learn(self) -> None:
         before = set(self._registry.refused())

@@ -29,6 +29,7 @@ from continuum_core.runtime.outcomes import Outcomes, handed_back
 from continuum_core.runtime.places import Places
 from continuum_core.runtime.reports import FuseTurn, Reports
 from continuum_core.runtime.slots import Slots
+from continuum_core.runtime.watched import AttemptWatch
 
 __all__ = ["Tasks"]
 
@@ -39,6 +40,7 @@ class Tasks:
     """Claims tasks for the free slots of its queues, and runs them.
 
     :param lease: microseconds a claim lasts unless renewed.
+    :param watch: told of attempts; None where no plugin listens.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Tasks:
         finishes: Lane[TaskFinish, Finished],
         slots: Slots,
         lease: int,
+        watch: AttemptWatch | None = None,
     ) -> None:
         self._host = host
         self._journal = journal
@@ -62,9 +65,9 @@ class Tasks:
         self._held = Held()
         self._places = Places(host, registry, slots, lease, self.wake)
         outcomes = Outcomes(host, clock)
-        self._reports = Reports(outcomes, finishes, clock, self._places, self.wake)
+        self._reports = Reports(outcomes, finishes, clock, self._places, self.wake, watch)
         self._bodies = Bodies(
-            host, journal, registry, runner, outcomes, self._held, self._places, self._reports, lease
+            host, journal, registry, runner, outcomes, self._held, self._places, self._reports, lease, watch
         )
 
     def follow(self, fuse: FuseTurn, on_delivered: Callable[[], None]) -> None:

@@ -24,6 +24,7 @@ from continuum_core.mapper import Image, decode_image, unborn
 from continuum_core.registry import Entry, Registry
 from continuum_core.runtime.tasks import Tasks
 from continuum_core.turn import Due, Turn, park, quarantine, take_turn
+from continuum_core.watch import TurnWatch
 
 __all__ = ["Turns"]
 
@@ -48,6 +49,7 @@ class Turns:
     :param tries: claims without a commit after which a run is parked instead of tried again.
     :param poll: microseconds after which the journal is asked again at the latest.
     :param remembered: how many runs' images are kept at most.
+    :param watch: told of turns; None where no plugin listens.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Turns:
         tries: int = 10,
         poll: int = 0,
         remembered: int = 10_000,
+        watch: TurnWatch | None = None,
     ) -> None:
         self._host = host
         self._registry = registry
@@ -70,16 +73,23 @@ class Turns:
         self._tries = tries
         self._poll = poll
         self._remembered = remembered
+        self._watch = watch
         self._known: OrderedDict[UUID, _Known] = OrderedDict()
         self._known_bytes = 0
         self.on_ended: Callable[[UUID, RunStatus, bytes | None], None] = lambda _run, _status, _outcome: None
-        self.on_parked: Callable[[UUID, str], None] = lambda _run, _cause: None
         self.on_due: Callable[[], None] = lambda: None
 
     # --- making turns ---
 
     def claimed(self, claim: RunClaim, now: int) -> Turn:
         """The turn of a run that was claimed; one whose snapshot cannot be read is parked as it is."""
+        watch = self._watch
+        if watch is None:
+            return self._claimed(claim, now)
+        began = watch.clock()
+        return watch.begun(self._claimed(claim, now), claim.deliveries, began)
+
+    def _claimed(self, claim: RunClaim, now: int) -> Turn:
         entry = self._registry.entry(claim.fingerprint)
         try:
             image = self._image(entry, claim)
@@ -93,7 +103,8 @@ class Turns:
 
     def refused(self, claim: RunClaim, now: int, fault: Exception) -> Turn:
         """Parks a run whose turn the journal cannot store."""
-        return self._unreadable(claim, now, f"refused by the journal: {fault}", fault)
+        turn = self._unreadable(claim, now, f"refused by the journal: {fault}", fault)
+        return turn if self._watch is None else self._watch.begun(turn, claim.deliveries, self._watch.clock())
 
     def _unreadable(self, claim: RunClaim, now: int, cause: str, fault: Exception) -> Turn:
         entry = self._registry.entry(claim.fingerprint)
@@ -111,6 +122,8 @@ class Turns:
         known = self._recall(run_id) if self._clock.known() else None
         if known is None:
             return None
+        watch = self._watch
+        began = 0.0 if watch is None else watch.clock()
         due = Due(
             namespace=self._namespace,
             run_id=run_id,
@@ -125,7 +138,7 @@ class Turns:
         if turn.fault is not None:
             self._tasks.unborn(turn.commit.tasks)
             return None  # parking wants the run's lease: the long way finds the same fault
-        return turn
+        return turn if watch is None else watch.begun(turn, due.deliveries, began)
 
     def born(self, task: NewTask) -> NewTask:
         """A new task, claimed at birth if this worker has a slot for it."""
@@ -139,7 +152,10 @@ class Turns:
     def settled(self, turn: Turn, committed: Committed | None) -> None:
         """The turn stands, or does not (None: it never reached the journal)."""
         commit = turn.commit
-        if committed is None or committed.outcome is not CommitOutcome.COMMITTED:
+        stands = committed is not None and committed.outcome is CommitOutcome.COMMITTED
+        if self._watch is not None:
+            self._watch.settled(turn, stands)
+        if committed is None or not stands:
             self._tasks.unborn(commit.tasks)
             if committed is not None:
                 logger.debug("turn %s", committed.outcome.value, extra={"run_id": str(commit.run_id)})
@@ -147,7 +163,6 @@ class Turns:
             return
         self._clock.observe(committed.now)
         if commit.status is RunStatus.PARKED:
-            self.on_parked(commit.run_id, commit.cause)
             logger.error(
                 "run %s parked: %s",
                 commit.run_id,

@@ -32,6 +32,7 @@ from continuum_core.definition.failure import Failure
 from continuum_core.definition.message import Message
 from continuum_core.ending import result_of
 from continuum_core.errors import RunOver, UsageError
+from continuum_core.headers import task_input
 from continuum_core.interpreter.commands import Close, Send, StartActivity, StartTimer
 from continuum_core.interpreter.events import Signal
 from continuum_core.interpreter.macrostep import step
@@ -320,7 +321,7 @@ class Drive(Generic[C, I, O]):
             OpenActivity(
                 activity=task.activity,
                 state=self._entry.chart.states[start.state].path,
-                input=self._entry.activities[task.activity].input.decode(task.payload),
+                input=self._entry.activities[task.activity].input.decode(task_input(task.payload)),
                 key=task.key,
                 token=task.token,
                 slot=task.slot,

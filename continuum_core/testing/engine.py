@@ -22,6 +22,7 @@ from continuum_core.clock import to_datetime
 from continuum_core.definition.activity import Activity
 from continuum_core.definition.declare import Machine
 from continuum_core.errors import UsageError
+from continuum_core.hooks.plugins import Plugins
 from continuum_core.journal.connect import connect
 from continuum_core.journal.protocol import Journal, Limits
 from continuum_core.registry import Registry
@@ -54,6 +55,7 @@ class Engine:
     :param strict: an activity without a stub fails instead of running its real body.
     :param resources: what bodies that have no stub are given, by type: open resources, or fakes of them. A
         body that asks for `Transaction[X]` is given X from here where the journal has no transactions.
+    :param plugins: of worker and client; the installed ones that the environment chooses, unless given.
     :param worker: further arguments of `Worker`.
     """
 
@@ -66,6 +68,7 @@ class Engine:
         strict: bool = False,
         resources: Mapping[Any, Any] | None = None,
         limits: Limits | None = None,
+        plugins: Plugins | None = None,
         **worker: Any,
     ) -> None:
         self._machines = list(machines)
@@ -75,7 +78,7 @@ class Engine:
         if journal is None or isinstance(journal, str):
             journal = connect(journal or "memory://", None, limits, clock=self.clock.now)
         self._journal = journal
-        self._worker_arguments = worker
+        self._worker_arguments = {"plugins": plugins, **worker}
         self._inner = AsyncioRunner(resources)
         self._runner = StubRunner(self._host, self._inner, strict=strict)
         self._worker: Worker | None = None
@@ -87,6 +90,7 @@ class Engine:
             host=self._host,
             poll=_POLL,
             limits=limits,
+            plugins=plugins,
         )
 
     async def __aenter__(self) -> Engine:

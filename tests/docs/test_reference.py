@@ -9,11 +9,13 @@ from typing import Any, cast
 
 import attrs
 import pytest
+from msgspec import Struct
 from typer.main import get_command
 
-from continuum_core import Client, Queue, Rate, Retry, Worker, activity
+from continuum_core import Client, Queue, Rate, Retry, Worker, activity, hooks
 from continuum_core.cli.main import app
 from continuum_core.definition.fault import CODES, Fault, Severity
+from continuum_core.hooks import Plugins, spec
 from continuum_core.journal import protocol
 from continuum_core.journal.protocol import Limits
 from tests.docs.pages import ROOT, read
@@ -112,3 +114,47 @@ def test_the_tutorials_machine_is_the_one_that_other_pages_use() -> None:
     ]
     example = (ROOT / "docs" / "examples" / "orders.py").read_text(encoding="utf-8")
     assert "".join(written).split() == example.split()
+
+
+# --- hooks -------------------------------------------------------------------------------------------
+
+HOOKS = {name: hook for name, hook in vars(spec).items() if hasattr(hook, f"{spec.PROJECT}_spec")}
+
+
+def test_every_hook_has_its_row_with_its_arguments() -> None:
+    told: dict[str, list[str]] = {}
+    for title in ("Observers", "Contributors"):
+        for row in rows(section("reference/hooks.md", title)):
+            found = re.fullmatch(r"`(\w+)\((.*)\)`", row[0])
+            assert found is not None, row[0]
+            told[found[1]] = [name for name in found[2].split(", ") if name]
+            documented = inspect.getdoc(HOOKS[found[1]]) or ""
+            kind = "Add commands" if found[1] == "register_commands" else title.removesuffix("s")
+            assert documented.startswith(kind), f"{found[1]} stands among the {title}"
+    assert told == {name: list(inspect.signature(hook).parameters) for name, hook in HOOKS.items()}
+
+
+def test_every_hook_says_when_it_is_called() -> None:
+    for name, hook in HOOKS.items():
+        assert len(inspect.getdoc(hook) or "") > 40, name
+        assert hasattr(Plugins(), name), f"{name} is no attribute of Plugins"
+
+
+def test_every_fact_has_its_row() -> None:
+    told = {
+        row[0].strip("`"): tuple(re.findall(r"`(\w+)`", row[1]))
+        for row in rows(section("reference/hooks.md", "Facts"))
+    }
+    wanted = {
+        name: value.__struct_fields__
+        for name, value in vars(hooks).items()
+        if isinstance(value, type) and issubclass(value, Struct)
+    }
+    assert told == wanted
+
+
+def test_the_page_on_hooks_tells_their_version() -> None:
+    page = (REFERENCE / "hooks.md").read_text(encoding="utf-8")
+    assert f"this is version {hooks.HOOKS_VERSION}" in page
+    example = (ROOT / "docs" / "howto" / "write-a-plugin.md").read_text(encoding="utf-8")
+    assert f"HOOKS_VERSION = {hooks.HOOKS_VERSION}\n" in example

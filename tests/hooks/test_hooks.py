@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import typer
 
-from continuum_core import RunFailed
+from continuum_core import RunFailed, UsageError
 from continuum_core.cli import main
-from continuum_core.hooks import hookimpl
-from continuum_core.hooks.loading import CHOICE, GROUP, Observers, PluginRefused, load
+from continuum_core.hooks import HOOKS_VERSION, PluginRefused, Plugins, RunFacts, WorkerFacts, hookimpl
+from continuum_core.hooks.loading import CHOICE, GROUP, OFF, load
 from continuum_core.testing import Engine
 from tests.runtime.machines import Broken, Job, Note, work
 
@@ -26,32 +26,40 @@ class Notes:
         self.told: list[tuple[Any, ...]] = []
 
     @hookimpl
-    def worker_started(self, machines: tuple[str, ...]) -> None:
-        self.told.append(("started", *machines))
+    def worker_started(self, worker: WorkerFacts) -> None:
+        self.told.append(("started", *worker.machines))
 
     @hookimpl
     def worker_draining(self) -> None:
         self.told.append(("draining",))
 
     @hookimpl
-    def worker_stopped(self, namespace: str) -> None:
-        self.told.append(("stopped", namespace))
+    def worker_stopped(self, worker: WorkerFacts) -> None:
+        self.told.append(("stopped", worker.namespace))
 
     @hookimpl
-    def run_ended(self, status: str) -> None:
-        self.told.append(("ended", status))
+    def run_completed(self, run: RunFacts) -> None:
+        self.told.append(("completed", run.machine))
 
     @hookimpl
-    def run_parked(self, cause: str) -> None:
-        self.told.append(("parked", cause.split(":")[0]))
+    def run_failed(self, run: RunFacts) -> None:
+        self.told.append(("failed", run.machine))
+
+    @hookimpl
+    def run_parked(self, run: RunFacts) -> None:
+        self.told.append(("parked", run.cause.split(":")[0]))
 
 
 class Clumsy:
     """A plugin that always raises."""
 
     @hookimpl
-    def run_ended(self) -> None:
+    def run_completed(self) -> None:
         raise RuntimeError("clumsy")
+
+    @hookimpl
+    def run_failed(self) -> None:
+        raise SystemExit("clumsier")
 
 
 @pytest.fixture
@@ -71,9 +79,8 @@ def point(name: str, attribute: str) -> EntryPoint:
 async def test_observers_are_told_and_one_that_raises_harms_nobody(
     plugins: types.ModuleType, caplog: pytest.LogCaptureFixture
 ) -> None:
-    manager = load([point("clumsy", "clumsy"), point("notes", "notes")])
-    observers = Observers(manager)
-    async with Engine([Job, Broken], observers=observers) as engine:
+    loaded = load([point("clumsy", "clumsy"), point("notes", "notes")])
+    async with Engine([Job, Broken], plugins=loaded) as engine:
         engine.stub(work, returns="x")
         for _ in range(2):
             await (await engine.start(Job, "a")).result()
@@ -86,28 +93,54 @@ async def test_observers_are_told_and_one_that_raises_harms_nobody(
     told = plugins.notes.told
     assert told == [
         ("started", "fragile", "job"),
-        ("ended", "completed"),
-        ("ended", "completed"),
-        ("ended", "failed"),
+        ("completed", "job"),
+        ("completed", "job"),
+        ("failed", "job"),
         ("parked", "fault"),
         ("draining",),
         ("stopped", "default"),
         ("started", "fragile", "job"),
         ("stopped", "default"),
     ]
-    assert observers.failures == {"clumsy": 3}
+    assert loaded.failures == {("clumsy", "run_completed"): 2, ("clumsy", "run_failed"): 1}
     lines = [r for r in caplog.records if "clumsy" in r.getMessage() and r.levelno == logging.ERROR]
-    assert len(lines) == 1, "one cause is logged once"
+    assert len(lines) == 2, "one cause is logged once"
+    counted = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert "plugin clumsy raised 2 times in run_completed" in counted, "and all are counted at the end"
+    [section] = loaded.health()
+    assert section.facts["failures"] == {"clumsy.run_completed": 2, "clumsy.run_failed": 1}
 
 
 def test_the_environment_chooses(plugins: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     found = [point("clumsy", "clumsy"), point("notes", "notes")]
     monkeypatch.setenv(CHOICE, "notes")
-    assert [name for name, _ in load(found).list_name_plugin()] == ["notes"]
+    assert [plugin.name for plugin in load(found).loaded()] == ["notes"]
     monkeypatch.setenv(CHOICE, "")
-    assert load(found).list_name_plugin() == []
+    assert load(found).loaded() == []
     monkeypatch.setenv(CHOICE, "notse")
     with pytest.raises(PluginRefused, match="notse; installed plugins: clumsy, notes"):
+        load(found)
+
+
+def test_a_plugin_is_switched_off_by_name_from_outside_and_while_it_runs(
+    plugins: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [point("clumsy", "clumsy"), point("notes", "notes")]
+    monkeypatch.setenv(OFF, "clumsy, notes")
+    loaded = load(found)
+    assert loaded.off() == {"clumsy", "notes"}
+    assert loaded.run_completed is None, "a hook that nobody answers costs one look at an attribute"
+    assert loaded.implement("run_completed"), "it may be switched on again"
+    loaded.switch_on("clumsy")
+    assert loaded.run_completed is not None
+    loaded.run_completed(run=None)
+    assert loaded.failures == {("clumsy", "run_completed"): 1}
+    loaded.switch_off("clumsy")
+    assert loaded.run_completed is None
+    with pytest.raises(UsageError, match="no plugin 'clumsey' is loaded; loaded: clumsy, notes"):
+        loaded.switch_off("clumsey")
+    monkeypatch.setenv(OFF, "clumsey")
+    with pytest.raises(PluginRefused, match="clumsey; loaded plugins: clumsy, notes"):
         load(found)
 
 
@@ -115,21 +148,45 @@ def test_a_plugin_that_cannot_be_used_is_refused_with_the_reason(plugins: types.
     with pytest.raises(PluginRefused, match="'gone'"):
         load([point("gone", "nothing_there")])
 
-    class Other:
-        HOOKS_VERSION = 99
-
-    plugins.other = Other()  # type: ignore[attr-defined]  # a module made here
-    with pytest.raises(PluginRefused, match="hooks version 99"):
-        load([point("other", "other")])
-
     class Misspelt:
         @hookimpl
         def run_endde(self) -> None:
             """No such hook."""
 
     plugins.misspelt = Misspelt()  # type: ignore[attr-defined]  # a module made here
-    with pytest.raises(PluginRefused, match="run_endde"):
+    with pytest.raises(PluginRefused, match=r"run_endde.*has: .*run_completed"):
         load([point("misspelt", "misspelt")])
+
+    class Asynchronous:
+        @hookimpl
+        async def run_turned(self) -> None:
+            """It would never run."""
+
+    with pytest.raises(PluginRefused, match="run_turned is a coroutine function"):
+        Plugins(Asynchronous())
+
+    class Wraps:
+        @hookimpl(wrapper=True)
+        def run_turned(self) -> Any:
+            return (yield)
+
+    with pytest.raises(PluginRefused, match="run_turned is a wrapper"):
+        Plugins(Wraps())
+    plugins.other = Notes()  # type: ignore[attr-defined]  # a module made here
+    with pytest.raises(PluginRefused, match="two plugins named 'notes'"):
+        load([point("notes", "notes"), point("notes", "other")])
+
+
+@pytest.mark.parametrize(
+    ("version", "remedy"),
+    [(HOOKS_VERSION - 1, "a newer release of the plugin"), (99, "a newer release of continuum-core")],
+)
+def test_a_plugin_for_other_hooks_is_refused_with_what_to_do(version: int, remedy: str) -> None:
+    class Other:
+        HOOKS_VERSION = version
+
+    with pytest.raises(PluginRefused, match=f"hooks version {version}.*install {remedy}"):
+        Plugins(Other())
 
 
 def test_a_plugin_adds_a_command(
@@ -148,10 +205,8 @@ def test_a_plugin_adds_a_command(
         def register_commands(self) -> None:
             raise RuntimeError("broken on purpose")
 
-    plugins.greets = Greets()  # type: ignore[attr-defined]  # a module made here
-    plugins.breaks = Breaks()  # type: ignore[attr-defined]  # a module made here
-    manager = load([point("breaks", "breaks"), point("greets", "greets")])
-    monkeypatch.setattr(main, "load", lambda: manager)
+    loaded = Plugins(named={"breaks": Breaks(), "greets": Greets()})
+    monkeypatch.setattr(main, "installed", lambda: loaded)
     commands = list(main.app.registered_commands)
     try:
         with pytest.raises(SystemExit) as ended:

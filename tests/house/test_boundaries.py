@@ -25,6 +25,9 @@ PLANTED = {
     "backend-sees-port": ("backends/continuum_sqlite/__init__.py", "import continuum_core.registry"),
     "backends-apart": ("backends/continuum_memory/__init__.py", "import continuum_sqlite"),
     "no-backend-named": ("continuum_core/errors.py", "import continuum_memory"),
+    "no-plugin-named": ("continuum_core/host.py", "import continuum_redact"),
+    "plugins-apart": ("plugins/continuum_crypto/__init__.py", "import continuum_redact"),
+    "plugin-sees-hooks": ("plugins/continuum_compress/__init__.py", "import continuum_core.runtime"),
     "front-door": ("continuum_core/worker.py", "import continuum_core"),
 }
 
@@ -33,7 +36,7 @@ PLANTED = {
 def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What the linter says of a copy in which every rule is broken: contract name to KEPT or BROKEN."""
     copy = tmp_path_factory.mktemp("copy")
-    for name in ("continuum_core", "backends", "pyproject.toml"):
+    for name in ("continuum_core", "backends", "plugins", "pyproject.toml"):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -43,7 +46,7 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         with (copy / file).open("a") as module:
             module.write(f"\n{line}\n")
     command = [str(Path(sys.executable).parent / "lint-imports"), "--no-cache", "--no-logo"]
-    path = os.pathsep.join([str(copy), str(copy / "backends")])
+    path = os.pathsep.join([str(copy), str(copy / "backends"), str(copy / "plugins")])
     done = subprocess.run(
         command,
         cwd=copy,
@@ -62,16 +65,23 @@ def test_a_broken_rule_is_noticed(contract: str, verdicts: dict[str, str]) -> No
     assert verdicts[CONTRACTS[contract]] == "BROKEN"
 
 
-def test_backends_are_forbidden_all_of_the_core_but_the_port() -> None:
-    (rule,) = (
-        contract
-        for contract in pyproject()["tool"]["importlinter"]["contracts"]
-        if contract["id"] == "backend-sees-port"
-    )
+# What may be imported from outside the core.
+PORT = {"journal", "errors", "clock"}
+HOOKS = {"hooks", "client", "sync_client", "view", "definition", "drawing", "registry", "codec", "host"}
+
+
+@pytest.mark.parametrize(
+    ("contract", "allowed"), [("backend-sees-port", PORT), ("plugin-sees-hooks", PORT | HOOKS)]
+)
+def test_who_stands_outside_is_forbidden_all_of_the_core_but_its_door(
+    contract: str, allowed: set[str]
+) -> None:
+    [rule] = [c for c in pyproject()["tool"]["importlinter"]["contracts"] if c["id"] == contract]
     modules = {
         f"continuum_core.{path.stem}"
         for path in (ROOT / "continuum_core").iterdir()
         if path.suffix == ".py" or (path / "__init__.py").exists()
     }
-    port = {"continuum_core.journal", "continuum_core.errors", "continuum_core.clock"}
-    assert set(rule["forbidden_modules"]) == modules - port - {"continuum_core.__init__"}
+    door = {f"continuum_core.{name}" for name in allowed}
+    assert door < modules
+    assert set(rule["forbidden_modules"]) == modules - door - {"continuum_core.__init__"}

@@ -30,8 +30,7 @@ from continuum_core import (
     to,
 )
 from continuum_core.cli.portrait import _head  # pyright: ignore[reportPrivateUsage]  # prints need a terminal
-from continuum_core.hooks import hookimpl
-from continuum_core.hooks.loading import Observers, load
+from continuum_core.hooks import Plugins, hookimpl
 from continuum_core.journal.commit import (
     Claims,
     Commit,
@@ -488,18 +487,16 @@ async def test_a_task_of_the_hot_path_overtakes_no_more_urgent_one(journal: str)
 
 
 def test_a_plugin_that_raises_ever_new_texts_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    manager = load([])
-
     class Plugin:
         @hookimpl
-        def run_parked(self, run_id: object, cause: str) -> None:
-            raise ValueError(f"no place for {run_id}")
+        def run_parked(self, run: object) -> None:
+            raise ValueError(f"no place for {run}")
 
-    manager.register(Plugin(), "noisy")
-    observers = Observers(manager)
+    plugins = Plugins(named={"noisy": Plugin()})
+    assert plugins.run_parked is not None
     for number in range(50):
-        observers.tell("run_parked", run_id=number, cause="x")
-    assert observers.failures == {"noisy": 50}
+        plugins.run_parked(run=number)
+    assert plugins.failures == {("noisy", "run_parked"): 50}
     assert len(caplog.records) == 1
 
 
