@@ -27,9 +27,19 @@ from continuum_core.journal.protocol import (
     Journal,
     Limits,
     MigratingBackend,
+    PlantingBackend,
 )
 
-__all__ = ["GROUP", "Installed", "Target", "available", "capabilities", "connect", "migrating"]
+__all__ = [
+    "GROUP",
+    "Installed",
+    "Target",
+    "available",
+    "capabilities",
+    "connect",
+    "migrating",
+    "planting",
+]
 
 Target: TypeAlias = str | Journal | object
 """A journal's URL, an unopened journal, or an object that an installed backend takes (a pool, an engine)."""
@@ -129,6 +139,12 @@ def migrating(url: str) -> MigratingBackend | None:
     """The URL's backend, if it migrates apart from opening. Raises UnknownBackend like `connect`."""
     backend = _backend(url)
     return cast(MigratingBackend, backend) if hasattr(backend, "migrate") else None
+
+
+def planting(url: str) -> PlantingBackend | None:
+    """The URL's backend, if it declares MIGRATES. Raises UnknownBackend like `connect`."""
+    backend = _backend(url)
+    return cast(PlantingBackend, backend) if Capability.MIGRATES in backend.CAPABILITIES else None
 
 
 def capabilities(url: str) -> frozenset[str]:
