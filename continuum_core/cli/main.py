@@ -15,20 +15,24 @@ from typing import Annotated
 import typer
 
 from continuum_core.cli import (
+    as,
     backends,
+    cli,
+    continuum_core,
     demo,
+    erbs,
+    failures,
     health,
     inspection,
     machines,
     migrations,
+    new,
     output,
+    plugins,
+    plugins_,
     runs,
     workers,
 )
-from continuum_core.cli import (
-    plugins as plugins_,
-)
-from continuum_core.cli.failures import OPERATOR, Verbs
 from continuum_core.hooks.loading import installed
 from continuum_core.hooks.plugins import NONE, PluginRefused, Plugins
 from continuum_core.hooks.redaction import redaction_of
@@ -88,6 +92,7 @@ app.command("backends", rich_help_panel=_MACHINES)(backends.backends)
 app.command("plugins", rich_help_panel=_MACHINES)(plugins_.plugins)
 app.command("health", rich_help_panel=_MACHINES)(health.health)
 app.command("migrate", rich_help_panel=_MACHINES)(migrations.migrate)
+app.command("new", rich_help_panel=_MACHINES)(new.new)
 app.command(
     "demo",
     rich_help_panel=_MACHINES,
