@@ -217,10 +217,25 @@ def _load(entry: EntryPoint) -> Backend:
     version = getattr(backend, "PORT_VERSION", None)
     if version != PORT_VERSION:
         raise UnknownBackend(
-            f"{whose} was written for version {version} of the journal port; this release has version "
-            f"{PORT_VERSION}: install a release of {_origin(entry)} that matches"
+            f"{whose} was written for {_written_for(version)}; this release has version {PORT_VERSION}: "
+            f"{_remedy(version, _origin(entry))}"
         )
     return backend
+
+
+def _written_for(version: object) -> str:
+    return (
+        "no version of the journal port that it states"
+        if version is None
+        else (f"version {version} of the journal port")
+    )
+
+
+def _remedy(version: object, distribution: str) -> str:
+    """What to install, so that both speak of one port."""
+    if isinstance(version, int) and version > PORT_VERSION:
+        return f"install a newer release of continuum-core, or an older one of {distribution}"
+    return f"install a newer release of {distribution}"
 
 
 def _extra(entry: EntryPoint) -> str:
