@@ -15,24 +15,21 @@ from typing import Annotated
 import typer
 
 from continuum_core.cli import (
-    as,
     backends,
-    cli,
-    continuum_core,
     demo,
-    erbs,
-    failures,
     health,
     inspection,
     machines,
     migrations,
     new,
     output,
-    plugins,
-    plugins_,
     runs,
     workers,
 )
+from continuum_core.cli import (
+    plugins as plugins_,
+)
+from continuum_core.cli.failures import OPERATOR, Verbs
 from continuum_core.hooks.loading import installed
 from continuum_core.hooks.plugins import NONE, PluginRefused, Plugins
 from continuum_core.hooks.redaction import redaction_of
