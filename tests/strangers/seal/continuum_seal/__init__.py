@@ -38,6 +38,7 @@ class Seal:
     tag = "seal"
     order = 300  # after encryption: what is stored is what is sealed
     writes = True
+    required = True  # a payload without a seal may be anybody's
 
     def __init__(self, key: bytes) -> None:
         self._key = key

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from uuid import UUID
 
 import pytest
 import typer
@@ -13,6 +14,8 @@ import continuum_seal
 from continuum_core import Machine, event, root
 from continuum_core.errors import PayloadLocked
 from continuum_core.hooks import PluginRefused, Plugins
+from continuum_core.journal.connect import connect
+from continuum_core.journal.records import Run, RunStatus
 from continuum_core.testing import Engine
 from continuum_seal import KEY, Seal, counts
 
@@ -87,10 +90,42 @@ def test_parked_runs_are_counted() -> None:
 
 def test_without_a_key_nothing_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(KEY)
-    plugins = Plugins(continuum_seal)
-    assert plugins.payload_codecs is not None
     with pytest.raises(PluginRefused, match="continuum seal --new"):
-        plugins.payload_codecs.demanded()
+        Engine([Chest], plugins=Plugins(continuum_seal))
+
+
+def test_what_is_stored_is_sealed_and_another_key_does_not_open_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that one key sealed meets a worker with another: it parks, and the broken seal is told."""
+
+    async def begun() -> UUID:
+        async with Engine([Chest], journal="memory://chest", plugins=Plugins(continuum_seal)) as engine:
+            run = await engine.start(Chest, Box("gold"))
+            return run.id
+
+    async def gone_on(run: UUID) -> None:
+        async with Engine([Chest], journal="memory://chest", plugins=Plugins(continuum_seal)) as engine:
+            await engine.client.send(run, "Opened", {"strength": 1})
+            await engine.settle()
+
+    async def stored(run: UUID) -> Run | None:
+        journal = connect("memory://chest")
+        await journal.open()
+        (row,) = await journal.load([run])
+        await journal.close()
+        return row
+
+    run = asyncio.run(begun())
+    before = asyncio.run(stored(run))
+    assert before is not None
+    assert b"seal" in before.snapshot
+    assert counts["broken seals"] == 0
+    monkeypatch.setenv(KEY, "08" * 32)
+    asyncio.run(gone_on(run))
+    after = asyncio.run(stored(run))
+    assert after is not None
+    assert (after.status, after.snapshot) == (RunStatus.PARKED, before.snapshot)
+    (section,) = continuum_seal.health_sections()
+    assert not section.ok
 
 
 def test_the_command_tells_the_key() -> None:
