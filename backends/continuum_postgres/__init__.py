@@ -16,11 +16,20 @@ if TYPE_CHECKING or find_spec("psycopg") is not None:
     from continuum_postgres.adopting import source_of
     from continuum_postgres.journal import PostgresJournal
     from continuum_postgres.place import OPTIONS, parse, place_of
-    from continuum_postgres.upkeep import migrate, migration_sql, schema_of
+    from continuum_postgres.upkeep import migrate, migration_sql, plant, schema_of
 else:
     MISSING = 'the driver is missing: pip install "continuum-core[postgres]"'
 
-__all__ = ["CAPABILITIES", "PORT_VERSION", "adopt", "connect", "migrate", "migration_sql", "schema_of"]
+__all__ = [
+    "CAPABILITIES",
+    "PORT_VERSION",
+    "adopt",
+    "connect",
+    "migrate",
+    "migration_sql",
+    "plant",
+    "schema_of",
+]
 
 PORT_VERSION = 1
 
@@ -31,6 +40,7 @@ CAPABILITIES = frozenset(
         Capability.WAKEUPS,
         Capability.CLOCK,
         Capability.TRANSACTIONS,
+        Capability.MIGRATES,
         Capability.GAUGES,
     }
 )

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import psycopg
 
-from continuum_core.errors import JournalUnavailable
+from continuum_core.errors import JournalUnavailable, UsageError
 from continuum_core.journal.protocol import SchemaState
 from continuum_postgres import schema
 from continuum_postgres.errors import unusable
@@ -15,7 +15,7 @@ from continuum_postgres.migrations import MIGRATIONS
 from continuum_postgres.place import Place, parse
 from continuum_postgres.source import Connection
 
-__all__ = ["migrate", "migration_sql", "schema_of"]
+__all__ = ["migrate", "migration_sql", "plant", "schema_of"]
 
 
 async def schema_of(url: str) -> SchemaState:
@@ -40,6 +40,21 @@ async def migrate(url: str) -> int:
 def migration_sql(url: str, since: int) -> str:
     """The same as a script, from version `since` on; "" where nothing is to be done."""
     return schema.migration_sql(parse(url).schema, since=since)
+
+
+async def plant(url: str, version: int) -> None:
+    """Make the tables as an older release did, without rows: for tests of migrations.
+
+    Raises UsageError for a version that there never was, or where there is a journal already, and what
+    `migrate` raises.
+    """
+    place = parse(url)
+    if not 1 <= version <= MIGRATIONS[-1].version:
+        raise UsageError(f"schema versions are 1 to {MIGRATIONS[-1].version}, not {version}")
+    async with _connected(place) as connection:
+        if await schema.stated_version(connection, place.schema) is not None:
+            raise UsageError(f"{place.shown} has a journal already: name a schema that has none")
+        await schema.migrate(connection, place, MIGRATIONS[:version])
 
 
 @asynccontextmanager

@@ -12,13 +12,21 @@ from continuum_core.journal.protocol import Capability, Journal, Limits
 from continuum_sqlite.clock import host_time
 from continuum_sqlite.journal import SqliteJournal
 from continuum_sqlite.place import parse
+from continuum_sqlite.planting import plant
 
-__all__ = ["CAPABILITIES", "PORT_VERSION", "connect"]
+__all__ = ["CAPABILITIES", "PORT_VERSION", "connect", "plant"]
 
 PORT_VERSION = 1
 
 CAPABILITIES = frozenset(
-    {Capability.DURABLE, Capability.SHARED, Capability.WAKEUPS, Capability.CLOCK, Capability.GAUGES}
+    {
+        Capability.DURABLE,
+        Capability.SHARED,
+        Capability.WAKEUPS,
+        Capability.CLOCK,
+        Capability.MIGRATES,
+        Capability.GAUGES,
+    }
 )
 
 

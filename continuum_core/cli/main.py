@@ -21,6 +21,7 @@ from continuum_core.cli import (
     inspection,
     machines,
     migrations,
+    new,
     output,
     runs,
     workers,
@@ -88,6 +89,7 @@ app.command("backends", rich_help_panel=_MACHINES)(backends.backends)
 app.command("plugins", rich_help_panel=_MACHINES)(plugins_.plugins)
 app.command("health", rich_help_panel=_MACHINES)(health.health)
 app.command("migrate", rich_help_panel=_MACHINES)(migrations.migrate)
+app.command("new", rich_help_panel=_MACHINES)(new.new)
 app.command(
     "demo",
     rich_help_panel=_MACHINES,

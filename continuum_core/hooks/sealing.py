@@ -34,6 +34,7 @@ __all__ = ["Kind", "Pipeline", "Place", "pipeline_of"]
 _TEXT = "sealed:"
 _TAG = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 _LONGEST_TAG = 16
+_MEMBERS = ("tag", "order", "writes", "required", "encode", "decode", "digest")
 _NOBODY = UUID(int=0)
 
 
@@ -73,15 +74,27 @@ class Place(Struct, frozen=True, gc=False):
         return b"continuum-sealed" + lengths + head + namespace + self.run_id.bytes + self.other
 
 
+def _whole(plugin: str, codec: PayloadCodec) -> tuple[str, PayloadCodec]:
+    """The pair again. Raises PluginRefused where the codec lacks something, for its author to add."""
+    if lacking := [name for name in _MEMBERS if not hasattr(codec, name)]:
+        raise PluginRefused(
+            f"plugin {plugin!r}: its payload codec {type(codec).__name__} has no {', '.join(lacking)}; "
+            "continuum_core.hooks.PayloadCodec says what each is"
+        )
+    return plugin, codec
+
+
 class Pipeline:
     """The payload codecs of a worker or client, in order.
 
-    Raises PluginRefused for two codecs of one tag, and for a tag that is none.
+    Raises PluginRefused for an object that is no payload codec, for two codecs of one tag, and for a tag that
+    is none.
     """
 
     def __init__(self, codecs: Iterable[tuple[str, PayloadCodec]]) -> None:
         self._codecs: dict[str, PayloadCodec] = {}
-        for plugin, codec in sorted(codecs, key=lambda each: (each[1].order, each[1].tag)):
+        whole = [_whole(plugin, codec) for plugin, codec in codecs]
+        for plugin, codec in sorted(whole, key=lambda each: (each[1].order, each[1].tag)):
             tag = codec.tag
             if not 0 < len(tag) <= _LONGEST_TAG or not _TAG.issuperset(tag):
                 raise PluginRefused(f"plugin {plugin!r}: a payload codec's tag cannot be {tag!r}")

@@ -1,0 +1,9 @@
+"""The journal port: what a backend implements, and what it may use to do so. Every module here is public.
+
+- `protocol`: the verbs, the promises, the capabilities. Begin here.
+- `records`: the rows. `commit`: what goes into the verbs, and their answers.
+- `checking`: turns that no journal may take, refused alike by all.
+- `cursor`: cursors of pages. `dealing`: the order of a queue's tasks. `rate`: token buckets.
+- `transactions`, `gauges`: optional, for backends that declare so.
+- `connect`: from a URL to a journal: for tests, and for programs that look at journals themselves.
+"""

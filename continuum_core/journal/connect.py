@@ -27,9 +27,19 @@ from continuum_core.journal.protocol import (
     Journal,
     Limits,
     MigratingBackend,
+    PlantingBackend,
 )
 
-__all__ = ["GROUP", "Installed", "Target", "available", "capabilities", "connect", "migrating"]
+__all__ = [
+    "GROUP",
+    "Installed",
+    "Target",
+    "available",
+    "capabilities",
+    "connect",
+    "migrating",
+    "planting",
+]
 
 Target: TypeAlias = str | Journal | object
 """A journal's URL, an unopened journal, or an object that an installed backend takes (a pool, an engine)."""
@@ -131,6 +141,12 @@ def migrating(url: str) -> MigratingBackend | None:
     return cast(MigratingBackend, backend) if hasattr(backend, "migrate") else None
 
 
+def planting(url: str) -> PlantingBackend | None:
+    """The URL's backend, if it declares MIGRATES. Raises UnknownBackend like `connect`."""
+    backend = _backend(url)
+    return cast(PlantingBackend, backend) if Capability.MIGRATES in backend.CAPABILITIES else None
+
+
 def capabilities(url: str) -> frozenset[str]:
     """What the backend of this URL declares beyond the port. Raises UnknownBackend like `connect`."""
     return _backend(url).CAPABILITIES
@@ -201,10 +217,25 @@ def _load(entry: EntryPoint) -> Backend:
     version = getattr(backend, "PORT_VERSION", None)
     if version != PORT_VERSION:
         raise UnknownBackend(
-            f"{whose} was written for version {version} of the journal port; this release has version "
-            f"{PORT_VERSION}: install a release of {_origin(entry)} that matches"
+            f"{whose} was written for {_written_for(version)}; this release has version {PORT_VERSION}: "
+            f"{_remedy(version, _origin(entry))}"
         )
     return backend
+
+
+def _written_for(version: object) -> str:
+    return (
+        "no version of the journal port that it states"
+        if version is None
+        else (f"version {version} of the journal port")
+    )
+
+
+def _remedy(version: object, distribution: str) -> str:
+    """What to install, so that both speak of one port."""
+    if isinstance(version, int) and version > PORT_VERSION:
+        return f"install a newer release of continuum-core, or an older one of {distribution}"
+    return f"install a newer release of {distribution}"
 
 
 def _extra(entry: EntryPoint) -> str:

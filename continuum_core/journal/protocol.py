@@ -74,7 +74,7 @@ error ever leaves a backend.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 from uuid import UUID
 
@@ -107,6 +107,7 @@ from continuum_core.journal.commit import (
 from continuum_core.journal.records import Definition, Delivery, Record, Run
 
 __all__ = [
+    "MEANINGS",
     "PORT_VERSION",
     "AdoptingBackend",
     "Backend",
@@ -116,6 +117,7 @@ __all__ = [
     "Limits",
     "MigratingBackend",
     "Opened",
+    "PlantingBackend",
     "SchemaState",
 ]
 
@@ -124,14 +126,30 @@ PORT_VERSION = 1
 
 
 class Capability:
-    """Names of what a backend may declare beyond the port. Declared, never detected."""
+    """Names of what a backend may declare beyond the port; `MEANINGS` says what each one claims.
 
-    DURABLE = "durable"  # what was acknowledged survives the process
-    SHARED = "shared"  # several processes may open the same store
-    WAKEUPS = "wakeups"  # `wait` returns early when another process wrote
-    CLOCK = "clock"  # `connect` takes `clock=`, a function that tells the time: for tests
-    TRANSACTIONS = "transactions"  # handles are `journal.transactions.Transactional`
-    GAUGES = "gauges"  # handles are `journal.gauges.Gauged`
+    Declared, never detected: the kit asks for all that is declared, and skips the rest by its name.
+    """
+
+    DURABLE = "durable"
+    SHARED = "shared"
+    WAKEUPS = "wakeups"
+    CLOCK = "clock"
+    TRANSACTIONS = "transactions"
+    MIGRATES = "migrates"
+    GAUGES = "gauges"
+
+
+MEANINGS: Mapping[str, str] = {
+    Capability.DURABLE: "what was acknowledged survives the process, killed at any moment",
+    Capability.SHARED: "several processes may open the same store",
+    Capability.WAKEUPS: "`wait` returns early when another process wrote",
+    Capability.CLOCK: "`connect` takes `clock=`, a function that tells the time: for tests",
+    Capability.TRANSACTIONS: "handles are `journal.transactions.Transactional`",
+    Capability.MIGRATES: "stores of older schemas are brought forward, and `plant` makes one: for tests",
+    Capability.GAUGES: "handles are `journal.gauges.Gauged`: they can say how much waits",
+}
+"""Capability → what a backend that declares it claims. There are no others."""
 
 
 @frozen
@@ -391,6 +409,19 @@ class MigratingBackend(Protocol):
 
     def migration_sql(self, url: str, since: int) -> str:
         """The statements that do so from version `since` on (0: from nothing), or ""; reaches no server."""
+        ...
+
+
+class PlantingBackend(Protocol):
+    """A backend that declares `Capability.MIGRATES`: it can make a store as an older release left it."""
+
+    async def plant(self, url: str, version: int) -> None:
+        """Make an empty store of schema `version` where there is none: for tests of migrations.
+
+        :param version: from 1 to what `Opened.schema` tells of a store that this release made.
+
+        Raises UsageError for another version, or where there is a store already.
+        """
         ...
 
 

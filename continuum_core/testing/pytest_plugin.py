@@ -1,18 +1,23 @@
-"""What pytest loads wherever this distribution is installed: one option, and the kit's last word.
+"""What pytest loads wherever this distribution is installed: options of the kit, and its last word.
 
-It must cost nothing where it is not used: it imports nothing but pytest, and looks at no test but the
-conformance kit's own.
+It must cost nothing where it is not used: it looks at no test but the conformance kit's own, and imports
+none of the kit.
 """
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from pathlib import Path
+
 import pytest
 
-__all__ = ["pytest_addoption", "pytest_terminal_summary"]
+from continuum_core.testing.report import page
+from continuum_core.testing.verdicts import PAGE, Findings, findings, guidance, number_of
 
-_PAGE = "docs/howto/write-a-backend.md"
-_PROMISES = frozenset(range(1, 23))
-_PROPERTY = "continuum_promise"  # put on the kit's tests by its conftest; node ids have no path there
+__all__ = ["asked_url", "pytest_addoption", "pytest_runtest_makereport", "pytest_terminal_summary"]
+
+_INI = "continuum_journal"
+_DEFAULT = "memory://{fresh}"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,9 +26,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--journal",
         metavar="URL",
-        default="memory://{fresh}",
-        help="journal that the conformance kit tests; {fresh} in it becomes a new name for every test "
-        "(sqlite:////tmp/kit/{fresh}.db); without it every test takes new namespaces (default: %(default)s)",
+        default=None,
+        help="journal that the conformance kit tests; {fresh} in it becomes a new name for every test, and "
+        "{tmp} a new directory (sqlite:///{tmp}/kit.db); without either every test takes new namespaces "
+        f"(default: the setting {_INI}, or {_DEFAULT})",
     )
     group.addoption(
         "--journal-examples",
@@ -32,36 +38,55 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=0,
         help="compare the journal with the reference in N random examples (default: always the same few)",
     )
+    group.addoption(
+        "--journal-report",
+        metavar="FILE",
+        default=None,
+        help="write what the conformance kit found as a page of Markdown that can be published",
+    )
+    parser.addini(_INI, "the URL of the journal that the conformance kit tests, as for --journal", default="")
+
+
+def asked_url(config: pytest.Config) -> str:
+    """The URL to test, as it was given: with ``{fresh}`` and ``{tmp}`` in it."""
+    return str(config.getoption("--journal") or config.getini(_INI) or _DEFAULT)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say below a red test of the kit which promise it is of, and where that is explained."""
+    report = yield
+    number = number_of(item.user_properties)
+    if number is not None and report.failed:
+        report.sections.append((f"promise {number}", guidance(number)))
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """End a run of the kit with CONFORMS, or with the promises that failed."""
-    met, broken, skipped = _verdicts(terminalreporter)
-    if not (met or broken or skipped):
+    found = findings(terminalreporter.stats)
+    if not found.verdicts:
         return
-    url = config.getoption("--journal")
+    url = asked_url(config)
     terminalreporter.section(f"conformance of {url}")
-    for number in sorted(skipped - met - broken):
-        terminalreporter.line(f"promise {number}: not asked, its capability is not declared")
-    if broken:
-        listed = ", ".join(str(number) for number in sorted(broken))
-        terminalreporter.line(f"DOES NOT CONFORM: promises that failed: {listed}; see {_PAGE}", red=True)
-    elif missing := sorted(_PROMISES - met - skipped):
-        listed = ", ".join(str(number) for number in missing)
-        terminalreporter.line(f"passed as far as asked; not asked: promises {listed}")
+    _last_word(terminalreporter, found)
+    if (file := config.getoption("--journal-report")) is not None:
+        Path(file).write_text(page(url, found), encoding="utf-8")
+        terminalreporter.line(f"written to {file}")
+
+
+def _last_word(reporter: pytest.TerminalReporter, found: Findings) -> None:
+    for reason, count in sorted(found.skips().items()):
+        reporter.line(f"skipped: {count} for want of {reason!r}")
+    for number in found.numbers("not asked"):
+        reporter.line(f"promise {number}: not asked, its capability is not declared")
+    if broken := found.numbers("broken"):
+        listed = ", ".join(map(str, broken))
+        reporter.line(f"DOES NOT CONFORM: promises that failed: {listed}; see {PAGE}", red=True)
+    elif missing := found.missing():
+        listed = ", ".join(map(str, missing))
+        reporter.line(f"passed as far as asked; not asked: promises {listed}")
     else:
-        terminalreporter.line("CONFORMS", green=True)
-
-
-def _verdicts(reporter: pytest.TerminalReporter) -> tuple[set[int], set[int], set[int]]:
-    """Numbers of the promises with a test that passed, that failed, that was skipped."""
-    met: set[int] = set()
-    broken: set[int] = set()
-    skipped: set[int] = set()
-    places = {"passed": met, "failed": broken, "error": broken, "skipped": skipped}
-    for category, numbers in places.items():
-        for report in reporter.stats.get(category, ()):
-            properties: dict[str, object] = dict(getattr(report, "user_properties", ()))
-            if _PROPERTY in properties:
-                numbers.add(int(str(properties[_PROPERTY])))
-    return met, broken, skipped
+        reporter.line("CONFORMS", green=True)

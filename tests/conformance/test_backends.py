@@ -44,12 +44,12 @@ def kit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
     """The test's hand on its store: a file of its own, or namespaces of its own in one schema."""
     monkeypatch.setattr(test_p22_parity, "_EXAMPLES", EXAMPLES)
     if request.param == "sqlite":
-        url = f"sqlite:///{request.getfixturevalue('tmp_path')}/kit.db"
+        template = f"sqlite:///{request.getfixturevalue('tmp_path')}/%s.db"
     elif request.param == "postgres":
-        url = f"{request.getfixturevalue('postgres_database')}?schema=kit"
+        template = f"{request.getfixturevalue('postgres_database')}?schema=%s"
     else:
-        url = f"{request.getfixturevalue('redis_server')}?prefix=kit"
-    kit = Kit(url, f"kit-{uuid4().hex}")
+        template = f"{request.getfixturevalue('redis_server')}?prefix=%s"
+    kit = Kit(template % "kit", f"kit-{uuid4().hex}", lambda: template % f"kit_{uuid4().hex[:12]}")
     try:
         yield kit
     finally:

@@ -103,12 +103,27 @@ def test_one_distribution_found_twice_is_one(
     assert reached("strange://")[0] == module
 
 
-def test_another_port_version_is_refused(install: Install) -> None:
-    _, distribution = install("strange", _WORKING.replace("PORT_VERSION = 1", "PORT_VERSION = 2"))
-    with pytest.raises(UnknownBackend, match=f"version 2 .* has version {PORT_VERSION}.*{distribution}"):
+@pytest.mark.parametrize(
+    ("version", "remedy"),
+    [
+        (PORT_VERSION - 1, "install a newer release of {}$"),
+        (PORT_VERSION + 1, "install a newer release of continuum-core, or an older one of {}$"),
+    ],
+    ids=["older", "newer"],
+)
+def test_another_port_version_is_refused(install: Install, version: int, remedy: str) -> None:
+    """By name, with both versions, and with what to install: which depends on who is behind."""
+    _, distribution = install("strange", _WORKING.replace("PORT_VERSION = 1", f"PORT_VERSION = {version}"))
+    said = f"was written for version {version} of .* has version {PORT_VERSION}: {remedy}"
+    with pytest.raises(UnknownBackend, match=said.format(distribution)):
         connect("strange://")
-    install("nameless", "CAPABILITIES = frozenset()")
-    with pytest.raises(UnknownBackend, match="version None"):
+    (told,) = (each.fault for each in available() if each.scheme == "strange")
+    assert f"version {version}" in told
+
+
+def test_a_backend_that_states_no_port_version_is_refused(install: Install) -> None:
+    _, distribution = install("nameless", "CAPABILITIES = frozenset()")
+    with pytest.raises(UnknownBackend, match=f"no version .* install a newer release of {distribution}"):
         connect("nameless://")
 
 

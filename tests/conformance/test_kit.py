@@ -90,6 +90,43 @@ class TakesStaleBases(Rows):
         return await super().commit(based)
 
 
+class ForgetsConsumed(Rows):
+    """A turn that stands leaves its first delivery to be taken again."""
+
+    async def commit(self, commits: Sequence[Commit]) -> list[Committed]:
+        return await super().commit([replace(commit, consumed=commit.consumed[1:]) for commit in commits])
+
+
+class ChecksBeforeItWrites(Rows):
+    """Looks, lets go of the lock, and writes what it then believes to be right."""
+
+    async def commit(self, commits: Sequence[Commit]) -> list[Committed]:
+        seen = {
+            commit.commit_id
+            for commit in commits
+            if (row := self.row(commit.run_id)) and _follows(row, commit)
+        }
+        await asyncio.to_thread(lambda: None)  # whoever waits for the lock gets it
+        moved = [
+            _moved(commit, row) if commit.commit_id in seen and (row := self.row(commit.run_id)) else commit
+            for commit in commits
+        ]
+        return await super().commit(moved)
+
+
+def _follows(row: RunRow, commit: Commit) -> bool:
+    return (row.version, row.commit_id) == (commit.version, commit.base)
+
+
+def _moved(commit: Commit, row: RunRow) -> Commit:
+    """The same turn, as if it had been computed from what is there now."""
+    records = tuple(
+        replace(record, version=row.version + number) for number, record in enumerate(commit.records, start=1)
+    )
+    fence = None if commit.fence is None else row.fence
+    return replace(commit, version=row.version, base=row.commit_id, fence=fence, records=records)
+
+
 class OvertakesDue(Rows):
     """A fused turn is let through although it did not see what is due."""
 
@@ -383,6 +420,8 @@ FAULTS: list[tuple[type[MemoryJournal], str]] = [
     (ChecksNoFence, "p03_stale"),
     (TakesStaleBases, "p03_stale"),
     (OvertakesDue, "p03_stale"),
+    (ForgetsConsumed, "p03_races"),
+    (ChecksBeforeItWrites, "p03_races"),
     (RepeatsFences, "p04_fences"),
     (ForgetsCommits, "p06_repeats"),
     (IgnoresDigests, "p07_starts"),
@@ -444,6 +483,63 @@ def test_a_planted_fault_is_caught(
     result.stdout.fnmatch_lines(
         [f"DOES NOT CONFORM: promises that failed: {number}; see docs/howto/write-a-backend.md"]
     )
+
+
+@pytest.mark.parametrize(
+    ("declared", "module", "said"),
+    [
+        ({"durable"}, "p05_crashes", "DOES NOT CONFORM: promises that failed: 5;*"),
+        ({"durable", "shared"}, "p11_processes", "DOES NOT CONFORM: promises that failed: 11;*"),
+        ({"durabel"}, "p19_migration", "DOES NOT CONFORM: promises that failed: 19;*"),
+    ],
+    ids=["durable", "shared", "misspelled"],
+)
+def test_a_false_declaration_is_caught(
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    declared: set[str],
+    module: str,
+    said: str,
+) -> None:
+    """Memory does not survive its process, and is nobody else's; what nobody knows is asked by nobody."""
+    monkeypatch.setattr(continuum_memory, "CAPABILITIES", frozenset(declared))
+    name = f"continuum_core.testing.conformance.test_{module}"
+    result = pytester.runpytest_inprocess("--pyargs", name, "-q", "-x", "-p", "no:cacheprovider")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines([said])
+
+
+def test_a_red_test_names_its_promise_and_the_page(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Below the failure, in the port's own words; and in the page that the author may publish."""
+    _plant(monkeypatch, ReversesDeliveries)
+    result = pytester.runpytest_inprocess(
+        "--pyargs",
+        "continuum_core.testing.conformance.test_p09_order",
+        "continuum_core.testing.conformance.test_p05_durable",
+        "--journal-report",
+        "page.md",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+    )
+    result.stdout.fnmatch_lines(
+        [
+            "*- promise 9 -*",
+            "Promise 9: Deliveries of a run are claimed in (due, id) order; *",
+            "Read: docs/howto/write-a-backend.md, section*number 9*",
+            "skipped: 2 for want of 'durable'",
+        ]
+    )
+    page = (pytester.path / "page.md").read_text(encoding="utf-8")
+    assert "**Does not conform**: promises that failed: 9." in page
+    assert "| 9 | broken |" in page
+    assert "| 5 | kept |" in page
+    assert "| 1 | not asked |" in page
+    assert "## What failed" in page
+    assert "| `durable` is not declared | 2 |" in page
+    assert "memory://" not in page
 
 
 def test_the_kit_is_whole(pytester: pytest.Pytester) -> None:

@@ -103,8 +103,20 @@ def test_every_verb_tells_its_options(verb: str) -> None:
 
 def test_every_promise_is_in_the_table() -> None:
     numbered = set(re.findall(r"^(\d+)\. ", protocol.__doc__ or "", re.M))
-    told = {row[0].split()[0] for row in rows(section("howto/write-a-backend.md", "Prove it"))}
+    told = {row[0].split()[0] for row in rows(section("howto/write-a-backend.md", "Promise by promise"))}
     assert told == numbered
+
+
+def test_every_capability_is_in_the_table() -> None:
+    told = named(section("howto/write-a-backend.md", "Capabilities"))
+    optional = {"adopt", "schema_of", "migrate", "migration_sql"}
+    assert told - optional == set(protocol.MEANINGS)
+
+
+def test_every_public_module_of_the_port_is_in_the_table() -> None:
+    told = set(re.findall(r"`journal\.([a-z]+)`", section("howto/write-a-backend.md", "Where it comes in")))
+    modules = {path.stem for path in (ROOT / "continuum_core" / "journal").glob("[a-z]*.py")}
+    assert told == modules - {"connect"}
 
 
 def test_the_tutorials_machine_is_the_one_that_other_pages_use() -> None:

@@ -38,7 +38,7 @@ from continuum_core.journal.commit import (
     TaskWant,
 )
 from continuum_core.journal.connect import capabilities, connect
-from continuum_core.journal.protocol import Capability, Journal, Limits
+from continuum_core.journal.protocol import Capability, Journal, Limits, Opened
 from continuum_core.journal.records import Delivery, Run
 from continuum_core.testing.conformance.given import (
     HOUR,
@@ -70,12 +70,16 @@ class Kit:
 
     :ivar url: of this test's store.
     :ivar namespace: of this test.
+    :ivar unopened: gives URLs of stores that nobody has opened; None where the kit was given one store.
+    :ivar told: what the store said of itself when the test first opened it.
     :ivar clock: for handles on a time of the test's own; None where the backend lets none be set.
     """
 
-    def __init__(self, url: str, namespace: str) -> None:
+    def __init__(self, url: str, namespace: str, unopened: Callable[[], str] | None = None) -> None:
         self.url = url
         self.namespace = namespace
+        self.unopened = unopened
+        self.told: Opened | None = None
         self.capabilities = capabilities(url)
         self.clock = SteppedClock() if Capability.CLOCK in self.capabilities else None
         self._runner = asyncio.Runner()
@@ -118,9 +122,9 @@ class Kit:
         self._opened.append(journal)
         return journal
 
-    def stranger(self, limits: Limits | None = None) -> Journal:
+    def stranger(self, limits: Limits | None = None, url: str | None = None) -> Journal:
         """An unopened handle made from the URL alone, like another program's."""
-        journal = connect(self.url, self.namespace, limits or Limits())
+        journal = connect(url or self.url, self.namespace, limits or Limits())
         self._opened.append(journal)
         return journal
 
@@ -135,7 +139,8 @@ class Kit:
     async def open(self, namespace: str | None = None, limits: Limits | None = None) -> Journal:
         """An opened handle."""
         journal = self.handle(namespace, limits)
-        await journal.open()
+        told = await journal.open()
+        self.told = self.told or told
         return journal
 
 
@@ -188,6 +193,26 @@ async def child(kit: Kit, rounds: int) -> dict[str, list[int]]:
     if ended.returncode != 0:
         pytest.fail(f"the other process failed:\n{ended.stderr}")
     return {str(UUID(name)): versions for name, versions in json.loads(ended.stdout).items()}
+
+
+async def bereaved(kit: Kit, lines: int) -> list[list[str]]:
+    """What another process on the kit's store was told until it was killed; see the module `victim`.
+
+    :param lines: how many things it has told when it is killed; it works on meanwhile, and may tell more.
+    """
+    command = [sys.executable, "-m", "continuum_core.testing.conformance.victim", kit.url, kit.namespace]
+
+    def watch() -> list[list[str]]:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            told = [line for line, _ in zip(process.stdout, range(lines), strict=False)]
+            process.kill()
+            told += process.stdout
+        if len(told) < lines:
+            pytest.fail(f"the other process ended by itself ({process.returncode}) after {len(told)} lines")
+        return [json.loads(line) for line in told if line.endswith("\n")]
+
+    return await asyncio.to_thread(watch)
 
 
 # --- time ------------------------------------------------------------------------------------------
