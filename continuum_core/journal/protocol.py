@@ -37,6 +37,8 @@ gives one outcome per member, in order. A handle is bound to one namespace and s
 21. `claim_runs` returns only runs of the fingerprints the caller takes, `claim_tasks` only the
     activities it wants.
 22. All backends answer the same to the same operations.
+23. A run that is carried is whole, and lives in one journal: it leaves only as what was dumped and in one
+    transaction, with an image of itself that pruning keeps until it has arrived (`carrying`).
 
 **Rules every backend keeps** (each closes a race that was reproduced):
 
@@ -131,6 +133,7 @@ class Capability:
     WAKEUPS = "wakeups"  # `wait` returns early when another process wrote
     CLOCK = "clock"  # `connect` takes `clock=`, a function that tells the time: for tests
     TRANSACTIONS = "transactions"  # handles are `journal.transactions.Transactional`
+    CARRIES = "carries"  # handles have a `journal.carrying.Carrier`
 
 
 @frozen
