@@ -18,6 +18,7 @@ from continuum_core.journal.carrying import (
     DAY,
     MOVING,
     UNKNOWN_RUN,
+    Arrival,
     DepartOutcome,
     Departure,
     Dumped,
@@ -70,12 +71,10 @@ class MemoryCarrier:
         with self.write() as (space, now):
             return [_restore(space, self.limits, now, unleased(image)) for image in images]
 
-    async def settle(self, runs: Sequence[UUID]) -> None:
-        with self.verb() as (space, _):
-            for run_id in runs:
-                run = space.runs.get(run_id)
-                if run is not None and is_moving(run.status, run.cause):
-                    run.cause = ""
+    async def settle(self, arrivals: Sequence[Arrival]) -> None:
+        with self.verb() as (space, now):
+            for arrival in arrivals:
+                _settle(space, now, arrival)
 
     async def erase(self, runs: Sequence[Version]) -> list[bool]:
         with self.verb() as (space, _):
@@ -179,6 +178,21 @@ def _leave(space: Space, run: RunRow, now: Micros, departure: Departure) -> None
     for row in list(run.tasks.values()):
         space.drop_task(row)
     space.dead.pop(run.run_id, None)
+
+
+def _settle(space: Space, now: Micros, arrival: Arrival) -> None:
+    run = space.runs.get(arrival.run_id)
+    if run is None or run.status is not RunStatus.TERMINATED:
+        return
+    if run.cause == MOVING:
+        run.cause = ""
+    letters = space.dead.get(run.run_id, {})
+    for name in arrival.forwarded:
+        letters.pop(name, None)
+        if (delivery := run.deliveries.get(name)) is not None:
+            remove(space, run, delivery, now)
+    if not letters:
+        space.dead.pop(run.run_id, None)
 
 
 def _erase(space: Space, version: Version) -> bool:

@@ -19,6 +19,7 @@ from continuum_core.errors import PayloadRefused
 from continuum_core.journal.carrying import (
     DAY,
     MOVING,
+    Arrival,
     DepartOutcome,
     Departure,
     Dumped,
@@ -84,10 +85,9 @@ class PostgresCarrier:
         self.wrote()
         return told
 
-    async def settle(self, runs: Sequence[UUID]) -> None:
-        if runs:
-            settled: Ask = (statements.SETTLE_RUNS, (*by_run(runs), MOVING))
-            await self.turning(lambda session: session.write(settled))
+    async def settle(self, arrivals: Sequence[Arrival]) -> None:
+        for arrival in arrivals:
+            await self.turning(partial(_settle, arrival=arrival))
 
     async def erase(self, runs: Sequence[Version]) -> list[bool]:
         return [await self.turning(partial(_erase, version=one)) for one in runs]
@@ -188,6 +188,22 @@ def _leaving(batch: Batch, image: RunImage, departure: Departure, last: int | No
         )
         asks.append((CONSUME, (Bigint(batch.now), *gone)))
     return [*asks, (statements.DROP_TASKS, named), (statements.DROP_DEAD, named)]
+
+
+async def _settle(session: Session, arrival: Arrival) -> None:
+    batch = Batch(session, last=True)
+    named = by_run((arrival.run_id,))
+    locked = await batch.read((LOCK_RUNS, named))
+    batch.at(locked[LOCK_RUNS][0][0])
+    if locked[LOCK_RUNS][0][2] != RunStatus.TERMINATED:
+        await batch.write()
+        return
+    asks: list[Ask] = [(statements.SETTLE_RUN, (shard(arrival.run_id), arrival.run_id, MOVING))]
+    if arrival.forwarded:
+        runs = by_run([arrival.run_id] * len(arrival.forwarded))
+        gone = (*runs, arrays.uuids(arrival.forwarded))
+        asks += [(CONSUME, (Bigint(batch.now), *gone)), (statements.DROP_LETTERS, gone)]
+    await batch.write(*asks)
 
 
 async def _erase(session: Session, version: Version) -> bool:

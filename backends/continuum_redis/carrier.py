@@ -18,6 +18,7 @@ from attrs import frozen
 from continuum_core.errors import PayloadRefused
 from continuum_core.journal.carrying import (
     DAY,
+    Arrival,
     DepartOutcome,
     Departure,
     Dumped,
@@ -120,8 +121,8 @@ class RedisCarrier:
             outcomes.append(RestoreOutcome(told.decode()))
         return outcomes
 
-    async def settle(self, runs: Sequence[UUID]) -> None:
-        await self.batch(_turning, "settle", Arguments.uuid, runs, tells=False)
+    async def settle(self, arrivals: Sequence[Arrival]) -> None:
+        await self.batch(_turning, "settle", wholes.arrival, arrivals, tells=False)
 
     async def erase(self, runs: Sequence[Version]) -> list[bool]:
         told = await self.batch(_turning, "erase", wholes.version, runs, tells=False)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 from continuum_core.clock import Micros
-from continuum_core.journal.carrying import Departure, KeyedResult, RunImage, Version
+from continuum_core.journal.carrying import Arrival, Departure, KeyedResult, RunImage, Version
 from continuum_core.journal.records import DeadLetter, Delivery, Run, Task
 from continuum_redis.arguments import Arguments
 
-__all__ = ["departure", "image", "result", "version"]
+__all__ = ["arrival", "departure", "image", "result", "version"]
 
 
 def departure(to: Arguments, asked: Departure) -> None:
@@ -18,6 +18,11 @@ def departure(to: Arguments, asked: Departure) -> None:
     to.uuid(asked.id)
     to.bytes(asked.body)
     to.bytes(asked.outcome)
+
+
+def arrival(to: Arguments, settled: Arrival) -> None:
+    to.uuid(settled.run_id)
+    to.list(to.uuid, settled.forwarded)
 
 
 def version(to: Arguments, named: Version) -> None:

@@ -18,6 +18,7 @@ from continuum_core.journal.carrying import (
     DAY,
     MOVING,
     UNKNOWN_RUN,
+    Arrival,
     DepartOutcome,
     Departure,
     Dumped,
@@ -80,10 +81,10 @@ class SqliteCarrier:
             lambda transaction: [_restore(transaction, image) for image in free], tells=True
         )
 
-    async def settle(self, runs: Sequence[UUID]) -> None:
+    async def settle(self, arrivals: Sequence[Arrival]) -> None:
         def verb(transaction: Transaction) -> None:
-            for run_id in runs:
-                transaction.execute(statements.SETTLE_RUN, (transaction.ns, run_id.bytes, MOVING))
+            for arrival in arrivals:
+                _settle(transaction, arrival)
 
         await self.write(verb)
 
@@ -149,6 +150,15 @@ def _leave(transaction: Transaction, image: RunImage, departure: Departure) -> N
         deliveries.consume(transaction, run.run_id, delivery.id)
     transaction.execute(statements.DROP_TASKS, name)
     transaction.execute(statements.DROP_DEAD, name)
+
+
+def _settle(transaction: Transaction, arrival: Arrival) -> None:
+    name = (transaction.ns, arrival.run_id.bytes)
+    if transaction.execute(statements.SETTLE_RUN, (*name, MOVING)).fetchone() is None:
+        return  # it is not here, or goes on
+    for delivery_id in arrival.forwarded:
+        transaction.execute(statements.DROP_LETTER, (*name, delivery_id.bytes))
+        deliveries.consume(transaction, arrival.run_id, delivery_id)
 
 
 def _erase(transaction: Transaction, version: Version) -> bool:

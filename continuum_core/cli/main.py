@@ -14,7 +14,17 @@ from typing import Annotated
 
 import typer
 
-from continuum_core.cli import backends, demo, inspection, machines, migrations, runs, workers
+from continuum_core.cli import (
+    backends,
+    carrying,
+    demo,
+    inspection,
+    machines,
+    migrations,
+    retention,
+    runs,
+    workers,
+)
 from continuum_core.cli.failures import Verbs
 from continuum_core.hooks.loading import Observers, PluginRefused, load
 
@@ -54,6 +64,7 @@ _WORK = "Work"
 _RUNS = "Runs"
 _ORDERS = "An operator's orders"
 _MACHINES = "Machines and journals"
+_KEEPING = "What a journal keeps"
 
 app.command("dev", rich_help_panel=_WORK)(workers.dev)
 app.command("worker", rich_help_panel=_WORK)(workers.worker)
@@ -71,6 +82,11 @@ app.command("check", rich_help_panel=_MACHINES)(machines.check)
 app.command("draw", rich_help_panel=_MACHINES)(machines.draw)
 app.command("backends", rich_help_panel=_MACHINES)(backends.backends)
 app.command("migrate", rich_help_panel=_MACHINES)(migrations.migrate)
+app.command("stats", rich_help_panel=_KEEPING)(retention.stats)
+app.command("prune", rich_help_panel=_KEEPING)(retention.prune)
+app.command("archive", rich_help_panel=_KEEPING)(carrying.archive)
+app.command("restore", rich_help_panel=_KEEPING)(carrying.restore)
+app.command("copy", rich_help_panel=_KEEPING)(carrying.copy)
 app.command(
     "demo",
     rich_help_panel=_MACHINES,

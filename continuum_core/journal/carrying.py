@@ -37,6 +37,7 @@ __all__ = [
     "DAY",
     "MOVING",
     "UNKNOWN_RUN",
+    "Arrival",
     "Carrier",
     "DepartOutcome",
     "Departure",
@@ -124,6 +125,13 @@ class RestoreOutcome(enum.Enum):
     CONFLICT = "conflict"  # another run, or another life of it, has the id: nothing was written
 
 
+class Arrival(Struct, frozen=True):
+    """A run that departed has arrived, and so have these deliveries, which came for it after it had left."""
+
+    run_id: UUID
+    forwarded: tuple[UUID, ...] = ()
+
+
 class Version(Struct, frozen=True):
     """A run at one version, by the commit that made it."""
 
@@ -189,8 +197,11 @@ class Carrier(Protocol):
         """
         ...
 
-    async def settle(self, runs: Sequence[UUID]) -> None:
-        """Runs that departed have arrived: they may be pruned. Others are left alone."""
+    async def settle(self, arrivals: Sequence[Arrival]) -> None:
+        """Let runs that departed be pruned, and drop what was sent on, waiting or buried.
+
+        Runs that are not TERMINATED are left alone.
+        """
         ...
 
     async def erase(self, runs: Sequence[Version]) -> list[bool]:

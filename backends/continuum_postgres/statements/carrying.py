@@ -10,13 +10,14 @@ __all__ = [
     "COPY_TASKS",
     "DEPART_RUN",
     "DROP_DEAD",
+    "DROP_LETTERS",
     "DROP_TASKS",
     "KEEP_RESULTS",
     "LOCK_TASKS",
     "REPORTED",
     "RESULTS",
     "SEEN_OF_RUN",
-    "SETTLE_RUNS",
+    "SETTLE_RUN",
     "STRAYS",
     "TALLY",
 ]
@@ -44,14 +45,13 @@ DROP_TASKS = f"DELETE FROM continuum.tasks WHERE {_RUN}"
 
 DROP_DEAD = f"DELETE FROM continuum.dead WHERE {_RUN}"
 
-SETTLE_RUNS = """
-UPDATE continuum.runs r SET cause = ''
-WHERE r.ctid = ANY (ARRAY(
-  SELECT r.tid FROM unnest($2::smallint[], $3::uuid[]) AS m (shard, run_id)
-  CROSS JOIN LATERAL (
-    SELECT r.ctid AS tid FROM continuum.runs r
-    WHERE r.shard = m.shard AND r.ns = $1::integer AND r.run_id = m.run_id AND r.status = 4
-      AND r.cause = $4::text FOR UPDATE) r))
+SETTLE_RUN = f"""
+UPDATE continuum.runs SET cause = '' WHERE {_RUN} AND status = 4 AND cause = $4::text
+"""
+
+DROP_LETTERS = """
+DELETE FROM continuum.dead d USING unnest($2::smallint[], $3::uuid[], $4::uuid[]) AS m (shard, run_id, id)
+WHERE d.shard = m.shard AND d.ns = $1::integer AND d.run_id = m.run_id AND d.id = m.id
 """
 
 # --- in

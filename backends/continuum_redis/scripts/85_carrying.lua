@@ -131,10 +131,21 @@ end
 function verbs.settle()
   ticked()
   return list(function()
-    local r = runs.get(bytes())
-    if r and moves(r) then
+    local r, forwarded = runs.get(bytes()), list(bytes)
+    if not r or r.status ~= TERMINATED then
+      return 0
+    end
+    if r.cause == MOVING then
       r.cause = ''
       runs.put(r)
+    end
+    for _, id in ipairs(forwarded) do
+      local d = deliveries.get(r.id, id)
+      if d then
+        deliveries.remove(d)
+      end
+      call('HDEL', P .. 'd:' .. r.id, id)
+      call('ZREM', P .. 'dx', r.id .. id)
     end
     return 1
   end)

@@ -10,6 +10,7 @@ __all__ = [
     "COPY_TASK",
     "DEPART_RUN",
     "DROP_DEAD",
+    "DROP_LETTER",
     "DROP_TASKS",
     "KEEP_RESULT",
     "REPORTED",
@@ -38,7 +39,12 @@ DROP_TASKS = f"DELETE FROM continuum_tasks WHERE {_OF_RUN}"
 
 DROP_DEAD = f"DELETE FROM continuum_dead WHERE {_OF_RUN}"
 
-SETTLE_RUN = f"UPDATE continuum_runs SET cause = '' WHERE {_OF_RUN} AND status = 4 AND cause = ?3"
+SETTLE_RUN = f"""
+UPDATE continuum_runs SET cause = CASE WHEN cause = ?3 THEN '' ELSE cause END
+WHERE {_OF_RUN} AND status = 4 RETURNING status
+"""
+
+DROP_LETTER = f"DELETE FROM continuum_dead WHERE {_OF_RUN} AND id = ?3"
 
 # --- in
 

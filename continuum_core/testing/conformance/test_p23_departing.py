@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from continuum_core.journal.carrying import (
     MOVING,
+    Arrival,
     DepartOutcome,
     Dumped,
     Version,
@@ -34,12 +35,14 @@ from continuum_core.testing.conformance.kit import (
     claimed_one,
     claimed_task,
     claimed_tasks,
+    committed,
     delivered,
     finished,
     ordered,
     passed,
     row,
     seen,
+    started,
     tried,
     waiting,
 )
@@ -144,10 +147,27 @@ async def test_a_moving_run_is_kept_until_it_has_arrived(kit: Kit) -> None:
     for plan in (PrunePlan(before=FAR, limit=10, dry_run=True), PrunePlan(before=FAR, limit=10)):
         assert (await journal.prune(plan)).runs == 0
     assert await carrier.erase([version]) == [False]
-    await carrier.settle([run_id, suspended, new_id()])
+    await carrier.settle([Arrival(run_id), Arrival(suspended), Arrival(new_id())])
     assert (await row(journal, run_id)).cause == ""
     assert (await row(journal, suspended)).cause == MOVING
     assert (await journal.prune(PrunePlan(before=FAR, limit=10))).runs == 1
+
+
+async def test_what_came_after_a_run_had_left_is_kept_until_it_is_sent_on(kit: Kit) -> None:
+    """Promise 23: a message to a run that left is buried; settling drops what it names, and only that."""
+    journal, carrier = await opened(kit)
+    run_id = await waiting(journal)
+    await delivered(journal, signal(run_id, b"before"))
+    await left(journal, run_id)
+    await started(journal)
+    claim, now = await claimed_one(journal)
+    sent = (signal(run_id, b"one"), signal(run_id, b"two"))
+    await committed(journal, turn(claim, now, deliveries=sent))
+    assert [letter.delivery.payload for letter in (await seen(journal, run_id)).dead] == [b"one", b"two"]
+    await carrier.settle([Arrival(run_id, (sent[0].id, new_id()))])
+    assert [letter.delivery.payload for letter in (await seen(journal, run_id)).dead] == [b"two"]
+    await carrier.settle([Arrival(run_id, (sent[1].id,))])
+    assert (await seen(journal, run_id)).dead == ()
 
 
 async def test_erased_is_what_was_named(kit: Kit) -> None:

@@ -1,0 +1,278 @@
+"""The verbs that carry runs: copy to another journal, archive into a file, restore from one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit, urlunsplit
+
+import typer
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from continuum_core.asyncio_host import AsyncioHost
+from continuum_core.carriage.archives import Archived, Restored, Selection
+from continuum_core.carriage.archives import archive as write_archive
+from continuum_core.carriage.archives import restore as read_archive
+from continuum_core.carriage.copying import Copied, Copying
+from continuum_core.carriage.copying import copy as copy_runs
+from continuum_core.cli.apps import load
+from continuum_core.cli.failures import CALLER, OPERATOR
+from continuum_core.cli.inspection import Status
+from continuum_core.cli.options import (
+    Apps,
+    AsJson,
+    Debug,
+    JournalUrl,
+    Namespace,
+    Who,
+    duration,
+    journal_of,
+)
+from continuum_core.cli.output import console, print_json, safe, say
+from continuum_core.errors import UsageError
+from continuum_core.journal.connect import connect
+from continuum_core.journal.protocol import Journal
+from continuum_core.journal.records import RunStatus
+from continuum_core.registry import Registry
+
+__all__ = ["archive", "copy", "opened", "progress", "restore", "statuses_of"]
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Write nothing; say what would be done.")]
+OlderThan = Annotated[
+    timedelta,
+    typer.Option(
+        "--older-than", parser=duration, metavar="DURATION", help="Ended longer ago than this, such as 30d."
+    ),
+]
+Machine = Annotated[str | None, typer.Option("--machine", metavar="NAME", help="Runs of this machine.")]
+Statuses = Annotated[
+    list[Status] | None,
+    typer.Option("--status", help="Runs that ended like this; may be given several times."),
+]
+
+
+@contextlib.asynccontextmanager
+async def opened(url: str, namespace: str | None) -> AsyncIterator[Journal]:
+    """A journal's handle, closed again."""
+    journal = connect(url, namespace)
+    try:
+        await journal.open()
+        yield journal
+    finally:
+        await journal.close()
+
+
+def shown(url: str) -> str:
+    """A URL without user, password and options: it is kept in histories, and printed."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
+
+
+def statuses_of(chosen: list[Status] | None) -> frozenset[RunStatus]:
+    return frozenset(RunStatus[status.name] for status in chosen or ())
+
+
+@contextlib.contextmanager
+def progress(what: str, total: int | None, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """A bar on the terminal's error stream; nothing where that is no terminal, or `quiet`."""
+    out = console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=out, transient=True, disable=quiet or not out.is_terminal) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+# --- copy
+
+
+def copy(
+    source: Annotated[str, typer.Option("--from", metavar="URL", help="The journal that has the runs.")],
+    target: Annotated[str, typer.Option("--to", metavar="URL", help="The journal that gets them.")],
+    wait: Annotated[
+        timedelta | None,
+        typer.Option(parser=duration, metavar="DURATION", help="Wait so long for what workers have."),
+    ] = None,
+    dry_run: DryRun = False,
+    app: Apps = None,
+    namespace: Namespace = None,
+    who: Who = "",
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Copy a journal into another one: ended runs are copied, all others moved.
+
+    A run lives in one journal: one that has not ended leaves the source for good. What a worker has at the
+    moment stays; repeat the command until it says that nothing is left. It may be repeated after any crash.
+    With --app, runs whose code is here are proved by folding their records before they go.
+    """
+    if source == target:
+        raise UsageError("--from and --to name the same journal")
+    registry = Registry(load(app))
+
+    async def copied() -> Copied:
+        async with opened(source, namespace) as here, opened(target, namespace) as there:
+            with progress("runs", None, quiet=as_json) as tell:
+                asked = Copying(
+                    host=AsyncioHost(),
+                    to=shown(target),
+                    who=who,
+                    wait=0.0 if wait is None else wait.total_seconds(),
+                    dry_run=dry_run,
+                    registry=registry,
+                    told=lambda done: tell(done.seen),
+                )
+                return await copy_runs(here, there, asked)
+
+    done = asyncio.run(copied())
+    if as_json:
+        print_json(_copy_facts(done, dry_run=dry_run))
+    else:
+        _tell_copied(done, dry_run=dry_run)
+    raise typer.Exit(0 if done.complete else OPERATOR)
+
+
+def _copy_facts(done: Copied, *, dry_run: bool) -> dict[str, Any]:
+    return {
+        "dry_run": dry_run,
+        "finished": done.finished,
+        "moved": done.moved,
+        "resumed": done.resumed,
+        "present": done.present,
+        "folded": done.folded,
+        "forwarded": done.forwarded,
+        "definitions": done.definitions,
+        "results": done.results,
+        "busy": [str(run_id) for run_id in done.busy],
+        "troubles": [{"run": str(each.run), "why": each.why} for each in done.troubles],
+        "complete": done.complete,
+    }
+
+
+def _tell_copied(done: Copied, *, dry_run: bool) -> None:
+    would = "would be " if dry_run else ""
+    say(f"{done.finished} ended runs {would}copied, {done.moved} others {would}moved")
+    say(f"{done.present} were there already")
+    if done.resumed:
+        say(f"{done.resumed} of them had been begun by an earlier copy")
+    if done.folded:
+        say(f"{done.folded} proved by folding their records")
+    if done.forwarded:
+        say(f"{done.forwarded} deliveries that came after their run had left were sent on")
+    say(f"{done.definitions} definitions, {done.results} keyed results")
+    for trouble in done.troubles:
+        say(f"left where it is: {trouble.machine} {trouble.run}: {trouble.why}", stderr=True, style="red")
+    if done.busy:
+        say(
+            f"{len(done.busy)} runs are in the hands of workers of the source and stay there: stop these "
+            "workers, or let them finish, and repeat the command (--wait DURATION waits for them)",
+            stderr=True,
+            style="yellow",
+        )
+
+
+# --- archive and restore
+
+
+def archive(
+    older_than: OlderThan,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FILE", help="A new file; needed but for --dry-run.")
+    ] = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Delete what was archived, once the file is safe.")
+    ] = False,
+    machine: Machine = None,
+    status: Statuses = None,
+    dry_run: DryRun = False,
+    journal: JournalUrl = None,
+    namespace: Namespace = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Write ended runs into a file of JSON Lines, whole and readable for ever, and delete them if wanted."""
+    url = journal_of(journal)
+    if to is None and not dry_run:
+        raise typer.BadParameter("name the file to write, or give --dry-run", param_hint="--to")
+
+    async def archived() -> Archived:
+        async with opened(url, namespace) as handle:
+            before = await handle.now() - round(older_than.total_seconds() * 1_000_000)
+            wanted = Selection(before, machine, statuses_of(status))
+            with progress("runs", None, quiet=as_json) as tell:
+                return await write_archive(
+                    handle, wanted, None if dry_run else to, prune=prune, told=lambda done: tell(done.runs)
+                )
+
+    done = asyncio.run(archived())
+    if as_json:
+        told = {"runs": done.runs, "records": done.records, "bytes": done.bytes, "pruned": done.pruned}
+        print_json({"file": None if dry_run else str(to), **told})
+    elif dry_run:
+        say(f"{done.runs} runs with {done.records} records would be archived")
+    else:
+        say(f"{to}: {done.runs} runs with {done.records} records, {done.bytes} bytes")
+        say(f"{done.pruned} of them deleted")
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An archive.")],
+    to: JournalUrl = None,
+    salvage: Annotated[
+        bool, typer.Option("--salvage", help="Leave damaged lines out instead of refusing the file.")
+    ] = False,
+    dry_run: DryRun = False,
+    app: Apps = None,
+    namespace: Namespace = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Write the runs of an archive back into a journal. Those that are there already stay as they are."""
+    url = journal_of(to)
+    registry = Registry(load(app))
+
+    async def restored() -> Restored:
+        async with opened(url, namespace) as handle:
+            with progress("runs", None, quiet=as_json) as tell:
+                return await read_archive(
+                    file,
+                    handle,
+                    registry=registry,
+                    salvage=salvage,
+                    dry_run=dry_run,
+                    told=lambda done: tell(done.runs + done.present),
+                )
+
+    done = asyncio.run(restored())
+    if as_json:
+        print_json(
+            {
+                "restored": done.runs,
+                "present": done.present,
+                "folded": done.folded,
+                "conflicts": done.conflicts,
+                "damaged": [{"line": each.line, "what": each.what} for each in done.damaged],
+            }
+        )
+    else:
+        would = "would be " if dry_run else ""
+        say(f"{done.runs} runs {would}restored, {done.present} were there already")
+        for told in (*(str(each) for each in done.damaged), *done.conflicts):
+            say(f"left out: {safe(told)}", stderr=True, style="red")
+    raise typer.Exit(CALLER if done.damaged or done.conflicts else 0)
