@@ -16,6 +16,7 @@ import typer
 
 from continuum_core.cli import (
     backends,
+    bench,
     carrying,
     demo,
     inspection,
@@ -81,6 +82,7 @@ app.command("terminate", rich_help_panel=_ORDERS)(runs.terminate)
 app.command("check", rich_help_panel=_MACHINES)(machines.check)
 app.command("draw", rich_help_panel=_MACHINES)(machines.draw)
 app.command("backends", rich_help_panel=_MACHINES)(backends.backends)
+app.command("bench", rich_help_panel=_MACHINES)(bench.bench)
 app.command("migrate", rich_help_panel=_MACHINES)(migrations.migrate)
 app.command("stats", rich_help_panel=_KEEPING)(retention.stats)
 app.command("prune", rich_help_panel=_KEEPING)(retention.prune)
