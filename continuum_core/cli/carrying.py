@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit, urlunsplit
 
 import typer
 from rich.progress import (
@@ -75,8 +74,14 @@ async def opened(url: str, namespace: str | None) -> AsyncIterator[Journal]:
 
 def shown(url: str) -> str:
     """A URL without user, password and options: it is kept in histories, and printed."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
+    scheme, mark, rest = url.partition("://")
+    host, slash, path = rest.partition("?")[0].partition("/")
+    return scheme + mark + host.rpartition("@")[2] + slash + path
+
+
+def counted(number: int, one: str) -> str:
+    """``1 run``, ``2 runs``."""
+    return f"{number} {one}" if number == 1 else f"{number} {one}s"
 
 
 def statuses_of(chosen: list[Status] | None) -> frozenset[RunStatus]:
@@ -167,20 +172,21 @@ def _copy_facts(done: Copied, *, dry_run: bool) -> dict[str, Any]:
 
 def _tell_copied(done: Copied, *, dry_run: bool) -> None:
     would = "would be " if dry_run else ""
-    say(f"{done.finished} ended runs {would}copied, {done.moved} others {would}moved")
-    say(f"{done.present} were there already")
+    say(f"ended and {would}copied: {done.finished}; going on and {would}moved: {done.moved}")
+    if done.present:
+        say(f"there already: {done.present}")
     if done.resumed:
-        say(f"{done.resumed} of them had been begun by an earlier copy")
+        say(f"begun by an earlier copy: {done.resumed}")
     if done.folded:
-        say(f"{done.folded} proved by folding their records")
+        say(f"proved by folding their records: {done.folded}")
     if done.forwarded:
-        say(f"{done.forwarded} deliveries that came after their run had left were sent on")
-    say(f"{done.definitions} definitions, {done.results} keyed results")
+        say(f"sent on, having come after their run had left: {done.forwarded}")
+    say(f"definitions: {done.definitions}; keyed results: {done.results}")
     for trouble in done.troubles:
         say(f"left where it is: {trouble.machine} {trouble.run}: {trouble.why}", stderr=True, style="red")
     if done.busy:
         say(
-            f"{len(done.busy)} runs are in the hands of workers of the source and stay there: stop these "
+            f"left to workers of the source, which have them: {counted(len(done.busy), 'run')}; stop these "
             "workers, or let them finish, and repeat the command (--wait DURATION waits for them)",
             stderr=True,
             style="yellow",
@@ -225,15 +231,20 @@ def archive(
         told = {"runs": done.runs, "records": done.records, "bytes": done.bytes, "pruned": done.pruned}
         print_json({"file": None if dry_run else str(to), **told})
     elif dry_run:
-        say(f"{done.runs} runs with {done.records} records would be archived")
+        say(f"{counted(done.runs, 'run')} with {counted(done.records, 'record')} would be archived")
     else:
-        say(f"{to}: {done.runs} runs with {done.records} records, {done.bytes} bytes")
-        say(f"{done.pruned} of them deleted")
+        held = f"{counted(done.runs, 'run')} with {counted(done.records, 'record')}"
+        say(f"{to}: {held}, {done.bytes} bytes" + (f"; deleted: {done.pruned}" if prune else ""))
 
 
 def restore(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="An archive.")],
-    to: JournalUrl = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to", "--journal", envvar="CONTINUUM_JOURNAL", metavar="URL", help="The journal that gets them."
+        ),
+    ] = None,
     salvage: Annotated[
         bool, typer.Option("--salvage", help="Leave damaged lines out instead of refusing the file.")
     ] = False,
@@ -272,7 +283,7 @@ def restore(
         )
     else:
         would = "would be " if dry_run else ""
-        say(f"{done.runs} runs {would}restored, {done.present} were there already")
+        say(f"{counted(done.runs, 'run')} {would}restored; there already: {done.present}")
         for told in (*(str(each) for each in done.damaged), *done.conflicts):
             say(f"left out: {safe(told)}", stderr=True, style="red")
     raise typer.Exit(CALLER if done.damaged or done.conflicts else 0)

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
-from continuum_core.cli.carrying import Machine, OlderThan, Statuses, opened, progress, statuses_of
+from continuum_core.cli.carrying import Machine, OlderThan, Statuses, counted, opened, progress, statuses_of
 from continuum_core.cli.options import AsJson, Debug, JournalUrl, Namespace, journal_of
 from continuum_core.cli.output import Rows, print_json, safe, say
 from continuum_core.clock import Micros
@@ -61,8 +61,9 @@ def prune(
         told = {"runs": done.runs, "records": done.records, "expired": done.expired}
         print_json({"deleted": yes, **told})
         return
-    what = f"{done.runs} runs with {done.records} records, and {done.expired} entries past their window"
-    say(f"deleted {what}" if yes else f"{what} would be deleted; give --yes to delete them")
+    runs = f"{counted(done.runs, 'run')} with {counted(done.records, 'record')}"
+    what = f"{runs}; past their window: {done.expired}"
+    say(f"deleted: {what}" if yes else f"would be deleted: {what}; give --yes to delete")
 
 
 async def _prune(handle: Journal, plan: PrunePlan, tell: Callable[[int], None]) -> Pruned:

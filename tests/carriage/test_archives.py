@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from continuum_core.carriage import files
 from continuum_core.carriage.archives import Selection, archive, restore
 from continuum_core.carriage.files import DamagedArchive
 from continuum_core.errors import UsageError
@@ -96,7 +96,7 @@ async def test_nothing_is_deleted_before_the_file_is_safe(
         before = await images(journal)
         for name in ("write", "fsync", "link"):
             with monkeypatch.context() as patched:
-                patched.setattr(files.os, name, full)
+                patched.setattr(os, name, full)
                 with pytest.raises(UsageError, match="nothing was deleted"):
                     await archive(journal, Selection(EVER), path, prune=True)
             assert await images(journal) == before

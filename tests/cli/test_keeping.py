@@ -39,7 +39,7 @@ def test_prune_counts_before_it_deletes(continuum: Command, url: str) -> None:
     assert continuum("prune", "--older-than", "30d", "--json").json()["runs"] == 0
     told = continuum("prune", "--older-than", "0", "--json").json()
     assert (told["runs"], told["deleted"]) == (1, False)
-    assert "would be deleted; give --yes" in continuum("prune", "--older-than", "0").out
+    assert "would be deleted: 1 run with" in continuum("prune", "--older-than", "0").out
     assert len(continuum("list", "--json").jsons()) == 2
     assert continuum("prune", "--older-than", "0", "--yes", "--json").json()["runs"] == 1
     assert [row["key"] for row in continuum("list", "--json").jsons()] == ["new"]
@@ -49,7 +49,7 @@ def test_archive_and_restore(continuum: Command, url: str, tmp_path: Path) -> No
     _orders(continuum, url)
     asked = ("archive", "--older-than", "0")
     assert continuum(*asked).code == 2
-    assert "1 runs" in continuum(*asked, "--dry-run").out
+    assert "1 run with" in continuum(*asked, "--dry-run").out
     told = continuum(*asked, "--to", "old.jsonl", "--prune", "--status", "completed", "--json").json()
     assert (told["runs"], told["pruned"]) == (1, 1)
     assert [row["key"] for row in continuum("list", "--json").jsons()] == ["new"]
@@ -67,12 +67,12 @@ def test_copy_moves_what_lives(continuum: Command, url: str, tmp_path: Path) -> 
     target = f"sqlite:///{tmp_path}/target.db"
     asked = ("copy", "--from", url, "--to", target, *SHOP)
     assert continuum("copy", "--from", url, "--to", url).code == 1
-    assert "would be moved" in continuum(*asked, "--dry-run").out
+    assert "would be moved: 1" in continuum(*asked, "--dry-run").out
     told = continuum(*asked, "--json").json()
     assert (told["finished"], told["moved"], told["folded"], told["complete"]) == (1, 1, 2, True)
-    assert "2 were there already" in continuum(*asked).out
+    assert "there already: 2" in continuum(*asked).out
     last = continuum("history", "order/new", "--json").jsons()[-1]
-    assert (last["event"], last["who"], "moved to sqlite" in last["why"]) == ("move", "ada", True)
+    assert (last["event"], last["who"], "moved to sqlite:///" in last["why"]) == ("move", "ada", True)
     there = continuum("list", "--journal", target, "--json").jsons()
     assert [(row["key"], row["status"]) for row in there] == [("new", "running"), ("old", "completed")]
 
