@@ -11,15 +11,15 @@ lies there, and is sent on, under a dedupe id of its own, so that no repeat send
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
-from attrs import define, field, frozen
+from attrs import define, field
 from msgspec.structs import replace
 
+from continuum_core.carriage.asking import Copied, Copying, Trouble
 from continuum_core.carriage.images import as_it_travels, departure_body, drift, left_with, whole
 from continuum_core.errors import UnknownVersion
-from continuum_core.host import Host
 from continuum_core.journal.carrying import (
     Arrival,
     DepartOutcome,
@@ -34,81 +34,19 @@ from continuum_core.journal.commit import DeliverOutcome, Query
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import ENDED, Delivery, Run
 from continuum_core.mapper import encode_termination
-from continuum_core.registry import Registry
 
-__all__ = ["Copied", "Copying", "Trouble", "copy"]
+__all__ = ["copy"]
 
 _PAGE = 100
+_BATCH = 50
+"""Ended runs that are restored together: on most backends one transaction."""
+
 _TRIES = 20
 """Times that a run may change between its dump and its departure before it is left for the next round."""
 
 _THERE = frozenset({DeliverOutcome.ACCEPTED, DeliverOutcome.DUPLICATE})
 
 _POLL = 0.2  # seconds between two rounds for what is busy
-
-
-@frozen
-class Trouble:
-    """A run that was left where it is, and why."""
-
-    run: UUID
-    machine: str
-    why: str
-
-
-@define
-class Copied:
-    """What a copy did, or a dry run would do.
-
-    :ivar finished: runs that have ended and were copied.
-    :ivar moved: runs that had not, and live in the target now.
-    :ivar resumed: of these, those that an earlier copy had begun to move.
-    :ivar present: runs that the target had already.
-    :ivar folded: runs whose records were folded and gave their snapshot.
-    :ivar forwarded: deliveries that came after their run had left, and were sent on.
-    :ivar busy: runs that workers of the source have.
-    :ivar troubles: conflicts in the target, drift, and what cannot be read.
-    """
-
-    finished: int = 0
-    moved: int = 0
-    resumed: int = 0
-    present: int = 0
-    folded: int = 0
-    forwarded: int = 0
-    definitions: int = 0
-    results: int = 0
-    busy: dict[UUID, Run] = field(factory=dict[UUID, Run])
-    troubles: list[Trouble] = field(factory=list[Trouble])
-
-    @property
-    def complete(self) -> bool:
-        """Whether everything is in the target."""
-        return not self.busy and not self.troubles
-
-    @property
-    def seen(self) -> int:
-        """Runs that were dealt with."""
-        return self.finished + self.moved + self.present + len(self.busy) + len(self.troubles)
-
-
-@frozen
-class Copying:
-    """What a copy is told.
-
-    :ivar to: the target, as people may see it: kept in the history of runs that leave.
-    :ivar wait: seconds to wait for what workers of the source have.
-    :ivar registry: machines whose runs are proved by folding.
-    :ivar told: called after every run.
-    """
-
-    host: Host
-    to: str
-    who: str = ""
-    wait: float = 0.0
-    dry_run: bool = False
-    registry: Registry = field(factory=Registry)
-    told: Callable[[Copied], None] = lambda _: None
 
 
 async def copy(source: Journal, target: Journal, asked: Copying) -> Copied:
@@ -123,13 +61,16 @@ class _Copy:
     asked: Copying
     done: Copied = field(factory=Copied)
     _left: list[UUID] = field(factory=list[UUID])
+    _ready: list[RunImage] = field(factory=list[RunImage])
 
     async def carry_out(self) -> Copied:
         await self._what_is_not_a_runs()
         async for run, dumped in self._runs():
             await self._one(run, dumped)
+        await self._restore_ready()
         if not self.asked.dry_run:
             await self._what_was_busy()
+            await self._restore_ready()
             await self._forward()
             await self._what_is_not_a_runs()  # a task may have settled a key meanwhile
         return self.done
@@ -190,7 +131,9 @@ class _Copy:
         left = await left_with(self.source, image)
         if left is None:
             if self._proved(image):
-                self._count(await self._arrived(image, moves=False), image, moves=False)
+                self._ready.append(image)
+            if len(self._ready) >= _BATCH:
+                await self._restore_ready()
             return
         self._left.append(image.run.run_id)
         if not is_moving(image.run.status, image.run.cause):
@@ -199,17 +142,17 @@ class _Copy:
         kept = await whole(self.source, left)
         if kept is not None:
             self.done.resumed += 1
-            self._count(await self._arrived(kept, moves=True), kept, moves=True)
+            await self._move(kept)
 
     async def _departed(self, dumped: Dumped, image: RunImage) -> DepartOutcome | None:
         """Have a run that goes on leave, and arrive. None: it was left alone."""
         if not self._proved(image):
             return None
         run_id = image.run.run_id
+        if not await self._welcome(image):
+            return None
         if self.asked.dry_run:
             self._would_leave(image, await self.source.now())
-            return None
-        if not await self._welcome(image):
             return None
         why = f"moved to {self.asked.to}"
         leaving = Departure(
@@ -224,7 +167,7 @@ class _Copy:
             self._busy(image.run)
         elif outcome is DepartOutcome.DEPARTED:
             self._left.append(run_id)
-            self._count(await self._arrived(image, moves=True), image, moves=True)
+            await self._move(image)
         elif outcome is DepartOutcome.RUN_OVER:
             return DepartOutcome.CHANGED  # it ended meanwhile, or another copy took it: look again
         return outcome
@@ -243,36 +186,52 @@ class _Copy:
         else:
             self.done.moved += 1
 
-    async def _arrived(self, image: RunImage, *, moves: bool) -> RestoreOutcome | None:
-        if self.asked.dry_run:
-            [known] = await self.target.load([image.run.run_id])
-            return None if known is None else RestoreOutcome.EXISTS
-        travelling = as_it_travels(image)
-        [outcome] = await carrier_of(self.target).restore([travelling])
-        if outcome is RestoreOutcome.RESTORED:
-            await self._compare(travelling)
-        if moves and outcome is not RestoreOutcome.CONFLICT:
-            await carrier_of(self.source).settle([Arrival(image.run.run_id)])
-        return outcome
+    # --- into the target
 
-    async def _compare(self, sent: RunImage) -> None:
+    async def _move(self, image: RunImage) -> None:
+        """Restore a run that has left, and tell the source that it has arrived."""
+        [outcome] = await self._restored([image])
+        if outcome is RestoreOutcome.CONFLICT:
+            self._conflict(image.run)
+            return
+        self.done.moved += 1
+        if not self.asked.dry_run:
+            await carrier_of(self.source).settle([Arrival(image.run.run_id)])
+
+    async def _restore_ready(self) -> None:
+        """Restore the ended runs that were gathered."""
+        images, self._ready = self._ready, []
+        for image, outcome in zip(images, await self._restored(images), strict=True):
+            if outcome is RestoreOutcome.CONFLICT:
+                self._conflict(image.run)
+            elif outcome is RestoreOutcome.EXISTS:
+                self.done.present += 1
+            else:
+                self.done.finished += 1
+        self.asked.told(self.done)
+
+    async def _restored(self, images: Sequence[RunImage]) -> list[RestoreOutcome]:
+        if self.asked.dry_run:
+            rows = await self.target.load([image.run.run_id for image in images])
+            return [RestoreOutcome.RESTORED if row is None else RestoreOutcome.EXISTS for row in rows]
+        sent = [as_it_travels(image) for image in images]
+        outcomes = await carrier_of(self.target).restore(sent)
+        new = [one for one, told in zip(sent, outcomes, strict=True) if told is RestoreOutcome.RESTORED]
+        there = await carrier_of(self.target).dump([one.run.run_id for one in new])
+        for one, dumped in zip(new, there, strict=True):
+            await self._compare(one, dumped)
+        return outcomes
+
+    async def _compare(self, sent: RunImage, dumped: Dumped | None) -> None:
         """Byte for byte what was sent. A run that has gone on already still begins with it."""
-        [dumped] = await carrier_of(self.target).dump([sent.run.run_id])
         there = None if dumped is None else await whole(self.target, dumped.image)
         if there is None or there.records[: sent.run.version] != sent.records:
             self._trouble(sent.run, "its records in the target are not those that were sent")
         elif sent.run.status in ENDED and there.run != replace(sent.run, namespace=there.run.namespace):
             self._trouble(sent.run, "its row in the target is not the one that was sent")
 
-    def _count(self, outcome: RestoreOutcome | None, image: RunImage, *, moves: bool) -> None:
-        if outcome is RestoreOutcome.CONFLICT:
-            self._trouble(image.run, "the target has another run, or another life of it, under this id")
-        elif moves:
-            self.done.moved += 1
-        elif outcome is RestoreOutcome.EXISTS:
-            self.done.present += 1
-        else:
-            self.done.finished += 1
+    def _conflict(self, run: Run) -> None:
+        self._trouble(run, "the target has another run, or another life of it, under this id")
 
     # --- what is noted
 

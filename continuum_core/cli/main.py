@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from continuum_core.cli import (
+    archives,
     backends,
     bench,
     carrying,
@@ -86,8 +87,8 @@ app.command("bench", rich_help_panel=_MACHINES)(bench.bench)
 app.command("migrate", rich_help_panel=_MACHINES)(migrations.migrate)
 app.command("stats", rich_help_panel=_KEEPING)(retention.stats)
 app.command("prune", rich_help_panel=_KEEPING)(retention.prune)
-app.command("archive", rich_help_panel=_KEEPING)(carrying.archive)
-app.command("restore", rich_help_panel=_KEEPING)(carrying.restore)
+app.command("archive", rich_help_panel=_KEEPING)(archives.archive)
+app.command("restore", rich_help_panel=_KEEPING)(archives.restore)
 app.command("copy", rich_help_panel=_KEEPING)(carrying.copy)
 app.command(
     "demo",

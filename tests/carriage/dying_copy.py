@@ -13,7 +13,8 @@ from collections import Counter
 from typing import Any
 
 from continuum_core.asyncio_host import AsyncioHost
-from continuum_core.carriage.copying import Copying, copy
+from continuum_core.carriage.asking import Copying
+from continuum_core.carriage.copying import copy
 from continuum_core.journal.connect import connect
 
 _calls = Counter[str]()

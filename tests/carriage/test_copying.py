@@ -10,7 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from continuum_core.asyncio_host import AsyncioHost
-from continuum_core.carriage.copying import Copied, Copying, copy
+from continuum_core.carriage.asking import Copied, Copying
+from continuum_core.carriage.copying import copy
 from continuum_core.client import Client
 from continuum_core.errors import RunOver
 from continuum_core.journal.carrying import RestoreOutcome, carrier_of

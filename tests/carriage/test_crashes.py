@@ -11,7 +11,8 @@ from uuid import UUID
 import pytest
 
 from continuum_core.asyncio_host import AsyncioHost
-from continuum_core.carriage.copying import Copying, copy
+from continuum_core.carriage.asking import Copying
+from continuum_core.carriage.copying import copy
 from continuum_core.journal.carrying import is_moving
 from continuum_core.journal.commit import Query
 from continuum_core.journal.connect import connect
