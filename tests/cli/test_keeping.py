@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from continuum_core.cli.carrying import shown
 from tests.cli.conftest import Command
 from tests.cli.work import work_until_over
 
 SHOP = ("--app", "tests.cli.shop")
 PAID = ("Paid", "--data", '{"amount": 100}')
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("postgresql://user:secret@host:5432/shop?schema=a&password=b", "postgresql://host:5432/shop"),
+        ("redis://:secret@host/0", "redis://host/0"),
+        ("unix:///run/redis.sock?password=secret", "unix:///run/redis.sock"),
+        ("sqlite:///a@b/shop.db", "sqlite:///a@b/shop.db"),
+        ("memory://name", "memory://name"),
+    ],
+)
+def test_what_is_kept_of_a_url_has_no_secret(url: str, told: str) -> None:
+    assert shown(url) == told
 
 
 def _orders(continuum: Command, url: str) -> None:
