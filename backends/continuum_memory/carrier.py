@@ -5,6 +5,7 @@ Rule: everything is compared before anything is written, so that a run departs o
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -14,6 +15,7 @@ from attrs import frozen
 from msgspec.structs import replace
 
 from continuum_core.clock import Micros
+from continuum_core.errors import PayloadRefused
 from continuum_core.journal.carrying import (
     DAY,
     MOVING,
@@ -81,15 +83,16 @@ class MemoryCarrier:
             return [_erase(space, version) for version in runs]
 
     async def results(self, cursor: str | None = None, limit: int = 1_000) -> ResultPage:
+        after = _read_cursor(cursor)
         with self.verb() as (space, now):
-            names = sorted(space.results)[int(cursor or 0) :]
+            names = [name for name in sorted(space.results) if name > after]
+            shown = names[: max(limit, 1)]
             found = [
                 _result(name, result, result.outcome)
-                for name in names[:limit]
+                for name in shown
                 if (result := space.results[name]).outcome is not None and result.until > now
             ]
-            after = int(cursor or 0) + limit
-            return ResultPage(tuple(found), str(after) if len(names) > limit else None)
+            return ResultPage(tuple(found), json.dumps(shown[-1]) if len(names) > len(shown) else None)
 
     async def keep(self, results: Sequence[KeyedResult]) -> None:
         with self.verb() as (space, now):
@@ -110,6 +113,16 @@ class MemoryCarrier:
                 records[group] += run.version
                 size[group] += sum(_sizes(run))
         return [Tally(*group, runs[group], records[group], size[group]) for group in sorted(runs)]
+
+
+def _read_cursor(cursor: str | None) -> tuple[str, str]:
+    if cursor is None:
+        return ("", "")
+    try:
+        activity, key = json.loads(cursor)
+    except ValueError:
+        raise PayloadRefused("cursor", "it is no cursor of this journal") from None
+    return activity, key
 
 
 def _result(name: tuple[str, str], kept: Result, outcome: bytes) -> KeyedResult:
