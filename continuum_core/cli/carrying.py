@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -67,7 +67,7 @@ Statuses = Annotated[
 
 
 @contextlib.asynccontextmanager
-async def opened(url: str, namespace: str | None) -> AsyncIterator[Journal]:
+async def opened(url: str, namespace: str | None) -> AsyncGenerator[Journal, None]:
     """A journal's handle, closed again."""
     journal = connect(url, namespace)
     try:
@@ -94,7 +94,7 @@ def statuses_of(chosen: list[Status] | None) -> frozenset[RunStatus]:
 
 
 @contextlib.contextmanager
-def progress(what: str, total: int | None, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+def progress(what: str, total: int | None, *, quiet: bool) -> Generator[Callable[[int], None], None, None]:
     """A bar on the terminal's error stream; nothing where that is no terminal, or `quiet`."""
     out = console(stderr=True)
     columns = (

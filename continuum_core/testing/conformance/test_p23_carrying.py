@@ -14,7 +14,9 @@ from msgspec.structs import replace
 from continuum_core.errors import UsageError
 from continuum_core.journal.carrying import (
     DAY,
+    KeyedResult,
     RestoreOutcome,
+    RunImage,
 )
 from continuum_core.journal.commit import (
     DeliverOutcome,
@@ -155,7 +157,7 @@ async def test_repeats_of_a_restore_change_nothing(kit: Kit) -> None:
 async def test_no_other_run_is_overwritten(kit: Kit) -> None:
     """Promise 23: another digest, another life or a lower version is a conflict; the others stand."""
     journal, _ = await opened(kit)
-    images = []
+    images: list[RunImage] = []
     for _ in range(4):
         run_id = await waiting(journal)
         await ordered(journal, OrderKind.SUSPEND, run_id)
@@ -268,7 +270,8 @@ async def test_keyed_results_travel(kit: Kit) -> None:
         await journal.reserve([reservation(each.task, key=each.task.key or "")])
     for number, each in enumerate(tasks[:4]):
         await finished(journal, finish(each, result=b"%d" % number))
-    found, cursor = {}, None
+    found: dict[str, KeyedResult] = {}
+    cursor: str | None = None
     for _ in range(20):
         page = await carrier.results(cursor, 2)
         found.update({each.key: each for each in page.results})
