@@ -153,13 +153,17 @@ class StepBody(Struct, omit_defaults=True):
 
 
 class ControlBody(Struct, omit_defaults=True):
-    """A record of kind CONTROL: an order, or a parking, with who and why."""
+    """A record of kind CONTROL: an order, a parking or a departure, with who and why.
+
+    `image` is the JSON of a `RunImage`: all that a run had open when it left for another journal.
+    """
 
     v: int
     order: str
     who: str = ""
     why: str = ""
     failure: FailureBody | UnsetType = UNSET
+    image: Raw | UnsetType = UNSET
 
 
 write = msgspec.json.Encoder(decimal_format="string").encode

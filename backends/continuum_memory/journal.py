@@ -40,6 +40,7 @@ from continuum_core.journal.gauges import Gauges
 from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run
 from continuum_memory import claims, deliveries, orders, reading, results, tasks, turns
+from continuum_memory.carrier import MemoryCarrier
 from continuum_memory.gauges import gauges
 from continuum_memory.rows import Space
 from continuum_memory.store import Store
@@ -139,6 +140,11 @@ class MemoryJournal:
     async def prune(self, plan: PrunePlan) -> Pruned:
         with self._verb() as (space, now):
             return reading.prune(space, self.limits, now, plan)
+
+    # --- whole runs
+
+    def carrier(self) -> MemoryCarrier:
+        return MemoryCarrier(self.limits, self._verb, self._write)
 
     # --- reading
 

@@ -8,13 +8,24 @@ from uuid import UUID
 
 from continuum_core.clock import Micros
 from continuum_core.errors import PayloadRefused
+from continuum_core.journal.carrying import is_moving
 from continuum_core.journal.commit import Inspection, Page, Pruned, PrunePlan, Query
 from continuum_core.journal.protocol import Limits
-from continuum_core.journal.records import ENDED, Definition, Delivery, Record
+from continuum_core.journal.records import ENDED, DeadLetter, Definition, Delivery, Record
 from continuum_memory.queues import places
 from continuum_memory.rows import RunRow, Space
 
-__all__ = ["define", "definitions", "history", "inspect", "page", "prune"]
+__all__ = [
+    "dead_letters",
+    "define",
+    "definitions",
+    "delete",
+    "due_order",
+    "history",
+    "inspect",
+    "page",
+    "prune",
+]
 
 
 def define(space: Space, definitions: Iterable[Definition]) -> None:
@@ -39,18 +50,22 @@ def inspect(space: Space, now: Micros, run_id: UUID) -> Inspection | None:
     run = space.runs.get(run_id)
     if run is None:
         return None
-    dead = space.dead.get(run_id, {}).values()
     tasks = tuple(run.tasks[name].task for name in sorted(run.tasks))
     return Inspection(
         run=run.value(space.name),
-        deliveries=tuple(sorted(run.deliveries.values(), key=_due_order)),
+        deliveries=tuple(sorted(run.deliveries.values(), key=due_order)),
         tasks=tasks,
-        dead=tuple(sorted(dead, key=lambda letter: (letter.at, letter.delivery.id.int))),
+        dead=dead_letters(space, run_id),
         places=places(space, now, tasks),
     )
 
 
-def _due_order(delivery: Delivery) -> tuple[Micros, int]:
+def dead_letters(space: Space, run_id: UUID) -> tuple[DeadLetter, ...]:
+    letters = space.dead.get(run_id, {}).values()
+    return tuple(sorted(letters, key=lambda letter: (letter.at, letter.delivery.id.int)))
+
+
+def due_order(delivery: Delivery) -> tuple[Micros, int]:
     return (delivery.due if delivery.due is not None else 0, delivery.id.int)
 
 
@@ -113,19 +128,22 @@ def prune(space: Space, limits: Limits, now: Micros, plan: PrunePlan) -> Pruned:
         (
             run
             for run in space.runs.values()
-            if run.status in statuses and run.updated < plan.before and plan.machine in (None, run.machine)
+            if run.status in statuses
+            and run.updated < plan.before
+            and plan.machine in (None, run.machine)
+            and not is_moving(run.status, run.cause)
         ),
         key=lambda run: (run.updated, run.run_id.int),
     )[: max(plan.limit, 0)]
     pruned = Pruned(len(old), sum(len(run.records) for run in old), _expire(space, limits, now, plan))
     if not plan.dry_run:
-        _delete(space, old)
+        delete(space, old)
         for run_id in [name for name in space.dead if name not in space.runs]:
             _forget_dead(space, run_id, plan.before)
     return pruned
 
 
-def _delete(space: Space, old: Sequence[RunRow]) -> None:
+def delete(space: Space, old: Sequence[RunRow]) -> None:
     for run in old:
         for row in list(run.tasks.values()):
             space.drop_task(row)

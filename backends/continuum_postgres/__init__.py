@@ -35,6 +35,7 @@ PORT_VERSION = 1
 
 CAPABILITIES = frozenset(
     {
+        Capability.CARRIES,
         Capability.DURABLE,
         Capability.SHARED,
         Capability.WAKEUPS,

@@ -42,6 +42,7 @@ from continuum_core.journal.gauges import Gauges
 from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run
 from continuum_postgres import reading, results
+from continuum_postgres.carrier import PostgresCarrier
 from continuum_postgres.claims import ClaimRuns, release, renew
 from continuum_postgres.commits import commit
 from continuum_postgres.finishes import finish
@@ -214,6 +215,10 @@ class PostgresJournal:
 
     async def prune(self, plan: PrunePlan) -> Pruned:
         return await prune(self._opened().reading.ask, plan)
+
+    def carrier(self) -> PostgresCarrier:
+        store = self._opened()
+        return PostgresCarrier(store.reading.ask, store.turning.ask, store.wakeups.wrote)
 
     async def wait(self, seconds: float) -> None:
         await self._opened().wakeups.wait(seconds)

@@ -24,7 +24,9 @@ __all__ = ["CAPABILITIES", "PORT_VERSION", "connect"]
 
 PORT_VERSION = 1
 
-CAPABILITIES = frozenset({Capability.DURABLE, Capability.SHARED, Capability.WAKEUPS, Capability.CLOCK})
+CAPABILITIES = frozenset(
+    {Capability.CARRIES, Capability.DURABLE, Capability.SHARED, Capability.WAKEUPS, Capability.CLOCK}
+)
 
 
 def connect(

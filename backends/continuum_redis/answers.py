@@ -44,6 +44,8 @@ __all__ = [
     "committed",
     "definition",
     "delivered",
+    "delivery",
+    "due_order",
     "finished",
     "inspection",
     "ordered",
@@ -52,6 +54,7 @@ __all__ = [
     "reserved",
     "run",
     "started",
+    "task",
     "task_claims",
 ]
 
@@ -105,7 +108,7 @@ def record(reply: Reply, run_id: UUID) -> Record:
     return Record(run_id, version, RecordKind(kind), at, UUID(bytes=cause), UUID(bytes=commit_id), body)
 
 
-def _delivery(reply: Reply, run_id: UUID) -> Delivery:
+def delivery(reply: Reply, run_id: UUID) -> Delivery:
     delivery_id, kind, payload, due, token, slot, dedupe, held, cause = reply
     return Delivery(
         id=UUID(bytes=delivery_id),
@@ -121,7 +124,7 @@ def _delivery(reply: Reply, run_id: UUID) -> Delivery:
     )
 
 
-def _task(reply: Reply) -> Task:
+def task(reply: Reply) -> Task:
     (
         run_id, token, slot, activity, queue, priority, due, scheduled, payload, key, undo, attempt, losses,
         fence, lease_until, claim_id, cancel, details, failure, fairness,
@@ -151,8 +154,8 @@ def _task(reply: Reply) -> Task:
 
 
 def _task_claim(reply: Reply) -> TaskClaim:
-    task, machine, fingerprint = reply
-    return TaskClaim(_task(task), machine.decode(), fingerprint.decode())
+    row, machine, fingerprint = reply
+    return TaskClaim(task(row), machine.decode(), fingerprint.decode())
 
 
 def definition(reply: Reply) -> Definition:
@@ -222,7 +225,7 @@ def _run_claim(reply: Reply) -> RunClaim:
         snapshot=snapshot,
         tries=tries,
         lease_until=lease_until,
-        deliveries=tuple(_delivery(each, ident) for each in due),
+        deliveries=tuple(delivery(each, ident) for each in due),
         more=bool(more),
         has_deferred=bool(has_deferred),
         parent=_uuid(parent),
@@ -249,19 +252,17 @@ def task_claims(reply: Reply) -> TaskClaims:
 def inspection(reply: Reply, namespace: str) -> Inspection:
     row, waiting, tasks, places, dead = reply
     shown = run(row, namespace)
-    letters = [
-        DeadLetter(_delivery(delivery, shown.run_id), reason.decode(), at) for delivery, reason, at in dead
-    ]
+    letters = [DeadLetter(delivery(each, shown.run_id), reason.decode(), at) for each, reason, at in dead]
     return Inspection(
         run=shown,
-        deliveries=tuple(sorted((_delivery(each, shown.run_id) for each in waiting), key=_due_order)),
-        tasks=tuple(map(_task, tasks)),
+        deliveries=tuple(sorted((delivery(each, shown.run_id) for each in waiting), key=due_order)),
+        tasks=tuple(map(task, tasks)),
         dead=tuple(sorted(letters, key=lambda letter: (letter.at, letter.delivery.id.int))),
         places=tuple(places),
     )
 
 
-def _due_order(delivery: Delivery) -> tuple[Micros, int]:
+def due_order(delivery: Delivery) -> tuple[Micros, int]:
     return (delivery.due if delivery.due is not None else 0, delivery.id.int)
 
 

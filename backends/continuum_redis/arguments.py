@@ -52,7 +52,7 @@ class Arguments(Writer):
         self.text(turn.fingerprint)
         self.number(turn.status)
         self.bytes(turn.snapshot)
-        self.list(self._record, turn.records)
+        self.list(self.record, turn.records)
         self.number(turn.now)
         self.text(turn.cause)
         self.maybe(self.bytes, turn.outcome)
@@ -63,7 +63,7 @@ class Arguments(Writer):
         self.list(self._task, turn.tasks)
         self.list(self.number, turn.closed)
 
-    def _record(self, record: Record) -> None:
+    def record(self, record: Record) -> None:
         self.number(record.kind)
         self.number(record.at)
         self.uuid(record.cause)

@@ -43,6 +43,7 @@ from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run
 from continuum_redis import answers
 from continuum_redis.arguments import Arguments
+from continuum_redis.carrier import RedisCarrier
 from continuum_redis.errors import UNFIT, port_error
 from continuum_redis.lane import Lane
 from continuum_redis.link import Space
@@ -223,6 +224,12 @@ class RedisJournal:
         return answers.pruned(
             await self._opened().turning.ask("prune", _packed(lambda to: Arguments.plan(to, plan)))
         )
+
+    def carrier(self) -> RedisCarrier:
+        async def ask(verb: str, write: Callable[[Arguments], None]) -> Any:
+            return await self._opened().reading.ask(verb, _packed(write))
+
+        return RedisCarrier(self.namespace, self._batch, ask)
 
     async def wait(self, seconds: float) -> None:
         await self._opened().wakeups.wait(seconds)

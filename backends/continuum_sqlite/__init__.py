@@ -26,6 +26,7 @@ CAPABILITIES = frozenset(
         Capability.CLOCK,
         Capability.MIGRATES,
         Capability.GAUGES,
+        Capability.CARRIES,
     }
 )
 

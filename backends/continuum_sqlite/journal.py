@@ -40,6 +40,7 @@ from continuum_core.journal.gauges import Gauges
 from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run
 from continuum_sqlite import reading
+from continuum_sqlite.carrier import SqliteCarrier
 from continuum_sqlite.claims import ClaimRuns, release, renew
 from continuum_sqlite.clock import HostClock, host_time
 from continuum_sqlite.commits import commit
@@ -188,6 +189,9 @@ class SqliteJournal:
 
     async def prune(self, plan: PrunePlan) -> Pruned:
         return await prune(self._opened().write, plan)
+
+    def carrier(self) -> SqliteCarrier:
+        return SqliteCarrier(self._opened().write, self._opened().read)
 
     async def wait(self, seconds: float) -> None:
         await self._opened().wakeups.wait(seconds)

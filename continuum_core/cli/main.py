@@ -15,7 +15,10 @@ from typing import Annotated
 import typer
 
 from continuum_core.cli import (
+    archives,
     backends,
+    bench,
+    carrying,
     demo,
     health,
     inspection,
@@ -23,6 +26,7 @@ from continuum_core.cli import (
     migrations,
     new,
     output,
+    retention,
     runs,
     workers,
 )
@@ -70,6 +74,7 @@ _WORK = "Work"
 _RUNS = "Runs"
 _ORDERS = "An operator's orders"
 _MACHINES = "Machines and journals"
+_KEEPING = "What a journal keeps"
 
 app.command("dev", rich_help_panel=_WORK)(workers.dev)
 app.command("worker", rich_help_panel=_WORK)(workers.worker)
@@ -86,10 +91,16 @@ app.command("terminate", rich_help_panel=_ORDERS)(runs.terminate)
 app.command("check", rich_help_panel=_MACHINES)(machines.check)
 app.command("draw", rich_help_panel=_MACHINES)(machines.draw)
 app.command("backends", rich_help_panel=_MACHINES)(backends.backends)
+app.command("bench", rich_help_panel=_MACHINES)(bench.bench)
 app.command("plugins", rich_help_panel=_MACHINES)(plugins_.plugins)
 app.command("health", rich_help_panel=_MACHINES)(health.health)
 app.command("migrate", rich_help_panel=_MACHINES)(migrations.migrate)
 app.command("new", rich_help_panel=_MACHINES)(new.new)
+app.command("stats", rich_help_panel=_KEEPING)(retention.stats)
+app.command("prune", rich_help_panel=_KEEPING)(retention.prune)
+app.command("archive", rich_help_panel=_KEEPING)(archives.archive)
+app.command("restore", rich_help_panel=_KEEPING)(archives.restore)
+app.command("copy", rich_help_panel=_KEEPING)(carrying.copy)
 app.command(
     "demo",
     rich_help_panel=_MACHINES,

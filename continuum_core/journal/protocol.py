@@ -37,6 +37,8 @@ gives one outcome per member, in order. A handle is bound to one namespace and s
 21. `claim_runs` returns only runs of the fingerprints the caller takes, `claim_tasks` only the
     activities it wants.
 22. All backends answer the same to the same operations.
+23. A run that is carried is whole, and lives in one journal: it leaves only as what was dumped and in one
+    transaction, with an image of itself that pruning keeps until it has arrived (`carrying`).
 
 **Rules every backend keeps** (each closes a race that was reproduced):
 
@@ -138,6 +140,7 @@ class Capability:
     TRANSACTIONS = "transactions"
     MIGRATES = "migrates"
     GAUGES = "gauges"
+    CARRIES = "carries"
 
 
 MEANINGS: Mapping[str, str] = {
@@ -148,6 +151,7 @@ MEANINGS: Mapping[str, str] = {
     Capability.TRANSACTIONS: "handles are `journal.transactions.Transactional`",
     Capability.MIGRATES: "stores of older schemas are brought forward, and `plant` makes one: for tests",
     Capability.GAUGES: "handles are `journal.gauges.Gauged`: they can say how much waits",
+    Capability.CARRIES: "handles have a `journal.carrying.Carrier`: whole runs can be copied and archived",
 }
 """Capability → what a backend that declares it claims. There are no others."""
 

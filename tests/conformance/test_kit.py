@@ -17,6 +17,7 @@ from hypothesis import Phase
 from msgspec.structs import replace
 
 import continuum_memory
+from continuum_core.journal.carrying import Arrival, DepartOutcome, Departure, RestoreOutcome, RunImage
 from continuum_core.journal.commit import (
     Claims,
     Commit,
@@ -42,6 +43,7 @@ from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import Delivery, Run
 from continuum_core.testing.conformance import test_p22_parity
 from continuum_memory import MemoryJournal
+from continuum_memory.carrier import MemoryCarrier
 from continuum_memory.rows import RunRow
 
 pytest_plugins = ["pytester"]
@@ -413,6 +415,42 @@ class ForgetsToCount(Rows):
         await super().release(runs)
 
 
+class AnyRunLeaves(Rows):
+    """A run departs although it is not what was dumped any more."""
+
+    def carrier(self) -> MemoryCarrier:
+        class Careless(MemoryCarrier):
+            async def depart(self, departures: Sequence[Departure]) -> list[DepartOutcome]:
+                now = await self.dump([departure.run_id for departure in departures])
+                marked = [
+                    departure if dumped is None else replace(departure, mark=dumped.mark)
+                    for departure, dumped in zip(departures, now, strict=True)
+                ]
+                return await super().depart(marked)
+
+        return Careless(self.limits, self._verb, self._write)
+
+
+class ForgetsRepeats(Rows):
+    """Dedupe ids stay behind."""
+
+    def carrier(self) -> MemoryCarrier:
+        class Forgetful(MemoryCarrier):
+            async def restore(self, images: Sequence[RunImage]) -> list[RestoreOutcome]:
+                return await super().restore([replace(image, seen=()) for image in images])
+
+        return Forgetful(self.limits, self._verb, self._write)
+
+
+class PrunesMoving(Rows):
+    """A run is deleted that has left, and has not arrived."""
+
+    async def prune(self, plan: PrunePlan) -> Pruned:
+        gone = list(self.store.space(self.namespace).runs)
+        await self.carrier().settle([Arrival(run_id) for run_id in gone])
+        return await super().prune(plan)
+
+
 FAULTS: list[tuple[type[MemoryJournal], str]] = [
     (ForgetsRecords, "p01_records"),
     (SplitsCommits, "p02_commits"),
@@ -452,6 +490,9 @@ FAULTS: list[tuple[type[MemoryJournal], str]] = [
     (CommitsInTwo, "p20_interrupted"),
     (IgnoresTakes, "p21_takes"),
     (ForgetsToCount, "p22_parity"),
+    (AnyRunLeaves, "p23_departing"),
+    (ForgetsRepeats, "p23_carrying"),
+    (PrunesMoving, "p23_departing"),
 ]
 
 
@@ -543,7 +584,7 @@ def test_a_red_test_names_its_promise_and_the_page(
 
 
 def test_the_kit_is_whole(pytester: pytest.Pytester) -> None:
-    """Run as users run it, it conforms on the memory journal, with a test for each of the 22 promises."""
+    """Run as users run it, it conforms on the memory journal, with a test for each of the 23 promises."""
     result = pytester.runpytest_inprocess(
         "--pyargs", "continuum_core.testing.conformance", "-q", "-p", "no:cacheprovider"
     )

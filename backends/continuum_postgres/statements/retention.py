@@ -16,12 +16,13 @@ __all__ = [
 ]
 
 # Parameters: updated before; ended and run id of the last one found; how many; machine (NULL: any);
-# statuses, one bit each.
+# statuses, one bit each. A run that moves is kept until it has arrived.
 ENDED_RUNS = """
 SELECT r.ended, r.shard, r.run_id FROM continuum.runs r
 WHERE r.ns = $1::integer AND r.ended IS NOT NULL AND r.ended < $2::bigint
   AND (r.ended, r.run_id) > ($3::bigint, $4::uuid)
   AND ($6::text IS NULL OR r.machine = $6::text) AND ($7::integer >> r.status::integer) & 1 = 1
+  AND NOT (r.status = 4 AND r.cause = 'moving')
 ORDER BY r.ended, r.run_id LIMIT $5::bigint
 """
 

@@ -1,6 +1,6 @@
 -- Pruning: whole ended runs, the oldest first, and what only stood to recognise repeats.
 
-local function of_run(run)
+local function forget_run(run)
   for _, token in ipairs(tasks.tokens(run)) do
     for _, t in ipairs(tasks.of_token(run, token)) do
       tasks.drop(t)
@@ -45,7 +45,8 @@ function verbs.prune()
     local page = call('ZRANGEBYSCORE', P .. 'ended', '-inf', beyond(before), 'LIMIT', offset, 200)
     for _, run in ipairs(page) do
       local r = runs.get(run)
-      if #old < limit and statuses[r.status] and (not machine or r.machine == machine) then
+      local moves = r.status == TERMINATED and r.cause == 'moving' -- kept until it has arrived elsewhere
+      if #old < limit and statuses[r.status] and not moves and (not machine or r.machine == machine) then
         old[#old + 1] = run
         records = records + r.version
       end
@@ -60,7 +61,7 @@ function verbs.prune()
   if not dry then
     ticked()
     for _, run in ipairs(old) do
-      of_run(run)
+      forget_run(run)
     end
     for _, name in ipairs(call('ZRANGEBYSCORE', P .. 'dx', '-inf', beyond(before))) do
       local run = string.sub(name, 1, 16)

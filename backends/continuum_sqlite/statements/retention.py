@@ -14,11 +14,11 @@ __all__ = [
 ]
 
 # Parameters: namespace; updated before; updated and run id of the last one found; how many; machine
-# (NULL: any); the statuses, one bit each.
+# (NULL: any); the statuses, one bit each. A run that moves is kept until it has arrived.
 ENDED_RUNS = """
 SELECT updated, run_id FROM continuum_runs INDEXED BY continuum_runs_ended
 WHERE namespace = ?1 AND status BETWEEN 1 AND 4 AND updated < ?2 AND (updated, run_id) > (?3, ?4)
-  AND (?6 IS NULL OR machine = ?6) AND (?7 >> status) & 1
+  AND (?6 IS NULL OR machine = ?6) AND (?7 >> status) & 1 AND NOT (status = 4 AND cause = 'moving')
 ORDER BY updated, run_id LIMIT ?5
 """
 

@@ -7,12 +7,16 @@ finds what nobody thought of asking: it is the kit's strongest test.
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import (
     run_state_machine_as_test,  # pyright: ignore[reportUnknownVariableType] (it leaves its factory untyped)
 )
 
+from continuum_core.journal.protocol import Capability
+from continuum_core.testing.conformance.carrying_machine import CarryingParity
 from continuum_core.testing.conformance.kit import Kit
 from continuum_core.testing.conformance.machine import Parity
 
@@ -26,12 +30,10 @@ def test_the_same_answers_to_the_same_operations(kit: Kit, request: pytest.Fixtu
     """Promise 22: every answer and every row is the memory journal's, whatever is asked in whatever order."""
     examples = int(str(request.config.getoption("--journal-examples")))
 
-    class Driven(Parity):
-        pass
-
-    Driven.kit = kit
+    base = CarryingParity if Capability.CARRIES in kit.capabilities else Parity
+    driven = cast(type[Parity], type("Driven", (base,), {"kit": kit}))
     run_state_machine_as_test(
-        Driven,
+        driven,
         settings=settings(
             max_examples=examples or _EXAMPLES,
             stateful_step_count=_STEPS,

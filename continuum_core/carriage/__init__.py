@@ -1,0 +1,1 @@
+"""Whole runs on their way: to another journal, into a file, and back."""

@@ -1,0 +1,1 @@
+"""How long the port's verbs take on a journal: the load, the figures, the picture."""
