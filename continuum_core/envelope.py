@@ -21,6 +21,9 @@ __all__ = [
     "ControlBody",
     "EventBody",
     "FailureBody",
+    "ForkBody",
+    "OpenActivity",
+    "OpenTimer",
     "OutcomeBody",
     "SignalBody",
     "SnapshotBody",
@@ -113,6 +116,7 @@ class EventBody(Struct, omit_defaults=True):
     payload: Raw | UnsetType = UNSET
     token: int = 0
     slot: int = 0
+    source: str = ""  # of a message from a run: RUN:VERSION:POSITION of the command that sent it
 
 
 class CommandBody(Struct, omit_defaults=True):
@@ -135,7 +139,8 @@ class StepBody(Struct, omit_defaults=True):
 
     `edges` are edge numbers of the definition `fingerprint`, one list a microstep; `states` the
     configuration after it (leaves); `changed` the fields of the context that changed, or `context`
-    the whole new context where it is not a JSON object.
+    the whole new context where it is no JSON object or lost a field; `history` all recorded histories
+    where the step changed one. So records alone, without the machine's code, tell what a run was at each.
     """
 
     v: int
@@ -148,16 +153,58 @@ class StepBody(Struct, omit_defaults=True):
     context: Raw | UnsetType = UNSET
     commands: list[CommandBody] = []
     outcome: Raw | UnsetType = UNSET
+    history: dict[str, tuple[str, ...]] | UnsetType = UNSET
 
 
 class ControlBody(Struct, omit_defaults=True):
-    """A record of kind CONTROL: an order, or a parking, with who and why."""
+    """A record of kind CONTROL: an order, or a parking, with who and why.
+
+    `event` is what a parking stumbled on, without its payload, which may be what is wrong with it.
+    """
 
     v: int
     order: str
     who: str = ""
     why: str = ""
     failure: FailureBody | UnsetType = UNSET
+    event: EventBody | UnsetType = UNSET
+
+
+class OpenTimer(Struct):
+    """A timer that was running where a fork begins: `left` microseconds before it was due."""
+
+    state: str
+    slot: int
+    left: int
+
+
+class OpenActivity(Struct, omit_defaults=True):
+    """An activity without an outcome where a fork begins."""
+
+    state: str
+    slot: int
+    activity: str
+    input: Raw
+    key: str | None = None
+
+
+class ForkBody(Struct, omit_defaults=True):
+    """The payload of a FORK delivery: where it comes from, and all that the run takes over.
+
+    `version` of run `run` is the record after which it branches off; `edited` says that the context is
+    not the one that run had there; `deferred` are payloads of SIGNAL deliveries.
+    """
+
+    v: int
+    run: str
+    version: int
+    states: tuple[str, ...]
+    context: Raw
+    edited: bool = False
+    history: dict[str, tuple[str, ...]] = {}
+    timers: list[OpenTimer] = []
+    activities: list[OpenActivity] = []
+    deferred: list[Raw] = []
 
 
 write = msgspec.json.Encoder(decimal_format="string").encode
@@ -169,6 +216,7 @@ _DECODERS: dict[type[Struct], msgspec.json.Decoder[Any]] = {
         CancelBody,
         ControlBody,
         FailureBody,
+        ForkBody,
         OutcomeBody,
         SignalBody,
         SnapshotBody,

@@ -19,7 +19,7 @@ from continuum_core.registry import Entry, Registry
 from continuum_core.shape import check_input
 from continuum_core.turn import Due, Turn, take_turn
 
-__all__ = ["Definitions", "first_turn", "new_run"]
+__all__ = ["Definitions", "digest_of", "first_turn", "new_run"]
 
 
 class Definitions:
@@ -99,13 +99,13 @@ def new_run(
         run_id=run_id,
         machine=definition.machine,
         fingerprint=definition.fingerprint,
-        digest=_digest(definition.machine, data),
+        digest=digest_of(definition.machine, data),
         delivery=Delivery(new_id(), run_id, DeliveryKind.START, payload),
         key=key,
     )
 
 
-def _digest(machine: str, data: bytes) -> bytes:
+def digest_of(machine: str, data: bytes) -> bytes:
     """Tells a repeated start from another one: the same value, however its JSON was laid out."""
     canonical = msgspec.json.encode(msgspec.json.decode(data), order="deterministic")
     return hashlib.blake2b(machine.encode() + b"\x00" + canonical, digest_size=16).digest()
