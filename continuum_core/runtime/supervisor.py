@@ -42,6 +42,7 @@ class Settings:
     :ivar runs: runs in hand at most.
     :ivar tries: claims without a commit after which a run is parked.
     :ivar stall: seconds that the event loop may stand still before leases are no longer renewed.
+    :ivar paranoid: fold the records of each run that is claimed before its turn; drift parks it.
     """
 
     queues: tuple[tuple[str, int], ...] = (("default", 100),)
@@ -50,6 +51,7 @@ class Settings:
     runs: int = 500
     tries: int = 10
     stall: float = 60.0
+    paranoid: bool = False
 
 
 class Supervisor:
@@ -78,16 +80,8 @@ class Supervisor:
         self._finishes: Lane[TaskFinish, Finished] = Lane(
             host, journal.finish, "finishes", refresh=self._fresh_finish
         )
-        self.tasks = Tasks(
-            host,
-            journal,
-            registry,
-            runner,
-            self.clock,
-            self._finishes,
-            Slots(dict(settings.queues)),
-            lease,
-        )
+        slots = Slots(dict(settings.queues))
+        self.tasks = Tasks(host, journal, registry, runner, self.clock, self._finishes, slots, lease)
         self.turns = Turns(
             host,
             registry,
@@ -106,6 +100,7 @@ class Supervisor:
             self._commits,
             limit=settings.runs,
             lease=lease,
+            paranoid=settings.paranoid,
         )
         self.tasks.fuse = FuseTurn(self.turns.fused, self.turns.settled)
         self.tasks.on_delivered = self.runs.wake.set

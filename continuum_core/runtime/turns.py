@@ -16,6 +16,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from continuum_core.clock import Micros
+from continuum_core.errors import ContinuumError
 from continuum_core.host import Host
 from continuum_core.journal.commit import Commit, CommitOutcome, Committed, NewTask, RunClaim
 from continuum_core.journal.records import ENDED, Delivery, RunStatus
@@ -94,6 +95,10 @@ class Turns:
     def refused(self, claim: RunClaim, now: int, fault: Exception) -> Turn:
         """Parks a run whose turn the journal cannot store."""
         return self._unreadable(claim, now, f"refused by the journal: {fault}", fault)
+
+    def distrusted(self, claim: RunClaim, now: int, cause: str) -> Turn:
+        """Parks a run whose past is not what this code makes of it."""
+        return self._unreadable(claim, now, cause, ContinuumError(cause))
 
     def _unreadable(self, claim: RunClaim, now: int, cause: str, fault: Exception) -> Turn:
         entry = self._registry.entry(claim.fingerprint)

@@ -1,4 +1,4 @@
-"""What pytest loads wherever this distribution is installed: one option, and the kit's last word.
+"""What pytest loads wherever this distribution is installed: a few options, and the kit's last word.
 
 It must cost nothing where it is not used: it imports nothing but pytest, and looks at no test but the
 conformance kit's own.
@@ -6,9 +6,11 @@ conformance kit's own.
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
-__all__ = ["pytest_addoption", "pytest_terminal_summary"]
+__all__ = ["pytest_addoption", "pytest_configure", "pytest_terminal_summary"]
 
 _PAGE = "docs/howto/write-a-backend.md"
 _PROMISES = frozenset(range(1, 23))
@@ -16,7 +18,13 @@ _PROPERTY = "continuum_promise"  # put on the kit's tests by its conftest; node 
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options of the conformance kit."""
+    """The options of engines in tests, and those of the conformance kit."""
+    pytester = parser.getgroup("continuum-engine", "continuum: engines in tests")
+    pytester.addoption(
+        "--paranoid",
+        action="store_true",
+        help="let every continuum_core.testing.Engine fold the records of its runs again and fail on drift",
+    )
     group = parser.getgroup("continuum", "continuum: conformance of a journal")
     group.addoption(
         "--journal",
@@ -32,6 +40,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=0,
         help="compare the journal with the reference in N random examples (default: always the same few)",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make engines paranoid, where that is asked for."""
+    if config.getoption("--paranoid"):
+        os.environ["CONTINUUM_PARANOID"] = "1"  # engines read it, also those of processes that tests start
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
