@@ -22,6 +22,9 @@ __all__ = [
     "ControlBody",
     "EventBody",
     "FailureBody",
+    "ForkBody",
+    "OpenActivity",
+    "OpenTimer",
     "OutcomeBody",
     "SignalBody",
     "SnapshotBody",
@@ -114,6 +117,7 @@ class EventBody(Struct, omit_defaults=True):
     payload: Raw | UnsetType = UNSET
     token: int = 0
     slot: int = 0
+    source: str = ""  # of a message from a run: RUN:VERSION:POSITION of the command that sent it
 
 
 class CommandBody(Struct, omit_defaults=True):
@@ -136,8 +140,9 @@ class StepBody(Struct, omit_defaults=True):
 
     `edges` are edge numbers of the definition `fingerprint`, one list a microstep; `states` the
     configuration after it (leaves); `changed` the fields of the context that changed, or `context`
-    the whole new context where it is not a JSON object. Nearly every event is taken, so that is not
-    written.
+    the whole new context where it is no JSON object or lost a field; `history` all recorded histories
+    where the step changed one. So records alone, without the machine's code, tell what a run was at each.
+    Nearly every event is taken, so that is not written.
     """
 
     v: int
@@ -150,12 +155,14 @@ class StepBody(Struct, omit_defaults=True):
     context: Raw | UnsetType = UNSET
     commands: list[CommandBody] = []
     outcome: Raw | UnsetType = UNSET
+    history: dict[str, tuple[str, ...]] | UnsetType = UNSET
 
 
 class ControlBody(Struct, omit_defaults=True):
     """A record of kind CONTROL: an order, a parking or a departure, with who and why.
 
     `image` is the JSON of a `RunImage`: all that a run had open when it left for another journal.
+    `event` is what a parking stumbled on, without its payload, which may be what is wrong with it.
     """
 
     v: int
@@ -164,6 +171,44 @@ class ControlBody(Struct, omit_defaults=True):
     why: str = ""
     failure: FailureBody | UnsetType = UNSET
     image: Raw | UnsetType = UNSET
+    event: EventBody | UnsetType = UNSET
+
+
+class OpenTimer(Struct):
+    """A timer that was running where a fork begins: `left` microseconds before it was due."""
+
+    state: str
+    slot: int
+    left: int
+
+
+class OpenActivity(Struct, omit_defaults=True):
+    """An activity without an outcome where a fork begins."""
+
+    state: str
+    slot: int
+    activity: str
+    input: Raw
+    key: str | None = None
+
+
+class ForkBody(Struct, omit_defaults=True):
+    """The payload of a FORK delivery: where it comes from, and all that the run takes over.
+
+    `version` of run `run` is the record after which it branches off; `edited` says that the context is
+    not the one that run had there; `deferred` are payloads of SIGNAL deliveries.
+    """
+
+    v: int
+    run: str
+    version: int
+    states: tuple[str, ...]
+    context: Raw
+    edited: bool = False
+    history: dict[str, tuple[str, ...]] = {}
+    timers: list[OpenTimer] = []
+    activities: list[OpenActivity] = []
+    deferred: list[Raw] = []
 
 
 write = msgspec.json.Encoder(decimal_format="string").encode
@@ -175,6 +220,7 @@ _DECODERS: dict[type[Struct], msgspec.json.Decoder[Any]] = {
         CancelBody,
         ControlBody,
         FailureBody,
+        ForkBody,
         OutcomeBody,
         SignalBody,
         SnapshotBody,

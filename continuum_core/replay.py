@@ -7,18 +7,28 @@ agree; a mismatch is *drift*, to be reported.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
-from attrs import frozen
+from attrs import field, frozen
 from msgspec import Raw
 from msgspec.structs import replace
 
-from continuum_core.envelope import StepBody
-from continuum_core.errors import ContinuumError, MachineFault, RunNotFound
+from continuum_core.envelope import CommandBody, StepBody
+from continuum_core.errors import (
+    ContinuumError,
+    MachineFault,
+    PayloadRefused,
+    RunNotFound,
+    UnknownVersion,
+    UsageError,
+)
 from continuum_core.interpreter.macrostep import step
+from continuum_core.interpreter.snapshot import Snapshot, Step
+from continuum_core.journal.commit import RunClaim
 from continuum_core.journal.protocol import Journal
-from continuum_core.journal.records import Delivery, DeliveryKind, Record, RecordKind
+from continuum_core.journal.records import Delivery, DeliveryKind, Record, RecordKind, Run
 from continuum_core.mapper import (
     Image,
     ask,
@@ -28,21 +38,34 @@ from continuum_core.mapper import (
     encode_image,
     encode_step,
     imaged,
+    peek_event,
+    take_up,
     unborn,
 )
+from continuum_core.past import Past
 from continuum_core.registry import Entry, Registry
 
-__all__ = ["Drift", "DriftError", "fold", "verify_run"]
+__all__ = ["Drift", "DriftError", "fold", "read_records", "read_run", "verify", "verify_run"]
+
+Parts = tuple[tuple[str, str, str], ...]
+"""What differs: in words, as it was recorded, and as it folds."""
 
 
 @frozen
 class Drift:
-    """The first record whose step does not give what was recorded."""
+    """The first record whose step does not give what was recorded.
+
+    :ivar what: the first part of it that differs; `recorded` and `folded` are its two sides, as JSON.
+    :ivar event: what came, as a word.
+    :ivar parts: all parts that differ, each with its two sides.
+    """
 
     version: int
     what: str
     recorded: str
     folded: str
+    event: str = field(default="", eq=False)
+    parts: tuple[tuple[str, str, str], ...] = field(default=(), eq=False)
 
     def __str__(self) -> str:
         return f"record {self.version}: {self.what} was {self.recorded}, and folds to {self.folded}"
@@ -74,32 +97,48 @@ _SAME_DEFINITION = {
     "commands": "what was asked",
     "outcome": "the outcome",
 }
+_CANNOT = (MachineFault, UnknownVersion, PayloadRefused, UsageError)
+"""What code raises that cannot take what was taken once."""
 
 
-def fold(entry: Entry, run_id: UUID, records: Sequence[Record]) -> tuple[Image, Drift | None]:
-    """The image after `records` (all of a run's, from version 1), and the first mismatch on the way."""
-    image = unborn()
+def fold(
+    entry: Entry, run_id: UUID, records: Sequence[Record], *, against: bool = False
+) -> tuple[Image, Drift | None]:
+    """The image after `records` (all of a run's, from version 1), and the first mismatch on the way.
+
+    :param against: the code is not the run's own but to be tried on it: beside the states, all of the
+        context that both know and what was asked are compared, by name.
+    """
+    image, past = unborn(), Past(run_id)
     for record in records:
+        past.take(record)
         if record.kind is RecordKind.CONTROL:
             # An order moves the version and nothing else of the run's value.
             image = _moved(image, record.version)
             continue
         body = decode_step(record)
         delivery = _delivery(record, body)
-        event = decode_event(
-            entry, image.snapshot, delivery.kind, delivery.payload, delivery.token, delivery.slot
-        )
         try:
-            made = step(entry.program, image.snapshot, event, record.at, run_id.bytes)
-        except MachineFault as fault:
-            return image, Drift(record.version, _ALWAYS["disposition"], body.disposition, str(fault))
-        after = imaged(entry, image, made.snapshot)
-        asked = ask(entry, _NOWHERE, run_id, made, record.cause, lambda: run_id)
-        drift = _compare(record, encode_step(entry, image, after, made, delivery, asked))
+            made = _step(entry, image.snapshot, delivery, record.at, run_id)
+            after = imaged(entry, image, made.snapshot)
+            asked = ask(entry, _NOWHERE, run_id, made, record.cause, lambda: run_id)
+            folded = encode_step(entry, image, after, made, delivery, asked)
+        except _CANNOT as fault:
+            return image, _drift(record, delivery, ((_ALWAYS["disposition"], body.disposition, str(fault)),))
+        parts = _differences(record, folded)
+        if against and not parts:
+            parts = _by_name(past, after, body.commands, asked.bodies)
         image = after
-        if drift is not None:
-            return image, drift
+        if parts:
+            return image, _drift(record, delivery, parts)
     return image, None
+
+
+def _step(entry: Entry, snapshot: Snapshot, delivery: Delivery, now: int, run_id: UUID) -> Step:
+    if delivery.kind is DeliveryKind.FORK:
+        return take_up(entry, snapshot, delivery.payload, now, str(run_id))
+    event = decode_event(entry, snapshot, delivery.kind, delivery.payload, delivery.token, delivery.slot)
+    return step(entry.program, snapshot, event, now, run_id.bytes)
 
 
 def _delivery(record: Record, body: StepBody) -> Delivery:
@@ -109,7 +148,12 @@ def _delivery(record: Record, body: StepBody) -> Delivery:
     return Delivery(record.cause, record.run_id, kind, payload, token=body.event.token, slot=body.event.slot)
 
 
-def _compare(record: Record, folded: bytes) -> Drift | None:
+def _drift(record: Record, delivery: Delivery, parts: Parts) -> Drift:
+    event = peek_event(delivery.kind, delivery.payload)[0]
+    return Drift(record.version, *parts[0], event=event, parts=parts)
+
+
+def _differences(record: Record, folded: bytes) -> Parts:
     """Where a step made again differs from its record; JSON values are compared, not their spelling.
 
     Under another definition, which adopted the run, only what a run is made of must be the same: edges
@@ -118,10 +162,41 @@ def _compare(record: Record, folded: bytes) -> Drift | None:
     told = {**_UNWRITTEN, **msgspec.json.decode(record.body)}
     now = {**_UNWRITTEN, **msgspec.json.decode(folded)}
     parts = _SAME_DEFINITION if told["fingerprint"] == now["fingerprint"] else _ALWAYS
-    for part, words in parts.items():
-        if told.get(part) != now.get(part):
-            return Drift(record.version, words, _text(told.get(part)), _text(now.get(part)))
-    return None
+    return tuple(
+        (words, _text(told.get(part)), _text(now.get(part)))
+        for part, words in parts.items()
+        if told.get(part) != now.get(part)
+    )
+
+
+def _by_name(past: Past, after: Image, told: list[CommandBody], now: list[CommandBody]) -> Parts:
+    """Where other code gives another context, or asks for something else: numbers mean nothing to it."""
+    recorded, folded = _common(
+        msgspec.json.decode(past.context), msgspec.json.decode(after.context or b"null")
+    )
+    found = [] if recorded == folded else [("the context", _text(recorded), _text(folded))]
+    if (then := _wishes(told)) != (here := _wishes(now)):
+        found.append(("what was asked", _text(then), _text(here)))
+    return tuple(found)
+
+
+def _common(one: Any, other: Any) -> tuple[Any, Any]:
+    """Two contexts, of objects the fields that both have."""
+    ours, theirs = _fields(one), _fields(other)
+    if ours is None or theirs is None:
+        return one, other
+    names = sorted(ours.keys() & theirs.keys())
+    return {name: ours[name] for name in names}, {name: theirs[name] for name in names}
+
+
+def _fields(context: Any) -> dict[str, Any] | None:
+    return cast("dict[str, Any]", context) if isinstance(context, dict) else None
+
+
+def _wishes(commands: list[CommandBody]) -> list[dict[str, Any]]:
+    names = ("do", "state", "activity", "key", "due", "to")
+    told = [{n: getattr(c, n) for n in names if getattr(c, n)} for c in commands if c.do != "close"]
+    return sorted(told, key=msgspec.json.encode)
 
 
 def _text(value: object) -> str:
@@ -132,25 +207,51 @@ def _moved(image: Image, version: int) -> Image:
     return Image(replace(image.snapshot, version=version), image.context)
 
 
-async def verify_run(journal: Journal, registry: Registry, run_id: UUID) -> None:
-    """Fold a stored run. Raises DriftError, RunNotFound, UnknownVersion."""
+def verify(
+    entry: Entry, run: Run | RunClaim, records: Sequence[Record], *, against: bool = False
+) -> Drift | None:
+    """Fold a run's records and compare each, and at the end what is stored of the run.
+
+    :param records: of the run; those above its version, written while it was read, are passed over.
+    """
+    records = records[: run.version]
+    image, drift = fold(entry, run.run_id, records, against=against)
+    if drift is None and run.snapshot and not against:
+        try:
+            # Both written by this code: one that adopted the run may have given the context another field.
+            stored = encode_image(entry, decode_image(entry, run.version, run.snapshot)).decode()
+        except (UnknownVersion, PayloadRefused) as fault:
+            stored = str(fault)
+        folded = encode_image(entry, image).decode()
+        if stored != folded:
+            drift = Drift(
+                run.version, "the snapshot", stored, folded, parts=(("the snapshot", stored, folded),)
+            )
+    return drift
+
+
+async def read_run(journal: Journal, run_id: UUID) -> tuple[Run, list[Record]]:
+    """A run's row and all its records. Raises RunNotFound."""
     [run] = await journal.load([run_id])
     if run is None:
         raise RunNotFound(str(run_id))
-    entry = registry.entry(run.fingerprint)
+    return run, await read_records(journal, run_id, run.version)
+
+
+async def read_records(journal: Journal, run_id: UUID, version: int) -> list[Record]:
+    """The records of a run up to one."""
     records: list[Record] = []
-    while len(records) < run.version:
+    while len(records) < version:
         page = await journal.history(run_id, after=len(records))
         if not page:
             break
         records.extend(page)
-    del records[run.version :]  # it may have gone on while it was read
-    image, drift = fold(entry, run_id, records)
-    if drift is None and run.snapshot:
-        # Both written by this code: one that adopted the run may have given the context another field.
-        stored = encode_image(entry, decode_image(entry, run.version, run.snapshot)).decode()
-        folded = encode_image(entry, image).decode()
-        if stored != folded:
-            drift = Drift(run.version, "the snapshot", stored, folded)
+    return records[:version]
+
+
+async def verify_run(journal: Journal, registry: Registry, run_id: UUID) -> None:
+    """Fold a stored run. Raises DriftError, RunNotFound, UnknownVersion."""
+    run, records = await read_run(journal, run_id)
+    drift = verify(registry.entry(run.fingerprint), run, records)
     if drift is not None:
         raise DriftError(str(run_id), drift)

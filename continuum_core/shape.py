@@ -14,7 +14,7 @@ from continuum_core.codec import Codec, Json, codec_for
 from continuum_core.errors import PayloadRefused, UnexpectedEvent
 from continuum_core.journal.records import Definition
 
-__all__ = ["check_event", "check_input", "parse_json"]
+__all__ = ["check_context", "check_event", "check_input", "parse_json"]
 
 _json = codec_for(Json)
 
@@ -28,6 +28,12 @@ def check_input(definition: Definition, value: Any) -> bytes:
     """The JSON of an input. Raises PayloadRefused."""
     graph = json.loads(definition.body)
     return _checked(graph["types"]["input"], value)
+
+
+def check_context(definition: Definition, value: Any) -> bytes:
+    """The JSON of a context. Raises PayloadRefused."""
+    graph = json.loads(definition.body)
+    return _checked(graph["types"]["context"], value)
 
 
 def check_event(definition: Definition, name: str, value: Any) -> bytes:

@@ -10,16 +10,21 @@ import asyncio
 import os
 import threading
 from collections.abc import Coroutine, Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar, overload
 from uuid import UUID
 
+from continuum_core.blame import Change
+from continuum_core.causes import Link
 from continuum_core.client import Client, Handle
 from continuum_core.definition.declare import Machine
 from continuum_core.errors import UsageError
+from continuum_core.forking import Edit
 from continuum_core.journal.connect import Target
 from continuum_core.journal.protocol import Limits
 from continuum_core.journal.records import RunStatus
+from continuum_core.lineage import Lineage
+from continuum_core.past import Moment
 from continuum_core.view import RunView, Step
 
 __all__ = ["SyncClient", "SyncHandle"]
@@ -74,6 +79,30 @@ class SyncHandle(Generic[O]):
     def cancel(self, reason: str = "", *, who: str = "") -> None:
         """See `Handle.cancel`."""
         self._client.wait_for(self.handle.cancel(reason, who=who))
+
+    def at(self, point: int | datetime) -> Moment:
+        """See `Handle.at`."""
+        return self._client.wait_for(self.handle.at(point))
+
+    def fork(
+        self,
+        version: int,
+        *,
+        ctx: Edit | None = None,
+        key: str | None = None,
+        machine: type[Machine[Any, Any, Any]] | None = None,
+    ) -> SyncHandle[O]:
+        """See `Handle.fork`."""
+        work = self.handle.fork(version, ctx=ctx, key=key, machine=machine)
+        return SyncHandle(self._client, self._client.wait_for(work))
+
+    def blame(self, field: str) -> Sequence[Change]:
+        """See `Handle.blame`."""
+        return self._client.wait_for(self.handle.blame(field))
+
+    def why(self, version: int | None = None) -> Sequence[Link]:
+        """See `Handle.why`."""
+        return self._client.wait_for(self.handle.why(version))
 
 
 SyncRef = SyncHandle[Any] | UUID | str
@@ -218,11 +247,14 @@ class SyncClient:
         *,
         machine: str | None = None,
         status: RunStatus | None = None,
+        parent: SyncRef | None = None,
         limit: int = 100,
         cursor: str | None = None,
     ) -> tuple[Sequence[RunView], str | None]:
         """See `Client.list`."""
-        return self.wait_for(self.client.list(machine=machine, status=status, limit=limit, cursor=cursor))
+        of = None if parent is None else _ref(parent)
+        work = self.client.list(machine=machine, status=status, parent=of, limit=limit, cursor=cursor)
+        return self.wait_for(work)
 
     def cancel(self, run: SyncRef, reason: str = "", *, who: str = "") -> None:
         """See `Client.cancel`."""
@@ -243,6 +275,56 @@ class SyncClient:
     def unpark(self, run: SyncRef, why: str = "", *, who: str = "") -> bool:
         """See `Client.unpark`."""
         return self.wait_for(self.client.unpark(_ref(run), why, who=who))
+
+    def at(self, run: SyncRef, point: int | datetime) -> Moment:
+        """See `Client.at`."""
+        return self.wait_for(self.client.at(_ref(run), point))
+
+    def fork(
+        self,
+        run: SyncRef,
+        version: int,
+        *,
+        ctx: Edit | None = None,
+        key: str | None = None,
+        machine: type[Machine[Any, Any, Any]] | str | None = None,
+    ) -> SyncHandle[Any]:
+        """See `Client.fork`."""
+        work = self.client.fork(_ref(run), version, ctx=ctx, key=key, machine=machine)
+        return SyncHandle(self, self.wait_for(work))
+
+    def reset(
+        self,
+        run: SyncRef,
+        version: int,
+        *,
+        ctx: Edit | None = None,
+        key: str | None = None,
+        machine: type[Machine[Any, Any, Any]] | str | None = None,
+        why: str = "",
+        who: str = "",
+    ) -> SyncHandle[Any]:
+        """See `Client.reset`."""
+        work = self.client.reset(_ref(run), version, ctx=ctx, key=key, machine=machine, why=why, who=who)
+        return SyncHandle(self, self.wait_for(work))
+
+    def blame(self, run: SyncRef, field: str) -> Sequence[Change]:
+        """See `Client.blame`."""
+        return self.wait_for(self.client.blame(_ref(run), field))
+
+    def why(self, run: SyncRef, version: int | None = None) -> Sequence[Link]:
+        """See `Client.why`."""
+        return self.wait_for(self.client.why(_ref(run), version))
+
+    def followed(
+        self, run: SyncRef, version: int | None = None, *, limit: int = 1_000
+    ) -> tuple[Sequence[Link], bool]:
+        """See `Client.followed`."""
+        return self.wait_for(self.client.followed(_ref(run), version, limit=limit))
+
+    def lineage(self, run: SyncRef) -> Lineage:
+        """See `Client.lineage`."""
+        return self.wait_for(self.client.lineage(_ref(run)))
 
 
 def _ref(run: SyncRef) -> Any:

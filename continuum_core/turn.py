@@ -23,9 +23,9 @@ from msgspec import Struct
 from continuum_core.errors import ContinuumError, MachineFault
 from continuum_core.hooks.facts import TurnFacts
 from continuum_core.interpreter.macrostep import step
-from continuum_core.interpreter.snapshot import Disposition
+from continuum_core.interpreter.snapshot import Disposition, Step
 from continuum_core.journal.commit import Commit, NewTask
-from continuum_core.journal.records import Delivery, Held, Record, RecordKind, RunStatus
+from continuum_core.journal.records import Delivery, DeliveryKind, Held, Record, RecordKind, RunStatus
 from continuum_core.mapper import (
     Image,
     ask,
@@ -36,6 +36,7 @@ from continuum_core.mapper import (
     encode_step,
     imaged,
     status_of,
+    take_up,
 )
 from continuum_core.registry import Entry
 
@@ -115,12 +116,7 @@ class _Fold:
     def take(self, delivery: Delivery) -> bool:
         """Fold one delivery in; True when the fold may go on."""
         entry, before = self.entry, self.image
-        self.doing = "unreadable event"
-        event = decode_event(
-            entry, before.snapshot, delivery.kind, delivery.payload, delivery.token, delivery.slot
-        )
-        self.doing = "fault"
-        made = step(entry.program, before.snapshot, event, self.due.now, self.due.run_id.bytes)
+        made = self._step(delivery)
         self.doing = "context cannot be stored"
         after = imaged(entry, before, made.snapshot)
         self.doing = "cannot be asked for"
@@ -136,7 +132,7 @@ class _Fold:
             Record(
                 run_id=self.due.run_id,
                 version=made.snapshot.version,
-                kind=RecordKind.STEP,
+                kind=RecordKind.FORK if delivery.kind is DeliveryKind.FORK else RecordKind.STEP,
                 at=made.snapshot.now,
                 cause=delivery.id,
                 commit_id=self.commit_id,
@@ -157,6 +153,15 @@ class _Fold:
             self.deferred.clear()
             return False
         return self.due.tries < SUSPECT
+
+    def _step(self, delivery: Delivery) -> Step:
+        entry, snapshot, due = self.entry, self.image.snapshot, self.due
+        self.doing = "unreadable event"
+        if delivery.kind is DeliveryKind.FORK:
+            return take_up(entry, snapshot, delivery.payload, due.now, str(due.run_id))
+        event = decode_event(entry, snapshot, delivery.kind, delivery.payload, delivery.token, delivery.slot)
+        self.doing = "fault"
+        return step(entry.program, snapshot, event, due.now, due.run_id.bytes)
 
     def _ask(self, tasks: list[NewTask], deliveries: list[Delivery], closed: list[int]) -> None:
         if closed:
@@ -209,7 +214,7 @@ class _Fold:
                 at=at,
                 cause=self.commit_id if poison is None else poison.id,
                 commit_id=self.commit_id,
-                body=encode_control("park", "engine", why),
+                body=encode_control("park", "engine", why, poison=poison),
             )
         )
         commit = self.commit(RunStatus.PARKED, why, None if poison is None else poison.id)
@@ -255,7 +260,7 @@ def quarantine(
 ) -> Turn:
     """Park a run whose snapshot cannot be read, or whose turn cannot be stored; its snapshot stays."""
     commit_id = new_id()
-    poison = due.deliveries[0].id
+    poison = due.deliveries[0]
     commit = Commit(
         run_id=due.run_id,
         fence=due.fence,
@@ -271,14 +276,14 @@ def quarantine(
                 version=version + 1,
                 kind=RecordKind.CONTROL,
                 at=due.now,
-                cause=poison,
+                cause=poison.id,
                 commit_id=commit_id,
-                body=encode_control("park", "engine", cause),
+                body=encode_control("park", "engine", cause, poison=poison),
             ),
         ),
         now=due.now,
         cause=cause,
-        hold=((poison, Held.POISON),),
+        hold=((poison.id, Held.POISON),),
     )
     return Turn(commit, due.image, fault=fault)
 

@@ -97,6 +97,7 @@ class RunView:
     :ivar context: a typed value where the machine's code is here, else JSON values; None before its
         first turn.
     :ivar outcome: how it ended, as JSON values; None while it has not.
+    :ivar parent: the run it was forked from, or whose child it is; `root` the first of all above it.
     """
 
     id: UUID
@@ -111,6 +112,8 @@ class RunView:
     created: datetime
     updated: datetime
     fingerprint: str
+    parent: UUID | None = None
+    root: UUID | None = None
     leased_until: datetime | None = None
     waiting: tuple[Waiting, ...] = ()
     tasks: tuple[TaskView, ...] = ()
@@ -203,6 +206,8 @@ def _run(run: Run, entry: Entry | None, **open_work: Any) -> RunView:
         created=to_datetime(run.created),
         updated=to_datetime(run.updated),
         fingerprint=run.fingerprint,
+        parent=run.parent,
+        root=run.root,
         **open_work,
     )
 

@@ -78,6 +78,7 @@ class Worker:
         runs: int = 500,
         tries: int = 10,
         stall: float = 60.0,
+        paranoid: bool = False,
         limits: Limits | None = None,
         host: Host | None = None,
         runner: Runner | None = None,
@@ -97,6 +98,7 @@ class Worker:
             runs=runs,
             tries=tries,
             stall=stall,
+            paranoid=paranoid,
         )
         self.client = Client(
             self.journal, registry=self.registry, poll=poll, limits=limits, plugins=self.plugins

@@ -29,6 +29,8 @@ def run_facts(view: RunView, *, whole: bool) -> dict[str, Any]:
         "created": _time(view.created),
         "updated": _time(view.updated),
         "definition": view.fingerprint,
+        "parent": None if view.parent is None else str(view.parent),
+        "root": None if view.root is None else str(view.root),
     }
     if whole:
         facts["waiting"] = [_waiting(each) for each in view.waiting]

@@ -15,6 +15,7 @@ from attrs import frozen
 from rich.text import Text
 
 from continuum_core.cli.apps import MachineClass, load
+from continuum_core.cli.earlier import Earlier, draw_moment, show_moment
 from continuum_core.cli.facts import run_facts, step_facts
 from continuum_core.cli.options import (
     Apps,
@@ -28,7 +29,8 @@ from continuum_core.cli.options import (
 )
 from continuum_core.cli.output import Rows, moment, print_json, safe, say, short_id, span_words
 from continuum_core.cli.portrait import Portrait, draw_run, show_run
-from continuum_core.cli.references import named
+from continuum_core.cli.references import find, named
+from continuum_core.cli.travel import point_of
 from continuum_core.client import Client, Handle
 from continuum_core.clock import to_datetime
 from continuum_core.journal.records import ENDED, RecordKind, RunStatus
@@ -42,6 +44,9 @@ __all__ = ["history", "list_", "show"]
 
 def show(
     run: RunRef,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="VERSION|TIME", help="As it was after this record, or then.")
+    ] = None,
     app: Apps = None,
     journal: JournalUrl = None,
     namespace: Namespace = None,
@@ -50,6 +55,9 @@ def show(
 ) -> None:
     """Show a run: the machine with its active states marked, its context, what it waits for and does."""
     url = journal_of(journal)
+    if at is not None:
+        show_moment(asyncio.run(_earlier(url, namespace, run, load(app), point_of(at))), as_json=as_json)
+        return
     portrait = asyncio.run(_portrait(url, namespace, run, load(app)))
     if as_json:
         print_json(run_facts(portrait.view, whole=True))
@@ -64,6 +72,17 @@ async def _portrait(url: str, namespace: str | None, run: str, machines: Sequenc
         stored = {d.fingerprint: d for d in await client.journal.definitions()}
         drawing = draw_run(view, [machine.chart for machine in machines], stored.get(view.fingerprint))
         return Portrait(view, drawing, to_datetime(await client.journal.now()))
+
+
+async def _earlier(
+    url: str, namespace: str | None, run: str, machines: Sequence[MachineClass], point: int | datetime
+) -> Earlier:
+    async with Client(url, namespace=namespace) as client, named(client, run) as handle:
+        moment_ = await client.at(handle, point)
+        view = await client.view(handle)
+        stored = {d.fingerprint: d for d in await client.journal.definitions()}
+        charts = [machine.chart for machine in machines]
+        return Earlier(view, moment_, draw_moment(view, moment_, charts, stored.get(moment_.fingerprint)))
 
 
 # --- history -----------------------------------------------------------------------------------------
@@ -182,6 +201,7 @@ _COLOURS = {
 class _Wanted:
     machine: str | None
     status: RunStatus | None
+    parent: str | None
     since: str | None
     limit: int | None
 
@@ -189,6 +209,9 @@ class _Wanted:
 def list_(
     machine: Annotated[str | None, typer.Option("--machine", "-m", metavar="NAME")] = None,
     status: Annotated[Status | None, typer.Option("--status", "-s")] = None,
+    parent: Annotated[
+        str | None, typer.Option("--parent", metavar="RUN", help="Only forks and children of this run.")
+    ] = None,
     since: Annotated[
         str | None,
         typer.Option(metavar="DURATION|TIME", help="Started since: 2h, 3d, or 2026-03-01T12:00Z."),
@@ -206,7 +229,11 @@ def list_(
     """List runs, newest first."""
     url = journal_of(journal)
     wanted = _Wanted(
-        machine, None if status is None else RunStatus[status.name], since, None if everything else limit
+        machine=machine,
+        status=None if status is None else RunStatus[status.name],
+        parent=parent,
+        since=since,
+        limit=None if everything else limit,
     )
     if since is not None:
         _since(since, datetime.now(UTC))  # noqa: TID251 - only to refuse a wrong text before anything opens
@@ -241,10 +268,16 @@ async def _list_pages(
 ) -> AsyncIterator[tuple[Sequence[RunView], str | None]]:
     left = wanted.limit
     since = None if wanted.since is None else _since(wanted.since, now)
+    parent = None if wanted.parent is None else find(client, wanted.parent)
     while True:
         size = 200 if left is None else min(left, 200)
         views, cursor = await client.list(
-            machine=wanted.machine, status=wanted.status, created_from=since, limit=size, cursor=cursor
+            machine=wanted.machine,
+            status=wanted.status,
+            parent=parent,
+            created_from=since,
+            limit=size,
+            cursor=cursor,
         )
         yield views, cursor
         left = None if left is None else left - len(views)

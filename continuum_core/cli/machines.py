@@ -23,7 +23,7 @@ from continuum_core.definition.svg import svg
 from continuum_core.definition.terminal import terminal
 from continuum_core.errors import DefinitionError, UsageError
 
-__all__ = ["check", "draw"]
+__all__ = ["Shade", "check", "draw", "write_drawing"]
 
 
 # --- check -------------------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ def draw(
     kind = format_ or (_SUFFIXES.get(output.suffix.lower(), Format.TEXT) if output else Format.TEXT)
     drawing = _drawing(chart, kind, theme, plain=output is None and not as_json)
     if output is not None:
-        _write(output, drawing)
+        write_drawing(output, drawing)
     if as_json:
         written = None if output is None else str(output)
         print_json(
@@ -193,7 +193,8 @@ def _drawing(chart: Chart, kind: Format, theme: Shade, *, plain: bool) -> str:
     return terminal(chart, width=console().width, ascii_only=plain and ascii_only())
 
 
-def _write(file: Path, drawing: str) -> None:
+def write_drawing(file: Path, drawing: str) -> None:
+    """Write a drawing to the file that was named. Raises UsageError where that cannot be."""
     try:
         file.write_text(drawing, encoding="utf-8")
     except OSError as error:

@@ -26,8 +26,10 @@ from continuum_core.cli import (
     migrations,
     new,
     output,
+    replays,
     retention,
     runs,
+    travel,
     workers,
 )
 from continuum_core.cli import (
@@ -72,6 +74,7 @@ def continuum(
 
 _WORK = "Work"
 _RUNS = "Runs"
+_TIME = "Time travel"
 _ORDERS = "An operator's orders"
 _MACHINES = "Machines and journals"
 _KEEPING = "What a journal keeps"
@@ -83,6 +86,11 @@ app.command("send", rich_help_panel=_RUNS)(runs.send)
 app.command("show", rich_help_panel=_RUNS)(inspection.show)
 app.command("history", rich_help_panel=_RUNS)(inspection.history)
 app.command("list", rich_help_panel=_RUNS)(inspection.list_)
+app.command("fork", rich_help_panel=_TIME)(travel.fork)
+app.command("blame", rich_help_panel=_TIME)(travel.blame)
+app.command("why", rich_help_panel=_TIME)(travel.why)
+app.command("graph", rich_help_panel=_TIME)(travel.graph)
+app.command("replay", rich_help_panel=_TIME)(replays.replay)
 app.command("cancel", rich_help_panel=_ORDERS)(runs.cancel)
 app.command("suspend", rich_help_panel=_ORDERS)(runs.suspend)
 app.command("resume", rich_help_panel=_ORDERS)(runs.resume)

@@ -20,7 +20,7 @@ from continuum_core.journal.dealing import PLACES
 from continuum_core.journal.records import ENDED, Definition, RunStatus
 from continuum_core.view import RunView, TaskView, Waiting
 
-__all__ = ["Portrait", "draw_run", "show_run"]
+__all__ = ["Portrait", "draw_run", "print_drawing", "show_run"]
 
 _STRONG = (ACTIVE_START, ACTIVE_END)
 
@@ -67,8 +67,7 @@ def show_run(portrait: Portrait) -> None:
         out.print(text, soft_wrap=True)
     if portrait.drawing:
         out.print()
-        for line in portrait.drawing.rstrip("\n").split("\n"):
-            out.print(_marked(line), soft_wrap=True)
+        print_drawing(portrait.drawing)
     _section("Context", pretty(view.context) if view.version else [])
     if view.outcome is not None:
         _section("Outcome", list(_outcome(view.outcome)))
@@ -86,6 +85,12 @@ def show_run(portrait: Portrait) -> None:
         rows.add([(safe(each.what), _when(each.due), safe(each.reason)) for each in view.dead])
 
 
+def print_drawing(drawing: str) -> None:
+    """Print what `draw_run` drew, with the active states in colour."""
+    for line in drawing.rstrip("\n").split("\n"):
+        console().print(_marked(line), soft_wrap=True)
+
+
 def _head(view: RunView, now: datetime) -> Iterator[Text]:
     name = safe(f"{view.machine}/{view.key}") if view.key is not None else safe(view.machine)
     yield Text.assemble((name, "bold"), "  ", (view.status.name.lower(), _colour(view.status)))
@@ -98,6 +103,10 @@ def _head(view: RunView, now: datetime) -> Iterator[Text]:
         words = f"due for {span_words(overdue)}, and no worker takes it: is one alive that knows definition"
         yield Text(f"{words} {view.fingerprint[:12]}?", style="yellow")
     yield Text(f"run {view.id}, version {view.version}", style="dim")
+    if view.parent is not None:
+        yield Text(
+            f"from run {view.parent}: `continuum graph {view.id}` draws all that hangs together", "dim"
+        )
     changed = f"changed {moment(view.updated)} ({span_words(now - view.updated)} ago)"
     yield Text(f"started {moment(view.created)}, {changed}", style="dim")
 

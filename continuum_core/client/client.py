@@ -7,9 +7,8 @@ from uuid import UUID
 
 from continuum_core.client.handle import Handle, Ref, run_id_of
 from continuum_core.client.looking import Looking
-from continuum_core.client.ordering import Ordering
 from continuum_core.client.sending import Sending
-from continuum_core.client.starting import Starting
+from continuum_core.client.travelling import Travelling
 from continuum_core.definition.declare import Machine
 from continuum_core.ending import result_of
 from continuum_core.errors import ResultTimeout, RunNotFound, UsageError
@@ -21,7 +20,7 @@ __all__ = ["Client"]
 O = TypeVar("O")  # noqa: E741
 
 
-class Client(Starting, Sending, Ordering, Looking):
+class Client(Travelling, Sending, Looking):
     """A connection to a journal, for one namespace and one event loop.
 
     :param journal: a URL such as ``sqlite:///orders.db``, an unopened journal, or an engine or pool that a

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from uuid import UUID
 
+from continuum_core.blame import Change
+from continuum_core.causes import Link
+from continuum_core.definition.declare import Machine
 from continuum_core.errors import PayloadRefused
+from continuum_core.forking import Edit
+from continuum_core.past import Moment
 from continuum_core.registry import Entry
 from continuum_core.view import RunView, Step
 
@@ -59,6 +65,29 @@ class Handle(Generic[O]):
     async def cancel(self, reason: str = "", *, who: str = "") -> None:
         """Ask the run to stop; acknowledged, it is not lost. Raises RunOver, RunNotFound."""
         await self._client.cancel(self, reason, who=who)
+
+    async def at(self, point: int | datetime) -> Moment:
+        """The run as it was at an earlier point; see `Client.at`."""
+        return await self._client.at(self, point)
+
+    async def fork(
+        self,
+        version: int,
+        *,
+        ctx: Edit | None = None,
+        key: str | None = None,
+        machine: type[Machine[Any, Any, Any]] | None = None,
+    ) -> Handle[O]:
+        """Start another run that goes on from this one's past; see `Client.fork`."""
+        return await self._client.fork(self, version, ctx=ctx, key=key, machine=machine)
+
+    async def blame(self, field: str) -> Sequence[Change]:
+        """Which records set a field of the context, newest first; see `Client.blame`."""
+        return await self._client.blame(self, field)
+
+    async def why(self, version: int | None = None) -> Sequence[Link]:
+        """The way from a record back to its root cause; see `Client.why`."""
+        return await self._client.why(self, version)
 
 
 Ref = Handle[Any] | UUID | str

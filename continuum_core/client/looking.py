@@ -42,16 +42,21 @@ class Looking(Connected):
         *,
         machine: str | None = None,
         status: RunStatus | None = None,
+        parent: Ref | None = None,
         created_from: datetime | None = None,
         created_to: datetime | None = None,
         limit: int = 100,
         cursor: str | None = None,
     ) -> tuple[Sequence[RunView], str | None]:
-        """One page of runs, newest first, and the cursor of the next page (None: there is none)."""
+        """One page of runs, newest first, and the cursor of the next page (None: there is none).
+
+        :param parent: only the forks and children of this run.
+        """
         self._check()
         query = Query(
             machine=machine,
             status=status,
+            parent=None if parent is None else self._ref(parent)[0],
             created_from=None if created_from is None else from_datetime(created_from),
             created_to=None if created_to is None else from_datetime(created_to),
         )

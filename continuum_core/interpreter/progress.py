@@ -22,10 +22,20 @@ from continuum_core.interpreter.microstep import Op, Plan
 from continuum_core.interpreter.program import Arc, Key, Program, ascending
 from continuum_core.interpreter.snapshot import Snapshot
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "minted_by", "token_of"]
 
-_TOKEN_SHIFT = 16  # a token is (version << 16) | ordinal of the entry within the record
+_TOKEN_SHIFT = 16
 _ASSIGN = ActionKind.ASSIGN
+
+
+def token_of(version: int, ordinal: int) -> int:
+    """The token of the `ordinal`-th state entry (from 1) in a record that has timers or activities."""
+    return version << _TOKEN_SHIFT | ordinal
+
+
+def minted_by(token: int) -> int:
+    """The version of the record that gave out this token: that record started what bears it."""
+    return token >> _TOKEN_SHIFT
 
 
 class Progress:
@@ -170,7 +180,7 @@ class Progress:
         tokens = dict(self.tokens)
         for number in ascending(self.fresh):
             self.minted += 1
-            token = tokens[number] = self.version << _TOKEN_SHIFT | self.minted
+            token = tokens[number] = token_of(self.version, self.minted)
             state = self.program.chart.states[number]
             commands: list[Command] = [self._timer(timer, number, token) for timer in state.timers]
             for invoke in state.invokes:

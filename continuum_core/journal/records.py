@@ -57,6 +57,7 @@ class DeliveryKind(enum.IntEnum):
     TIMER = 2
     OUTCOME = 3  # of a task: its payload says whether it succeeded
     CANCEL = 4
+    FORK = 5  # the first of a run that goes on from another run's past, which it carries
 
 
 class Held(enum.IntEnum):
@@ -73,6 +74,7 @@ class RecordKind(enum.IntEnum):
 
     STEP = 0  # one macrostep
     CONTROL = 1  # an operator's or the engine's order: suspend, resume, terminate, park …
+    FORK = 3  # the first record of a fork: the run and version it comes from, and what it took over
 
 
 class Run(Struct, frozen=True, gc=False):

@@ -29,6 +29,7 @@ from continuum_core.mapper.events import (
     signal_delivery,
 )
 from continuum_core.mapper.failures import decode_failure, encode_failure
+from continuum_core.mapper.forks import decode_fork, encode_fork, take_up
 from continuum_core.mapper.ids import derive_run_id, machine_name, start_digest
 from continuum_core.mapper.images import Image, decode_image, encode_image, imaged, unborn
 from continuum_core.mapper.steps import decode_control, decode_step, encode_control, encode_step
@@ -40,6 +41,7 @@ __all__ = [
     "decode_control",
     "decode_event",
     "decode_failure",
+    "decode_fork",
     "decode_image",
     "decode_outcome",
     "decode_step",
@@ -48,6 +50,7 @@ __all__ = [
     "encode_control",
     "encode_failed",
     "encode_failure",
+    "encode_fork",
     "encode_image",
     "encode_outcome",
     "encode_output",
@@ -64,5 +67,6 @@ __all__ = [
     "signal_delivery",
     "start_digest",
     "status_of",
+    "take_up",
     "unborn",
 ]

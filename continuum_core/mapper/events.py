@@ -149,6 +149,8 @@ def peek_event(kind: DeliveryKind, payload: bytes) -> tuple[str, Any]:
         return str(body.get("type", "?")), body.get("data")
     if kind is DeliveryKind.START:
         return "start", body.get("input")
+    if kind is DeliveryKind.FORK:
+        return "fork", {"run": body.get("run"), "version": body.get("version")}
     return "cancel", body.get("reason")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec import Raw, Struct
 
 from continuum_core.envelope import (
@@ -13,7 +15,7 @@ from continuum_core.envelope import (
 from continuum_core.interpreter.snapshot import Snapshot
 from continuum_core.registry import Entry
 
-__all__ = ["Image", "decode_image", "encode_image", "imaged", "unborn"]
+__all__ = ["Image", "decode_image", "encode_image", "imaged", "recorded_histories", "unborn"]
 
 _NO_CONTEXT = b"null"
 
@@ -55,8 +57,25 @@ def decode_image(entry: Entry, version: int, data: bytes) -> Image:
     body = read(SnapshotBody, data)
     numbers = entry.numbers
     context = bytes(body.context)
+    return Image(
+        Snapshot(
+            version=version,
+            configuration=entry.configuration(body.states),
+            # One that was cancelled before it began never had a context.
+            context=entry.context.decode(context) if body.states or context != _NO_CONTEXT else None,
+            history=recorded_histories(entry, body.history),
+            tokens={numbers[path]: token for path, token in body.tokens.items() if path in numbers},
+            now=body.now,
+        ),
+        context,
+    )
+
+
+def recorded_histories(entry: Entry, stored: Mapping[str, tuple[str, ...]]) -> dict[int, int]:
+    """What history states remember, from path → paths to number → mask."""
+    numbers = entry.numbers
     history: dict[int, int] = {}
-    for path, recorded in body.history.items():
+    for path, recorded in stored.items():
         mask = 0
         for name in recorded:
             if name in numbers:
@@ -64,18 +83,7 @@ def decode_image(entry: Entry, version: int, data: bytes) -> Image:
         # A history that was removed, or whose states are gone, falls back to its default.
         if path in numbers and mask:
             history[numbers[path]] = mask
-    return Image(
-        Snapshot(
-            version=version,
-            configuration=entry.configuration(body.states),
-            # One that was cancelled before it began never had a context.
-            context=entry.context.decode(context) if body.states or context != _NO_CONTEXT else None,
-            history=history,
-            tokens={numbers[path]: token for path, token in body.tokens.items() if path in numbers},
-            now=body.now,
-        ),
-        context,
-    )
+    return history
 
 
 def imaged(entry: Entry, before: Image, snapshot: Snapshot) -> Image:

@@ -1,8 +1,8 @@
-"""The bodies of records: of steps, and of orders."""
+"""The bodies of records: of steps and forks, and of orders."""
 
 from __future__ import annotations
 
-from msgspec import UNSET, Raw
+from msgspec import Raw
 
 from continuum_core.envelope import (
     FORMAT,
@@ -15,7 +15,7 @@ from continuum_core.envelope import (
 )
 from continuum_core.interpreter.events import Failure
 from continuum_core.interpreter.snapshot import Step
-from continuum_core.journal.records import Delivery, Record
+from continuum_core.journal.records import Delivery, DeliveryKind, Record
 from continuum_core.mapper.asking import Asked
 from continuum_core.mapper.ends import encode_outcome
 from continuum_core.mapper.failures import failure_body
@@ -28,16 +28,14 @@ __all__ = ["decode_control", "decode_step", "encode_control", "encode_step"]
 def encode_step(
     entry: Entry, before: Image, after: Image, step: Step, delivery: Delivery, asked: Asked
 ) -> bytes:
-    """The body of a step's record; `asked` is what `ask` made of its commands."""
+    """The body of a step's or a fork's record; `asked` is what `ask` made of its commands."""
+    event = _event(delivery)
+    if delivery.payload:
+        event.payload = Raw(delivery.payload)
     body = StepBody(
         v=FORMAT,
         fingerprint=entry.fingerprint,
-        event=EventBody(
-            kind=int(delivery.kind),
-            payload=Raw(delivery.payload) if delivery.payload else UNSET,
-            token=delivery.token,
-            slot=delivery.slot,
-        ),
+        event=event,
         disposition=step.disposition.value,
         states=entry.leaves(after.snapshot.configuration),
         edges=step.edges,
@@ -45,9 +43,20 @@ def encode_step(
     )
     if after.context != before.context:
         _describe_change(body, before.context, after.context)
+    if after.snapshot.history != before.snapshot.history:
+        states = entry.chart.states
+        body.history = {states[n].path: entry.paths(mask) for n, mask in after.snapshot.history.items()}
     if after.snapshot.outcome is not None:
         body.outcome = Raw(encode_outcome(entry, after.snapshot.outcome))
     return write(body)
+
+
+def _event(delivery: Delivery) -> EventBody:
+    """What came, without its payload."""
+    # A message of a run bears the name of the command that sent it as its dedupe id (`ask`). A client's
+    # has no cause. The row is gone when somebody asks where the event came from.
+    source = delivery.dedupe if delivery.kind is DeliveryKind.SIGNAL and delivery.cause is not None else None
+    return EventBody(int(delivery.kind), token=delivery.token, slot=delivery.slot, source=source or "")
 
 
 def _describe_change(body: StepBody, before: bytes, after: bytes) -> None:
@@ -56,6 +65,9 @@ def _describe_change(body: StepBody, before: bytes, after: bytes) -> None:
         return
     new = fields_of(after)
     old = fields_of(before) if before.startswith(b"{") else {}
+    if not old.keys() <= new.keys():
+        body.context = Raw(after)  # a list of what changed cannot say that a field went
+        return
     body.changed = {name: value for name, value in new.items() if name not in old or old[name] != value}
 
 
@@ -64,10 +76,15 @@ def decode_step(record: Record) -> StepBody:
     return read(StepBody, record.body)
 
 
-def encode_control(order: str, who: str, why: str, failure: Failure | None = None) -> bytes:
+def encode_control(
+    order: str, who: str, why: str, failure: Failure | None = None, poison: Delivery | None = None
+) -> bytes:
+    """The body of an order's record; `poison` is what a parking stumbled on."""
     body = ControlBody(v=FORMAT, order=order, who=who, why=why)
     if failure is not None:
         body.failure = failure_body(failure)
+    if poison is not None:
+        body.event = _event(poison)
     return write(body)
 
 

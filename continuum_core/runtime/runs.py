@@ -14,7 +14,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from continuum_core.clock import Micros
-from continuum_core.errors import JournalUnavailable
+from continuum_core.errors import JournalUnavailable, UnknownVersion
 from continuum_core.host import Flag, Host
 from continuum_core.journal.commit import Claims, Commit, Committed, RunClaim, RunHold
 from continuum_core.journal.protocol import Journal
@@ -22,6 +22,7 @@ from continuum_core.journal.records import RunStatus
 from continuum_core.journal_clock import JournalClock
 from continuum_core.lane import Backoff, Lane
 from continuum_core.registry import Registry
+from continuum_core.replay import read_records, verify
 from continuum_core.runtime.turns import Turns
 from continuum_core.turn import Turn
 
@@ -52,6 +53,7 @@ class Runs:
 
     :param limit: runs claimed at a time, and at most in hand.
     :param lease: microseconds a claim lasts.
+    :param paranoid: fold the records of every run that is claimed before its turn; drift parks it.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Runs:
         *,
         limit: int,
         lease: int,
+        paranoid: bool = False,
     ) -> None:
         self._host = host
         self._journal = journal
@@ -74,6 +77,7 @@ class Runs:
         self._commits = commits
         self._limit = limit
         self._lease = lease
+        self._paranoid = paranoid
         self._held: dict[UUID, RunClaim] = {}
         self._after: Micros = 0
         self._rescan = 0.0
@@ -99,7 +103,7 @@ class Runs:
                 continue
             backoff.reset()
             for claim in claims.runs:
-                self._take(claim, claims.now)
+                self._take(claim, claims.now, await self._suspicion(claim) if self._paranoid else "")
             if not claims.runs and not self._turn_page(claims):
                 await self.wake.wait(poll(claims.next_due))
 
@@ -126,9 +130,25 @@ class Runs:
         self._after = floor
         return True
 
-    def _take(self, claim: RunClaim, now: Micros) -> None:
+    def _take(self, claim: RunClaim, now: Micros, suspicion: str) -> None:
         self._held[claim.run_id] = claim
-        self._submit(claim, self._turns.claimed(claim, now), now)
+        turn = self._turns.distrusted(claim, now, suspicion) if suspicion else self._turns.claimed(claim, now)
+        self._submit(claim, turn, now)
+
+    async def _suspicion(self, claim: RunClaim) -> str:
+        """Why a run must not go on under this code: its records do not fold to what is stored."""
+        entry = self._registry.entry(claim.fingerprint)
+        try:
+            records = await read_records(self._journal, claim.run_id, claim.version)
+            drift = verify(entry, claim, records)
+        except JournalUnavailable as error:
+            logger.warning("run %s goes on unchecked: %s", claim.run_id, error)
+            return ""
+        except UnknownVersion as error:
+            return f"drift: {error}"
+        if drift is None:
+            return ""
+        return f"drift: at record {drift.version} {drift.what} differs; `continuum replay` shows both sides"
 
     def _submit(self, claim: RunClaim, turn: Turn, now: Micros) -> None:
         self._commits.submit(turn.commit, _Taken(self, claim, turn, now))

@@ -50,6 +50,7 @@ class Settings:
     :ivar runs: runs in hand at most.
     :ivar tries: claims without a commit after which a run is parked.
     :ivar stall: seconds that the event loop may stand still before leases are no longer renewed.
+    :ivar paranoid: fold the records of each run that is claimed before its turn; drift parks it.
     """
 
     queues: tuple[tuple[str, int], ...] = (("default", 100),)
@@ -58,6 +59,7 @@ class Settings:
     runs: int = 500
     tries: int = 10
     stall: float = 60.0
+    paranoid: bool = False
 
 
 class Supervisor:
@@ -120,6 +122,7 @@ class Supervisor:
             self._commits,
             limit=settings.runs,
             lease=lease,
+            paranoid=settings.paranoid,
         )
         self.tasks.follow(FuseTurn(self.turns.fused, self.turns.settled), self.runs.wake.set)
         self.turns.on_due = self.wake

@@ -16,6 +16,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from continuum_core.clock import Micros
+from continuum_core.errors import ContinuumError
 from continuum_core.host import Host
 from continuum_core.journal.commit import Commit, CommitOutcome, Committed, NewTask, RunClaim
 from continuum_core.journal.records import ENDED, Delivery, RunStatus
@@ -105,6 +106,10 @@ class Turns:
         """Parks a run whose turn the journal cannot store."""
         turn = self._unreadable(claim, now, f"refused by the journal: {fault}", fault)
         return turn if self._watch is None else self._watch.begun(turn, claim.deliveries, self._watch.clock())
+
+    def distrusted(self, claim: RunClaim, now: int, cause: str) -> Turn:
+        """Parks a run whose past is not what this code makes of it."""
+        return self._unreadable(claim, now, cause, ContinuumError(cause))
 
     def _unreadable(self, claim: RunClaim, now: int, cause: str, fault: Exception) -> Turn:
         entry = self._registry.entry(claim.fingerprint)

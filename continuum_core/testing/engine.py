@@ -12,6 +12,7 @@ production. `crash` drops the worker as `kill -9` would and starts another one o
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, overload
@@ -39,6 +40,8 @@ __all__ = ["Engine"]
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
 
+_PARANOID = "CONTINUUM_PARANOID"  # set by the option of the pytest plugin
+
 # Longer than any test's sleep between two deadlines of interest: an idle engine has few deadlines.
 _LEASE = 600.0
 _POLL = 365 * 86_400.0
@@ -56,6 +59,9 @@ class Engine:
     :param resources: what bodies that have no stub are given, by type: open resources, or fakes of them. A
         body that asks for `Transaction[X]` is given X from here where the journal has no transactions.
     :param plugins: of worker and client; the installed ones that the environment chooses, unless given.
+    :param paranoid: fold the records of each run again, before its turns and when the block ends: code that
+        does not give twice what it gave once raises DriftError, or parks the run. Unless given, as the option
+        ``--paranoid`` of pytest says.
     :param worker: further arguments of `Worker`.
     """
 
@@ -69,8 +75,10 @@ class Engine:
         resources: Mapping[Any, Any] | None = None,
         limits: Limits | None = None,
         plugins: Plugins | None = None,
+        paranoid: bool | None = None,
         **worker: Any,
     ) -> None:
+        self._paranoid = bool(os.environ.get(_PARANOID)) if paranoid is None else paranoid
         self._machines = list(machines)
         self.clock = VirtualClock(start)
         self._host = VirtualHost(self.clock)
@@ -78,7 +86,7 @@ class Engine:
         if journal is None or isinstance(journal, str):
             journal = connect(journal or "memory://", None, limits, clock=self.clock.now)
         self._journal = journal
-        self._worker_arguments = {"plugins": plugins, **worker}
+        self._worker_arguments = {"plugins": plugins, "paranoid": self._paranoid, **worker}
         self._inner = AsyncioRunner(resources)
         self._runner = StubRunner(self._host, self._inner, strict=strict)
         self._worker: Worker | None = None
@@ -99,6 +107,13 @@ class Engine:
         return self
 
     async def __aexit__(self, kind: object, *_: object) -> None:
+        try:
+            if self._paranoid and kind is None:
+                await self.check_all()
+        finally:
+            await self._close()
+
+    async def _close(self) -> None:
         for worker in (self._worker, *self._more):
             if worker is not None:
                 await worker.close()
@@ -205,6 +220,17 @@ class Engine:
         """Fold the run's records through the machine. Raises DriftError where that gives something else."""
         await self.settle()
         await verify_run(self.client.journal, self._registry, self.client.handle(run).id)
+
+    async def check_all(self) -> int:
+        """Fold the records of every run whose code is here, and say how many that were. Raises DriftError."""
+        await self.settle()
+        self._registry.learn(await self.client.journal.definitions())
+        checked = 0
+        async for run in self.client.runs():
+            if self._registry.find(run.fingerprint) is not None:
+                await verify_run(self.client.journal, self._registry, run.id)
+                checked += 1
+        return checked
 
     # --- time and trouble ---
 

@@ -1,4 +1,4 @@
-"""What pytest loads wherever this distribution is installed: options of the kit, and its last word.
+"""What pytest loads wherever this distribution is installed: a few options, and the kit's last word.
 
 It must cost nothing where it is not used: it looks at no test but the conformance kit's own, and imports
 none of the kit.
@@ -6,6 +6,7 @@ none of the kit.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from pathlib import Path
 
@@ -14,14 +15,26 @@ import pytest
 from continuum_core.testing.report import page
 from continuum_core.testing.verdicts import PAGE, Findings, findings, guidance, number_of
 
-__all__ = ["asked_url", "pytest_addoption", "pytest_runtest_makereport", "pytest_terminal_summary"]
+__all__ = [
+    "asked_url",
+    "pytest_addoption",
+    "pytest_configure",
+    "pytest_runtest_makereport",
+    "pytest_terminal_summary",
+]
 
 _INI = "continuum_journal"
 _DEFAULT = "memory://{fresh}"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options of the conformance kit."""
+    """The options of engines in tests, and those of the conformance kit."""
+    pytester = parser.getgroup("continuum-engine", "continuum: engines in tests")
+    pytester.addoption(
+        "--paranoid",
+        action="store_true",
+        help="let every continuum_core.testing.Engine fold the records of its runs again and fail on drift",
+    )
     group = parser.getgroup("continuum", "continuum: conformance of a journal")
     group.addoption(
         "--journal",
@@ -62,6 +75,12 @@ def pytest_runtest_makereport(
     if number is not None and report.failed:
         report.sections.append((f"promise {number}", guidance(number)))
     return report
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make engines paranoid, where that is asked for."""
+    if config.getoption("--paranoid"):
+        os.environ["CONTINUUM_PARANOID"] = "1"  # engines read it, also those of processes that tests start
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from attrs import evolve
 from msgspec.structs import replace
 
 from continuum_core.client import Handle
@@ -134,6 +135,17 @@ async def jukebox_paused(engine: Engine) -> Handle[Any]:
     return run
 
 
+async def jukebox_forked(engine: Engine) -> Handle[Any]:
+    """A fork from the middle of a jukebox's life: a history, a deferred event and a timer came along."""
+    run = await engine.start(Jukebox, "intro")
+    for sent in (Skip(), Pause(), Tune(88), Resume()):
+        await engine.send(run, sent)
+    await engine.advance(timedelta(minutes=5))
+    fork = await run.fork(4, ctx=lambda c: evolve(c, heard=("edited",)), key="forked")
+    await engine.send(fork, Resume(deep=False))
+    return fork
+
+
 async def jukebox_never_began(engine: Engine) -> Handle[Any]:
     """A run that was started while no worker had its code, and cancelled before its first step."""
     await engine.deploy([Ledger])
@@ -188,6 +200,7 @@ PLAYS: tuple[Play, ...] = (
     order_under_way,
     order_trying,
     jukebox_paused,
+    jukebox_forked,
     jukebox_never_began,
     ledger_terminated,
     ledger_closed,

@@ -144,6 +144,36 @@ def test_under_a_definition_that_adopted_the_run_only_what_it_is_made_of_is_comp
     assert found.version == 3
 
 
+def test_code_that_is_tried_is_compared_by_name() -> None:
+    """Its own numbers mean nothing; what it would keep and ask for is what matters."""
+
+    def tried(chart: Any) -> Drift | None:
+        return fold(entry_of(chart), RUN, lived().records, against=True)[1]
+
+    chart = evolve(ADDER.chart, version=2)
+    assert tried(chart) is None
+    doubled = evolve(ADDER.chart.init, call=lambda i: Sum(2 * i))
+    found = tried(evolve(chart, init=doubled))
+    assert found is not None
+    assert (found.version, found.event) == (1, "start")
+    assert found.parts == (("the context", '{"total":1}', '{"total":2}'),)
+
+
+def test_all_parts_that_differ_are_told() -> None:
+    found = drift_of(2, disposition="unhandled", changed={"total": 5})
+    assert found is not None
+    assert (found.version, found.event, found.what) == (2, "Add", "what became of the event")
+    assert [part for part, _, _ in found.parts] == ["what became of the event", "the change of the context"]
+
+
+def test_code_that_cannot_read_an_event_has_drifted() -> None:
+    raw = {"kind": 1, "payload": {"v": 1, "type": "Add", "data": {"number": "three"}}}
+    found = drift_of(2, event=raw)
+    assert found is not None
+    assert (found.version, found.recorded) == (2, "taken")
+    assert "number" in found.folded
+
+
 def test_orders_move_the_version_and_nothing_else() -> None:
     first, *_ = lived(()).records
     order = replace(first, version=2, kind=RecordKind.CONTROL, body=encode_control("suspend", "ann", "lunch"))

@@ -12,13 +12,13 @@ from continuum_core.definition.chart import Chart
 from continuum_core.definition.layout.emit import emit
 from continuum_core.definition.layout.picture import Line, Picture
 from continuum_core.definition.layout.place import straighten
-from continuum_core.definition.layout.plan import plan_of
+from continuum_core.definition.layout.plan import Plan, plan_of
 from continuum_core.definition.layout.settle import settle
 from continuum_core.definition.layout.survey import survey
 from continuum_core.definition.layout.wiring import home_of
 from continuum_core.definition.layout.work import SIDE, Artist, Work
 
-__all__ = ["arrange"]
+__all__ = ["arrange", "arranged"]
 
 MARGIN = 12
 """Pixels around the machine's frame."""
@@ -26,7 +26,12 @@ MARGIN = 12
 
 def arrange(chart: Chart) -> Picture:
     """The picture of a chart: the same chart gives the same coordinates."""
-    artist = Artist(plan_of(chart))
+    return arranged(plan_of(chart))
+
+
+def arranged(plan: Plan) -> Picture:
+    """The picture of a plan: one frame on a page, and what is in it."""
+    artist = Artist(plan)
     artist.work = {item.number: Work() for item in artist.plan.items}
     for wire in artist.plan.wires:
         artist.work[home_of(artist.plan, wire)].home.append(wire)

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from continuum_core.errors import UsageError
 from continuum_core.journal.commit import CommitOutcome, OrderKind
-from continuum_core.journal.records import RecordKind
-from continuum_core.testing.conformance.given import HOUR, folded, new_id, signal, turn
+from continuum_core.journal.records import DeliveryKind, RecordKind
+from continuum_core.testing.conformance.given import HOUR, folded, new_id, new_run, signal, turn
 from continuum_core.testing.conformance.kit import (
     Kit,
     claimed_one,
@@ -103,3 +103,27 @@ async def test_a_turn_with_gaps_is_refused(kit: Kit, versions: tuple[int, ...]) 
         await journal.commit([wrong])
     assert len(await journal.history(run_id)) == 1
     await committed(journal, commit)
+
+
+@pytest.mark.parametrize("kind", list(RecordKind), ids=lambda kind: kind.name)
+async def test_the_kind_of_a_record_is_kept(kit: Kit, kind: RecordKind) -> None:
+    """Promise 1: a journal gives back the kind that it was given, and makes nothing of it."""
+    journal = await kit.open()
+    run_id = await started(journal)
+    claim, now = await claimed_one(journal)
+    plain = turn(claim, now)
+    told = replace(plain, records=tuple(replace(record, kind=kind) for record in plain.records))
+    await committed(journal, told)
+    assert [record.kind for record in await journal.history(run_id)] == [kind]
+
+
+async def test_a_run_may_begin_with_a_fork(kit: Kit) -> None:
+    """Promise 1: the first delivery of a run is a start or a fork; the turn that takes it names its kind."""
+    journal = await kit.open()
+    new = new_run()
+    fork = replace(new.delivery, kind=DeliveryKind.FORK, payload=b"fork")
+    await journal.start([replace(new, delivery=fork)])
+    claim, _ = await claimed_one(journal)
+    assert [(each.id, each.kind, each.payload) for each in claim.deliveries] == [
+        (fork.id, DeliveryKind.FORK, b"fork")
+    ]

@@ -1,0 +1,127 @@
+"""Which record set a field of a run's context.
+
+Records say what each of them changed, so no code of the machine is needed. A fork begins with what the
+run it comes from had: where it took a value over, the search goes on in that run, and ends at the record
+that set it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+import msgspec
+from attrs import frozen
+from msgspec import Raw
+
+from continuum_core.archive import Archive
+from continuum_core.clock import to_datetime
+from continuum_core.errors import UsageError
+from continuum_core.journal.records import DeliveryKind, Record, RecordKind
+from continuum_core.mapper import decode_step, peek_event
+from continuum_core.past import Past
+
+__all__ = ["ABSENT", "Change", "blame"]
+
+
+class _Absent:
+    """There is no such field, which is another thing than a field that is null."""
+
+    def __repr__(self) -> str:
+        return "absent"
+
+
+ABSENT = _Absent()
+
+
+@frozen
+class Change:
+    """A record that gave a field another value.
+
+    :ivar event: what came, as a word.
+    :ivar before: the JSON value before it; `ABSENT` where the field was not there.
+    :ivar after: the JSON value after it.
+    """
+
+    run: UUID
+    version: int
+    at: datetime
+    event: str
+    before: Any
+    after: Any
+    cause: UUID
+
+
+async def blame(archive: Archive, run_id: UUID, field: str) -> list[Change]:
+    """The records that set a field, newest first.
+
+    :param field: a dotted path into the context, such as ``order.lines.0.total``; numbers count the items of
+        lists. "" stands for the whole context.
+
+    Raises RunNotFound; UsageError where the context never had such a field.
+    """
+    path = tuple(field.split(".")) if field else ()
+    await archive.row(run_id)
+    changes = await _changes(archive, run_id, None, path)
+    if not changes:
+        raise UsageError(f"the context never had a field {field!r}{await _known(archive, run_id)}")
+    return changes[::-1]
+
+
+async def _changes(archive: Archive, run_id: UUID, until: int | None, path: Sequence[str]) -> list[Change]:
+    """Oldest first, of records up to `until`, those of the run it was forked from included."""
+    changes: list[Change] = []
+    past = Past(run_id)
+    value: Any = ABSENT
+    for record in await archive.records(run_id):
+        if until is not None and record.version > until:
+            break
+        if record.kind is RecordKind.CONTROL:
+            continue
+        if record.kind is RecordKind.FORK:
+            changes = await _inherited(archive, run_id, path)
+            value = changes[-1].after if changes else ABSENT
+        past.take(record)
+        now = _value(past.context, path)
+        if now is not value and now != value:
+            changes.append(_change(record, value, now))
+        value = now
+    return changes
+
+
+async def _inherited(archive: Archive, run_id: UUID, path: Sequence[str]) -> list[Change]:
+    body = await archive.forked(run_id)
+    return [] if body is None else await _changes(archive, UUID(body.run), body.version, path)
+
+
+def _change(record: Record, before: Any, after: Any) -> Change:
+    body = decode_step(record)
+    payload = bytes(body.event.payload) if isinstance(body.event.payload, Raw) else b""
+    event = peek_event(DeliveryKind(body.event.kind), payload)[0]
+    at = to_datetime(record.at)
+    return Change(record.run_id, record.version, at, event, before, after, record.cause)
+
+
+def _value(context: bytes, path: Sequence[str]) -> Any:
+    value: Any = msgspec.json.decode(context)
+    for name in path:
+        if isinstance(value, dict):
+            value = cast("dict[str, Any]", value).get(name, ABSENT)
+        elif isinstance(value, list) and name.isdecimal():
+            items = cast("Sequence[Any]", value)
+            value = items[int(name)] if int(name) < len(items) else ABSENT
+        else:
+            return ABSENT
+    return value
+
+
+async def _known(archive: Archive, run_id: UUID) -> str:
+    """The fields that the context has, to be said to who asked for another."""
+    past = Past(run_id)
+    for record in await archive.records(run_id):
+        past.take(record)
+    value: Any = msgspec.json.decode(past.context)
+    names = list(cast("dict[str, Any]", value)) if isinstance(value, dict) else []
+    return f"; it has: {', '.join(names)}" if names else ""
