@@ -97,6 +97,7 @@ class _Planner:
         return node
 
     def _plain_node(self, tp: Any, path: str) -> Node | None:
+        anything: object = tp  # the checks below narrow `tp` to what they do not know themselves
         origin = get_origin(tp) or tp
         if isinstance(origin, type) and origin in SCALARS:
             return scalar(origin)
@@ -112,8 +113,7 @@ class _Planner:
             return self._enum(tp, path)
         if inspect.isclass(origin) and _has_fields(origin):
             return self._class(tp, origin, path)
-        cls: Any = tp
-        taught = handled(cls)
+        taught = handled(anything)
         if taught is not None:
             return taught
         self.fault(path, _remedy(tp, origin))
