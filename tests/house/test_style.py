@@ -15,7 +15,9 @@ import pytest
 
 from tests.house.installed import ROOT
 
-MODULES = sorted([*(ROOT / "continuum_core").rglob("*.py"), *(ROOT / "backends").rglob("*.py")])
+MODULES = sorted(
+    file for part in ("continuum_core", "backends", "plugins") for file in (ROOT / part).rglob("*.py")
+)
 EMPTY_NOUNS = {"base", "common", "helper", "helpers", "manager", "misc", "util", "utils"}
 
 

@@ -8,10 +8,11 @@ import keyword
 import re
 from collections.abc import Callable
 from typing import Any
+from xml.etree import ElementTree
 
 from continuum_core.definition.event import event
+from continuum_scxml.document import Node
 from tests.interpreter.scxml import ecmascript
-from tests.interpreter.scxml.document import Node
 
 SYSTEM = ("_event", "_sessionid", "_name", "_ioprocessors", "In")
 _BUILTINS = [
@@ -125,7 +126,7 @@ class Datamodel:
         """The value of the inline content of <data>, <content> or <assign>."""
         if node.children:
             child = node.children[0]
-            return child if child.tag == "scxml" else child.element()
+            return child if child.tag == "scxml" else element(child)
         return self.parsed(node.text)
 
     def parsed(self, text: str) -> Any:
@@ -158,3 +159,11 @@ class Datamodel:
             exec(compile(lines, "scxml", "exec"), self.scope)  # noqa: S102
         else:
             ecmascript.program(source)(self.scope)
+
+
+def element(node: Node) -> ElementTree.Element:
+    """A node as an ElementTree element, which is what XML data is in the Python datamodel."""
+    made = ElementTree.Element(node.tag, node.attributes)
+    made.text = node.text
+    made.extend(element(child) for child in node.children)
+    return made

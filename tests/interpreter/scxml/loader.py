@@ -26,8 +26,9 @@ from continuum_core.definition.chart import (
 )
 from continuum_core.interpreter.dialect import Dialect
 from continuum_core.interpreter.program import Program, compile_chart
+from continuum_scxml.document import Node, parse
+from continuum_scxml.words import STATES, fits, kind_of
 from tests.interpreter.scxml.datamodel import DataError, ScxmlEvent
-from tests.interpreter.scxml.document import Node, parse
 from tests.interpreter.scxml.session import (
     Session,
     block,
@@ -37,7 +38,6 @@ from tests.interpreter.scxml.session import (
     payload,
 )
 
-_STATES = ("state", "parallel", "final", "history")
 _INVOKED = ("scxml", "http://www.w3.org/TR/scxml/", "http://www.w3.org/TR/scxml")
 
 
@@ -122,13 +122,13 @@ class _Loader:
         self.nodes.append((node, parent))
         self.numbers[id(node)] = number
         self.names[node.get("id") or f"$generated.{number}"] = number
-        for child in node.named(*_STATES):
+        for child in node.named(*STATES):
             self._number(child, number)
 
     def _state(self, number: int) -> State:
         node, parent = self.nodes[number]
-        children = tuple(self.numbers[id(child)] for child in node.named(*_STATES))
-        kind = _kind(node)
+        children = tuple(self.numbers[id(child)] for child in node.named(*STATES))
+        kind = kind_of(node)
         state = State(
             number=number,
             name=node.get("id") or f"${number}",
@@ -202,14 +202,6 @@ class _Loader:
         return tuple(raised)
 
 
-def _kind(node: Node) -> Kind:
-    if node.tag == "history":
-        return Kind.DEEP_HISTORY if node.get("type") == "deep" else Kind.SHALLOW_HISTORY
-    if node.tag in ("parallel", "final"):
-        return Kind(node.tag)
-    return Kind.COMPOUND if node.named("state", "parallel", "final") else Kind.ATOMIC
-
-
 def _action(nodes: list[Node]) -> Action:
     return Action(ActionKind.RAISE, Function(block(nodes), 3))
 
@@ -223,19 +215,12 @@ def _guard(descriptors: list[str], condition: str | None) -> Function | None:
         return None
 
     def guard(session: Session, event: Any, configuration: int) -> bool:
-        if descriptors and not any(_fits(descriptor, event.name) for descriptor in descriptors):
+        if descriptors and not any(fits(descriptor, event.name) for descriptor in descriptors):
             return False
         session.look(event, configuration)
         return condition is None or session.data.true(condition)
 
     return Function(guard, 3)
-
-
-def _fits(descriptor: str, name: str) -> bool:
-    if descriptor == "*":
-        return True
-    descriptor = descriptor.removesuffix(".*").removesuffix(".")
-    return bool(descriptor) and (name == descriptor or name.startswith(descriptor + "."))
 
 
 def _bind(session: Session, node: Node, raised: list[ScxmlEvent], *, value: bool, given: bool) -> None:

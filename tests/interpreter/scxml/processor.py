@@ -14,8 +14,8 @@ from continuum_core.interpreter.events import Event, Signal, Start
 from continuum_core.interpreter.macrostep import step, unborn
 from continuum_core.interpreter.program import ascending
 from continuum_core.interpreter.snapshot import Snapshot
+from continuum_scxml.document import Node
 from tests.interpreter.scxml.datamodel import Datamodel, ScxmlEvent
-from tests.interpreter.scxml.document import Node
 from tests.interpreter.scxml.loader import Document, Invited, load
 from tests.interpreter.scxml.session import PROCESSOR, Cancelled, Sent, Session
 

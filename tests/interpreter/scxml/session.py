@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 from attrs import define, field, frozen
 
-from tests.interpreter.scxml.datamodel import DataError, Datamodel, ScxmlEvent
-from tests.interpreter.scxml.document import Node, parse
+from continuum_scxml.document import Node, parse
+from continuum_scxml.words import micros
+from tests.interpreter.scxml.datamodel import DataError, Datamodel, ScxmlEvent, element
 
 PROCESSOR = "http://www.w3.org/TR/scxml/#SCXMLEventProcessor"
 _SCXML_TYPES = (None, "scxml", "http://www.w3.org/TR/scxml/", "http://www.w3.org/TR/scxml", PROCESSOR)
@@ -237,10 +237,10 @@ def parameters(session: Session, node: Node) -> dict[str, Any]:
 
 def duration(text: str) -> int:
     """A CSS2 time in microseconds."""
-    match = re.fullmatch(r"\s*(\d*\.?\d+)(ms|s)\s*", text)
-    if match is None:
+    length = micros(text)
+    if length is None:
         raise DataError(f"{text!r} is no delay")
-    return round(float(match[1]) * (1000 if match[2] == "ms" else 1_000_000))
+    return length
 
 
 def initialise(session: Session, node: Node) -> Any:
@@ -249,7 +249,7 @@ def initialise(session: Session, node: Node) -> Any:
         return session.data.value(source)
     if source := node.get("src"):
         text = (session.folder / source.removeprefix("file:")).read_text(encoding="utf-8")
-        return parse(text).element() if text.lstrip().startswith("<") else session.data.parsed(text)
+        return element(parse(text)) if text.lstrip().startswith("<") else session.data.parsed(text)
     if node.children or node.text.strip():
         return session.data.literal(node)
     return None

@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
-from tests.interpreter.scxml.document import parse
+from continuum_scxml.document import parse
 from tests.interpreter.scxml.processor import Processor
 
 FOLDER = Path(__file__).resolve().parents[4] / "shared" / "conformance"

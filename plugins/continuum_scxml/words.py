@@ -1,0 +1,75 @@
+"""The small languages inside attributes: event descriptors, lengths of time, kinds of states."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from urllib.parse import quote, unquote
+
+from continuum_core.definition.chart import Kind
+from continuum_scxml.document import Node
+
+__all__ = ["STATES", "delay_text", "fits", "kind_of", "length_code", "micros", "quoted", "unquoted"]
+
+STATES = ("state", "parallel", "final", "history")
+"""The elements that are states."""
+
+_LENGTH = re.compile(r"\+?(\d{0,12}(?:\.\d{0,9})?)\s*(ms|s|m|h|d)", re.ASCII)
+_UNITS = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
+_OWN = ("done.", "error.", "after.")  # names that mean something of their own in SCXML
+
+
+def fits(descriptor: str, name: str) -> bool:
+    """Whether an event descriptor matches an event's name: token by token, from the left."""
+    if descriptor == "*":
+        return True
+    descriptor = descriptor.removesuffix(".*").removesuffix(".")
+    return bool(descriptor) and (name == descriptor or name.startswith(descriptor + "."))
+
+
+def kind_of(node: Node) -> Kind:
+    """What the element of a state says it is."""
+    if node.tag == "history":
+        return Kind.DEEP_HISTORY if node.get("type") == "deep" else Kind.SHALLOW_HISTORY
+    if node.tag in ("parallel", "final"):
+        return Kind(node.tag)
+    return Kind.COMPOUND if node.named("state", "parallel", "final") else Kind.ATOMIC
+
+
+def micros(text: str) -> int | None:
+    """Microseconds of a length such as ``1.5s`` or ``.5s``; None for what is none."""
+    match = _LENGTH.fullmatch(text.strip())
+    if match is None or match[1] in ("", "."):
+        return None
+    return round(Decimal(match[1]) * _UNITS[match[2]])
+
+
+def delay_text(length: int) -> str:
+    """Microseconds as ``2s``, ``1500ms`` or ``0.5ms``: exactly."""
+    if length % 1_000_000 == 0:
+        return f"{length // 1_000_000}s"
+    return f"{Decimal(length).scaleb(-3).normalize():f}ms"
+
+
+def length_code(length: int) -> str:
+    """Microseconds as Python code, in the largest unit that gives a whole number."""
+    units = {"days": "d", "hours": "h", "minutes": "m", "seconds": "s", "milliseconds": "ms"}
+    word = next((word for word, unit in units.items() if length % _UNITS[unit] == 0), None)
+    if word is None:
+        return f"timedelta(microseconds={length})"
+    return f"timedelta({word}={length // _UNITS[units[word]]})"
+
+
+def quoted(name: str) -> str:
+    """An event's name as one token that no reader takes for a pattern or for an event of SCXML's own."""
+    token = "".join(
+        c if c.isprintable() and c not in " %*" else quote(c, safe="", errors="replace") for c in name
+    )
+    if token.startswith(_OWN):
+        token = token.replace(".", "%2E", 1)
+    return token[:-1] + "%2E" if token.endswith(".") else token
+
+
+def unquoted(token: str) -> str:
+    """The name that `quoted` was given."""
+    return unquote(token)
