@@ -32,7 +32,7 @@ __all__ = [
     "to_xstate",
 ]
 
-HOOKS_VERSION = 1
+HOOKS_VERSION = 2
 
 
 def to_scxml(machine: Any) -> str:
