@@ -28,6 +28,7 @@ class Names:
 
     def __init__(self, taken: Iterable[str]) -> None:
         self._taken = {*_RESERVED, *taken}
+        self._numbers: dict[str, int] = {}  # how far a name was counted: a file may have a thousand of one
 
     def state(self, text: str) -> str:
         """A name as the text has it: of states, functions, activities."""
@@ -42,10 +43,11 @@ class Names:
         return self._free(_identifier(joined) or "Event")
 
     def _free(self, name: str) -> str:
-        number, free = 2, name
+        free, number = name, self._numbers.get(name, 1)
         while free in self._taken:
-            free = f"{name}_{number}"
             number += 1
+            free = f"{name}_{number}"
+        self._numbers[name] = number
         self._taken.add(free)
         return free
 

@@ -18,7 +18,9 @@ from continuum_core.definition.chart import ActionKind, Kind, TriggerKind
 from continuum_core.errors import UsageError
 
 __all__ = [
+    "EDGES",
     "HISTORIES",
+    "STATES",
     "Action",
     "Edge",
     "FormatRefused",
@@ -30,6 +32,12 @@ __all__ = [
     "parents",
     "settled",
 ]
+
+STATES = 5_000
+"""How many states a document may have."""
+
+EDGES = 10_000
+"""How many edges a document may have: patterns multiply them."""
 
 HISTORIES = (Kind.SHALLOW_HISTORY, Kind.DEEP_HISTORY)
 

@@ -8,23 +8,23 @@ class is one name, so that a descriptor becomes one edge for every event the doc
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from attrs import define, evolve, field, frozen
 
 from continuum_core.definition.chart import TriggerKind
 from continuum_scxml.document import Node
-from continuum_scxml.outline import Edge, FormatRefused, Invoke
+from continuum_scxml.outline import EDGES, Edge, FormatRefused, Invoke
 from continuum_scxml.scxml_content import actions_of, told
 from continuum_scxml.scxml_writer import ACTIVITY, OWN
-from continuum_scxml.words import STATES, fits, micros, unquoted
+from continuum_scxml.words import STATES, EventNames, micros, unquoted
 
 __all__ = ["Events", "TimerSend", "deferred_of", "edges_of", "invokes_of", "timers_of"]
 
 Targets = Callable[[Node, str | None], tuple[str, ...]]
 
 _CENTURY = 100 * 366 * 86_400_000_000  # microseconds
-_EDGES = 20_000
 
 
 @frozen(eq=False)
@@ -48,14 +48,15 @@ class Events:
     top: Node
     ids: dict[int, str]
     own: bool
-    sends: list[Node] = field(factory=list[Node])
+    sent: Counter[str] = field(factory=Counter[str])  # how many <send> elements name an event
     waiting: dict[str, list[Node]] = field(factory=dict[str, list[Node]])
-    names: dict[str, None] = field(factory=dict[str, None])
+    names: EventNames = field(factory=EventNames)
     invokes: dict[str, Node] = field(factory=dict[str, Node])  # id of an <invoke> → its state
     count: int = 0
 
     def __attrs_post_init__(self) -> None:
-        self.sends = [each for each in self.top.all("send") if each.get("event")]
+        sends = [each for each in self.top.all("send") if each.get("event")]
+        self.sent.update(each.attributes["event"] for each in sends)
         for state in _walk(self.top):
             for invoke in state.named("invoke"):
                 if name := invoke.get("id"):
@@ -63,11 +64,11 @@ class Events:
             for way in state.named("transition"):
                 for token in (way.get("event") or "").split():
                     self.waiting.setdefault(token, []).append(state)
-        told = [*self.sends, *self.top.all("raise")]
+        told = [*sends, *self.top.all("raise")]
         for name in [*self.waiting, *(each.get("event") or "" for each in told)]:
             plain = name.removesuffix(".*").removesuffix(".")
             if plain and "*" not in plain and not plain.startswith(("done.state", "done.invoke")):
-                self.names.setdefault(plain)
+                self.names.add(plain)
 
     def name(self, token: str) -> str:
         """The event's name that a token stands for."""
@@ -77,15 +78,14 @@ class Events:
         """The names of events that a descriptor waits for, as far as the document names them."""
         if self.own:
             return [unquoted(descriptor)]
-        found = [name for name in self.names if fits(descriptor, name)]
-        return found or [descriptor.removesuffix(".*").removesuffix(".") or descriptor]
+        return self.names.matching(descriptor)
 
     def counted(self, edges: tuple[Edge, ...]) -> tuple[Edge, ...]:
         """The same edges. Raises FormatRefused where patterns made too many of them."""
         self.count += len(edges)
-        if self.count > _EDGES:
+        if self.count > EDGES:
             raise FormatRefused(
-                f"the document has more than {_EDGES:,} edges, counting each event of a pattern"
+                f"the document has more than {EDGES:,} edges, counting each event of a pattern"
             )
         return edges
 
@@ -105,8 +105,7 @@ def timers_of(node: Node, events: Events) -> tuple[TimerSend, ...]:
         if name is None or length is None or send.get("target") or send.get("type") or send.children:
             continue
         waiting = events.waiting.get(name, [])
-        sent_once = sum(1 for each in events.sends if each.get("event") == name) == 1
-        if not waiting or not sent_once or any(each is not node for each in waiting):
+        if not waiting or events.sent[name] != 1 or any(each is not node for each in waiting):
             continue
         micro = micros(length) if send.get("delay") else None
         if send.get("delay") and micro is None:
@@ -149,6 +148,7 @@ def deferred_of(node: Node) -> tuple[str, ...]:
 def edges_of(node: Node, timers: tuple[TimerSend, ...], events: Events, targets: Targets) -> tuple[Edge, ...]:
     """The edges of a state, one for every event that its transitions name."""
     edges: list[Edge] = []
+    ends = _Ends(tuple(each.get("id") or "" for each in node.named("invoke")), events.own)
     for way in node.named("transition"):
         shape = Edge(
             trigger=TriggerKind.ALWAYS,
@@ -161,12 +161,18 @@ def edges_of(node: Node, timers: tuple[TimerSend, ...], events: Events, targets:
         if not descriptors:
             edges.append(shape)
         for descriptor in dict.fromkeys(descriptors):
-            edges += _waiting(node, way, descriptor, shape, timers, events)
+            edges += _waiting(node, way, descriptor, shape, timers, events, ends)
     return events.counted(tuple(edges))
 
 
 def _waiting(
-    node: Node, way: Node, descriptor: str, shape: Edge, timers: tuple[TimerSend, ...], events: Events
+    node: Node,
+    way: Node,
+    descriptor: str,
+    shape: Edge,
+    timers: tuple[TimerSend, ...],
+    events: Events,
+    ends: _Ends,
 ) -> Iterator[Edge]:
     timer = next((each for each in timers if each.event == descriptor), None)
     if timer is not None:
@@ -179,7 +185,7 @@ def _waiting(
         yield _completed(node, way, descriptor, shape, events)
     elif descriptor.startswith("done.state."):
         yield evolve(shape, trigger=TriggerKind.DONE)
-    elif (end := _end_of_invoke(node, descriptor, events)) is not None:
+    elif (end := ends.named(descriptor)) is not None:
         kind, slot, error = end
         yield evolve(shape, trigger=kind, invoke=slot, error=error)
     else:
@@ -197,22 +203,28 @@ def _completed(node: Node, way: Node, descriptor: str, shape: Edge, events: Even
     return evolve(shape, trigger=TriggerKind.EVENT, event=descriptor, notes=(note,))
 
 
-def _end_of_invoke(node: Node, descriptor: str, events: Events) -> tuple[TriggerKind, int, str] | None:
-    """Which end of which of the state's own invokes a descriptor names."""
-    ids = [each.get("id") or "" for each in node.named("invoke")]
-    if not ids:
+@frozen
+class _Ends:
+    """The ends of a state's own invokes, by their ids."""
+
+    ids: tuple[str, ...]
+    own: bool
+
+    def named(self, descriptor: str) -> tuple[TriggerKind, int, str] | None:
+        """Which end of which invoke a descriptor names, and for an error of which class."""
+        if not descriptor.startswith(("done.invoke", "error.invoke")):
+            return None
+        if descriptor in ("done.invoke", "done.invoke.*") and len(self.ids) == 1:
+            return TriggerKind.INVOKE_DONE, 0, ""
+        for slot, name in enumerate(self.ids):
+            if name and descriptor in (f"done.invoke.{name}", f"done.invoke.{name}.*"):
+                return TriggerKind.INVOKE_DONE, slot, ""
+            prefix = f"error.invoke.{name}"
+            if name and descriptor == prefix:
+                return TriggerKind.INVOKE_ERROR, slot, "Exception"
+            if name and self.own and descriptor.startswith(f"{prefix}."):
+                return TriggerKind.INVOKE_ERROR, slot, unquoted(descriptor.removeprefix(f"{prefix}."))
         return None
-    if descriptor in ("done.invoke", "done.invoke.*") and len(ids) == 1:
-        return TriggerKind.INVOKE_DONE, 0, ""
-    for slot, name in enumerate(ids):
-        if name and descriptor in (f"done.invoke.{name}", f"done.invoke.{name}.*"):
-            return TriggerKind.INVOKE_DONE, slot, ""
-        prefix = f"error.invoke.{name}"
-        if name and descriptor == prefix:
-            return TriggerKind.INVOKE_ERROR, slot, "Exception"
-        if name and events.own and descriptor.startswith(f"{prefix}."):
-            return TriggerKind.INVOKE_ERROR, slot, unquoted(descriptor.removeprefix(f"{prefix}."))
-    return None
 
 
 def _platform(way: Node, name: str) -> str:

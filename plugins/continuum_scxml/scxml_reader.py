@@ -11,6 +11,7 @@ from attrs import define, evolve, field
 from continuum_core.definition.chart import Kind
 from continuum_scxml.document import SCXML, Node, parse
 from continuum_scxml.outline import HISTORIES, FormatRefused, Outline, Part, parents, settled
+from continuum_scxml.outline import STATES as LIMIT
 from continuum_scxml.scxml_content import actions_of
 from continuum_scxml.scxml_events import Events, deferred_of, edges_of, invokes_of, timers_of
 from continuum_scxml.scxml_writer import OWN
@@ -55,18 +56,21 @@ class _Reading:
     def _name(self, top: Node) -> None:
         """Give every state its id, and those without one an id that no other has."""
         states = [top, *_states(top)]
-        taken = [node.get("id") for node in states if node is not top and node.get("id")]
-        for name in taken:
-            if taken.count(name) > 1:
-                line = [node.line for node in states if node.get("id") == name][1]
-                raise FormatRefused(f"line {line}: a second state has the id {name!r}")
+        if len(states) > LIMIT:
+            raise FormatRefused(f"the document has {len(states):,} states; at most {LIMIT:,} are read")
+        taken: set[str] = set()
+        for node in states[1:]:
+            if name := node.get("id"):
+                if name in taken:
+                    raise FormatRefused(f"line {node.line}: a second state has the id {name!r}")
+                taken.add(name)
         for number, node in enumerate(states):
             name = node.get("id") if node is not top else top.get(f"{OWN} root")
             if name is None or (node is top and name in taken):
                 name = "root" if node is top else f"{node.tag}_{number}"
                 while name in taken:
                     name += "_"
-                taken.append(name)
+                taken.add(name)
             self.ids[id(node)] = name
             self.nodes[name] = node
 
@@ -114,9 +118,7 @@ class _Reading:
     def _history(self, node: Node, part: Part) -> Part:
         ways = node.named("transition")
         if not ways:
-            parent = next(n for n in self.nodes.values() if node in n.children)
-            inside = self._compound(parent, evolve(part, kind=Kind.COMPOUND)).initial
-            return evolve(part, default=inside)
+            raise FormatRefused(f"line {node.line}: the history {part.id!r} has no <transition>")
         default = self._targets(ways[0], ways[0].get("target"))
         return evolve(part, default=default, opening=actions_of(ways[0], (), self.events))
 

@@ -8,15 +8,50 @@ from urllib.parse import quote, unquote
 
 from continuum_core.definition.chart import Kind
 from continuum_scxml.document import Node
+from continuum_scxml.outline import FormatRefused
 
-__all__ = ["STATES", "delay_text", "fits", "kind_of", "length_code", "micros", "quoted", "unquoted"]
+__all__ = [
+    "STATES",
+    "EventNames",
+    "delay_text",
+    "fits",
+    "kind_of",
+    "length_code",
+    "micros",
+    "quoted",
+    "unquoted",
+]
 
 STATES = ("state", "parallel", "final", "history")
 """The elements that are states."""
 
 _LENGTH = re.compile(r"\+?(\d{0,12}(?:\.\d{0,9})?)\s*(ms|s|m|h|d)", re.ASCII)
 _UNITS = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
+_LONGEST_NAME = 300
 _OWN = ("done.", "error.", "after.")  # names that mean something of their own in SCXML
+
+
+class EventNames:
+    """The names of events that a document knows, and which of them a pattern matches.
+
+    Kept by prefix, so that many patterns over many names take no more time than what they find.
+    """
+
+    def __init__(self) -> None:
+        self._fitting: dict[str, dict[str, None]] = {}
+
+    def add(self, name: str) -> None:
+        """Know one more name. Raises FormatRefused for one that is longer than any name should be."""
+        if len(name) > _LONGEST_NAME:
+            raise FormatRefused(f"the event {name[:40]!r}… has a name of {len(name):,} characters")
+        words = name.split(".")
+        for count in range(1, len(words) + 1):
+            self._fitting.setdefault(".".join(words[:count]), {})[name] = None
+
+    def matching(self, descriptor: str) -> list[str]:
+        """The known names that a descriptor matches; it is a name itself where it matches none."""
+        plain = descriptor.removesuffix(".*").removesuffix(".")
+        return list(self._fitting.get(plain, ())) or [plain or descriptor]
 
 
 def fits(descriptor: str, name: str) -> bool:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from continuum_scxml import FormatRefused, Outline, read_scxml, read_xstate, skeleton
 from continuum_scxml.document import DEPTH, SIZE
+from continuum_scxml.outline import EDGES, STATES
 from tests.interpreter.test_properties import patient
 from tests.scxml.carrying import imported
 
@@ -39,7 +40,7 @@ HOSTILE_NAMES = [
     "١٢",
     "0",
     " ",
-    "a" * 5000,
+    "a" * 290,
 ]
 
 
@@ -98,6 +99,7 @@ def test_patterns_cannot_multiply_without_end() -> None:
         ('{"states": {"a": {"after": {"99999999999999": "a"}}}}', "century"),
         ("[" * 200_000, "no JSON"),
         ('{"states":' + '{"a":{"states":' * 100 + "{}" + "}}" * 100 + "}", "nested deeper"),
+        ('{"states": {"a": {"on": {"' + "e" * 301 + '": "a"}}}}', "a name of 301 characters"),
         ('{"states": {"a": {"meta": ' + "9" * 5000 + "}}}", "no JSON"),
         (" " * (SIZE + 1), "bytes"),
     ],
@@ -200,3 +202,138 @@ def test_expressions_are_kept_as_comments_for_a_person(
     assert all("#" in line[: line.index("__import__")] or "name=" in line for line in kept)
     imported(code, tmp_path)
     assert not (tmp_path / "owned").exists()
+
+
+# --- whatever a file is ----------------------------------------------------------------------------------
+
+_WORDS = [
+    "id",
+    "initial",
+    "states",
+    "on",
+    "always",
+    "after",
+    "invoke",
+    "entry",
+    "exit",
+    "type",
+    "history",
+    "target",
+    "onDone",
+    "onError",
+    "guard",
+    "cond",
+    "actions",
+    "src",
+    "meta",
+    "continuum",
+    "reenter",
+    "internal",
+    "params",
+    "kind",
+    "order",
+    "defer",
+    "root",
+    "machine",
+    "version",
+    "context",
+    "a",
+    "b",
+    "*",
+    "a.*",
+    "1000",
+]
+_TEXTS = ["", *["a", "b", "#a", ".a", "a.b", "parallel", "final", "history", "deep", "choice", "assign"]]
+_LEAVES = st.sampled_from([None, True, 0, 1, 2.5, *_TEXTS])
+_VALUES = st.recursive(
+    _LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_WORDS), inner, max_size=4),
+    max_leaves=12,
+)
+_STATE = st.dictionaries(st.sampled_from(_WORDS), _VALUES, max_size=5)
+_MACHINES = st.fixed_dictionaries(
+    {"states": st.dictionaries(st.sampled_from(["a", "b", "c"]), _STATE, max_size=3)},
+    optional=dict.fromkeys(("initial", "on", "type", "id", "meta", "always", "context", "version"), _VALUES),
+)
+
+
+@patient(60)
+@given(_MACHINES)
+def test_any_json_is_read_or_refused(machine: dict[str, Any]) -> None:
+    try:
+        outline = read_xstate(json.dumps(machine))
+    except FormatRefused:
+        return
+    _only_declares(skeleton(outline, "XState JSON"))
+
+
+_STATES = ["state", "parallel", "final", "history"]
+_TAGS = [
+    *_STATES,
+    *[
+        "initial",
+        "transition",
+        "onentry",
+        "onexit",
+        "send",
+        "invoke",
+        "raise",
+        "cancel",
+        "assign",
+        "datamodel",
+        "data",
+        "donedata",
+        "param",
+    ],
+    *["content", "scxml"],
+]
+_NAMES = ["id", "initial", "target", "event", "cond", "type", "delay", "sendid", "src", "kind", "place", "ok"]
+_SAID = [
+    "",
+    "a b",
+    *["a", "b", "deep", "internal", "1s", "x", "root", "choice", "*", "done.state.a", "done.invoke.a"],
+]
+
+
+@st.composite
+def _elements(draw: st.DrawFn, depth: int = 0) -> str:
+    tag = draw(st.sampled_from(_STATES if depth == 0 else _TAGS))
+    prefix = draw(st.sampled_from(["", "", "c:"]))
+    names = draw(st.lists(st.sampled_from(_NAMES), max_size=3, unique=True))
+    told = "".join(f' {prefix}{name}="{draw(st.sampled_from(_SAID))}"' for name in names)
+    inner = "".join(draw(st.lists(_elements(depth + 1), max_size=3))) if depth < 3 else ""
+    return f"<{tag}{told}>{inner}</{tag}>"
+
+
+@patient(60)
+@given(st.lists(_elements(), min_size=1, max_size=3), st.sampled_from(["", 'c:version="1"', 'initial="a"']))
+def test_any_document_is_read_or_refused(inside: list[str], more: str) -> None:
+    text = f'<scxml {XMLNS} xmlns:c="urn:continuum-core:scxml" {more}>{"".join(inside)}</scxml>'
+    try:
+        outline = read_scxml(text)
+    except FormatRefused:
+        return
+    _only_declares(skeleton(outline, "SCXML"))
+
+
+def test_there_is_a_most_that_is_read() -> None:
+    def scxml(states: int, edges: int) -> str:
+        ways = "".join(f'<transition event="e{n}"/>' for n in range(edges))
+        return f"<scxml {XMLNS}>{'<state/>' * (states - 2)}<state>{ways}</state></scxml>"
+
+    assert len(list(read_scxml(scxml(STATES, EDGES)).root.walk())) == STATES
+    for many in ((STATES + 1, 0), (2, EDGES + 1)):
+        with pytest.raises(FormatRefused, match=r"states|edges"):
+            read_scxml(scxml(*many))
+
+
+def test_there_is_a_most_that_is_read_of_xstate() -> None:
+    def machine(states: int, edges: int) -> str:
+        placed: dict[str, Any] = {f"s{n}": {} for n in range(states - 2)}
+        placed["last"] = {"on": {f"e{n}": "last" for n in range(edges)}}
+        return json.dumps({"states": placed})
+
+    assert len(list(read_xstate(machine(STATES, EDGES)).root.walk())) == STATES
+    for many in ((STATES + 1, 0), (2, EDGES + 1)):
+        with pytest.raises(FormatRefused, match=r"states|edges"):
+            read_xstate(machine(*many))

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
@@ -25,8 +25,18 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, Sp
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from continuum_core import Client, Worker
-from continuum_core.hooks import Gauges, PluginRefused, Plugins, QueueGauge, TurnFacts, WorkerFacts
+from continuum_core.hooks import (
+    AttemptFacts,
+    Gauges,
+    PluginRefused,
+    Plugins,
+    QueueGauge,
+    ReportFacts,
+    TurnFacts,
+    WorkerFacts,
+)
 from continuum_core.hooks.measures import MEASURES, Kind, Measuring
+from continuum_core.journal.commit import FinishKind, FinishOutcome
 from continuum_core.journal.records import DeliveryKind, RunStatus
 from continuum_core.testing import Engine
 from continuum_otel import Idle, chosen
@@ -157,6 +167,25 @@ TURN = TurnFacts(
 )
 
 
+ATTEMPT = AttemptFacts(
+    namespace="default",
+    run_id=uuid4(),
+    machine="job",
+    fingerprint="f",
+    activity="work",
+    queue="default",
+    token=1,
+    slot=0,
+    number=1,
+    losses=2,
+    key="k",
+    scheduled=0,
+    due=0,
+    headers={},
+    ended="succeeded",
+)
+
+
 def _traceparent(number: int) -> dict[str, str]:
     return {"traceparent": f"00-{number:032x}-{number:016x}-01"}
 
@@ -238,6 +267,23 @@ async def test_runs_turns_and_attempts_are_measured() -> None:
     assert recorded.points("attempt.losses") == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "outcome", "losses"),
+    [
+        (FinishKind.DONE, FinishOutcome.FINISHED, [2]),
+        (FinishKind.FAILED, FinishOutcome.FINISHED, [2]),
+        (FinishKind.RETRY, FinishOutcome.FINISHED, []),
+        (FinishKind.DONE, FinishOutcome.LOST, []),
+    ],
+)
+def test_workers_that_died_are_counted_once_a_task_has_ended(
+    kind: FinishKind, outcome: FinishOutcome, losses: list[int]
+) -> None:
+    recorded = Recorded()
+    recorded.plugin.attempt_reported(ReportFacts(ATTEMPT, kind, outcome))
+    assert [point.value for point in recorded.points("attempt.losses")] == losses
+
+
 WORKER = WorkerFacts("default", ("job",), ())
 GAUGES = Gauges(
     now=10_000_000,
@@ -309,18 +355,13 @@ async def test_an_exporter_that_fails_harms_no_run() -> None:
 
 
 async def test_a_provider_that_fails_harms_no_run() -> None:
-    class Refuses(trace.NoOpTracer):
-        def start_span(self, *_: Any, **__: Any) -> Any:
-            raise RuntimeError("no span today")
-
-        @contextmanager
-        def start_as_current_span(self, *_: Any, **__: Any) -> Iterator[Any]:
-            raise RuntimeError("no span today")
-            yield
+    class Refuses:
+        def __getattr__(self, name: str) -> Any:
+            raise RuntimeError(f"no {name} today")
 
     class Provider(trace.TracerProvider):
         def get_tracer(self, *_: Any, **__: Any) -> trace.Tracer:
-            return Refuses()
+            return cast(trace.Tracer, Refuses())
 
     plugins = Plugins(Traces(Provider()))
     async with Engine([Job], plugins=plugins) as engine:
@@ -374,6 +415,7 @@ def _written(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
+@pytest.mark.parametrize("shared_journal", ["sqlite", "postgres"], indirect=True)
 async def test_one_trace_runs_through_client_and_two_workers_and_survives_a_kill(
     shared_journal: str, tmp_path: Path
 ) -> None:

@@ -1,0 +1,67 @@
+"""What things of an outline are called in code: one identifier for each state, class and activity."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterable
+
+from attrs import define, field
+
+from continuum_core.definition.chart import TriggerKind
+from continuum_scxml.names import Names
+from continuum_scxml.outline import Outline
+
+__all__ = ["IMPORTED", "OTHERS", "Vocabulary", "is_builtin_error"]
+
+OTHERS = ("frozen", "timedelta")
+"""What a skeleton imports from elsewhere."""
+
+IMPORTED = ("AnyEvent", "Failure", "Machine", "Message", "activity", "event", "root", "to", *OTHERS)
+"""What a skeleton may import."""
+
+_OWN = ("Context", "Input", "Result", "chart", "init", "result", "verdict")
+
+
+@define(eq=False)
+class Vocabulary:
+    """The identifiers of one skeleton.
+
+    :ivar states: id → attribute of the machine. The others: stored name → class or function.
+    """
+
+    names: Names
+    machine: str
+    states: dict[str, str] = field(factory=dict[str, str])
+    events: dict[str, str] = field(factory=dict[str, str])
+    errors: dict[str, str] = field(factory=dict[str, str])
+    activities: dict[str, str] = field(factory=dict[str, str])
+
+    @classmethod
+    def of(cls, outline: Outline) -> Vocabulary:
+        """The identifiers of everything in an outline. States come first: theirs are kept most faithfully."""
+        names, parts = Names((*IMPORTED, *_OWN)), list(outline.root.walk())
+        edges = [edge for part in parts for edge in part.edges]
+        states = {part.id: names.state("s" if part.name == "root" else part.name) for part in parts}
+        made = cls(names, names.type(outline.name), states)
+        actions = [each for part in parts for each in (*part.entry, *part.exit, *part.opening)]
+        actions += [each for edge in edges for each in edge.actions]
+        events = [edge.event for edge in edges if edge.trigger is TriggerKind.EVENT]
+        events += [name for part in parts for name in part.deferred]
+        events += [action.event for action in actions if action.event is not None]
+        made.events = {name: names.type(name) for name in dict.fromkeys(events)}
+        errors = dict.fromkeys(e.error for e in edges if e.trigger is TriggerKind.INVOKE_ERROR)
+        made.errors = {name: name if is_builtin_error(name) else names.type(name) for name in errors}
+        activities = dict.fromkeys(invoke.activity for part in parts for invoke in part.invokes)
+        made.activities = {name: names.state(name) for name in activities}
+        return made
+
+    def targets(self, targets: Iterable[str]) -> str:
+        """Targets as an argument: one state, or a tuple of several or none."""
+        named = [self.states[target] for target in targets]
+        return named[0] if len(named) == 1 else f"({', '.join(named)})"
+
+
+def is_builtin_error(name: str) -> bool:
+    """Whether an exception of this name needs no class of its own."""
+    found = getattr(builtins, name, None)
+    return isinstance(found, type) and issubclass(found, BaseException)
