@@ -87,7 +87,7 @@ class _Reading:
         value, meta, kind = place.value, place.meta, place.kind
         part = Part(
             id=place.id,
-            name=place.path[-1] if place.path else place.id,
+            name=place.path[-1] if place.path else (place.id if "root" in meta else "root"),
             kind=kind,
             ok=meta.get("ok") is not False,
             entry=words.actions(value.get("entry")),

@@ -23,6 +23,7 @@ def run_page(page: Path, directory: Path) -> subprocess.CompletedProcess[str]:
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(directory), str(EXAMPLES)]),
         "COLUMNS": "100",
+        "CONTINUUM_PLUGINS": "scxml",  # a command that comes along; the others are given by programs
     }
     return subprocess.run(
         [sys.executable, "-W", "error", "-m", "tests.docs.run_page", str(page)],

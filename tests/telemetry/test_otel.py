@@ -83,7 +83,7 @@ def parent(span: ReadableSpan) -> int | None:
 
 def identity(span: ReadableSpan) -> int:
     assert span.context is not None
-    return span.context.span_id
+    return int(span.context.span_id)
 
 
 # --- traces ----------------------------------------------------------------------------------------------
