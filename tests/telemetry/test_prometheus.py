@@ -6,18 +6,19 @@ import asyncio
 import socket
 import urllib.request
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from continuum_core import Worker
+from continuum_core import Client, Worker
 from continuum_core.hooks import PluginRefused, Plugins
 from continuum_core.hooks.measures import MEASURES, Kind
 from continuum_core.testing import Engine
 from continuum_prometheus import Idle, chosen
 from continuum_prometheus.exposition import Prometheus
-from tests.runtime.machines import Job, Shaky, work
+from tests.runtime.machines import Job, Shaky, Waits, work
 from tests.telemetry.test_otel import GAUGES, WORKER
 
 
@@ -82,6 +83,18 @@ def test_gauges_are_those_that_were_read_last() -> None:
     plugins.worker_stopped(worker=WORKER)
     assert key("runs_parked") not in samples(registry)
     assert plugins.failures == {}
+
+
+async def test_what_waits_in_a_journal_is_shown_as_the_journal_counts_it(tmp_path: Path) -> None:
+    url, registry = f"sqlite:///{tmp_path}/journal.db", CollectorRegistry()
+    async with Client(url, [Waits]) as client:
+        await client.suspend(await client.start(Waits, "a"), "for the test")
+    async with Worker(url, [Waits], plugins=Plugins(Prometheus(registry))):
+        while key("runs_suspended") not in samples(registry):
+            await asyncio.sleep(0.01)
+        shown = samples(registry)
+    assert (shown[key("runs_suspended")], shown[key("runs_parked")]) == (1, 0)
+    assert shown[key("oldest_due_seconds")] >= 0
 
 
 def _fetched(address: str) -> str:
