@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
+from typing import cast
 
 import pytest
 from attrs import define, field, frozen
@@ -131,9 +132,9 @@ def findings(reports: Mapping[str, Iterable[object]]) -> Findings:
             if number is not None and isinstance(report, pytest.TestReport):
                 verdict = found.verdicts.setdefault(number, Verdict())
                 _note(verdict, category, report)
-                if (told := dict(properties).get(TOLD)) is not None and isinstance(told, (list, tuple)):
-                    durability, schema = told
-                    found.told = (str(durability), int(schema))
+                if (told := dict(properties).get(TOLD)) is not None:
+                    durability, schema = cast("list[object]", told)
+                    found.told = (str(durability), int(str(schema)))
     return found
 
 
