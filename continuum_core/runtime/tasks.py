@@ -25,6 +25,7 @@ from continuum_core.errors import (
     UsageError,
 )
 from continuum_core.host import Flag, Host, Job
+from continuum_core.interpreter.ledger import AGAIN
 from continuum_core.journal.commit import (
     Committed,
     Finished,
@@ -82,6 +83,11 @@ class Holding(Struct, eq=False):
     def report(self, details: Any) -> None:
         """The body told how far it has come."""
         self.details = msgspec.json.encode(details)
+
+    def stop(self) -> None:
+        """Ask the body to stop, unless what it does may be undone: then it must become known."""
+        if not self.claim.task.undo:
+            self.attempt.request_cancel()
 
     def hold(self) -> TaskHold:
         task, details = self.claim.task, self.details
@@ -280,7 +286,7 @@ class Tasks:
 
     def _begin(self, claim: TaskClaim) -> None:
         task = claim.task
-        key = f"{task.run_id}:{task.token}:{task.slot}"
+        key = f"{task.run_id}:{task.token}:{task.slot & ~AGAIN}"
         attempt = Attempt(
             run_id=task.run_id,
             machine=claim.machine,
@@ -294,7 +300,7 @@ class Tasks:
         attempt.watch(report=holding.report)
         self._held.setdefault(task.run_id, {})[task.token, task.slot] = holding
         if task.cancel:
-            attempt.request_cancel()
+            holding.stop()
         holding.job = self._host.spawn(self._attempt(holding), f"{task.activity} of {key}")
 
     async def _attempt(self, holding: Holding) -> None:
@@ -462,6 +468,8 @@ class Tasks:
         known = self._find(holding.claim)
         if known is None:
             return handed_back(task, UNREADABLE_DELAY)
+        if (told := self._outcomes.told(task)) is not None:
+            return told
         if task.losses > known.activity.losses:
             return self._outcomes.lost(task)
         try:
@@ -500,7 +508,7 @@ class Tasks:
         of_run = self._held.get(run_id)
         for (token, _), holding in () if of_run is None else list(of_run.items()):
             if tokens is None or token in tokens:
-                holding.attempt.request_cancel()
+                holding.stop()
 
     def holds(self, run_id: UUID) -> bool:
         """Whether a body of this run is running here."""
@@ -580,4 +588,7 @@ class Tasks:
         if told:
             await self._keep_details(told)
         for holding in holdings:
-            self._finishes.submit(handed_back(holding.claim.task), lambda _answer: None)
+            # One that may be undone was stopped in the middle, and nobody knows what it did: that is a loss,
+            # which its lease's end will count.
+            if not holding.claim.task.undo:
+                self._finishes.submit(handed_back(holding.claim.task), lambda _answer: None)

@@ -140,4 +140,4 @@ class SimulatedRunner:
 
 
 def _failure(error: str, activity: str) -> Failure:
-    return Failure(type=f"builtins.{error}", message=activity, bases=("builtins.Exception",))
+    return Failure(type=error, message=activity, bases=("Exception",))
