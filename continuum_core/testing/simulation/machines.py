@@ -109,8 +109,8 @@ async def reserve(label: str) -> str:
 
 
 @activity(retry=_RETRY, timeout=timedelta(seconds=4))
-async def unbook(booking: str) -> None:
-    return None
+async def unbook(booking: str) -> str:
+    return booking
 
 
 @activity(retry=_RETRY, timeout=timedelta(seconds=4), undo=unbook)
