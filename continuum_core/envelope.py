@@ -20,12 +20,14 @@ __all__ = [
     "CancelBody",
     "CommandBody",
     "ControlBody",
+    "DoneBody",
     "EventBody",
     "FailureBody",
     "ForkBody",
     "OpenActivity",
     "OpenTimer",
     "OutcomeBody",
+    "PendingBody",
     "SignalBody",
     "SnapshotBody",
     "StartBody",
@@ -72,6 +74,7 @@ class FailureBody(Struct, omit_defaults=True):
     bases: tuple[str, ...] = ()
     traceback: str = ""
     details: Any = None
+    unsure: bool = False
 
 
 class TaskOutcomeBody(Struct, omit_defaults=True):
@@ -97,6 +100,33 @@ class SnapshotBody(Struct, omit_defaults=True):
     context: Raw
     tokens: dict[str, int] = {}
     history: dict[str, tuple[str, ...]] = {}
+    pending: list[PendingBody] = []
+    done: list[DoneBody] = []
+    ledgered: int = 0
+    cancelling: str | None = None
+
+
+class PendingBody(Struct, omit_defaults=True):
+    """An activity with an undo whose outcome is not known: see `interpreter.ledger.Pending`."""
+
+    token: int
+    slot: int
+    activity: str
+    input: Raw
+    key: str | None = None
+    unknown: bool = False
+    asked: bool = False
+    stuck: bool = False
+
+
+class DoneBody(Struct, omit_defaults=True):
+    """What may have to be undone: see `interpreter.ledger.Done`."""
+
+    number: int
+    activity: str
+    output: Raw
+    undo: int = 0
+    stuck: bool = False
 
 
 class OutcomeBody(Struct, omit_defaults=True):

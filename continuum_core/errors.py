@@ -25,12 +25,14 @@ __all__ = [
     "AuthorError",
     "CallerError",
     "CodecError",
+    "CompensationStuck",
     "ContinuumError",
     "DefinitionError",
     "IncompatibleJournal",
     "JournalUnavailable",
     "LeaseLost",
     "MachineFault",
+    "NeverStarted",
     "OperatorError",
     "PayloadLocked",
     "PayloadRefused",
@@ -330,6 +332,24 @@ class LeaseLost(ContinuumError):
 
 class AttemptCancelled(ContinuumError):
     """Raised by `heartbeat` inside a plain body when the run has no use for the attempt any more."""
+
+
+class CompensationStuck(OperatorError):
+    """An undo failed for good, or it cannot be found out whether there is something to undo.
+
+    The run is parked. Mend what is in the way (its history says which activity failed, and why) and unpark
+    it: the same is tried again, and the rest follows. Nothing is skipped.
+    """
+
+    def __str__(self) -> str:
+        return "an undo failed for good, or what became of an activity cannot be found out; see its history"
+
+
+class NeverStarted(ContinuumError):
+    """Nobody had begun the activity when its run left the state that asked for it.
+
+    Never raised: it is the type of the failure that the run is told, so that nothing is undone.
+    """
 
 
 class WorkerLost(ContinuumError):

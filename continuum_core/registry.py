@@ -54,6 +54,7 @@ class Entry:
     activities: Mapping[str, ActivityEntry]
     invoked: Mapping[tuple[int, int], ActivityEntry]  # (state, slot) → what is started there
     numbers: Mapping[str, int]  # state path → number
+    compensates: bool = False  # what declares an undo may be undone
     _leaves: dict[int, tuple[str, ...]] = field(factory=dict[int, tuple[str, ...]])  # as `leaves` answered
 
     @property
@@ -125,6 +126,7 @@ def _entry(chart: Chart) -> Entry:
             for invoke in state.invokes
         },
         numbers={s.path: s.number for s in chart.states},
+        compensates=chart.compensates,
     )
 
 

@@ -20,7 +20,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from continuum_core.errors import ContinuumError, MachineFault
+from continuum_core.errors import CompensationStuck, ContinuumError, MachineFault
 from continuum_core.hooks.facts import TurnFacts
 from continuum_core.interpreter.macrostep import step
 from continuum_core.interpreter.snapshot import Disposition, Step
@@ -112,6 +112,7 @@ class _Fold:
         self.deliveries: list[Delivery] = []
         self.closed: list[int] = []
         self.doing = ""
+        self.stuck = False
 
     def take(self, delivery: Delivery) -> bool:
         """Fold one delivery in; True when the fold may go on."""
@@ -140,6 +141,9 @@ class _Fold:
             )
         )
         self._ask(asked.tasks, asked.deliveries, asked.closed)
+        if made.disposition is Disposition.STUCK:  # the delivery stays, as the poison to unpark
+            self.stuck = True
+            return False
         if made.disposition is Disposition.DEFERRED:
             self.deferred.append(delivery.id)
         else:
@@ -236,6 +240,8 @@ def take_turn(entry: Entry, due: Due, new_id: Callable[[], UUID], born: Born = _
         except Exception as fault:  # whatever it is: the run waits for a human, and the worker for nobody
             doing = "fault" if isinstance(fault, MachineFault) else fold.doing
             return fold.park(delivery, doing, _told(fault))
+        if fold.stuck:
+            return fold.park(delivery, "compensation", CompensationStuck())
         if not go_on:
             break
     commit = fold.commit(status_of(fold.image.snapshot.outcome))

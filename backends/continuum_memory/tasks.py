@@ -138,7 +138,7 @@ def _finish(space: Space, limits: Limits, now: Micros, end: TaskFinish) -> Finis
 
 def _reopen(space: Space, row: TaskRow, end: TaskFinish, now: Micros) -> None:
     task = row.task
-    if task.cancel and not (task.undo and task.losses):
+    if task.cancel and not task.undo:
         space.drop_task(row)
         return
     row.ended_fence = task.fence

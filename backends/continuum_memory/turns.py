@@ -234,11 +234,12 @@ def _close(space: Space, run: RunRow, tokens: frozenset[int], now: Micros) -> No
             remove(space, run, delivery, now)
     for row in list(run.tasks.values()):
         if row.task.token in tokens:
-            _close_task(space, row)
+            _close_task(space, row, known=row.task.undo)
 
 
-def _close_task(space: Space, row: TaskRow) -> None:
-    if row.unstarted:
+def _close_task(space: Space, row: TaskRow, *, known: bool) -> None:
+    """:param known: its outcome must become known, even that it never began."""
+    if row.unstarted and not known:
         space.drop_task(row)
     elif not row.task.cancel:
         space.change_task(row, replace(row.task, cancel=True))
@@ -250,4 +251,4 @@ def close_everything(space: Space, run: RunRow, now: Micros) -> None:
         raise AssertionError("only what ended is closed")
     remove_all(space, run, now)
     for row in list(run.tasks.values()):
-        _close_task(space, row)
+        _close_task(space, row, known=False)

@@ -105,7 +105,7 @@ class _Round:
         if task.status in ENDED:
             self.dropped.append(_name(ending))
             return self._gone(ending)
-        if ending.kind in _REOPENS and (not task.cancel or (task.undo and task.losses)):
+        if ending.kind in _REOPENS and (not task.cancel or task.undo):
             self.reopened.append(ending)
             return FinishOutcome.FINISHED
         self.dropped.append(_name(ending))

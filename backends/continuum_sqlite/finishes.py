@@ -88,8 +88,8 @@ def _gone(transaction: Transaction, ending: TaskFinish) -> Finished:
 
 
 def _may_reopen(standing: _Standing) -> bool:
-    """A cancelled task is not begun again, except to learn what a lost worker of it has done."""
-    return not standing.cancel or bool(standing.undo and standing.losses)
+    """A cancelled task is not begun again, except where its outcome must become known."""
+    return not standing.cancel or bool(standing.undo)
 
 
 def _report(transaction: Transaction, ending: TaskFinish) -> Committed | None:

@@ -166,6 +166,8 @@ def _held(node: Node) -> list[str]:
         "after": kinds & {TriggerKind.AFTER},
         "done": kinds & {TriggerKind.DONE},
         "invoke": node.invokes,
+        "compensate": node.compensations,
+        "on_cancel": kinds & {TriggerKind.CANCEL},
         "defer": node.deferred,
         "entry": node.entry,
         "exit": node.exit,
@@ -241,6 +243,7 @@ def _state(bench: Bench, node: Node, edges: tuple[Edge, ...]) -> State:
         timers=wiring.timers(bench, node),
         invokes=wiring.invokes(bench, node),
         deferred=tuple(each for each in node.deferred if isinstance(each, type)),
+        compensation=wiring.compensation(bench, node),
         place=node.place,
     )
 
@@ -348,13 +351,15 @@ def _events(bench: Bench, states: tuple[State, ...]) -> dict[str, type]:
 
 def _activities(bench: Bench, states: tuple[State, ...]) -> dict[str, Activity[Any, Any]]:
     found: dict[str, Activity[Any, Any]] = {}
+    undoes = any(state.compensation is not None for state in states)
     for state in states:
         for invoke in state.invokes:
-            name = invoke.activity.name
-            if found.setdefault(name, invoke.activity) is not invoke.activity:
-                what = f"another activity is also stored as {name!r}"
-                remedy = '@activity(name="...") gives one of them another name'
-                bench.fault("C406", state.name, what, remedy, invoke.place)
+            undo = invoke.activity.undo if undoes else None
+            for activity in (invoke.activity,) if undo is None else (invoke.activity, undo):
+                if found.setdefault(activity.name, activity) is not activity:
+                    what = f"another activity is also stored as {activity.name!r}"
+                    remedy = '@activity(name="...") gives one of them another name'
+                    bench.fault("C406", state.name, what, remedy, invoke.place)
     _queues(bench, found)
     return found
 

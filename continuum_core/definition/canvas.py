@@ -198,6 +198,8 @@ def _sign_path(sign: Sign, x: int, y: int) -> str:
             path = f"M{x + 1.5} {y + 6}l2.8 3l5 -6.5"
         case Sign.ERROR:
             path = f"M{x + 2} {y + 2}l7 7m0 -7l-7 7"
+        case Sign.UNDO:
+            path = f"M{x + 1.5} {y + 4}h5a2.8 2.8 0 0 1 0 5.6h-3M{x + 4} {y + 1.5}l-2.5 2.5l2.5 2.5"
     return f'<path class="c-sign c-sign-{sign.value}" d="{path}"/>'
 
 

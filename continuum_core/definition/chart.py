@@ -25,6 +25,7 @@ __all__ = [
     "Action",
     "ActionKind",
     "Chart",
+    "Compensation",
     "Edge",
     "Function",
     "Invoke",
@@ -62,6 +63,8 @@ class TriggerKind(enum.Enum):
     DONE = "done"  # the source state is complete (a final child, or all regions final)
     INVOKE_DONE = "invoke-done"  # activity `slot` of the source state succeeded
     INVOKE_ERROR = "invoke-error"  # activity `slot` failed for good with an error of class `error`
+    COMPENSATED = "compensated"  # the source state has undone all there was to undo
+    CANCEL = "cancel"  # somebody asked the run to stop
 
 
 @frozen
@@ -153,6 +156,16 @@ class Invoke:
 
 
 @frozen
+class Compensation:
+    """What a state undoes while it is active: all that the run has done and that declares an undo.
+
+    `parallel`: all at once; otherwise one after the other, newest first.
+    """
+
+    parallel: bool = False
+
+
+@frozen
 class State:
     """One state of the chart. `path` is its name with its ancestors' names, dotted, without the root."""
 
@@ -173,6 +186,7 @@ class State:
     timers: tuple[Timer, ...] = ()
     invokes: tuple[Invoke, ...] = ()
     deferred: tuple[type, ...] = ()  # event classes kept for later while this state is active
+    compensation: Compensation | None = None  # of a state that undoes
     place: Place | None = field(default=None, eq=False)
 
 
@@ -200,6 +214,11 @@ class Chart:
     activities: Mapping[str, Activity[Any, Any]] = field(factory=dict[str, Any])  # name → activity
     module: str = ""
     place: Place | None = field(default=None, eq=False)
+
+    @property
+    def compensates(self) -> bool:
+        """Whether any of its states undoes; if none does, no activity's undo is ever asked for."""
+        return any(state.compensation is not None for state in self.states)
 
     def state(self, path: str) -> State:
         """The state of this dotted path. Raises KeyError."""

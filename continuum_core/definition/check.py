@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import combinations
 from types import NoneType
 from typing import Any
 
@@ -19,7 +20,7 @@ from continuum_core.definition.chart import Chart, Kind, Place, State
 from continuum_core.definition.conflict import conflicts
 from continuum_core.definition.event import event_name
 from continuum_core.definition.fault import CODES, DefinitionWarning, Fault, Severity
-from continuum_core.definition.reach import cycles, endless, traps, unreachable
+from continuum_core.definition.reach import ancestors, cycles, endless, inside, traps, unreachable
 from continuum_core.errors import DefinitionError
 
 __all__ = ["CODES", "DefinitionWarning", "Fault", "Severity", "judge", "listing", "settle"]
@@ -81,11 +82,38 @@ def _graph(bench: Bench, chart: Chart) -> None:
     for state in caught:
         what, remedy = _caught(chart, state)
         bench.fault("C302", state.name, what, remedy, state.place)
+    _undoing(bench, chart)
     for edge in cycles(chart):
         what = "eventless edges lead back here and change nothing on the way: a run would go round for ever"
         remedy = "Give one of them an assign= that ends it, or let it wait with on() or after()"
         bench.fault("C304", bench.words[edge.number], what, remedy, edge.place)
     _ends(bench, chart, {state.number for state in caught})
+
+
+def _undoing(bench: Bench, chart: Chart) -> None:
+    undoing = [state for state in chart.states if state.compensation is not None]
+    for first, second in combinations(undoing, 2):
+        above = ancestors(chart, first.number)
+        shared = next(each for each in above if inside(chart, second.number, each))
+        if chart.states[shared].kind is Kind.PARALLEL or shared == first.number:
+            what = f"{first.name} also undoes, and both can be active together"
+            remedy = "Keep compensate() on one of them: it undoes all that the run has done"
+            bench.fault("C225", second.name, what, remedy, second.place)
+    pairs = [(state, invoke) for state in chart.states for invoke in state.invokes]
+    undoable = [(state, invoke) for state, invoke in pairs if invoke.activity.undo is not None]
+    if undoing and not undoable:
+        what = "no activity of this machine declares an undo"
+        remedy = "Write @activity(undo=...) on what is to be taken back, or lead the edge on at once"
+        bench.fault("C226", undoing[0].name, what, remedy, undoing[0].place)
+    for state, invoke in undoable:
+        where = f"{state.name}.invoke({invoke.activity.name})"
+        if not undoing:
+            remedy = "Add a state with compensate(), or use the activity without its undo"
+            what = f"no state compensates, so that {invoke.activity.name} is never undone"
+            bench.fault("C227", where, what, remedy, invoke.place)
+        elif invoke.activity.timeout is None:
+            what = f"{invoke.activity.name} has an undo and no timeout: undoing would wait for it for ever"
+            bench.fault("C228", where, what, "Give the activity timeout=timedelta(...)", invoke.place)
 
 
 def _caught(chart: Chart, state: State) -> tuple[str, str]:

@@ -107,6 +107,9 @@ def _named(word: str, old: Graph, new: Graph, keys: tuple[str, ...]) -> Iterator
             if before[key] != new[name][key]:
                 where = f"{word} {name}" if key == "type" else f"{word} {name} {key}"
                 yield from _type(where, before[key], new[name][key])
+        if before.get("undo") != new[name].get("undo"):
+            gone = f"{before['undo']} undid it" if "undo" in before else ""
+            yield Difference(f"{word} {name}", f"its undo changed{gone and f' ({gone})'}", bool(gone))
         if before.get("version", 1) != new[name].get("version", 1):
             lower = new[name]["version"] < before["version"]
             yield Difference(f"{word} {name}", "its version changed", lower)
@@ -162,6 +165,7 @@ def _state(where: str, old: Graph, new: Graph) -> Iterator[Difference]:
         ("default", "its default changed"),
         ("deferred", "what it defers changed"),
         ("ok", "how it ends the run changed"),
+        ("compensation", "how it undoes changed"),
     ):
         if old.get(key) != new.get(key):
             yield Difference(where, what, False)

@@ -23,7 +23,14 @@ from continuum_core.definition.bench import Bench, Header
 from continuum_core.definition.build import build
 from continuum_core.definition.chart import ActionKind, Chart, Kind, TriggerKind
 from continuum_core.definition.check import judge, settle
-from continuum_core.definition.draft import ActionDraft, EdgeDraft, InvokeDraft, Node, TimerDraft
+from continuum_core.definition.draft import (
+    ActionDraft,
+    CompensationDraft,
+    EdgeDraft,
+    InvokeDraft,
+    Node,
+    TimerDraft,
+)
 from continuum_core.definition.failure import Failure
 from continuum_core.definition.message import Message
 from continuum_core.definition.place import caller
@@ -270,6 +277,43 @@ class _Active(_Acting[C], _Leaving[C]):
             way = branch if isinstance(branch, To) else To(branch)
             kind = TriggerKind.INVOKE_ERROR
             _edge(self, kind, way.target, way.when, way.actions, error=caught, slot=slot, pair=True)
+
+    def compensate(
+        self,
+        done: Targets[C],
+        *,
+        assign: Callable[[C], C] | None = None,
+        raise_: Callable[[C], object] | None = None,
+        send: Callable[[C], Messages] | None = None,
+        parallel: bool = False,
+    ) -> None:
+        """While the state is active, undo what the run has done: every activity with an `undo=`.
+
+        First it waits until the outcome of each such activity that was started is known; then their undos
+        run, newest first, each an ordinary activity that is given what the one it undoes returned. One that
+        fails for good parks the run, and unparking tries it again; the rest is never skipped.
+
+        :param done: where to go when nothing is left to undo, which may be at once.
+        :param parallel: run the undos all at once.
+        """
+        node = _open(self.node)
+        node.compensations.append(CompensationDraft(parallel, caller()[0]))
+        _edge(self, TriggerKind.COMPENSATED, done, None, _actions(assign, raise_, send))
+
+    def on_cancel(
+        self,
+        target: Targets[C] = None,
+        *,
+        assign: Callable[[C], C] | None = None,
+        raise_: Callable[[C], object] | None = None,
+        send: Callable[[C], Messages] | None = None,
+    ) -> None:
+        """Take this edge when somebody cancels the run; without any, the run ends cancelled at once.
+
+        A run that goes to a state so and then reaches a final state with ``ok=False`` ends *cancelled*; with
+        ``ok=True`` it ends completed. Without a target the run stays where it is, and the cancel is over.
+        """
+        _edge(self, TriggerKind.CANCEL, target, None, _actions(assign, raise_, send))
 
     def defer(self, *events: type[Any]) -> None:
         """Keep events of these classes for later while this state is active."""

@@ -13,7 +13,7 @@ from attrs import define, field
 
 from continuum_core.definition.chart import ActionKind, Kind, Place, TriggerKind
 
-__all__ = ["ActionDraft", "EdgeDraft", "InvokeDraft", "Node", "TimerDraft"]
+__all__ = ["ActionDraft", "CompensationDraft", "EdgeDraft", "InvokeDraft", "Node", "TimerDraft"]
 
 
 @define(eq=False)
@@ -59,6 +59,12 @@ class InvokeDraft:
 
 
 @define(eq=False)
+class CompensationDraft:
+    parallel: bool
+    place: Place
+
+
+@define(eq=False)
 class Node:
     """One state as it was declared. `kind` ATOMIC becomes COMPOUND when it gains children."""
 
@@ -78,6 +84,7 @@ class Node:
     timers: list[TimerDraft] = field(factory=list[Any])
     invokes: list[InvokeDraft] = field(factory=list[Any])
     deferred: list[Any] = field(factory=list[Any])
+    compensations: list[CompensationDraft] = field(factory=list[Any])
     sealed: bool = False
 
     @property

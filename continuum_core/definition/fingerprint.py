@@ -65,7 +65,7 @@ def graph(chart: Chart) -> dict[str, Any]:
             "verdict": None if chart.verdict is None else _function(chart.verdict),
         },
         "events": {name: _event(cls) for name, cls in sorted(chart.events.items())},
-        "activities": {name: _activity(each) for name, each in sorted(chart.activities.items())},
+        "activities": {name: _activity(chart, each) for name, each in sorted(chart.activities.items())},
         "states": [_state(chart, state) for state in chart.states],
     }
 
@@ -74,8 +74,10 @@ def _event(cls: type) -> dict[str, Any]:
     return {"version": event_version(cls) if is_event(cls) else 1, "type": describe(cls)}
 
 
-def _activity(activity: Activity[Any, Any]) -> dict[str, Any]:
-    return {"input": describe(activity.input_type), "output": describe(activity.output_type)}
+def _activity(chart: Chart, activity: Activity[Any, Any]) -> dict[str, Any]:
+    found = {"input": describe(activity.input_type), "output": describe(activity.output_type)}
+    undone = activity.undo is not None and chart.compensates
+    return {**found, "undo": activity.undo.name} if undone and activity.undo is not None else found
 
 
 def _state(chart: Chart, state: State) -> dict[str, Any]:
@@ -93,6 +95,7 @@ def _state(chart: Chart, state: State) -> dict[str, Any]:
         "timers": [_timer(each) for each in state.timers],
         "invokes": [_invoke(each) for each in state.invokes],
         "deferred": sorted(_class(each) for each in state.deferred),
+        "compensation": None if state.compensation is None else {"parallel": state.compensation.parallel},
     }
     # What a state does not have says nothing, so that a form with more keys keeps old hashes.
     return {key: value for key, value in found.items() if not _says_nothing(key, value)}

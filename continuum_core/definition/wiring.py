@@ -12,6 +12,7 @@ from continuum_core.definition.activity import Activity
 from continuum_core.definition.bench import Bench, function, shown
 from continuum_core.definition.chart import (
     Action,
+    Compensation,
     Edge,
     Invoke,
     Kind,
@@ -26,9 +27,10 @@ from continuum_core.definition.failure import Failure
 from continuum_core.definition.purity import plain_function
 from continuum_core.definition.source import locate
 
-__all__ = ["actions", "edge", "invokes", "targets", "timers"]
+__all__ = ["actions", "compensation", "edge", "invokes", "targets", "timers"]
 
 _KEYWORDS = {"assign": "assign=", "raise": "raise_=", "send": "send="}
+_VERBS = {TriggerKind.COMPENSATED: "compensate", TriggerKind.CANCEL: "on_cancel"}
 _NO_DELAY = timedelta(microseconds=1)
 
 
@@ -43,7 +45,7 @@ def words(node: Node, draft: EdgeDraft) -> str:
     if draft.kind in (TriggerKind.INVOKE_DONE, TriggerKind.INVOKE_ERROR):
         call = f"{source}.invoke({_activity_name(node.invokes[draft.slot].activity)})"
         return call if draft.kind is TriggerKind.INVOKE_DONE else f"{call} error={_name(draft.error)}"
-    return f"{source}.{draft.kind.value}()"
+    return f"{source}.{_VERBS.get(draft.kind, draft.kind.value)}()"
 
 
 def _is_exception(thing: Any) -> bool:
@@ -265,6 +267,17 @@ def _invoke(bench: Bench, node: Node, draft: InvokeDraft) -> Invoke | None:
         bench.whole = False
         return None
     return Invoke(draft.slot, activity, feed, key, draft.place)
+
+
+def compensation(bench: Bench, node: Node) -> Compensation | None:
+    """Whether and how a state undoes what the run has done."""
+    for draft in node.compensations:
+        edge = next(e for e in node.edges if e.kind is TriggerKind.COMPENSATED and e.place == draft.place)
+        if not edge.targets:
+            remedy = "Say where to go when all is undone: compensate(done=...)"
+            bench.fault("C224", f"{shown(node)}.compensate()", "it leads nowhere", remedy, draft.place)
+    first = next(iter(node.compensations), None)
+    return None if first is None else Compensation(first.parallel)
 
 
 def _is_activity(thing: Any) -> TypeGuard[Activity[Any, Any]]:

@@ -51,6 +51,7 @@ class Sign(enum.Enum):
     INVOKE = "invoke"
     DONE = "done"
     ERROR = "error"
+    UNDO = "undo"
 
 
 class Tone(enum.Enum):
@@ -61,8 +62,14 @@ class Tone(enum.Enum):
     QUIET = "quiet"
 
 
-SIGNS = {Sign.TIMER: "⏲", Sign.INVOKE: "⚙", Sign.DONE: "✓", Sign.ERROR: "✗"}
-ASCII_SIGNS = {Sign.TIMER: "after", Sign.INVOKE: "invoke", Sign.DONE: "done", Sign.ERROR: "error"}
+SIGNS = {Sign.TIMER: "⏲", Sign.INVOKE: "⚙", Sign.DONE: "✓", Sign.ERROR: "✗", Sign.UNDO: "↶"}
+ASCII_SIGNS = {
+    Sign.TIMER: "after",
+    Sign.INVOKE: "invoke",
+    Sign.DONE: "done",
+    Sign.ERROR: "error",
+    Sign.UNDO: "undo",
+}
 
 
 @frozen
@@ -143,6 +150,9 @@ def state_rows(chart: Chart, state: State) -> tuple[Row, ...]:
     if state.kind is Kind.COMPOUND:
         rows += [_titled("initial", action) for action in state.opening]
     rows += [_invoke_row(invoke) for invoke in state.invokes]
+    if state.compensation is not None:
+        how = "all at once" if state.compensation.parallel else "newest first"
+        rows.append(Row("compensate", Sign.UNDO, full=f"undo what was done, {how}"))
     for edge in state.edges:
         if not edge.targets:
             rows += _stay_rows(chart, edge)
@@ -193,6 +203,10 @@ def _trigger_row(source: State, edge: Edge) -> Row | None:
             return Row(shortened(name), Sign.DONE, full=f"{name} succeeded")
         case TriggerKind.INVOKE_ERROR:
             return _error_row(source, edge)
+        case TriggerKind.COMPENSATED:
+            return Row("all undone", Sign.UNDO, full="all is undone")
+        case TriggerKind.CANCEL:
+            return Row("cancel", full="somebody cancels the run")
 
 
 def _error_row(source: State, edge: Edge) -> Row:

@@ -21,13 +21,18 @@ class Close(Struct, frozen=True, gc=False):
 
 
 class StartActivity(Struct, frozen=True, gc=False):
-    """Start activity number `slot` of `state` (its number), entered as `token`."""
+    """Start activity number `slot` of `state` (its number), entered as `token`.
+
+    :ivar activity: the name of one that no state invokes: an undo, or one that is asked again because what
+        became of it is not known (`ledger`); else "".
+    """
 
     token: int
     slot: int
     state: int
     input: Any
     key: str | None = None
+    activity: str = ""
 
 
 class StartTimer(Struct, frozen=True, gc=False):

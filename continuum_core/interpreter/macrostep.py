@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from continuum_core.definition.chart import ROOT, TriggerKind
 from continuum_core.deterministic import drawing
 from continuum_core.errors import UsageError
@@ -24,6 +26,7 @@ from continuum_core.interpreter.events import (
     Undeclared,
 )
 from continuum_core.interpreter.layout import Layout, layout_of, within_deferral
+from continuum_core.interpreter.ledger import Fate
 from continuum_core.interpreter.microstep import birth, farewell, plan_of
 from continuum_core.interpreter.program import Key, Program, program_of
 from continuum_core.interpreter.progress import Progress
@@ -66,6 +69,10 @@ def step(
     at = snapshot.now if now < snapshot.now else now
     key, payload = _arrival(event, snapshot)
     progress = Progress(program, snapshot, payload, at, seed)
+    if program.compensators and isinstance(event, Finished | Failed):
+        progress.settle(event)
+    elif program.compensators and isinstance(event, Cancel):
+        progress.retry()  # a cancel lifts a parking
     reset = drawing.set(progress)
     try:
         return _macrostep(progress, event, key, max_microsteps)
@@ -99,7 +106,7 @@ def _arrival(event: Event, snapshot: Snapshot) -> tuple[Key | None, Any]:
         case Start():
             return None, event.input
         case Cancel():
-            return None, event
+            return TriggerKind.CANCEL if snapshot.configuration else None, event
         case Undeclared():
             return None, None
 
@@ -113,6 +120,8 @@ def _owned(kind: TriggerKind, token: int, slot: int, snapshot: Snapshot) -> Key 
 
 def _macrostep(progress: Progress, event: Event, key: Key | None, max_microsteps: int) -> Step:
     program = progress.program
+    if progress.fate is Fate.STUCK:
+        return _step(progress, Disposition.STUCK)
     if key is not None:
         layout = layout_of(program, progress.configuration)
         if isinstance(key, type) and key in layout.deferred:
@@ -120,7 +129,13 @@ def _macrostep(progress: Progress, event: Event, key: Key | None, max_microsteps
         else:
             chosen = enabled(layout.candidates(program, key), progress)
         if chosen:
+            if isinstance(event, Cancel) and any(arc.edge.targets for arc in chosen):
+                progress.cancelling = event.reason
             progress.take(plan_of(program, layout, chosen, progress.history))
+        elif isinstance(event, Cancel):
+            return _cancelled(progress, event)
+        elif progress.fate is not None:
+            return _settled(progress, max_microsteps)
         elif program.dialect is None:
             return _step(progress, _unwanted(layout, event))
     elif isinstance(event, Start):
@@ -130,12 +145,22 @@ def _macrostep(progress: Progress, event: Event, key: Key | None, max_microsteps
         return _cancelled(progress, event)
     elif isinstance(event, Undeclared):
         return _step(progress, Disposition.UNHANDLED)
+    elif progress.fate is not None:
+        return _settled(progress, max_microsteps)
     else:
         return _step(progress, Disposition.STALE)
     _complete(progress, max_microsteps)
     if progress.final is not None:
         return _ended(progress, progress.final, event)
     return _step(progress, _TAKEN)
+
+
+def _settled(progress: Progress, max_microsteps: int) -> Step:
+    """An outcome that no edge wants tells what is to be undone, which may be what the run waits for."""
+    _complete(progress, max_microsteps)
+    if progress.final is not None:
+        return replace(_ended(progress, progress.final, None), disposition=Disposition.SETTLED)
+    return _step(progress, Disposition.SETTLED)
 
 
 def _complete(progress: Progress, max_microsteps: int) -> None:
@@ -149,9 +174,10 @@ def _complete(progress: Progress, max_microsteps: int) -> None:
                 name = program.chart.states[layout.choice].path
                 progress.fault(f"choice {name}", None, "none of its edges is enabled; give it a default")
             if not progress.queue:
-                if not progress.fresh:
+                if progress.fresh:
+                    progress.open()
+                elif not _compensated(progress):
                     return
-                progress.open()
                 continue
             key, progress.payload = progress.queue.popleft()
             chosen = enabled(layout.candidates(program, key), progress)
@@ -162,13 +188,19 @@ def _complete(progress: Progress, max_microsteps: int) -> None:
         progress.take(plan_of(program, layout, chosen, progress.history))
 
 
+def _compensated(progress: Progress) -> bool:
+    """Whether an active state has nothing left to undo, which it has just told."""
+    undoing = progress.program.compensators & progress.configuration
+    return bool(undoing) and progress.compensate(undoing.bit_length() - 1)
+
+
 def _unwanted(layout: Layout, event: Event) -> Disposition:
     if isinstance(event, Signal) and type(event.event) in layout.deferred:
         return Disposition.DEFERRED
     return Disposition.UNHANDLED
 
 
-def _ended(progress: Progress, final: int, event: Event) -> Step:
+def _ended(progress: Progress, final: int, event: Event | None) -> Step:
     program = progress.program
     state = program.chart.states[final]
     progress.take(farewell(program, layout_of(program, progress.configuration)))
@@ -177,6 +209,8 @@ def _ended(progress: Progress, final: int, event: Event) -> Step:
     if state.ok:
         result = progress.ask("result", program.chart.result, progress.context, progress.payload)
         return _step(progress, _TAKEN, Outcome(OutcomeKind.COMPLETED, result, final))
+    if progress.cancelling is not None:
+        return _step(progress, _TAKEN, Outcome(OutcomeKind.CANCELLED, progress.cancelling, final))
     verdict = program.chart.verdict
     value = None if verdict is None else progress.ask("verdict", verdict, progress.context, progress.payload)
     return _step(progress, _TAKEN, Outcome(OutcomeKind.FAILED, value, final, failure))
@@ -197,5 +231,7 @@ def _step(progress: Progress, disposition: Disposition, outcome: Outcome | None 
         progress.tokens,
         progress.now,
         outcome,
+        progress.ledger,
+        progress.cancelling,
     )
     return Step(after, disposition, progress.edges, progress.commands())

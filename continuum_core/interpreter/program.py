@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["HISTORIES", "Arc", "Key", "Program", "ascending", "compile_chart", "descending", "program_of"]
 
 Key = type[Any] | TriggerKind | tuple[TriggerKind, int] | tuple[TriggerKind, int, int]
-"""What an edge waits for: an event class; `ALWAYS` or `ANY`; or a kind with state and slot."""
+"""What an edge waits for: an event class; `ALWAYS`, `ANY` or `CANCEL`; or a kind with state and slot."""
 
 _KEPT = 256  # compiled charts kept; a process has a handful, a property test makes thousands
 _LEAVES = (Kind.ATOMIC, Kind.FINAL, Kind.CHOICE)
@@ -77,7 +77,8 @@ class Program:
     ancestors: tuple[int, ...]  # of each state, proper
     descendants: tuple[int, ...]  # of each state, proper, without histories
     leaves: int  # atomic, choice and final states
-    owners: int  # states with timers or activities
+    owners: int  # states with timers, activities or something to undo
+    compensators: int  # states that undo
     arcs: tuple[tuple[Arc, ...], ...]  # of each state, in document order
     known: frozenset[Key]  # every key that some arc waits for
     layouts: dict[int, Layout] = field(factory=dict[int, "Layout"], init=False)
@@ -148,7 +149,8 @@ def _compile(chart: Chart, dialect: Dialect | None) -> Program:
         ancestors=tuple(ancestors),
         descendants=tuple(descendants),
         leaves=mask(state.number for state in states if state.kind in _LEAVES),
-        owners=mask(state.number for state in states if state.timers or state.invokes),
+        owners=mask(s.number for s in states if s.timers or s.invokes or s.compensation is not None),
+        compensators=mask(state.number for state in states if state.compensation is not None),
         arcs=(),
         known=frozenset(),
     )
@@ -183,9 +185,9 @@ def _key(source: State, edge: Edge) -> Key:
         case TriggerKind.EVENT:
             assert trigger.event is not None, "an EVENT trigger names its class"
             return trigger.event
-        case TriggerKind.ANY | TriggerKind.ALWAYS:
+        case TriggerKind.ANY | TriggerKind.ALWAYS | TriggerKind.CANCEL:
             return trigger.kind
-        case TriggerKind.DONE:
-            return (TriggerKind.DONE, source.number)
+        case TriggerKind.DONE | TriggerKind.COMPENSATED:
+            return (trigger.kind, source.number)
         case _:
             return (trigger.kind, source.number, trigger.slot)

@@ -12,12 +12,27 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, NoReturn, cast
 
+from msgspec.structs import replace
+
 from continuum_core.clock import span
 from continuum_core.definition.chart import ActionKind, Function, Invoke, Timer, TriggerKind
 from continuum_core.definition.event import is_event
 from continuum_core.errors import MachineFault
 from continuum_core.interpreter.commands import Close, Command, Message, Send, StartActivity, StartTimer
-from continuum_core.interpreter.events import Failure
+from continuum_core.interpreter.events import Failed, Failure, Finished
+from continuum_core.interpreter.ledger import (
+    AGAIN,
+    EMPTY,
+    UNDO,
+    Done,
+    Fate,
+    Ledger,
+    Pending,
+    begun,
+    retried,
+    settled,
+    unasked,
+)
 from continuum_core.interpreter.microstep import Op, Plan
 from continuum_core.interpreter.program import Arc, Key, Program, ascending
 from continuum_core.interpreter.snapshot import Snapshot
@@ -58,6 +73,10 @@ class Progress:
     closes: tuple[Command, ...] = ()
     sends: tuple[Command, ...] = ()
     edges: tuple[tuple[int, ...], ...] = ()
+    ledger: Ledger | None
+    fate: Fate | None = None  # what the event meant for the ledger
+    repairs: tuple[Command, ...] = ()  # undos, and activities that are asked again
+    cancelling: str | None
 
     def __init__(self, program: Program, snapshot: Snapshot, payload: Any, now: int, seed: bytes) -> None:
         self.program = program
@@ -70,6 +89,8 @@ class Progress:
         self.version = snapshot.version + 1
         self.history = snapshot.history
         self.tokens = snapshot.tokens
+        self.ledger = snapshot.ledger
+        self.cancelling = snapshot.cancelling
         self.queue: deque[tuple[Key, Any]] | None = None
         self.starts: dict[int, list[Command]] | None = None
 
@@ -171,6 +192,8 @@ class Progress:
                 continue
             if self.starts is None or self.starts.pop(state, None) is None:
                 self.closes += (Close(token),)
+            elif self.ledger is not None:
+                self.ledger = unasked(self.ledger, token)
         self.tokens = tokens
 
     def open(self) -> None:
@@ -214,7 +237,63 @@ class Progress:
             key = self.ask(site, invoke.key, self.context, self.payload)
             if not isinstance(key, str | None):
                 self.fault(site, invoke.key, f"returned {key!r}, which is no text")
+        if self.program.compensators and invoke.activity.undo is not None:
+            pending = Pending(invoke.activity.name, value, key)
+            self.ledger = begun(self.ledger or EMPTY, (token, invoke.slot), pending)
         return StartActivity(token, invoke.slot, state, value, key)
+
+    # --- undoing ----------------------------------------------------------------------------------
+
+    def settle(self, event: Finished | Failed) -> None:
+        """Note what an outcome means for what there is to undo."""
+        if self.ledger is not None:
+            self.ledger, self.fate = settled(self.ledger, event)
+
+    def retry(self) -> None:
+        """Try again what is stuck."""
+        if self.ledger is not None:
+            self.ledger = retried(self.ledger)
+
+    def compensate(self, state: int) -> bool:
+        """Ask for what the active state needs to undo next; True where nothing is left and it was told."""
+        ledger = self.ledger or EMPTY
+        token = self.tokens[state]
+        if ledger.pending:
+            self._ask_again(ledger, state)
+            return False
+        if not ledger.done:
+            self._queued((TriggerKind.COMPENSATED, state), None)
+            return True
+        wanted = ledger.done if self._undoes_at_once(state) else ledger.done[-1:]
+        entries: list[Done] = []
+        for done in ledger.done:
+            if done.undo != token and done in wanted:
+                self._undo(done, state, token)
+                done = replace(done, undo=token, stuck=False)
+            entries.append(done)
+        self.ledger = replace(ledger, done=tuple(entries))
+        return False
+
+    def _undoes_at_once(self, state: int) -> bool:
+        compensation = self.program.chart.states[state].compensation
+        return compensation is not None and compensation.parallel
+
+    def _undo(self, done: Done, state: int, token: int) -> None:
+        undo = self.program.chart.activities[done.activity].undo
+        assert undo is not None, "only what has an undo is in the ledger"
+        command = StartActivity(token, done.number | UNDO, state, done.output, activity=undo.name)
+        self.repairs = (command, *self.repairs)
+
+    def _ask_again(self, ledger: Ledger, state: int) -> None:
+        """What ended without telling whether it was done is asked again, under its own key."""
+        asked: dict[tuple[int, int], Pending] = {}
+        for (token, slot), each in ledger.pending.items():
+            if each.unknown and not each.asked:
+                command = StartActivity(token, slot | AGAIN, state, each.input, each.key, each.activity)
+                self.repairs += (command,)
+                asked[token, slot] = replace(each, asked=True)
+        if asked:
+            self.ledger = replace(ledger, pending={**ledger.pending, **asked})
 
     def _site(self, invoke: Invoke, state: int) -> str:
         return f"activity {invoke.activity.name} of {self._name(state)}"
@@ -225,7 +304,7 @@ class Progress:
         if self.starts:
             for starts in self.starts.values():
                 asked += tuple(starts)
-        return asked
+        return asked + self.repairs
 
     # --- faults ---------------------------------------------------------------------------------
 

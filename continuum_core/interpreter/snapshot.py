@@ -19,6 +19,7 @@ from attrs import frozen
 from msgspec import Struct
 
 from continuum_core.interpreter.commands import Command
+from continuum_core.interpreter.ledger import Ledger
 
 __all__ = ["Disposition", "Outcome", "OutcomeKind", "Snapshot", "Step"]
 
@@ -52,6 +53,8 @@ class Snapshot(Struct, frozen=True, gc=False):
     :ivar tokens: state number → token of its current entry, for active states with timers or activities.
     :ivar now: `now` of the last record, microseconds.
     :ivar outcome: set once, when the run ended.
+    :ivar ledger: what there is to undo; None where nothing ever was.
+    :ivar cancelling: the run took an edge because somebody cancelled it.
     """
 
     version: int
@@ -61,6 +64,8 @@ class Snapshot(Struct, frozen=True, gc=False):
     tokens: Mapping[int, int]
     now: int
     outcome: Outcome | None = None
+    ledger: Ledger | None = None
+    cancelling: str | None = None
 
 
 class Disposition(enum.Enum):
@@ -70,6 +75,8 @@ class Disposition(enum.Enum):
     UNHANDLED = "unhandled"  # no edge wanted it; it is consumed and recorded as such
     DEFERRED = "deferred"  # a state keeps it for later: it stays a delivery, held
     STALE = "stale"  # its state entry is over: consumed without an edge
+    SETTLED = "settled"  # no edge wanted it; it told what became of something that is, or may be, undone
+    STUCK = "stuck"  # an undo failed for good, or cannot be known to be needed: a human must look
 
 
 class Step(Struct, frozen=True, gc=False):

@@ -109,7 +109,8 @@ class Commit(Struct, frozen=True, gc=False):
         A message that its target has seen is dropped. One that cannot reach its target (unknown, which
         any run of another namespace is, or ended) is kept as a dead letter under the target's id if it
         is a SIGNAL, else dropped. None is refused for the cap.
-    :ivar closed: tokens whose timers and unstarted tasks go and whose running tasks are cancelled.
+    :ivar closed: tokens whose timers and unstarted tasks go and whose other tasks are cancelled: the
+        running ones, and those with an undo.
     :ivar status: after the commit; an ended status closes everything the run has open. PARKED bumps the
         fence and leaves `tries` as it is, so that what is unparked is still a suspect; others zero it.
     :ivar now: `at` of the last record; a fused turn ahead of the journal's clock is refused.

@@ -51,8 +51,9 @@ gives one outcome per member, in order. A handle is bound to one namespace and s
 - *Ended, parked and suspended runs*: whoever meets a due delivery of one, holds it (PAUSED), or for an
   ended run removes it to the dead letters, under the run's lock.
 - *Closing a token* deletes its timers and its unstarted tasks, and marks the others cancelled, decided
-  by what the lock on the task returned. A task is *unstarted* while its fence is 0, or when it is
-  unclaimed with no losses and its last attempt was reported.
+  by what the lock on the task returned. A task with an undo is marked whether it has begun or not: it
+  stays claimable until its outcome, be it that it never began, was told. A task is *unstarted* while its
+  fence is 0, or when it is unclaimed with no losses and its last attempt was reported.
 - *When a run ends*, its deliveries are removed (signals go to the dead letters), its unstarted tasks
   deleted and its running ones marked cancelled; their finish is then told GONE.
 - *Orders and parkings* bump the fence, clear lease and `claim_id` and append a record.
@@ -287,8 +288,8 @@ class Journal(Protocol):
 
         GONE: no row, or a fence that a RETRY or RETURN ended before. LOST: another fence, or 0; the lease
         is not looked at. Of an ended run: the keyed result is settled, the row goes, GONE. RETRY and
-        RETURN of a task that was asked to stop remove it, unless it has an undo and losses. A refused
-        turn leaves the finish standing.
+        RETURN of a task that was asked to stop remove it, unless it has an undo. A refused turn leaves
+        the finish standing.
         """
         ...
 

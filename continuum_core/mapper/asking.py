@@ -17,6 +17,7 @@ from continuum_core.definition.message import Message
 from continuum_core.envelope import CommandBody
 from continuum_core.errors import MachineFault
 from continuum_core.interpreter.commands import Close, StartActivity, StartTimer
+from continuum_core.interpreter.ledger import UNDO
 from continuum_core.interpreter.snapshot import Step
 from continuum_core.journal.commit import NewTask
 from continuum_core.journal.records import Delivery, DeliveryKind
@@ -128,7 +129,10 @@ def _sent(
 
 
 def _new_task(entry: Entry, command: StartActivity, context: bytes | None) -> NewTask:
-    found = entry.invoked[command.state, command.slot]
+    if command.activity:
+        found = entry.activities[command.activity]
+    else:
+        found = entry.invoked[command.state, command.slot]
     encoded = context if found.input is entry.context else None
     activity = found.activity
     fairness = "" if activity.fairness is None else _fairness(entry, activity, command.input)
@@ -140,7 +144,7 @@ def _new_task(entry: Entry, command: StartActivity, context: bytes | None) -> Ne
         priority=activity.priority,
         payload=found.input.encode(command.input) if encoded is None else encoded,
         key=command.key,
-        undo=activity.undo is not None,
+        undo=entry.compensates and not command.slot & UNDO and activity.undo is not None,
         fairness=fairness,
     )
 

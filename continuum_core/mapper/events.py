@@ -30,6 +30,7 @@ from continuum_core.interpreter.events import (
     TimedOut,
     Undeclared,
 )
+from continuum_core.interpreter.ledger import AGAIN, UNDO
 from continuum_core.interpreter.snapshot import Snapshot
 from continuum_core.journal.records import Delivery, DeliveryKind
 from continuum_core.mapper.failures import failure_body, failure_value
@@ -112,12 +113,19 @@ def decode_event(
 
 
 def _decode_outcome(entry: Entry, snapshot: Snapshot, payload: bytes, token: int, slot: int) -> Event:
+    ledger = snapshot.ledger
+    pending = None if ledger is None else ledger.pending.get((token, slot & ~AGAIN))
     state = _owner(snapshot, token)
-    if state is None:
+    if state is None and ledger is None:
         return Finished(token, slot, None)
     body = read(TaskOutcomeBody, payload)
     if isinstance(body.failure, FailureBody):
         return Failed(token, slot, failure_value(body.failure))
+    if pending is not None and not isinstance(body.output, UnsetType):
+        output = entry.activities[pending.activity].output
+        return Finished(token, slot, output.decode(bytes(body.output)))
+    if state is None or slot & UNDO:
+        return Finished(token, slot, None)
     invoked = entry.invoked.get((state, slot))
     if invoked is None or isinstance(body.output, UnsetType):
         raise UnknownVersion(f"{entry.chart.states[state].path} no longer has activity number {slot}")

@@ -13,11 +13,13 @@ __all__ = ["decode_failure", "encode_failure", "failure_body", "failure_value"]
 
 
 def failure_body(failure: Failure) -> FailureBody:
-    return FailureBody(failure.type, failure.message, failure.bases, failure.traceback, failure.details)
+    return FailureBody(
+        failure.type, failure.message, failure.bases, failure.traceback, failure.details, failure.unsure
+    )
 
 
 def failure_value(body: FailureBody) -> Failure:
-    return Failure(body.type, body.message, tuple(body.bases), body.traceback, body.details)
+    return Failure(body.type, body.message, tuple(body.bases), body.traceback, body.details, body.unsure)
 
 
 def encode_failure(failure: Failure) -> bytes:

@@ -13,6 +13,7 @@ from continuum_core.envelope import (
     write,
 )
 from continuum_core.interpreter.snapshot import Snapshot
+from continuum_core.mapper.ledgers import decode_ledger, encode_ledger
 from continuum_core.registry import Entry
 
 __all__ = ["Image", "decode_image", "encode_image", "imaged", "recorded_histories", "unborn"]
@@ -38,16 +39,18 @@ def unborn(version: int = 0) -> Image:
 def encode_image(entry: Entry, image: Image) -> bytes:
     snapshot = image.snapshot
     states = entry.chart.states
-    return write(
-        SnapshotBody(
-            v=FORMAT,
-            states=entry.leaves(snapshot.configuration),
-            now=snapshot.now,
-            context=Raw(image.context),
-            tokens={states[n].path: token for n, token in snapshot.tokens.items()},
-            history={states[n].path: entry.paths(mask) for n, mask in snapshot.history.items()},
-        )
+    body = SnapshotBody(
+        v=FORMAT,
+        states=entry.leaves(snapshot.configuration),
+        now=snapshot.now,
+        context=Raw(image.context),
+        tokens={states[n].path: token for n, token in snapshot.tokens.items()},
+        history={states[n].path: entry.paths(mask) for n, mask in snapshot.history.items()},
+        cancelling=snapshot.cancelling,
     )
+    if snapshot.ledger is not None:
+        encode_ledger(entry, snapshot.ledger, body)
+    return write(body)
 
 
 def decode_image(entry: Entry, version: int, data: bytes) -> Image:
@@ -66,6 +69,8 @@ def decode_image(entry: Entry, version: int, data: bytes) -> Image:
             history=recorded_histories(entry, body.history),
             tokens={numbers[path]: token for path, token in body.tokens.items() if path in numbers},
             now=body.now,
+            ledger=decode_ledger(entry, body),
+            cancelling=body.cancelling,
         ),
         context,
     )

@@ -21,6 +21,7 @@ from continuum_core.errors import (
 )
 from continuum_core.headers import task_input
 from continuum_core.host import Host
+from continuum_core.interpreter.ledger import AGAIN
 from continuum_core.journal.commit import (
     Finished,
     FinishKind,
@@ -94,7 +95,7 @@ class Bodies:
             activity=task.activity,
             number=task.attempt + 1,
             losses=task.losses,
-            key=(task.run_id, task.token, task.slot),
+            key=(task.run_id, task.token, task.slot & ~AGAIN),
             details=None if task.details is None or locked(task.details) else _json(task.details),
         )
         holding = Holding(claim, attempt)
@@ -102,7 +103,7 @@ class Bodies:
             holding.watched = self._watch.facts(claim, attempt)
         self._held.add(holding)
         if task.cancel:
-            attempt.request_cancel()
+            holding.stop()
         holding.job = self._host.spawn(self._attempt(holding), task.activity)
 
     async def _attempt(self, holding: Holding) -> None:
@@ -216,6 +217,8 @@ class Bodies:
         known = self._find(holding.claim)
         if known is None:
             return handed_back(task, UNREADABLE_DELAY)
+        if (told := self._outcomes.told(task)) is not None:
+            return told
         if task.losses > known.activity.losses:
             return self._outcomes.lost(task)
         try:

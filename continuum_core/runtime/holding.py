@@ -30,6 +30,11 @@ class Holding(Struct, eq=False):
         """What the body's last heartbeat carried."""
         return self.attempt.written
 
+    def stop(self) -> None:
+        """Ask the body to stop, unless what it does may be undone: then it must become known."""
+        if not self.claim.task.undo:
+            self.attempt.request_cancel()
+
     def hold(self) -> TaskHold:
         task, details = self.claim.task, self.details
         return TaskHold(
@@ -66,7 +71,7 @@ class Held:
         of_run = self._held.get(run_id)
         for (token, _), holding in () if of_run is None else list(of_run.items()):
             if tokens is None or token in tokens:
-                holding.attempt.request_cancel()
+                holding.stop()
 
     def holds(self, run_id: UUID) -> bool:
         """Whether a body of this run is running here."""

@@ -111,7 +111,7 @@ def _tell(holding: Holding, answer: bool | None) -> None:
         holding.lost = True
         holding.attempt.request_cancel()
     elif answer is False:
-        holding.attempt.request_cancel()
+        holding.stop()
 
 
 def _reservation(holding: Holding, lease: int) -> Reservation:

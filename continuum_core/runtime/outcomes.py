@@ -9,14 +9,18 @@ from __future__ import annotations
 import logging
 from typing import TypedDict
 
+from attrs import evolve
+from msgspec.structs import replace
+
 from continuum_core.definition.failure import Failure
 from continuum_core.definition.naming import qualified_name
-from continuum_core.errors import CodecError, PayloadRefused, WorkerLost
+from continuum_core.errors import CodecError, NeverStarted, PayloadRefused, WorkerLost
 from continuum_core.host import Host
+from continuum_core.interpreter.ledger import AGAIN
 from continuum_core.journal.commit import FinishKind, TaskFinish
 from continuum_core.journal.records import Delivery, DeliveryKind, Task
 from continuum_core.journal_clock import JournalClock
-from continuum_core.mapper import encode_failed, encode_failure, encode_output
+from continuum_core.mapper import decode_failure, encode_failed, encode_failure, encode_output
 from continuum_core.registry import ActivityEntry
 from continuum_core.runtime.attempt import Cancelled, Ended, Raised, Succeeded
 
@@ -45,7 +49,7 @@ class Outcomes:
         if isinstance(ended, Cancelled):
             return _finish(task, FinishKind.CANCELLED)
         if isinstance(ended, Raised):
-            return self.raised(known, task, ended)
+            return self.raised(known, task, _weighed(task, ended))
         return self._succeeded(known, task, ended)
 
     def _succeeded(self, known: ActivityEntry, task: Task, ended: Succeeded) -> TaskFinish:
@@ -67,7 +71,8 @@ class Outcomes:
         retry = known.activity.retry
         failures = task.attempt + 1
         delay = retry.delay(failures, self._host.random())
-        if ended.fatal or not retry.again(failures, self._clock.estimate(), task.scheduled, delay):
+        settled = task.cancel and task.undo and not ended.failure.unknown  # nobody wants another try
+        if settled or ended.fatal or not retry.again(failures, self._clock.estimate(), task.scheduled, delay):
             return self.failed(task, ended.failure)
         logger.info(
             "%s of run %s failed (attempt %d): %s: %s; again in %.2f s",
@@ -80,6 +85,18 @@ class Outcomes:
             extra={"run_id": str(task.run_id)},
         )
         return _finish(task, FinishKind.RETRY, failure=encode_failure(ended.failure), delay=delay)
+
+    def told(self, task: Task) -> TaskFinish | None:
+        """What is known, without running it, of a task whose run wants to know what there is to undo.
+
+        None where its body has to run (again): it is wanted, or a try of it may have done its work.
+        """
+        if not (task.cancel and task.undo) or task.losses or task.slot & AGAIN:
+            return None
+        if task.attempt == 0:
+            return self.failed(task, Failure(type=qualified_name(NeverStarted), message=task.activity))
+        last = None if task.failure is None else decode_failure(task.failure)
+        return None if last is None or last.unknown else self.failed(task, last)
 
     def lost(self, task: Task) -> TaskFinish:
         """Failure for good: too many workers died in the middle of it."""
@@ -108,6 +125,15 @@ class Outcomes:
             token=task.token,
             slot=task.slot,
         )
+
+
+def _weighed(task: Task, ended: Raised) -> Raised:
+    """What may have to be undone is not known to have failed because its last try did."""
+    if not task.undo:
+        return ended
+    before = None if task.failure is None else decode_failure(task.failure)
+    unsure = task.losses > 0 or (before is not None and before.unknown)
+    return replace(ended, failure=evolve(ended.failure, unsure=True)) if unsure else ended
 
 
 def handed_back(task: Task, delay: int = 0) -> TaskFinish:

@@ -197,4 +197,7 @@ class Tasks:
         if told:
             await self._bodies.keep_details(told)
         for holding in holdings:
-            self._finishes.submit(handed_back(holding.claim.task), Unheard())
+            # One that may be undone was stopped in the middle, and nobody knows what it did: that is a loss,
+            # which its lease's end will count.
+            if not holding.claim.task.undo:
+                self._finishes.submit(handed_back(holding.claim.task), Unheard())

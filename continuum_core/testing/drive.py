@@ -128,6 +128,7 @@ class Drive(Generic[C, I, O]):
         self._ids = 0
         self._image = unborn()
         self._kept: list[Delivery] = []
+        self._stuck: list[Delivery] = []
         self._activities: list[OpenActivity] = []
         self._timers: list[OpenTimer] = []
         self._records: list[Record] = []
@@ -198,6 +199,14 @@ class Drive(Generic[C, I, O]):
         """Ask it to stop."""
         self._arrive(self._delivery(DeliveryKind.CANCEL, encode_cancel(reason)))
 
+    def unpark(self) -> None:
+        """Have it try again what is stuck: an undo that failed. Raises UsageError where nothing is."""
+        if not self._stuck:
+            raise UsageError(f"nothing is stuck: {self._whereabouts()}")
+        stuck, self._stuck = self._stuck, []
+        for delivery in stuck:
+            self._arrive(delivery)
+
     # --- what it is ---
 
     @property
@@ -217,8 +226,8 @@ class Drive(Generic[C, I, O]):
 
     @property
     def status(self) -> RunStatus:
-        """Running, completed, failed or cancelled."""
-        return status_of(self._image.snapshot.outcome)
+        """Running, completed, failed or cancelled; parked while an undo that failed is stuck."""
+        return RunStatus.PARKED if self._stuck else status_of(self._image.snapshot.outcome)
 
     @property
     def outcome(self) -> dict[str, Any] | None:
@@ -271,8 +280,11 @@ class Drive(Generic[C, I, O]):
     def _arrive(self, delivery: Delivery) -> None:
         """Take a delivery in, and what a change of configuration releases."""
         before = self._image.snapshot.configuration
-        if self._take(delivery) is Disposition.DEFERRED:
+        disposition = self._take(delivery)
+        if disposition is Disposition.DEFERRED:
             self._kept.append(delivery)
+        elif disposition is Disposition.STUCK:
+            self._stuck.append(delivery)
         elif self._image.snapshot.configuration != before:
             self._retry()
 
@@ -330,9 +342,16 @@ class Drive(Generic[C, I, O]):
         ]
 
     def _carry_out(self, made: Made, opened: Sequence[OpenActivity]) -> None:
+        ledger = made.snapshot.ledger
+        pending = {} if ledger is None else ledger.pending
         for command in made.commands:
             if isinstance(command, Close):
-                self._activities = [each for each in self._activities if each.token != command.token]
+                # What may be undone is not stopped: its outcome must become known.
+                self._activities = [
+                    each
+                    for each in self._activities
+                    if each.token != command.token or (each.token, each.slot) in pending
+                ]
                 self._timers = [each for each in self._timers if each.token != command.token]
             elif isinstance(command, StartTimer):
                 state = self._entry.chart.states[command.state].path
@@ -344,6 +363,7 @@ class Drive(Generic[C, I, O]):
             self._activities.clear()
             self._timers.clear()
             self._kept.clear()
+            self._stuck.clear()
 
     def _finish(self, found: OpenActivity, payload: bytes) -> None:
         self._arrive(self._delivery(DeliveryKind.OUTCOME, payload, found.token, found.slot))

@@ -204,3 +204,5 @@ def _descriptor(part: Part, edge: Edge, timer: int) -> str:
             # By prefix, as SCXML matches: the error alone is every error, with a class it is that one.
             every = f"error.invoke.{invoke_id(part.id, edge.invoke)}"
             return every if edge.error == "Exception" else f"{every}.{quoted(edge.error).replace('.', '%2E')}"
+        case TriggerKind.COMPENSATED | TriggerKind.CANCEL:
+            raise FormatRefused(f"{part.id} compensates or says where a cancel leads: not written yet")

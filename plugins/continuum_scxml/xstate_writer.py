@@ -143,6 +143,8 @@ def _place(edge: Edge) -> tuple[str | int, ...]:
             return ("invoke", edge.invoke, "onDone")
         case TriggerKind.INVOKE_ERROR:
             return ("invoke", edge.invoke, "onError")
+        case TriggerKind.COMPENSATED | TriggerKind.CANCEL:
+            raise FormatRefused("a state compensates or says where a cancel leads: not written yet")
 
 
 def _milliseconds(delay: int | str) -> str:

@@ -702,6 +702,95 @@ def _() -> None:
 # --- the whole graph -------------------------------------------------------------------------------
 
 
+@activity(undo=quiet)
+async def undoable(number: int) -> int:
+    return number
+
+
+@activity(undo=quiet, timeout=MINUTE)
+async def bounded(number: int) -> int:
+    return number
+
+
+@shows("C224")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        u = s.state()
+        z = s.final()
+        init, result = begin, end
+        a.invoke(bounded, lambda c: c.value, done=z, error=u)
+        u.compensate(None)
+        u.on(Up, z)
+
+
+@shows("C225")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        both = s.parallel()
+        one = both.state()
+        left = one.state(initial=True)
+        left_done = one.final()
+        two = both.state()
+        right = two.state(initial=True)
+        right_done = two.final()
+        z = s.final()
+        init, result = begin, end
+        a.invoke(bounded, lambda c: c.value, done=z, error=both)
+        left.compensate(left_done)
+        right.compensate(right_done)
+        both.done(z)
+
+
+@shows("C225")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        u = s.state()
+        inner = u.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.invoke(bounded, lambda c: c.value, done=z, error=u)
+        u.compensate(z)
+        inner.compensate(z)
+
+
+@shows("C226")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.compensate(z)
+
+
+@shows("C227")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.invoke(undoable, lambda c: c.value, done=z, error=z)
+
+
+@shows("C228")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        u = s.state()
+        z = s.final()
+        init, result = begin, end
+        a.invoke(undoable, lambda c: c.value, done=z, error=u)
+        u.compensate(z)
+
+
 @shows("C301")
 def _() -> None:
     class M(Machine[Count, int, int], name="m"):

@@ -35,19 +35,37 @@ SCENARIO = Scenario(
 )
 _SEED = 4
 
+_TRIPS = Scenario(
+    actions=tuple(
+        Action(0, doing, RunPlan("sim.trip", Job(label)), gap, event)
+        for label, doing, gap, event in (
+            ("f", Doing.START, 0.0, ""),
+            ("g", Doing.START, 0.1, ""),
+            ("g", Doing.SEND, 0.2, "Stop"),
+            ("h", Doing.START, 0.0, ""),
+            ("h", Doing.CANCEL, 0.4, ""),
+        )
+    ),
+    workers=2,
+    horizon=9.0,
+    wild=200,
+)
+"""Runs that take back what they did: after a failure, an event, a cancel."""
 
-def _calls() -> list[str]:
+
+def _calls(scenario: Scenario) -> list[str]:
     """The place of every call that the workers make while faults may happen, ``wait`` left out."""
     numbers: Counter[tuple[str, str]] = Counter()
     places: list[str] = []
-    for at, process, verb, _ in run_scenario(_SEED, SCENARIO, {}, traced=True).trace:
+    for at, process, verb, _ in run_scenario(_SEED, scenario, {}, traced=True).trace:
         if at < 1_700_000_009_000_000 and process.startswith("w") and verb != "wait":
             numbers[process, verb] += 1
             places.append(f"{process} {verb} {numbers[process, verb]}")
     return places
 
 
-_PLACES = _calls()
+_PLACES = _calls(SCENARIO)
+_TRIP_PLACES = _calls(_TRIPS)
 
 
 def test_there_are_many_points() -> None:
@@ -67,4 +85,13 @@ def test_every_single_crash_point(part: int, kind: FaultKind) -> None:
     """Whatever the moment of the death, everything ends as if nobody had died."""
     died = Mishap(Fault(kind, before=0.0, after=0.0))
     found = one_at_a_time(_SEED, SCENARIO, dict.fromkeys(_PLACES[part::4], died))
+    assert {place: wrong for place, wrong in found if wrong} == {}
+
+
+@pytest.mark.parametrize("kind", [FaultKind.CRASH_BEFORE, FaultKind.CRASH_AFTER], ids=lambda kind: kind.value)
+def test_every_single_crash_point_while_taking_back(kind: FaultKind) -> None:
+    """Whatever the moment of the death: what was done is undone, once, newest first."""
+    assert len(_TRIP_PLACES) > 30
+    died = Mishap(Fault(kind, before=0.0, after=0.0))
+    found = one_at_a_time(_SEED, _TRIPS, dict.fromkeys(_TRIP_PLACES, died))
     assert {place: wrong for place, wrong in found if wrong} == {}

@@ -61,6 +61,16 @@ from tests.runtime.machines import (
     plain,
     work,
 )
+from tests.runtime.sagas import (
+    MINUTE,
+    Abort,
+    Booking,
+    Trip,
+    book_flight,
+    book_hotel,
+    cancel_flight,
+    cancel_hotel,
+)
 
 
 def test_an_order_from_start_to_end() -> None:
@@ -465,3 +475,77 @@ def drive_path(acts: Sequence[Any]) -> Path:
 def test_a_driven_run_takes_the_same_path_as_one_under_the_engine(acts: list[Any]) -> None:
     with asyncio.Runner() as runner:
         assert runner.run(engine_path(acts)) == drive_path(acts)
+
+
+# --- taking back -----------------------------------------------------------------------------------
+
+
+def test_what_was_done_is_undone_newest_first_and_what_is_open_is_awaited() -> None:
+    run = Drive(Booking, "a")
+    run.complete(book_flight, "LH1")
+    run.send(Abort())
+    assert [each.activity for each in run.open] == ["book_hotel"]
+    run.complete(book_hotel, "12")
+    assert [(each.activity, each.input, each.state) for each in run.open] == [
+        ("cancel_hotel", "12", "undoing")
+    ]
+    run.complete(cancel_hotel)
+    assert run.input(cancel_flight) == "LH1"
+    run.complete(cancel_flight)
+    assert (run.status, run.states) == (RunStatus.FAILED, {"given_up"})
+
+
+def test_an_undo_that_fails_is_stuck_until_unparked() -> None:
+    run = Drive(Booking, "a")
+    with pytest.raises(UsageError, match="nothing is stuck"):
+        run.unpark()
+    run.complete(book_flight, "LH1")
+    run.fail(book_hotel, RuntimeError("full"))
+    run.fail(cancel_flight, RuntimeError("closed"))
+    assert (run.status, run.states, run.open) == (RunStatus.PARKED, {"undoing"}, [])
+    run.unpark()
+    assert run.input(cancel_flight) == "LH1"
+    run.complete(cancel_flight)
+    assert run.outcome == {"kind": "failed", "state": "given_up", "value": ""}
+
+
+def test_an_unknown_outcome_is_asked_again() -> None:
+    run = Drive(Booking, "a")
+    run.fail(book_flight, TimeoutError("too long"))
+    [asked] = run.open
+    assert (asked.activity, asked.input, run.states) == ("book_flight", "a", {"undoing"})
+    run.complete(book_flight, "LH1")
+    assert run.input(cancel_flight) == "LH1"
+
+
+def test_a_timer_may_leave_the_middle_of_an_undoing_and_come_back() -> None:
+    """What is left stays to be undone."""
+
+    class Paused(Machine[Trip, str, str], name="paused"):
+        s = root(Trip)
+        flight = s.state(initial=True)
+        undoing = s.state()
+        pause = s.state()
+        over = s.final()
+
+        @staticmethod
+        def init(name: str) -> Trip:
+            return Trip(name)
+
+        @staticmethod
+        def result(trip: Trip) -> str:
+            return trip.name
+
+        flight.invoke(book_flight, lambda trip: trip.name, done=undoing, error=over)
+        undoing.compensate(over)
+        undoing.after(MINUTE, pause)
+        pause.on(Abort, undoing)
+
+    run = Drive(Paused, "a")
+    run.complete(book_flight, "LH1")
+    run.advance(MINUTE)
+    assert (run.states, run.open) == ({"pause"}, [])
+    run.send(Abort())
+    assert run.input(cancel_flight) == "LH1"
+    run.complete(cancel_flight)
+    assert run.result() == "a"

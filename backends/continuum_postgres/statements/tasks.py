@@ -101,7 +101,8 @@ DELETE FROM continuum.tasks t
 WHERE t.ctid = ANY (ARRAY(
   SELECT t.tid FROM {_CLOSED} CROSS JOIN LATERAL (
     SELECT t.ctid AS tid FROM continuum.tasks t
-    WHERE {_OF_TOKEN} AND (t.fence = 0 OR (t.lease_until IS NULL AND t.losses = 0)) OFFSET 0) t))
+    WHERE {_OF_TOKEN} AND (m.token IS NULL OR NOT t.undo)
+      AND (t.fence = 0 OR (t.lease_until IS NULL AND t.losses = 0)) OFFSET 0) t))
 """
 
 CANCEL_TASKS = f"""

@@ -152,9 +152,10 @@ local function unstarted(t)
   return t.fence == 0 or (not t.lease_until and t.losses == 0)
 end
 
-function tasks.close(run, token)
+-- `known`: the outcome of a task with an undo must become known, even that it never began.
+function tasks.close(run, token, known)
   for _, t in ipairs(tasks.of_token(run, token)) do
-    if unstarted(t) then
+    if unstarted(t) and not (known and t.undo) then
       tasks.drop(t)
     elseif not t.cancel then
       tasks.change(t, function() t.cancel = true end)
@@ -164,7 +165,7 @@ end
 
 function tasks.close_all(run)
   for _, token in ipairs(tasks.tokens(run)) do
-    tasks.close(run, token)
+    tasks.close(run, token, false)
   end
 end
 

@@ -126,7 +126,7 @@ local function apply(r, turn)
     end
     deliveries.close_timers(r.id, tokens)
     for token in pairs(tokens) do
-      tasks.close(r.id, token)
+      tasks.close(r.id, token, true)
     end
   end
   if ENDED[r.status] then
@@ -231,7 +231,7 @@ end
 -- --- finish
 
 local function reopen(t, ending)
-  if t.cancel and not (t.undo and t.losses > 0) then
+  if t.cancel and not t.undo then
     tasks.drop(t)
     return
   end

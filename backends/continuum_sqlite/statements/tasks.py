@@ -49,7 +49,7 @@ ON CONFLICT DO NOTHING
 _UNSTARTED = "(fence = 0 OR (lease_until IS NULL AND losses = 0))"
 
 DROP_UNSTARTED_OF_TOKEN = f"""
-DELETE FROM continuum_tasks WHERE namespace = ?1 AND run_id = ?2 AND token = ?3 AND {_UNSTARTED}
+DELETE FROM continuum_tasks WHERE namespace = ?1 AND run_id = ?2 AND token = ?3 AND undo = 0 AND {_UNSTARTED}
 """
 
 CANCEL_TASKS_OF_TOKEN = """

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from continuum_core.journal.commit import CommitOutcome, FinishKind
+from continuum_core.journal.commit import CommitOutcome, FinishKind, FinishOutcome
 from continuum_core.journal.protocol import Limits
 from continuum_core.journal.records import DeliveryKind, Held, RunStatus
 from continuum_core.testing.conformance.given import (
@@ -176,6 +176,29 @@ async def test_a_reported_task_is_unstarted_again(kit: Kit) -> None:
     claim, now = await claimed_one(journal)
     await committed(journal, turn(claim, now, closed=(1,)))
     assert (await seen(journal, run_id)).tasks == ()
+
+
+@pytest.mark.parametrize("kind", [None, FinishKind.RETRY, FinishKind.RETURN], ids=str)
+async def test_an_undo_task_outlives_its_token(kit: Kit, kind: FinishKind | None) -> None:
+    """Promise 2: whoever undoes must know what became of it: marked, and claimable until that was told."""
+    journal = await kit.open()
+    run_id = await waiting(journal, {"tasks": (new_task(1, undo=True), new_task(1, 1))})
+    if kind is not None:
+        for task in (await claimed_tasks(journal)).tasks:
+            await finished(journal, finish(task, kind))
+    await delivered(journal, signal(run_id))
+    claim, now = await claimed_one(journal)
+    await committed(journal, turn(claim, now, closed=(1,)))
+    (left,) = (await seen(journal, run_id)).tasks
+    assert (left.slot, left.cancel, left.attempt) == (0, True, int(kind is FinishKind.RETRY))
+    task = await claimed_task(journal)
+    assert (task.task.slot, task.task.cancel, task.task.losses) == (0, True, 0)
+    await finished(journal, finish(task, FinishKind.RETRY))
+    task = await claimed_task(journal)
+    assert (await finished(journal, finish(task))).outcome is FinishOutcome.FINISHED
+    inspection = await seen(journal, run_id)
+    assert inspection.tasks == ()
+    assert [delivery.kind for delivery in inspection.deliveries] == [DeliveryKind.OUTCOME]
 
 
 async def test_a_lost_task_is_not_unstarted(kit: Kit) -> None:

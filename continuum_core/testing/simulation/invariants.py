@@ -27,6 +27,7 @@ from continuum_core.testing.simulation.of_execution import (
     only_the_holder_finishes,
     outcomes_are_applied_once,
     rates_hold,
+    what_was_done_is_undone,
 )
 from continuum_core.testing.simulation.of_journal import (
     fences_never_decrease,
@@ -52,6 +53,7 @@ CHECKS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     only_the_holder_finishes,
     keyed_bodies_succeed_once,
     rates_hold,
+    what_was_done_is_undone,
     timers_are_not_early,
     acknowledged_is_present,
     one_key_one_run,

@@ -38,6 +38,7 @@ __all__ = [
     "Reminder",
     "Shared",
     "Stop",
+    "Trip",
 ]
 
 
@@ -105,6 +106,16 @@ _RETRY = Retry(attempts=3, first=timedelta(seconds=0.5), cap=timedelta(seconds=2
 @activity(retry=_RETRY, timeout=timedelta(seconds=4))
 async def reserve(label: str) -> str:
     return label
+
+
+@activity(retry=_RETRY, timeout=timedelta(seconds=4))
+async def unbook(booking: str) -> str:
+    return booking
+
+
+@activity(retry=_RETRY, timeout=timedelta(seconds=4), undo=unbook)
+async def book(what: str) -> str:
+    return what
 
 
 @activity(retry=_RETRY, timeout=timedelta(seconds=4))
@@ -316,8 +327,33 @@ class Shared(Machine[Told, Job, str], name="sim.shared"):
     result = staticmethod(_told)
 
 
+class Trip(Machine[Told, Job, str], name="sim.trip"):
+    """Two bookings and a payment; a failure, an event or a cancel takes back what was booked."""
+
+    s = root(Told)
+    flight = s.state(initial=True)
+    hotel = s.state()
+    paying = s.state()
+    undoing = s.state()
+    end = s.final()
+    given_up = s.final(ok=False)
+
+    flight.invoke(book, lambda c: f"{c.label}-flight", done=hotel, assign=_output, error=undoing)
+    hotel.invoke(book, lambda c: f"{c.label}-hotel", done=paying, assign=_output, error=undoing)
+    paying.invoke(charge, _label, done=end, assign=_output, error=undoing)
+    s.on(Stop, undoing, assign=_seen)
+    s.on_cancel(undoing)
+    undoing.on(Stop, assign=_seen)
+    undoing.on_cancel()
+    undoing.compensate(given_up)
+
+    init = staticmethod(_began)
+    result = staticmethod(_told)
+
+
 MACHINES: Mapping[str, type[Machine[Told, Job, str]]] = {
-    machine.chart.name: machine for machine in (Order, Reminder, Nested, Basket, Pinger, Pinged, Race, Shared)
+    machine.chart.name: machine
+    for machine in (Order, Reminder, Nested, Basket, Pinger, Pinged, Race, Shared, Trip)
 }
 
 DETERMINISTIC = frozenset({"sim.order", "sim.nested", "sim.pinger", "sim.shared"})

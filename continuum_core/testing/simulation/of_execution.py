@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from uuid import UUID
 
 from msgspec import Raw
 
+from continuum_core.interpreter.ledger import AGAIN, UNDO
+from continuum_core.interpreter.snapshot import Disposition
 from continuum_core.journal.commit import FinishKind, FinishOutcome
-from continuum_core.journal.records import DeliveryKind
+from continuum_core.journal.records import DeliveryKind, RunStatus
 from continuum_core.mapper import peek_event
 from continuum_core.testing.simulation.bodies import Fate
 from continuum_core.testing.simulation.evidence import Evidence
@@ -20,7 +23,10 @@ __all__ = [
     "only_the_holder_finishes",
     "outcomes_are_applied_once",
     "rates_hold",
+    "what_was_done_is_undone",
 ]
+
+_STUCK = Disposition.STUCK.value
 
 
 def outcomes_are_applied_once(evidence: Evidence) -> Iterator[str]:
@@ -29,7 +35,9 @@ def outcomes_are_applied_once(evidence: Evidence) -> Iterator[str]:
         seen: Counter[tuple[int, int, int]] = Counter()
         for _, body in story.steps():
             kind = body.event.kind
-            if kind in (DeliveryKind.OUTCOME, DeliveryKind.TIMER):
+            if body.event.slot & UNDO:
+                continue  # a stuck one comes again: `what_was_done_is_undone`
+            if kind in (DeliveryKind.OUTCOME, DeliveryKind.TIMER) and body.disposition != _STUCK:
                 seen[kind, body.event.token, body.event.slot] += 1
         for (kind, token, slot), count in seen.items():
             if count > 1:
@@ -38,7 +46,7 @@ def outcomes_are_applied_once(evidence: Evidence) -> Iterator[str]:
             (command.do, command.token, command.slot)
             for _, body in story.steps()
             for command in body.commands
-            if command.do in ("start-activity", "start-timer")
+            if command.do in ("start-activity", "start-timer") and not command.slot & (UNDO | AGAIN)
         )
         for what, count in opened.items():
             if count > 1:
@@ -55,8 +63,9 @@ def executions_have_reasons(evidence: Evidence) -> Iterator[str]:
             executions[execution.key, execution.number, execution.losses] += 1
         if evidence.gentle and execution.losses:
             yield f"{execution.key}: a loss was counted though no worker was lost"
+    asked = _times_asked(evidence)
     for (key, number, losses), count in executions.items():
-        if count > 1:
+        if count > max(1, asked[key]):
             yield f"{key}: try {number} after {losses} losses began {count} times"
     for story in evidence.stories.values():
         keyed = {
@@ -69,9 +78,56 @@ def executions_have_reasons(evidence: Evidence) -> Iterator[str]:
             if body.event.kind != DeliveryKind.OUTCOME:
                 continue
             place = (body.event.token, body.event.slot)
-            lost = b"WorkerLost" in record.body
-            if place not in keyed and not lost and not began.get(f"{record.run_id}:{place[0]}:{place[1]}"):
+            lost = b"WorkerLost" in record.body or b"NeverStarted" in record.body
+            if place not in keyed and not lost and not began.get(_key(record.run_id, *place)):
                 yield f"{story.name}: the outcome of {place} was applied, and nobody ever ran it"
+
+
+def _key(run_id: UUID, token: int, slot: int) -> str:
+    """The idempotency key of a task."""
+    return f"{run_id}:{token}:{slot & ~AGAIN}"
+
+
+def _times_asked(evidence: Evidence) -> Counter[str]:
+    """How often each activity was asked for: again where its outcome was unknown, or its undo was stuck."""
+    return Counter(
+        _key(record.run_id, command.token, command.slot)
+        for story in evidence.stories.values()
+        for record, body in story.steps()
+        for command in body.commands
+        if command.do == "start-activity"
+    )
+
+
+def what_was_done_is_undone(evidence: Evidence) -> Iterator[str]:
+    """17, 18: a run that gave up has undone all that the world did for it, once, newest first."""
+    done: dict[UUID, set[str]] = {}
+    for execution in evidence.ledger.executions:
+        if execution.fate is Fate.SUCCEEDED and execution.activity == "book":
+            done.setdefault(execution.run_id, set()).add(execution.key)
+    for run_id, story in evidence.stories.items():
+        if story.found.run.machine != "sim.trip":
+            continue
+        known: list[str] = []
+        undone: list[int] = []
+        for _, body in story.steps():
+            slot, payload = body.event.slot, body.event.payload
+            if body.event.kind != DeliveryKind.OUTCOME or not isinstance(payload, Raw):
+                continue
+            word = peek_event(DeliveryKind.OUTCOME, bytes(payload))[0]
+            if word.startswith("done book"):
+                known.append(_key(run_id, body.event.token, slot))
+            elif word.startswith("done unbook"):
+                undone.append(slot & ~UNDO)
+        outcome = story.found.run.outcome or b""
+        if b"given_up" not in outcome:
+            if undone and story.found.run.status is RunStatus.COMPLETED:
+                yield f"{story.name} completed and undid {undone}"
+            continue
+        if missed := done.get(run_id, set()) - set(known):
+            yield f"{story.name} gave up and never learnt of {sorted(missed)}"
+        if undone != list(range(len(known), 0, -1)):
+            yield f"{story.name} did {len(known)} things and undid {undone}"
 
 
 def attempts_stay_within_limits(evidence: Evidence) -> Iterator[str]:
@@ -103,14 +159,21 @@ def rates_hold(evidence: Evidence) -> Iterator[str]:
 
 
 def only_the_holder_finishes(evidence: Evidence) -> Iterator[str]:
-    """12: a task is closed once, by the fence it was last granted to."""
+    """12: a task is closed once each time it was asked for, by the fence it was last granted to."""
+    asked = Counter(
+        (record.run_id, command.token, command.slot)
+        for story in evidence.stories.values()
+        for record, body in story.steps()
+        for command in body.commands
+        if command.do == "start-activity"
+    )
     for key, ends in evidence.witness.finished.items():
         closed = [
             end
             for end, outcome in ends
             if outcome is FinishOutcome.FINISHED and end.kind not in (FinishKind.RETRY, FinishKind.RETURN)
         ]
-        if len(closed) > 1:
+        if len(closed) > max(1, asked[key]):
             yield f"task {key} was closed {len(closed)} times"
 
 

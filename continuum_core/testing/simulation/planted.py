@@ -22,8 +22,10 @@ from msgspec.structs import replace
 
 from continuum_core import starting
 from continuum_core.client import Client
+from continuum_core.definition.failure import Failure
 from continuum_core.errors import JournalUnavailable
 from continuum_core.interpreter import macrostep
+from continuum_core.interpreter.progress import Progress
 from continuum_core.journal.commit import (
     Delivered,
     DeliverOutcome,
@@ -36,6 +38,7 @@ from continuum_core.journal.protocol import Limits
 from continuum_core.journal.records import RunStatus
 from continuum_core.lane import Lane
 from continuum_core.runtime import lease, runs
+from continuum_core.runtime.holding import Holding
 from continuum_core.runtime.places import Places
 from continuum_core.runtime.reports import Reports
 from continuum_core.runtime.supervisor import Supervisor
@@ -335,6 +338,29 @@ def leaked_slots() -> list[Plant]:
     return [(Places, "unborn", lambda _self, _tasks: None)]
 
 
+def undone_oldest_first() -> list[Plant]:
+    """The undos run in the order of the deeds."""
+
+    def compensate(self: Any, state: int) -> Any:
+        done = None if self.ledger is None else self.ledger.done
+        if done and len(done) > 1 and not self.ledger.pending and not any(each.undo for each in done):
+            self.ledger = replace(self.ledger, done=done[::-1])
+        return _compensate(self, state)
+
+    _compensate = Progress.compensate
+    return [(Progress, "compensate", compensate)]
+
+
+def interrupted_deeds() -> list[Plant]:
+    """Leaving a state interrupts an activity that may have to be undone, as it does all others."""
+    return [(Holding, "stop", lambda self: self.attempt.request_cancel())]
+
+
+def failures_are_believed() -> list[Plant]:
+    """A deed that took too long is taken for one that was not done."""
+    return [(Failure, "unknown", property(lambda _self: False))]
+
+
 PLANTED: Mapping[str, Callable[[], list[Plant]]] = {
     plant.__name__: plant
     for plant in (
@@ -343,10 +369,12 @@ PLANTED: Mapping[str, Callable[[], list[Plant]]] = {
         cancel_told_to_the_owner_only,
         caps_are_ignored,
         early_timers,
+        failures_are_believed,
         forgotten_deferral,
         forgotten_retries,
         fused_turns_overtake,
         held_for_ever,
+        interrupted_deeds,
         leaked_slots,
         live_leases_are_claimed,
         local_clock,
@@ -363,6 +391,7 @@ PLANTED: Mapping[str, Callable[[], list[Plant]]] = {
         split_transaction,
         stale_results,
         starts_are_not_idempotent,
+        undone_oldest_first,
         zombie_results,
     )
 }

@@ -106,10 +106,12 @@ _EVENTS = {
     "sim.basket": ("Item", "Item", "Item", "Item", "Close"),
     "sim.pinged": ("Ping",),
     "sim.race": ("Ping", "Ping", "Stop"),
+    "sim.trip": ("Stop",),
 }
 _ORDERS = (Doing.CANCEL, Doing.CANCEL, Doing.SUSPEND, Doing.SUSPEND, Doing.TERMINATE)
 _KINDS = (
     *(name for name in machines.MACHINES if name != "sim.pinged"),
+    "sim.trip",
     "sim.order",
     "sim.basket",
     "sim.basket",
