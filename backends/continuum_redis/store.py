@@ -1,7 +1,7 @@
 """What an open handle holds: three lanes with a connection each, and the hints, for one event loop.
 
-Rule: a connection is opened when its lane is first used. A handle has at most four: turns, starts and
-deliveries, claims and reading, and one that listens once somebody waits.
+Rule: a connection is opened when its lane is first used. A handle has at most five: turns, starts and
+deliveries, claims and reading, one that tells hints, and one that listens once somebody waits.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from continuum_redis.arguments import Arguments
 from continuum_redis.errors import LOST, unusable
 from continuum_redis.lane import Lane
 from continuum_redis.link import Link, Space
+from continuum_redis.transport import Transport
 from continuum_redis.wakeups import Wakeups
 
 __all__ = ["LAYOUT", "Store", "open_store"]
@@ -80,19 +81,14 @@ async def open_store(space: Space) -> Store:
     except BaseException:
         await link.drop()
         raise
-    reading = Lane("continuum-redis-reading", link)
-
-    async def notify(sender: bytes) -> None:
-        await reading.ask("hint", sender)
-
     return Store(
         space,
         layout,
         told,
         starting=Lane("continuum-redis-starting", Link(space)),
         turning=Lane("continuum-redis-turning", Link(space)),
-        reading=reading,
-        wakeups=Wakeups(space, notify),
+        reading=Lane("continuum-redis-reading", link),
+        wakeups=Wakeups(Transport(space.place, space.place.channel(space.namespace))),
         loop=asyncio.get_running_loop(),
         process=os.getpid(),
     )

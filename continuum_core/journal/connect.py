@@ -28,8 +28,9 @@ from continuum_core.journal.protocol import (
     Limits,
     MigratingBackend,
 )
+from continuum_core.journal.wakeups import Topic, Wakeups, WakingBackend
 
-__all__ = ["GROUP", "Installed", "Target", "available", "capabilities", "connect", "migrating"]
+__all__ = ["GROUP", "Installed", "Target", "available", "capabilities", "connect", "migrating", "wakeups"]
 
 Target: TypeAlias = str | Journal | object
 """A journal's URL, an unopened journal, or an object that an installed backend takes (a pool, an engine)."""
@@ -129,6 +130,21 @@ def migrating(url: str) -> MigratingBackend | None:
     """The URL's backend, if it migrates apart from opening. Raises UnknownBackend like `connect`."""
     backend = _backend(url)
     return cast(MigratingBackend, backend) if hasattr(backend, "migrate") else None
+
+
+def wakeups(url: str) -> Callable[[Topic], Wakeups]:
+    """What carries hints for a journal of another backend: what ``?wakeups=URL`` of that one's URL names.
+
+    Raises UnknownBackend when nothing serves the URL's scheme or what does carries no hints of others, and
+    IncompatibleJournal for a URL that is wrong.
+    """
+    backend = _backend(url)
+    if not hasattr(backend, "wakeups"):
+        raise UnknownBackend(
+            f"the backend for {url.partition(':')[0]!r} journals carries no hints of others; name one that "
+            "does, such as redis://host:6379/0"
+        )
+    return cast(WakingBackend, backend).wakeups(url)
 
 
 def capabilities(url: str) -> frozenset[str]:

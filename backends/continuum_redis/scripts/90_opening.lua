@@ -1,4 +1,4 @@
--- The layout's version and the oldest release that may use it; hints to whoever waits.
+-- The layout's version and the oldest release that may use it.
 
 function verbs.open()
   local version, min_reader = number(), number()
@@ -6,8 +6,4 @@ function verbs.open()
     return {version, min_reader}
   end
   return {cmsgpack.unpack(call('GET', P .. 'schema'))}
-end
-
-function verbs.hint()
-  return call('PUBLISH', P .. 'hints', blob)
 end
