@@ -73,12 +73,11 @@ class Transport:
             logger.debug("a hint was not sent: %s", error)
 
     async def _publish(self) -> None:
-        if self._telling is None:
-            self._telling = await connect(self.place)
+        wire = self._telling = self._telling or await connect(self.place)
         try:
-            [told] = await self._telling.exchange([command(b"PUBLISH", self.channel, self._name)])
+            [told] = await wire.exchange([command(b"PUBLISH", self.channel, self._name)])
         except BaseException:
-            wire, self._telling = self._telling, None
+            self._telling = None
             await wire.close()
             raise
         if isinstance(told, raised.RedisError):
