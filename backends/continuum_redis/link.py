@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from attrs import define, field, frozen
 from redis import exceptions as raised
@@ -172,7 +172,8 @@ class Link:
             return True
         if not isinstance(reply, raised.AskError):
             return False
-        node = told(reply.host, reply.port, asked.node, self.space.nodes.host)
+        where = cast("Any", reply)  # the driver does not state the types of what it read
+        node = told(where.host, where.port, asked.node, self.space.nodes.host)
         moved = isinstance(reply, raised.MovedError)
         if moved:
             self.space.nodes.moved(reply.slot_id, node)
