@@ -196,6 +196,25 @@ async def test_a_relay_that_dies_is_followed_by_another(
         assert await _verb(other, "outbox", 1, 10) == []
 
 
+async def test_what_was_taken_and_consumed_is_not_taken_again(
+    tagged: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relay that comes late brings what its target has worked off already."""
+    async with opened(tagged, namespace) as journal:
+        without_relay(journal, monkeypatch)
+        _, claim, now = await running(journal, 1)
+        target = await started(journal, run_id=id_in(journal, 0))
+        await committed(journal, turn(claim, now, deliveries=(signal(target, b"once"),)))
+        [[_, entries]] = await _verb(journal, "outbox", 1, 10)
+        await _verb(journal, "receive", 0, 1, entries)
+        claims = await claimed(journal)
+        [taken] = [each for each in claims.runs if each.run_id == target]
+        assert payloads(taken.deliveries) == [b"start", b"once"]
+        await committed(journal, turn(taken, claims.now))
+        await _verb(journal, "receive", 0, 1, entries)
+        assert (await seen(journal, target)).deliveries == ()
+
+
 async def test_many_relays_at_once_carry_everything_once(
     tagged: str, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
