@@ -3,6 +3,9 @@
     interpreter      the interpreter alone beside other libraries, in memory (the default)
     w1 ... w5        durable runs on PostgreSQL beside other engines
     all              everything, for the published figures
+    port             commits of a journal alone, without the engine; needs --journals
+
+With --journals, port and w1 ... w3 are measured of ours alone, on journals of those kinds.
 
 Tables go to stdout, progress to stderr, raw figures to a JSON file for each part.
 """
@@ -19,7 +22,7 @@ from typing import Any
 
 from attrs import frozen
 
-from benchmarks import interpreter
+from benchmarks import interpreter, journals
 from benchmarks.conditions import conditions, quietness, versions_of
 from benchmarks.envs import HERE
 from benchmarks.measure import Stage
@@ -63,6 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--peers", default="", help="only these, by module: dbos,absurd,bare,... or none; ours always"
     )
+    parser.add_argument(
+        "--journals", default="", help=f"ours alone on these: {','.join(journals.JOURNALS)}; or all"
+    )
     parser.add_argument("--waiting", type=int, default=w3.MANY, help="w3: runs of ours that wait")
     parser.add_argument("--few", type=int, default=w3.FEW, help="w3: runs of the others that wait")
     parser.add_argument("--old", type=int, default=w5.OLD, help="w5: old runs")
@@ -70,6 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--to", type=Path, default=TRIALS, help="where else they go (default build/bench)")
     options = parser.parse_args(arguments)
     wanted = options.parts or ["interpreter"]
+    if options.journals or "port" in wanted:
+        return on_journals(parser, wanted, options)
     if unknown := set(wanted) - {"interpreter", *PARTS, "all"}:
         parser.error(f"there is no part {', '.join(sorted(unknown))}")
     if "all" in wanted:
@@ -87,6 +95,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stage = Stage(server)
             for part in durable:
                 run(part, stage, options, folder)
+    return 0
+
+
+def on_journals(parser: argparse.ArgumentParser, wanted: Sequence[str], options: argparse.Namespace) -> int:
+    """Parts measured of ours alone, on journals of several kinds."""
+    named: str = options.journals or "all"
+    names = list(journals.JOURNALS) if named == "all" else named.split(",")
+    if unknown := set(names) - set(journals.JOURNALS):
+        parser.error(f"there is no journal {', '.join(sorted(unknown))}")
+    if unknown := set(wanted) - set(journals.PARTS):
+        parser.error(f"not measured on journals: {', '.join(sorted(unknown))}")
+    folder: Path = RESULTS if options.save else options.to
+    folder.mkdir(parents=True, exist_ok=True)
+    rounds = options.rounds or 3
+    for part in wanted:
+        said = conditions({}, rounds, options.seconds)
+        command = f"python3 dev.py bench {part} --journals {named} --rounds {rounds}"
+        said["command"] = f"{command} --seconds {options.seconds:g}"
+        found = journals.measure(part, names, rounds, options.seconds)
+        text = (
+            f"{journals.tables(found)}\n`{said['command']}`, {said['taken'][:10]}: {said['cpu']}, "
+            f"{said['cores']} cores, load {said['load_before']:g} before, Python {said['python']}. Medians "
+            "of the rounds, lowest and highest in brackets.\n"
+        )
+        raw = json.dumps({"conditions": said, "found": found}, indent=1)
+        (folder / f"journals-{part}.json").write_text(raw + "\n", encoding="utf-8")
+        (folder / f"journals-{part}.md").write_text(text, encoding="utf-8")
+        print(text, flush=True)
+        for aim, met in journals.targets(found):
+            print(f"target {'met' if met else 'MISSED'}: {aim}", flush=True)
     return 0
 
 

@@ -7,18 +7,20 @@ pool or an engine that is handed in is a place as well, whose options are argume
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from attrs import frozen
 from psycopg import conninfo
 
 from continuum_core.errors import IncompatibleJournal
+from continuum_core.journal.connect import wakeups
+from continuum_core.journal.wakeups import Topic, Wakeups
 from continuum_postgres.source import BOUNDED, STEADY, Conninfo, Source
 
 __all__ = ["OPTIONS", "Place", "parse", "place_of"]
 
-OPTIONS = frozenset({"schema", "pgbouncer", "listen", "migrate", "history"})
+OPTIONS = frozenset({"schema", "pgbouncer", "listen", "migrate", "history", "wakeups"})
 """What is ours in a URL's query."""
 
 _SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
@@ -52,6 +54,7 @@ class Place:
     :ivar listen: makes connections for LISTEN, which needs a session; None where none can be had.
     :ivar migrates: opening brings the schema to this release's version.
     :ivar accepts: a server that has forgotten what it acknowledged is gone on with.
+    :ivar hints: makes what carries hints in the place of NOTIFY.
     """
 
     source: Source
@@ -60,6 +63,7 @@ class Place:
     listen: Source | None = None
     migrates: bool = True
     accepts: bool = False
+    hints: Callable[[Topic], Wakeups] | None = None
 
     @property
     def shown(self) -> str:
@@ -102,7 +106,8 @@ def place_of(source: Source, options: Mapping[str, str]) -> Place:
     if "listen" in options:
         direct = Conninfo(_conninfo(options["listen"], pooled=False))
     migrates = _switch("migrate", options.get("migrate", "yes"))
-    return Place(source, schema, pooled, direct, migrates, history == "accept")
+    hints = wakeups(options["wakeups"]) if "wakeups" in options else None
+    return Place(source, schema, pooled, direct, migrates, history == "accept", hints)
 
 
 def _switch(name: str, value: str) -> bool:

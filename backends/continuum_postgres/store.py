@@ -29,7 +29,7 @@ from continuum_postgres.statements import query
 from continuum_postgres.statements.reading import ADD_NAMESPACE, NAMESPACE, NOTIFY
 from continuum_postgres.transaction import Transactions
 from continuum_postgres.waits import ASIDE, BRIEF, Busy
-from continuum_postgres.wakeups import Wakeups
+from continuum_postgres.wakeups import Wakeups, channel
 from continuum_postgres.within import Doors
 
 __all__ = ["Store", "open_store"]
@@ -113,13 +113,16 @@ async def open_store(
 
 
 def _store(space: Space, connection: Connection, version: int, server: Server) -> Store:
+    place = space.place
+
     async def notify(to: str, sender: str) -> None:
         async def hint(session: Session) -> None:
             await session.notify(NOTIFY, to, sender)
 
         await lanes["reading"].ask(hint)
 
-    wakeups = Wakeups(space, notify)
+    hints = None if place.hints is None else place.hints(channel(place.schema, space.ns))
+    wakeups = Wakeups(space, notify, hints)
     lanes = {
         name: Lane(f"continuum-postgres-{name}", Session(space))
         for name in ("starting", "turning", "claiming", "reading")

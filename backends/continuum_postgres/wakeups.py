@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary
 import psycopg
 from attrs import define, field
 
+from continuum_core.journal.wakeups import Wakeups as Hints
 from continuum_postgres.proxy import is_proxied
 from continuum_postgres.session import Connection, Space
 from continuum_postgres.source import Source
@@ -57,11 +58,13 @@ class Wakeups:
     """The hints of one handle, out and in.
 
     :param notify: sends a hint; called by one task, one at a time.
+    :param hints: what carries hints in the place of NOTIFY.
     :ivar lost: how often the listening connection was lost.
     """
 
     space: Space
     notify: Callable[[str, str], Awaitable[object]]
+    hints: Hints | None = None
     lost: int = 0
     _name: str = field(factory=lambda: uuid4().hex)
     _changes: int = 0
@@ -78,7 +81,9 @@ class Wakeups:
 
     def wrote(self) -> None:
         """This handle wrote what others may wait for."""
-        if self._teller is None and not self._closed:
+        if self.hints is not None:
+            self.hints.wrote()
+        elif self._teller is None and not self._closed:
             self._teller = asyncio.create_task(self._tell(), name="continuum-postgres-hints")
 
     async def _tell(self) -> None:
@@ -95,7 +100,9 @@ class Wakeups:
 
     async def wait(self, seconds: float) -> None:
         """Return when another handle wrote since the last wait returned, or after `seconds`."""
-        if self._listener is None and not self._closed and self.space.place.listen is not None:
+        if self.hints is not None:
+            self.hints.listen(self._wake)
+        elif self._listener is None and not self._closed and self.space.place.listen is not None:
             self._listener = asyncio.create_task(
                 self._listen(self.space.place.listen), name="continuum-postgres-listener"
             )
@@ -165,6 +172,8 @@ class Wakeups:
         """Let everybody go who waits, and end both tasks."""
         self._closed = True
         self._wake()
+        if self.hints is not None:
+            await self.hints.close()
         for task in (self._listener, self._teller):
             if task is not None:
                 task.cancel()

@@ -47,6 +47,7 @@ __all__ = [
     "delivery",
     "due_order",
     "finished",
+    "first_due",
     "inspection",
     "ordered",
     "pruned",
@@ -181,7 +182,7 @@ def started(reply: Reply) -> Started:
 
 
 def finished(reply: Reply) -> Finished:
-    outcome, now, turn = reply
+    outcome, now, turn, _ = reply
     return Finished(FinishOutcome(outcome.decode()), now, _riding(turn))
 
 
@@ -204,8 +205,8 @@ def reserved(reply: Reply) -> Reserved:
 
 
 def claims(reply: Reply) -> Claims:
-    now, runs, reached, next_due = reply
-    return Claims(now, tuple(sorted(map(_run_claim, runs), key=_first_due)), reached, next_due)
+    now, runs, reached, next_due, _ = reply
+    return Claims(now, tuple(sorted(map(_run_claim, runs), key=first_due)), reached, next_due)
 
 
 def _run_claim(reply: Reply) -> RunClaim:
@@ -233,7 +234,7 @@ def _run_claim(reply: Reply) -> RunClaim:
     )
 
 
-def _first_due(claim: RunClaim) -> tuple[Micros, int, int]:
+def first_due(claim: RunClaim) -> tuple[Micros, int, int]:
     """Claims are handed over in the order of what is due first, a repeat's too."""
     first = claim.deliveries[0] if claim.deliveries else None
     if first is None or first.due is None:
@@ -242,7 +243,7 @@ def _first_due(claim: RunClaim) -> tuple[Micros, int, int]:
 
 
 def task_claims(reply: Reply) -> TaskClaims:
-    now, tasks, next_due = reply
+    now, tasks, next_due, _ = reply
     return TaskClaims(now, tuple(map(_task_claim, tasks)), next_due)
 
 

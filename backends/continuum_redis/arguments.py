@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from uuid import UUID
 
 from continuum_core.journal.commit import (
@@ -19,9 +19,15 @@ from continuum_core.journal.commit import (
 )
 from continuum_core.journal.rate import Rate
 from continuum_core.journal.records import ENDED, Definition, Delivery, Held, Record
+from continuum_redis.errors import UNFIT, port_error
 from continuum_redis.wire import Writer
 
-__all__ = ["Arguments"]
+__all__ = ["Arguments", "packed", "task_name"]
+
+
+def task_name(run: UUID, token: int, slot: int) -> bytes:
+    """By which the scripts know a task."""
+    return run.bytes + token.to_bytes(8, "big") + slot.to_bytes(4, "big")
 
 
 class Arguments(Writer):
@@ -101,7 +107,7 @@ class Arguments(Writer):
         self.maybe(self.uuid, new.root)
         self.maybe(self.turn, new.turn)
 
-    def finish(self, ending: TaskFinish) -> None:
+    def finish(self, ending: TaskFinish, settled: bool = False) -> None:
         self.uuid(ending.run_id)
         self.number(ending.token)
         self.number(ending.slot)
@@ -112,6 +118,7 @@ class Arguments(Writer):
         self.number(ending.delay)
         self.maybe(self.bytes, ending.result)
         self.maybe(self.turn, ending.turn)
+        self.flag(settled)
 
     def order(self, order: Order) -> None:
         self.uuid(order.id)
@@ -125,28 +132,30 @@ class Arguments(Writer):
     def reservation(self, asked: Reservation) -> None:
         self.text(asked.activity)
         self.text(asked.key)
-        self.bytes(asked.run_id.bytes + asked.token.to_bytes(8, "big") + asked.slot.to_bytes(4, "big"))
+        self.bytes(task_name(asked.run_id, asked.token, asked.slot))
         self.number(asked.lease)
 
     def run_hold(self, hold: RunHold) -> None:
         self.uuid(hold.run_id)
         self.number(hold.fence)
 
-    def task_hold(self, hold: TaskHold) -> None:
+    def task_hold(self, hold: TaskHold, extended: bool = False) -> None:
         self.uuid(hold.run_id)
         self.number(hold.token)
         self.number(hold.slot)
         self.number(hold.fence)
         self.maybe(self.bytes, hold.details)
+        self.flag(extended)
 
-    def want(self, want: TaskWant) -> None:
+    def want(self, want: TaskWant, permit: bool = False) -> None:
         self.text(want.queue)
         self.number(want.limit)
         self.list(self.text, sorted(want.activities))
         self.maybe(self.number, want.cap)
-        self.maybe(self._rate, want.rate)
+        self.maybe(self.rate, want.rate)
+        self.flag(permit)
 
-    def _rate(self, rate: Rate) -> None:
+    def rate(self, rate: Rate) -> None:
         self.number(rate.count)
         self.number(rate.per)
         self.number(rate.burst)
@@ -164,3 +173,13 @@ class Arguments(Writer):
         self.flag(plan.dry_run)
         statuses: Iterable[int] = plan.statuses & ENDED if plan.statuses else ENDED
         self.list(self.number, sorted(statuses))
+
+
+def packed(write: Callable[[Arguments], None]) -> bytes:
+    """Arguments of a call. Raises PayloadRefused for what the scripts cannot hold."""
+    to = Arguments()
+    try:
+        write(to)
+    except UNFIT as error:
+        raise port_error(error) from error
+    return to.packed()

@@ -1,15 +1,15 @@
 """Whole runs: dumped, ended so that they go on elsewhere, restored, erased; keyed results; what is stored.
 
-Rule: a run departs or arrives in one call of the script, and so whole. Dedupe ids of all runs stand in one
-index, which a dump reads through once for all the runs it was asked for: ask for many at a time.
+Rule: a run departs or arrives in one call of the script, in its own tag, and so whole. Dedupe ids of all runs
+of a tag stand in one index, which a dump reads through once for all the runs it was asked for: ask for many
+at a time. What is the namespace's and no run's is paged tag by tag.
 """
 
 from __future__ import annotations
 
-import operator
 import struct
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
@@ -33,8 +33,9 @@ from continuum_core.journal.carrying import (
 )
 from continuum_core.journal.records import DeadLetter, RunStatus
 from continuum_redis import answers, wholes
-from continuum_redis.arguments import Arguments
-from continuum_redis.store import Store
+from continuum_redis.arguments import Arguments, packed
+from continuum_redis.store import READING, TURNING, Store
+from continuum_redis.tags import result_name
 
 __all__ = ["RedisCarrier"]
 
@@ -51,23 +52,18 @@ _Group = tuple[str, RunStatus, int]
 _OWNER = struct.Struct(">16sQI")
 _LENGTH = struct.Struct(">H")
 
-_turning = operator.attrgetter("turning")
-_reading = operator.attrgetter("reading")
-
 
 class _Batch(Protocol):
     async def __call__(
         self,
-        lane: Callable[[Store], Any],
+        lane: str,
         verb: str,
         write: Callable[[Arguments, M], None],
         members: Sequence[M],
+        named: Callable[[M], UUID | bytes],
         *,
         tells: bool = ...,
     ) -> Sequence[Any]: ...
-
-
-_Ask = Callable[[str, Callable[[Arguments], None]], Awaitable[Any]]
 
 
 @frozen
@@ -75,15 +71,15 @@ class RedisCarrier:
     """See `continuum_core.journal.carrying.Carrier`.
 
     :ivar batch: the reply for each member, of the verb on the lane.
-    :ivar ask: the reply of a call that reads.
+    :ivar store: the opened store. Raises UsageError.
     """
 
     namespace: str
     batch: _Batch
-    ask: _Ask
+    store: Callable[[], Store]
 
     async def dump(self, runs: Sequence[UUID]) -> list[Dumped | None]:
-        told = await self.batch(_reading, "dump", Arguments.uuid, runs, tells=False)
+        told = await self.batch(READING, "dump", Arguments.uuid, runs, _itself, tells=False)
         seen = await self._seen([run_id for run_id, each in zip(runs, told, strict=True) if each is not None])
         return [
             None if each is None else Dumped(_image(each[0], self.namespace, seen[run_id]), each[1])
@@ -93,23 +89,30 @@ class RedisCarrier:
     async def _seen(self, runs: Sequence[UUID]) -> dict[UUID, dict[str, int | None]]:
         """Dedupe ids of runs. Read after the runs: what came since shows in their marks."""
         found: dict[UUID, dict[str, int | None]] = {run_id: {} for run_id in runs}
+        store = self.store()
+        for tag in dict.fromkeys(map(store.tags.of_run, runs)):
+            await self._seen_in(store, tag, [run for run in runs if store.tags.of_run(run) == tag], found)
+        return found
+
+    async def _seen_in(
+        self, store: Store, tag: int, runs: Sequence[UUID], found: dict[UUID, dict[str, int | None]]
+    ) -> None:
         cursor = b"0"
-        while runs:
+        while True:
 
             def write(to: Arguments, cursor: bytes = cursor) -> None:
                 to.bytes(cursor)
                 to.number(_AT_ONCE)
                 to.list(to.uuid, runs)
 
-            cursor, entries = await self.ask("seen_of", write)
+            cursor, entries = await store.ask(READING, "seen_of", packed(write), tag)
             for run_id, dedupe, consumed in entries:
                 found[UUID(bytes=run_id)][dedupe.decode()] = consumed
             if cursor == b"0":
-                break
-        return found
+                return
 
     async def depart(self, departures: Sequence[Departure]) -> list[DepartOutcome]:
-        told = await self.batch(_turning, "depart", wholes.departure, departures)
+        told = await self.batch(TURNING, "depart", wholes.departure, departures, lambda each: each.run_id)
         return [DepartOutcome(each.decode()) for each in told]
 
     async def restore(self, images: Sequence[RunImage]) -> list[RestoreOutcome]:
@@ -117,35 +120,51 @@ class RedisCarrier:
             check_image(image)
         outcomes: list[RestoreOutcome] = []
         for image in images:  # one call each: a run may be large, and nobody else is served meanwhile
-            [told] = await self.batch(_turning, "restore", wholes.image, [unleased(image)])
+            [told] = await self.batch(TURNING, "restore", wholes.image, [unleased(image)], _of_image)
             outcomes.append(RestoreOutcome(told.decode()))
         return outcomes
 
     async def settle(self, arrivals: Sequence[Arrival]) -> None:
-        await self.batch(_turning, "settle", wholes.arrival, arrivals, tells=False)
+        await self.batch(TURNING, "arrived", wholes.arrival, arrivals, lambda each: each.run_id, tells=False)
 
     async def erase(self, runs: Sequence[Version]) -> list[bool]:
-        told = await self.batch(_turning, "erase", wholes.version, runs, tells=False)
+        told = await self.batch(TURNING, "erase", wholes.version, runs, lambda each: each.run_id, tells=False)
         return [bool(each) for each in told]
 
     async def results(self, cursor: str | None = None, limit: int = 1_000) -> ResultPage:
-        at = b"0" if cursor is None else cursor.encode()
-        if not at.isdigit():
-            raise PayloadRefused("cursor", "it is no cursor of this journal")
+        store = self.store()
+        tag, at = _position(cursor, store.tags.count)
 
         def write(to: Arguments) -> None:
             to.bytes(at)
             to.number(limit)
 
-        following, found = await self.ask("results", write)
+        following, found = await store.ask(READING, "results", packed(write), tag)
         shown = tuple(_result(*each) for each in found)
-        return ResultPage(shown, None if following == b"0" else following.decode())
+        if following == b"0":
+            tag += 1
+        last = tag == store.tags.count
+        return ResultPage(shown, None if last else f"{tag}.{following.decode()}")
 
     async def keep(self, results: Sequence[KeyedResult]) -> None:
-        await self.batch(_turning, "keep", wholes.result, results, tells=False)
+        await self.batch(
+            TURNING,
+            "keep",
+            wholes.result,
+            results,
+            lambda each: result_name(each.activity, each.key),
+            tells=False,
+        )
 
     async def tally(self) -> list[Tally]:
-        runs, records, size = Counter[_Group](), Counter[_Group](), Counter[_Group]()
+        sums = (Counter[_Group](), Counter[_Group](), Counter[_Group]())
+        store = self.store()
+        for tag in store.tags.all():
+            await self._tally_of(store, tag, sums)
+        runs, records, size = sums
+        return [Tally(*group, runs[group], records[group], size[group]) for group in sorted(runs)]
+
+    async def _tally_of(self, store: Store, tag: int, sums: tuple[Counter[_Group], ...]) -> None:
         at = 0
         while True:
 
@@ -154,15 +173,32 @@ class RedisCarrier:
                 to.number(_RUNS_AT_ONCE)
                 to.number(DAY)
 
-            read, found = await self.ask("tally", write)
+            read, found = await store.ask(READING, "tally", packed(write), tag)
             for machine, status, day, *told in found:
                 group = (machine.decode(), RunStatus(status), day)
-                for sums, number in zip((runs, records, size), told, strict=True):
-                    sums[group] += number
+                for total, number in zip(sums, told, strict=True):
+                    total[group] += number
             at += read
             if read < _RUNS_AT_ONCE:
-                break
-        return [Tally(*group, runs[group], records[group], size[group]) for group in sorted(runs)]
+                return
+
+
+def _itself(run: UUID) -> UUID:
+    return run
+
+
+def _of_image(image: RunImage) -> UUID:
+    return image.run.run_id
+
+
+def _position(cursor: str | None, tags: int) -> tuple[int, bytes]:
+    """The tag that a page of results is in, and the server's own cursor there. Raises PayloadRefused."""
+    if cursor is None:
+        return 0, b"0"
+    tag, dot, at = cursor.partition(".")
+    if not (dot and tag.isdigit() and at.isdigit() and int(tag) < tags):
+        raise PayloadRefused("cursor", "it is no cursor of this journal")
+    return int(tag), at.encode()
 
 
 def _image(reply: Any, namespace: str, seen: dict[str, int | None]) -> RunImage:

@@ -62,9 +62,15 @@ class Wire:
             await self._connection.disconnect()
 
 
-async def connect(place: Place) -> Wire:
-    """Raises what the driver raises, and OSError."""
+async def connect(place: Place, node: str = "") -> Wire:
+    """A connection to the server, or to another node of its cluster (`host:port`) by the same settings.
+
+    Raises what the driver raises, and OSError.
+    """
     options: dict[str, Any] = {**_DEFAULTS, **parse_url(place.url)}
+    if node:
+        host, _, port = node.rpartition(":")
+        options.update(host=host, port=int(port))
     silence = options.pop("socket_timeout", None) or _SILENCE
     kind: type[AbstractConnection] = options.pop("connection_class", Connection)
     connection = kind(**options, socket_timeout=None, protocol=2)

@@ -10,6 +10,7 @@ from redis import exceptions as raised
 
 from continuum_core.errors import IncompatibleJournal
 from continuum_redis.link import Link
+from continuum_redis.nodes import Node
 from continuum_redis.place import Place
 
 __all__ = ["check"]
@@ -26,14 +27,25 @@ _EPHEMERAL = "NOTHING is promised to survive the server: the URL says durability
 
 _SENTENCES = {"always": _ALWAYS, "everysec": _EVERYSEC, "ephemeral": _EPHEMERAL}
 
+_WORST = (_ALWAYS, _EVERYSEC, _EPHEMERAL)
+
 _SETTINGS = ("appendonly", "appendfsync", "no-appendfsync-on-rewrite", "maxmemory-policy")
 
 
 async def check(link: Link, place: Place) -> str:
-    """A sentence for people. Raises IncompatibleJournal, and what the driver raises."""
+    """A sentence for people, of the least durable node.
+
+    Raises IncompatibleJournal, and what the driver raises.
+    """
+    told = [await _check(link, place, node) for node in link.space.nodes.all()]
+    return max(told, key=_WORST.index) if set(told) <= set(_WORST) else told[0]
+
+
+async def _check(link: Link, place: Place, node: Node) -> str:
     if place.durability == "ephemeral":
         return _EPHEMERAL
-    settings = await _settings(link)
+    settings = await _settings(link, node)
+    where = f"{place.shown}{f', node {node}' if node else ''}"
     if settings is None:
         if place.durability:
             return (
@@ -46,20 +58,20 @@ async def check(link: Link, place: Place) -> str:
     faults = _faults(settings)
     if faults:
         raise IncompatibleJournal(
-            f"{place.shown}: the server would lose what it acknowledged: {'; '.join(faults)}. Change its "
+            f"{where}: the server would lose what it acknowledged: {'; '.join(faults)}. Change its "
             "settings, or write durability=ephemeral into the URL if that is wanted"
         )
     level = settings["appendfsync"]
     if place.durability and place.durability != level:
         raise IncompatibleJournal(
-            f"{place.shown}: the URL says durability={place.durability}, the server's appendfsync is {level}"
+            f"{where}: the URL says durability={place.durability}, the server's appendfsync is {level}"
         )
     return _SENTENCES[level]
 
 
-async def _settings(link: Link) -> dict[str, str] | None:
+async def _settings(link: Link, node: Node) -> dict[str, str] | None:
     try:
-        told = await link.command(b"CONFIG", b"GET", *(name.encode() for name in _SETTINGS))
+        told = await link.command(b"CONFIG", b"GET", *(name.encode() for name in _SETTINGS), node=node)
     except raised.ResponseError:
         return None
     texts = [value.decode() for value in told]

@@ -1,15 +1,17 @@
-"""The port on Redis: one method, one call of the script (large batches: one for each 256 members).
+"""The port on Redis: one method, one call of the script in each tag (large batches: one for 256 members).
 
-Rule: this module only hands verbs to a lane. What a verb does is in the script of its noun.
+Rule: this module only hands verbs to a lane. What a verb does is in the script of its noun; what goes over
+several tags is in `spread`, `queues`, `ends`, `relay` and `listing`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
+
+from attrs import frozen
 
 from continuum_core.clock import Micros
 from continuum_core.errors import UsageError
@@ -42,20 +44,31 @@ from continuum_core.journal.dealing import PLACES
 from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run
 from continuum_redis import answers
-from continuum_redis.arguments import Arguments
+from continuum_redis.arguments import Arguments, packed
 from continuum_redis.carrier import RedisCarrier
-from continuum_redis.errors import UNFIT, port_error
-from continuum_redis.lane import Lane
+from continuum_redis.ends import finish, heartbeat
 from continuum_redis.link import Space
+from continuum_redis.listing import page, prune
 from continuum_redis.place import Place
-from continuum_redis.store import Store, open_store
+from continuum_redis.queues import TaskSpread
+from continuum_redis.relay import Relay
+from continuum_redis.spread import RunSpread, write_claim
+from continuum_redis.store import READING, STARTING, TURNING, Store, open_store
+from continuum_redis.tags import HOME, result_name
 
 __all__ = ["RedisJournal"]
 
 M = TypeVar("M")
 
-_READ_AT_ONCE = 2_000
-"""Entries of an index that one call of a page reads: nobody else is served meanwhile."""
+
+@frozen
+class _Opened:
+    """A store, and what works over its tags."""
+
+    store: Store
+    relay: Relay
+    runs: RunSpread
+    tasks: TaskSpread
 
 
 class RedisJournal:
@@ -69,37 +82,39 @@ class RedisJournal:
     ) -> None:
         self.namespace = namespace
         self._space = Space(place, namespace, limits, clock)
-        self._store: Store | None = None
+        self._parts: _Opened | None = None
         self._changing = asyncio.Lock()  # two that open or close one handle at once do it once
 
     # --- the handle
 
     async def open(self) -> Opened:
         async with self._changing:
-            if self._store is None:
-                self._store = await open_store(self._space)
-        store = self._opened()
+            if self._parts is None:
+                store = await open_store(self._space)
+                relay = Relay(store)
+                self._parts = _Opened(store, relay, RunSpread(store, relay), TaskSpread(store))
+        store = self._opened().store
         return Opened(await self.now(), "redis", store.durability, store.layout)
 
     async def close(self) -> None:
         async with self._changing:
-            store, self._store = self._store, None
-            if store is not None:
-                await store.close()
+            parts, self._parts = self._parts, None
+            if parts is not None:
+                await parts.store.close(parts.relay.close)
 
     def sibling(self) -> RedisJournal:
         space = self._space
         return RedisJournal(space.place, self.namespace, space.limits, space.clock)
 
-    def _opened(self) -> Store:
+    def _opened(self) -> _Opened:
         """The store, for this process and event loop. Raises UsageError."""
-        if self._store is None:
+        if self._parts is None:
             raise UsageError(f"the journal ({self._space.place.shown}) is not open")
-        self._store.check_use()
-        return self._store
+        self._parts.store.check_use()
+        return self._parts
 
     async def now(self) -> Micros:
-        told: int = await self._opened().reading.ask("now")
+        told: int = await self._opened().store.ask(READING, "now", tag=HOME)
         return told
 
     # --- runs
@@ -107,12 +122,12 @@ class RedisJournal:
     async def start(self, runs: Sequence[NewRun]) -> list[Started]:
         for new in runs:
             check_start(new)
-        return [
-            answers.started(told) for told in await self._batch(_starting, "start", Arguments.start, runs)
-        ]
+        told = await self._batch(STARTING, "start", Arguments.start, runs, _run_of)
+        await self._sent([new.turn for new in runs])
+        return [answers.started(each) for each in told]
 
     async def deliver(self, deliveries: Sequence[Delivery]) -> list[Delivered]:
-        told = await self._batch(_starting, "deliver", Arguments.delivery, deliveries)
+        told = await self._batch(STARTING, "deliver", Arguments.delivery, deliveries, _run_of)
         return [answers.delivered(each) for each in told]
 
     async def claim_runs(
@@ -124,68 +139,83 @@ class RedisJournal:
         after: Micros = 0,
         scan: int = 1_000,
     ) -> Claims:
-        def write(to: Arguments) -> None:
-            to.uuid(claim_id)
-            to.number(limit)
-            to.number(lease)
-            to.number(after)
-            to.number(max(scan, 1))
-            to.list(to.text, takes)
-
-        return answers.claims(await self._opened().reading.ask("claim_runs", _packed(write)))
+        parts = self._opened()
+        if parts.store.tags.count > 1:
+            return await parts.runs.claim(claim_id, limit, lease, takes, after, scan)
+        asked = packed(write_claim(claim_id, limit, lease, after, scan, takes))
+        return answers.claims(await parts.store.ask(READING, "claim_runs", asked))
 
     async def commit(self, commits: Sequence[Commit]) -> list[Committed]:
         for turn in commits:
             check_turn(turn)
-        told = await self._batch(_turning, "commit", Arguments.turn, commits)
+        told = await self._batch(TURNING, "commit", Arguments.turn, commits, _run_of)
+        await self._sent(commits)
         return [answers.committed(each) for each in told]
 
     async def renew(self, runs: Sequence[RunHold], lease: int) -> list[bool]:
-        told = await self._batch(_turning, "renew", Arguments.run_hold, runs, lease, tells=False)
+        told = await self._batch(TURNING, "renew", Arguments.run_hold, runs, _run_of, lease, tells=False)
         return [bool(each) for each in told]
 
     async def release(self, runs: Sequence[RunHold]) -> None:
-        await self._batch(_turning, "release", Arguments.run_hold, runs)
+        await self._batch(TURNING, "release", Arguments.run_hold, runs, _run_of)
 
     async def control(self, orders: Sequence[Order]) -> list[Ordered]:
-        told = await self._batch(_turning, "control", Arguments.order, orders)
+        told = await self._batch(TURNING, "control", Arguments.order, orders, _run_of)
         return [answers.ordered(each) for each in told]
 
     # --- tasks
 
     async def claim_tasks(self, claim_id: UUID, wants: Sequence[TaskWant], lease: int) -> TaskClaims:
+        parts = self._opened()
+        if parts.store.tags.count > 1:
+            return await parts.tasks.claim(claim_id, wants, lease)
+
         def write(to: Arguments) -> None:
             to.uuid(claim_id)
             to.number(lease)
+            to.number(0)
             to.list(to.want, wants)
 
-        return answers.task_claims(await self._opened().reading.ask("claim_tasks", _packed(write)))
+        return answers.task_claims(await parts.store.ask(READING, "claim_tasks", packed(write)))
 
     async def heartbeat(self, tasks: Sequence[TaskHold], lease: int) -> list[bool | None]:
-        told = await self._batch(_turning, "heartbeat", Arguments.task_hold, tasks, lease, tells=False)
+        parts = self._opened()
+        told = await heartbeat(parts.store, parts.tasks, tasks, lease) if tasks else []
         return [{0: None, 1: True, 2: False}[each] for each in told]
 
     async def finish(self, finishes: Sequence[TaskFinish]) -> list[Finished]:
         for ending in finishes:
             check_finish(ending)
-        told = await self._batch(_turning, "finish", Arguments.finish, finishes)
+        parts = self._opened()
+        if not finishes:
+            return []
+        told = await finish(parts.store, parts.tasks, finishes)
+        parts.store.wakeups.wrote()
+        await self._sent([ending.turn for ending in finishes])
         return [answers.finished(each) for each in told]
 
     async def reserve(self, reservations: Sequence[Reservation]) -> list[Reserved]:
-        told = await self._batch(_turning, "reserve", Arguments.reservation, reservations, tells=False)
+        told = await self._batch(
+            TURNING, "reserve", Arguments.reservation, reservations, _result_of, tells=False
+        )
         return [answers.reserved(each) for each in told]
 
     # --- what is looked at
 
     async def define(self, definitions: Sequence[Definition]) -> None:
-        await self._batch(_starting, "define", Arguments.definition, definitions)
+        store = self._opened().store
+        members = [(HOME, packed(_writing(Arguments.definition, each))) for each in definitions]
+        if members:
+            await store.gather(STARTING, "define", members)
+            store.wakeups.wrote()
 
     async def definitions(self) -> list[Definition]:
-        found = map(answers.definition, await self._opened().reading.ask("definitions"))
+        told = await self._opened().store.ask(READING, "definitions", tag=HOME)
+        found = map(answers.definition, told)
         return sorted(found, key=lambda each: (each.machine, each.version, each.fingerprint))
 
     async def load(self, runs: Sequence[UUID]) -> list[Run | None]:
-        told = await self._batch(_reading, "load", Arguments.uuid, runs, tells=False)
+        told = await self._batch(READING, "load", Arguments.uuid, runs, _itself, tells=False)
         return [None if each is None else answers.run(each, self.namespace) for each in told]
 
     async def inspect(self, run: UUID) -> Inspection | None:
@@ -193,7 +223,8 @@ class RedisJournal:
             to.uuid(run)
             to.number(PLACES)
 
-        told = await self._opened().reading.ask("inspect", _packed(write))
+        store = self._opened().store
+        told = await store.ask(READING, "inspect", packed(write), store.tags.of_run(run))
         return None if told is None else answers.inspection(told, self.namespace)
 
     async def history(self, run: UUID, after: int = 0, limit: int = 1_000) -> list[Record]:
@@ -202,92 +233,86 @@ class RedisJournal:
             to.number(max(after, 0))
             to.number(max(limit, 0))
 
-        told = await self._opened().reading.ask("history", _packed(write))
+        store = self._opened().store
+        told = await store.ask(READING, "history", packed(write), store.tags.of_run(run))
         return [answers.record(each, run) for each in told]
 
     async def list(self, query: Query, limit: int = 100, cursor: str | None = None) -> Page:
         position = cursors.position(self.namespace, query, cursor)
-        lane, limit = self._opened().reading, max(limit, 0)
-        found: list[Run] = []
-        while True:
-            # One more than is shown tells whether there is another page.
-            asked = _page(query, position, limit + 1 - len(found))
-            told, last, more = await lane.ask("page", _packed(asked))
-            found += [answers.run(each, self.namespace) for each in told]
-            if more != _GOES_ON:
-                break
-            position = (last[0], last[1])
+        limit = max(limit, 0)
+        # One more than is shown tells whether there is another page.
+        found = await page(self._opened().store, query, limit + 1, position, self.namespace)
         shown = tuple(found[:limit])
         return Page(shown, cursors.write(query, shown[-1]) if len(found) > limit > 0 else None)
 
     async def prune(self, plan: PrunePlan) -> Pruned:
-        return answers.pruned(
-            await self._opened().turning.ask("prune", _packed(lambda to: Arguments.plan(to, plan)))
-        )
+        return await prune(self._opened().store, plan)
 
     def carrier(self) -> RedisCarrier:
-        async def ask(verb: str, write: Callable[[Arguments], None]) -> Any:
-            return await self._opened().reading.ask(verb, _packed(write))
-
-        return RedisCarrier(self.namespace, self._batch, ask)
+        return RedisCarrier(self.namespace, self._batch, lambda: self._opened().store)
 
     async def wait(self, seconds: float) -> None:
-        await self._opened().wakeups.wait(seconds)
+        await self._opened().store.wakeups.wait(seconds)
 
     # --- asking
 
     async def _batch(
         self,
-        lane: Callable[[Store], Lane],
+        lane: str,
         verb: str,
         write: Callable[[Arguments, M], None],
         members: Sequence[M],
+        named: Callable[[M], UUID | bytes],
         lease: int | None = None,
         *,
         tells: bool = True,
     ) -> Sequence[Any]:
-        """The reply for each member. `tells`: others may wait for what it writes."""
-
-        def pack(member: M) -> bytes:
-            return _packed(lambda to: write(to, member))
-
-        packed = [pack(member) for member in members]
-        head = b"" if lease is None else _packed(lambda to: to.number(lease))
-        store = self._opened()  # which somebody may close while its answer is awaited
-        told = await lane(store).gather(verb, packed, head)
+        """The reply for each member. `named`: what its tag is told by. `tells`: others may wait for it."""
+        store = self._opened().store  # which somebody may close while its answer is awaited
+        if not members:
+            return []
+        told = await store.gather(
+            lane,
+            verb,
+            [(_tag(store, named(member)), packed(_writing(write, member))) for member in members],
+            b"" if lease is None else packed(lambda to: to.number(lease)),
+        )
         if tells:
             store.wakeups.wrote()
         return told
 
-
-_starting = operator.attrgetter("starting")
-_turning = operator.attrgetter("turning")
-_reading = operator.attrgetter("reading")
-
-_GOES_ON = 2
-"""A page's answer: it stopped in the middle, so that others are served."""
-
-
-def _page(query: Query, position: tuple[Micros, bytes] | None, limit: int) -> Callable[[Arguments], None]:
-    def write(to: Arguments) -> None:
-        to.maybe(to.text, query.machine)
-        to.maybe(to.number, None if query.status is None else int(query.status))
-        to.maybe(to.uuid, query.parent)
-        to.maybe(to.number, query.created_from)
-        to.maybe(to.number, query.created_to)
-        to.maybe(to.number, None if position is None else position[0])
-        to.maybe(to.bytes, None if position is None else position[1])
-        to.number(limit)
-        to.number(_READ_AT_ONCE)
-
-    return write
+    async def _sent(self, turns: Sequence[Commit | None]) -> None:
+        """Let what turns sent to other tags arrive."""
+        parts = self._opened()
+        tags = parts.store.tags
+        if tags.count == 1:
+            return
+        of = tags.of_run
+        senders = {
+            of(turn.run_id)
+            for turn in turns
+            if turn is not None
+            if any(of(delivery.run_id) != of(turn.run_id) for delivery in turn.deliveries)
+        }
+        if senders:
+            await parts.relay.sent(senders)
 
 
-def _packed(write: Callable[[Arguments], None]) -> bytes:
-    """Arguments of a call. Raises PayloadRefused for what the scripts cannot hold."""
-    to = Arguments()
-    try:
-        write(to)
-    except UNFIT as error:
-        raise port_error(error) from error
-    return to.packed()
+def _tag(store: Store, name: UUID | bytes) -> int:
+    return store.tags.of(name) if isinstance(name, bytes) else store.tags.of_run(name)
+
+
+def _run_of(member: NewRun | Delivery | Commit | RunHold | Order) -> UUID:
+    return member.run_id
+
+
+def _result_of(asked: Reservation) -> bytes:
+    return result_name(asked.activity, asked.key)
+
+
+def _itself(run: UUID) -> UUID:
+    return run
+
+
+def _writing(write: Callable[[Arguments, M], None], member: M) -> Callable[[Arguments], None]:
+    return lambda to: write(to, member)

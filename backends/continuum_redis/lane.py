@@ -16,7 +16,7 @@ from attrs import define
 
 from continuum_core.errors import UsageError
 from continuum_redis.errors import LOST, port_error
-from continuum_redis.link import Link
+from continuum_redis.link import Call, Link
 from continuum_redis.wire import Writer
 
 __all__ = ["Lane"]
@@ -27,12 +27,17 @@ _BATCH = 256
 
 @define(eq=False)
 class _Job:
-    """`members` None: a call that is nobody else's."""
+    """`members`, each with its tag; None: `calls` that are nobody else's."""
 
     verb: bytes
     head: bytes
-    members: Sequence[bytes] | None
-    future: asyncio.Future[Any]
+    members: Sequence[tuple[int, bytes]] | None
+    calls: Sequence[Call]
+    future: asyncio.Future[list[Any]]
+
+
+def _future() -> asyncio.Future[list[Any]]:
+    return asyncio.get_running_loop().create_future()
 
 
 class Lane:
@@ -46,23 +51,26 @@ class Lane:
         self._stopped = False
         self._task: asyncio.Task[None] | None = None
 
-    async def gather(self, verb: str, members: Sequence[bytes], head: bytes = b"") -> list[Any]:
+    async def gather(self, verb: str, members: Sequence[tuple[int, bytes]], head: bytes = b"") -> list[Any]:
         """One reply a member; members of other callers with the same head may share the call."""
         if not members:
             return []
-        replies: list[Any] = await self._put(verb, head, members)
-        return replies
+        return await self._put(_Job(verb.encode(), head, members, (), _future()))
 
-    async def ask(self, verb: str, arguments: bytes = b"") -> Any:
+    async def ask(self, verb: str, arguments: bytes = b"", tag: int = 0) -> Any:
         """The reply of a call of its own."""
-        return await self._put(verb, arguments, None)
+        [reply] = await self.ask_all([Call(tag, verb.encode(), arguments)])
+        return reply
 
-    async def _put(self, verb: str, head: bytes, members: Sequence[bytes] | None) -> Any:
+    async def ask_all(self, calls: Sequence[Call]) -> list[Any]:
+        """The replies of calls that go out together."""
+        return await self._put(_Job(b"", b"", None, calls, _future())) if calls else []
+
+    async def _put(self, job: _Job) -> list[Any]:
         if self._stopped:
             raise UsageError("the journal was closed")
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name=self._name)
-        job = _Job(verb.encode(), head, members, asyncio.get_running_loop().create_future())
         self._jobs.append(job)
         self._waiting.set()
         return await job.future
@@ -129,14 +137,23 @@ class Lane:
     async def _carry_out(self, jobs: list[_Job]) -> list[Any]:
         first = jobs[0]
         if first.members is None:
-            return await self.link.ask([(first.verb, first.head)])
+            return [await self.link.ask(first.calls)]
         members = [member for job in jobs for member in job.members or ()]
-        calls = [
-            (first.verb, _batch(first.head, members[at : at + _BATCH]))
-            for at in range(0, len(members), _BATCH)
-        ]
-        replies = iter([reply for told in await self.link.ask(calls) for reply in told])
-        return [[next(replies) for _ in job.members or ()] for job in jobs]
+        places: list[Sequence[int]] = []
+        calls: list[Call] = []
+        for tag in dict.fromkeys(tag for tag, _ in members):
+            mine = [place for place, member in enumerate(members) if member[0] == tag]
+            for at in range(0, len(mine), _BATCH):
+                batch = mine[at : at + _BATCH]
+                places.append(batch)
+                packed = _batch(first.head, [members[place][1] for place in batch])
+                calls.append(Call(tag, first.verb, packed))
+        replies: list[Any] = [None] * len(members)
+        for placed, told in zip(places, await self.link.ask(calls), strict=True):
+            for place, reply in zip(placed, told, strict=True):
+                replies[place] = reply
+        each = iter(replies)
+        return [[next(each) for _ in job.members or ()] for job in jobs]
 
 
 def _batch(head: bytes, members: Sequence[bytes]) -> bytes:

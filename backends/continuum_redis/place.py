@@ -12,6 +12,7 @@ from attrs import frozen
 from redis.asyncio.connection import parse_url
 
 from continuum_core.errors import IncompatibleJournal
+from continuum_redis.tags import MOST
 
 __all__ = ["Place", "parse"]
 
@@ -25,6 +26,7 @@ class Place:
     """A server, and the names of our keys on it.
 
     :ivar durability: what the URL says of it; "" leaves it to the server's configuration.
+    :ivar tags: how many hash tags the URL asks for; 0 leaves it to what the journal has, or will have.
     :ivar shown: the place as people may see it, without a password.
     """
 
@@ -32,13 +34,15 @@ class Place:
     prefix: str
     durability: str
     shown: str
+    host: str
+    tags: int = 0
 
-    def keys(self, namespace: str) -> bytes:
-        """What all keys of a namespace begin with: braces make it one slot of a cluster."""
-        return f"{{{self.prefix}:{quote(namespace, safe='')}}}:".encode()
+    def base(self, namespace: str) -> str:
+        """What the hash tags of a namespace begin with."""
+        return f"{self.prefix}:{quote(namespace, safe='')}"
 
     def channel(self, namespace: str) -> bytes:
-        return self.keys(namespace) + b"hints"
+        return f"{{{self.base(namespace)}}}:hints".encode()
 
 
 def parse(url: str) -> Place:
@@ -53,10 +57,20 @@ def parse(url: str) -> Place:
     durability = query.pop("durability", "")
     if durability not in _LEVELS:
         raise IncompatibleJournal(f"durability={durability!r} is none of always, everysec, ephemeral")
+    tags = _tags(query.pop("tags", "0"))
     plain = urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(query), ""))
     try:
         options = parse_url(plain)
     except ValueError as error:
         raise IncompatibleJournal(f"the URL is not one that the driver understands: {error}") from None
+    host = str(options.get("host", "localhost"))
     where = options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
-    return Place(plain, prefix, durability, f"database {options.get('db', 0)} on {where}, prefix {prefix}")
+    shown = f"database {options.get('db', 0)} on {where}, prefix {prefix}"
+    return Place(plain, prefix, durability, shown, host, tags)
+
+
+def _tags(text: str) -> int:
+    count = int(text) if text.isdecimal() and len(text) <= 4 else -1
+    if count < 0 or count > MOST or count & (count - 1):
+        raise IncompatibleJournal(f"tags={text!r} is no power of two up to {MOST}")
+    return count

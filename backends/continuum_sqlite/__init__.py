@@ -36,7 +36,8 @@ def connect(url: str, namespace: str, limits: Limits, *, clock: Callable[[], Mic
 
     :param url: ``sqlite:///relative.db`` or ``sqlite:////absolute/path.db``, with options
         ``busy_timeout=10s`` (how long a verb waits for other writers), ``beside=yes`` (share the file
-        with an application's own tables) and ``network=yes`` (accept a network filesystem).
+        with an application's own tables), ``network=yes`` (accept a network filesystem) and
+        ``wakeups=redis://…`` (processes wake one another by it instead of watching the file).
     :param clock: microseconds since the Unix epoch, in the place of the host's time: for tests.
     """
     return SqliteJournal(parse(url), namespace, limits, clock)

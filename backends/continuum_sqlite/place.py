@@ -8,12 +8,15 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from attrs import frozen
 
 from continuum_core.errors import IncompatibleJournal
+from continuum_core.journal.connect import wakeups
+from continuum_core.journal.wakeups import Topic, Wakeups
 
 __all__ = ["Place", "check_place", "filesystem", "parse"]
 
@@ -28,6 +31,7 @@ _NETWORK = frozenset(
 )
 """Filesystems whose locks or shared memory do not hold between hosts, which write-ahead logging needs."""
 
+_WAKEUPS = re.compile(r"([?&]wakeups=)[^&#]*")
 _SPAN = re.compile(r"(\d{1,7})(ms|s)")
 _YES = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
@@ -40,12 +44,14 @@ class Place:
     :ivar busy_timeout: seconds that a verb waits for other writers at most.
     :ivar beside: the journal's tables may join those of an application in one file.
     :ivar network: a network filesystem is accepted, at the operator's own risk.
+    :ivar hints: makes what carries hints to other processes, where the file is not to be watched for them.
     """
 
     path: str
     busy_timeout: float = 10.0
     beside: bool = False
     network: bool = False
+    hints: Callable[[Topic], Wakeups] | None = None
 
     def real_path(self) -> str:
         """The path without links: what handles of one process know a file by."""
@@ -55,6 +61,7 @@ class Place:
 def parse(url: str) -> Place:
     """The place a URL names. Raises IncompatibleJournal, saying what is wrong with it."""
     parts = urlsplit(url)
+    url = _WAKEUPS.sub(r"\1…", url)  # it may hold a password, and is shown from here on
     if parts.netloc:
         raise IncompatibleJournal(f"{url}: a host has no meaning for SQLite; {_FORM}")
     if parts.fragment:
@@ -78,10 +85,11 @@ def _with_options(place: Place, url: str, query: str) -> Place:
     patience = _span(url, given.pop("busy_timeout")) if "busy_timeout" in given else place.busy_timeout
     beside = _flag(url, "beside", given.pop("beside", "no"))
     network = _flag(url, "network", given.pop("network", "no"))
+    hints = wakeups(given.pop("wakeups")) if "wakeups" in given else None
     if given:
-        known = "busy_timeout (500ms, 10s), beside (yes, no), network (yes, no)"
+        known = "busy_timeout (500ms, 10s), beside (yes, no), network (yes, no), wakeups (redis://…)"
         raise IncompatibleJournal(f"{url}: unknown option {min(given)!r}; known: {known}")
-    return Place(place.path, patience, beside, network)
+    return Place(place.path, patience, beside, network, hints)
 
 
 def _span(url: str, text: str) -> float:

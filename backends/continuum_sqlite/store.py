@@ -53,7 +53,10 @@ class Store:
         tells: bool = False,
     ) -> Answer:
         """The answer of a verb that writes; see `lane.Job` for the arguments."""
-        return cast("Answer", await self._writing.ask(verb, peek, tells))
+        answer = cast("Answer", await self._writing.ask(verb, peek, tells))
+        if tells:
+            self.wakeups.wrote()
+        return answer
 
     async def read(self, verb: Callable[[Transaction], Answer]) -> Answer:
         """The answer of a verb that only reads."""
@@ -77,7 +80,7 @@ class Store:
             return  # a fork has no threads to end, and must not touch the file
         try:
             if self._loop is asyncio.get_running_loop():
-                self.wakeups.close()
+                await self.wakeups.close()
                 self._reading.stop()
                 self._writing.stop()
                 await self._reading.ended()
@@ -121,10 +124,15 @@ async def open_store(place: Place, namespace: str, limits: Limits, clock: HostCl
     return Store(
         path,
         writer.schema,
-        Wakeups(shared, look),
+        Wakeups(shared, look, None if place.hints is None else place.hints(_topic(path, namespace))),
         shared,
         writing,
         reading,
         asyncio.get_running_loop(),
         os.getpid(),
     )
+
+
+def _topic(path: str, namespace: str) -> str:
+    """Without the directory, which need not be called the same in every container."""
+    return f"sqlite {os.path.basename(path)} {namespace}"

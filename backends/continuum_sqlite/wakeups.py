@@ -1,7 +1,8 @@
 """Waiting for a change of the file: told by handles of this process, noticed of other processes.
 
 Rule: a wakeup is a hint. It may come too often, and a lost one costs no more than the caller's own
-patience. Other processes are noticed by `PRAGMA data_version`, asked only while somebody waits.
+patience. Other processes are noticed by `PRAGMA data_version`, asked only while somebody waits, or tell
+by themselves where the URL names what carries their hints.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import weakref
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextvars import ContextVar
 
+from continuum_core.journal.wakeups import Wakeups as Hints
 from continuum_sqlite.hub import Hub
 
 __all__ = ["Wakeups"]
@@ -28,9 +30,11 @@ class Wakeups:
     """The waiting of one handle.
 
     :param look: asks the reading connection whether another one has committed since it was last asked.
+    :ivar hints: what other processes tell by; then nobody looks.
     """
 
-    def __init__(self, hub: Hub, look: Callable[[], Awaitable[bool]]) -> None:
+    def __init__(self, hub: Hub, look: Callable[[], Awaitable[bool]], hints: Hints | None = None) -> None:
+        self.hints = hints
         self._hub = hub
         self._look = look
         self._looking = False
@@ -38,12 +42,19 @@ class Wakeups:
         self._waiting: set[asyncio.Future[None]] = set()
         self._closed = False
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Let everybody go who waits: the handle is about to close."""
         self._closed = True
         for waiting in self._waiting:
             if not waiting.done():
                 waiting.set_result(None)
+        if self.hints is not None:
+            await self.hints.close()
+
+    def wrote(self) -> None:
+        """A verb of this handle has written; the writer told the handles of this process already."""
+        if self.hints is not None:
+            self.hints.wrote()
 
     def acting(self) -> None:
         """The caller is about to look for work: what changed until now need not wake it again."""
@@ -54,6 +65,8 @@ class Wakeups:
         acted[self] = self._hub.changes
 
     async def wait(self, seconds: float) -> None:
+        if self.hints is not None:
+            self.hints.listen(self._hub.changed)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         acted = _acted.get()
@@ -66,6 +79,9 @@ class Wakeups:
         self._waiting.add(woken)
         try:
             while (left := deadline - loop.time()) > 0 and not woken.done():
+                if self.hints is not None:
+                    await asyncio.wait([woken], timeout=left)
+                    break
                 await self._notice(loop, pause)
                 await asyncio.wait([woken], timeout=min(pause, left))
                 pause = min(pause * 1.5, _LONGEST)

@@ -29,6 +29,7 @@ from continuum_core.journal.protocol import (
     MigratingBackend,
     PlantingBackend,
 )
+from continuum_core.journal.wakeups import Topic, Wakeups, WakingBackend
 
 __all__ = [
     "GROUP",
@@ -39,6 +40,7 @@ __all__ = [
     "connect",
     "migrating",
     "planting",
+    "wakeups",
 ]
 
 Target: TypeAlias = str | Journal | object
@@ -145,6 +147,21 @@ def planting(url: str) -> PlantingBackend | None:
     """The URL's backend, if it declares MIGRATES. Raises UnknownBackend like `connect`."""
     backend = _backend(url)
     return cast(PlantingBackend, backend) if Capability.MIGRATES in backend.CAPABILITIES else None
+
+
+def wakeups(url: str) -> Callable[[Topic], Wakeups]:
+    """What carries hints for a journal of another backend: what ``?wakeups=URL`` of that one's URL names.
+
+    Raises UnknownBackend when nothing serves the URL's scheme or what does carries no hints of others, and
+    IncompatibleJournal for a URL that is wrong.
+    """
+    backend = _backend(url)
+    if not hasattr(backend, "wakeups"):
+        raise UnknownBackend(
+            f"the backend for {url.partition(':')[0]!r} journals carries no hints of others; name one that "
+            "does, such as redis://host:6379/0"
+        )
+    return cast(WakingBackend, backend).wakeups(url)
 
 
 def capabilities(url: str) -> frozenset[str]:

@@ -74,6 +74,10 @@ class Redis:
     def pid(self) -> int | None:
         return None if self._server is None else self._server.pid
 
+    def setting(self, name: str) -> str:
+        """What it was started with."""
+        return self._settings[name]
+
     def url(self, database: int = 0) -> str:
         return f"redis://127.0.0.1:{self.port}/{database}"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import contestants
+from benchmarks import contestants, journals
 from benchmarks.conditions import conditions
 from benchmarks.envs import HERE, NotToBeHad
 from benchmarks.load import each_in_tasks, in_threads
@@ -103,3 +103,16 @@ def test_kept_results_are_what_their_raw_figures_say(name: str) -> None:
     found = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))["found"]
     part = {"w1": w1, "w2": w2, "w3": w3, "w4": w4, "w5": w5}[name]
     assert (folder / f"{name}.md").read_text(encoding="utf-8").startswith(part.tables(found))
+
+
+@pytest.mark.parametrize("part", journals.PARTS)
+def test_ours_is_measured_on_other_journals(part: str) -> None:
+    """Commits of the port, and the workloads, on a server that is no PostgreSQL."""
+    found = json.loads(json.dumps(journals.measure(part, ["redis"], 1, 0.1)))
+    assert found[part]["failed"] == {}
+    [figures] = found[part]["rows"]["redis"]
+    assert figures["runs"] > 0
+    assert figures["rate"] > 0
+    assert figures["server_us"] is not None
+    assert "| redis | " in journals.tables(found)
+    assert len(journals.targets(found)) == (part == "port")

@@ -11,9 +11,10 @@ from continuum_core.journal.protocol import Limits
 from continuum_core.testing.redis_server import Redis
 from continuum_core.testing.servers import free_port
 from continuum_redis.journal import RedisJournal
-from continuum_redis.link import Link, Space
+from continuum_redis.link import Call, Link, Space
 from continuum_redis.place import parse
 from continuum_redis.store import LAYOUT
+from continuum_redis.tags import HOME
 from tests.redis.handles import asked, opened, raw
 
 
@@ -103,9 +104,9 @@ async def test_a_layout_that_needs_a_newer_release_is_refused(redis_url: str, na
     space = Space(parse(redis_url), namespace, Limits())
     for oldest, refused in ((LAYOUT, False), (LAYOUT + 1, True)):
         async with raw(redis_url) as wire:
-            await asked(wire, b"DEL", space.keys + b"schema")
+            await asked(wire, b"DEL", space.tags.prefixes[HOME] + b"schema")
         link = Link(space)
-        await link.ask([(b"open", struct.pack(">dd", LAYOUT + 1, oldest))])
+        await link.ask([Call(HOME, b"open", struct.pack(">ddd", LAYOUT + 1, oldest, 1))])
         await link.drop()
         if refused:
             with pytest.raises(IncompatibleJournal, match=f"this one knows {LAYOUT}"):

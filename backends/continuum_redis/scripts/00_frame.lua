@@ -1,8 +1,10 @@
--- Reads what a verb was given, and names keys. Everything of a namespace has one hash tag, and so one slot.
+-- Reads what a verb was given, and names keys. A call works in one hash tag, and so in one slot: what it has
+-- for another tag goes by the outbox, and what it needs of another tag it is given, or asks for.
 --
 -- KEYS: two names that never exist. While the slot moves to another node, they make the node answer ASK or
 -- TRYAGAIN before anything runs; without them a script would find some of its keys here and others gone.
--- ARGV: the keys' prefix, the verb, the time (empty: this server's), the limits, the arguments.
+-- ARGV: the keys' prefix, the verb, the time (empty: this server's), the limits, the arguments, the number of
+-- tags, and which of them this is.
 --
 -- Rule: Lua does not roll back. Nothing here can fail once a verb has begun to write: all arguments were
 -- checked by the client, and a malformed value in the store would be a fault of these scripts.
@@ -10,6 +12,7 @@
 local call = redis.call
 local unpack_struct, pack_struct = struct.unpack, struct.pack
 local P, blob, at = ARGV[1], ARGV[5], 1
+local TAGS, TAG = tonumber(ARGV[6]), tonumber(ARGV[7])
 
 local pending_cap, dedupe_window, result_window, loss_backoff = unpack_struct('>dddd', ARGV[4])
 
@@ -79,6 +82,11 @@ local function precedes(one, other)
     end
   end
   return #one < #other
+end
+
+-- The tag of what has that name: of a run, a keyed result, a queue. The client tells the same.
+local function tag_of(name)
+  return TAGS == 1 and 0 or tonumber(string.sub(redis.sha1hex(name), 1, 8), 16) % TAGS
 end
 
 local function next_fence(last)

@@ -35,7 +35,8 @@ function tasks.get(run, token, slot)
   end
   local t = {run = run, token = token, slot = slot}
   t.activity, t.queue, t.priority, t.due, t.scheduled, t.payload, t.key, t.undo, t.attempt, t.losses, t.fence,
-    t.lease_until, t.claim_id, t.cancel, t.details, t.failure, t.fairness, t.reported = cmsgpack.unpack(value)
+    t.lease_until, t.claim_id, t.cancel, t.details, t.failure, t.fairness, t.reported, t.permit =
+    cmsgpack.unpack(value)
   return t
 end
 
@@ -100,7 +101,7 @@ end
 local function write(t)
   call('HSET', entry_key(t.run, t.token), t.slot, cmsgpack.pack(t.activity, t.queue, t.priority, t.due,
     t.scheduled, t.payload, t.key, t.undo, t.attempt, t.losses, t.fence, t.lease_until, t.claim_id, t.cancel,
-    t.details, t.failure, t.fairness, t.reported))
+    t.details, t.failure, t.fairness, t.reported, t.permit or false))
 end
 
 function tasks.add(t)
@@ -172,10 +173,13 @@ end
 -- --- the verb heartbeat
 
 local function beat(lease)
-  local run, token, slot, fence, details = bytes(), number(), number(), number(), maybe(bytes)
+  local run, token, slot, fence, details, extended = bytes(), number(), number(), number(), maybe(bytes), flag()
   local t = tasks.get(run, token, slot)
   if not t or t.fence ~= fence or not t.lease_until then
     return 0
+  end
+  if t.permit and not extended then -- a permit must outlive its lease: its end is moved first
+    return {t.queue}
   end
   tasks.change(t, function()
     t.lease_until, t.details = now + lease, details or t.details

@@ -13,7 +13,7 @@ local function ripen(lane)
     else
       tasks.change(t, function()
         t.losses = t.losses + 1
-        t.due, t.lease_until, t.claim_id = now + t.losses * loss_backoff, false, false
+        t.due, t.lease_until, t.claim_id, t.permit = now + t.losses * loss_backoff, false, false, false
       end)
     end
   end
@@ -148,7 +148,7 @@ end
 
 -- The tasks of a want that are to be leased; `alone`: the one there is may be what kills its workers.
 local function choose(want, lanes, room, before)
-  local chosen, alone = {}, false
+  local chosen, alone, suspected = {}, false, false
   for _, priority in ipairs(priorities(lanes)) do
     if #chosen >= room then
       break
@@ -160,6 +160,7 @@ local function choose(want, lanes, room, before)
       local t = tasks.named(entry.name)
       if t.losses >= SUSPECT then
         ends = true
+        suspected = true
         if #chosen == 0 and before == 0 then
           chosen[1], alone, dealt_last = t, true, entry.key
         end
@@ -174,14 +175,18 @@ local function choose(want, lanes, room, before)
       break
     end
   end
-  return chosen, alone
+  return chosen, alone, suspected and not alone
 end
 
 -- --- the verb claim_tasks
 
+local function read_rate()
+  return {count = number(), per = number(), burst = number()}
+end
+
 local function read_want()
   local want = {queue = bytes(), limit = number(), activities = list(bytes), cap = maybe(number)}
-  want.rate = maybe(function() return {count = number(), per = number(), burst = number()} end)
+  want.rate, want.permit = maybe(read_rate), flag()
   want.lanes = {}
   for i, activity in ipairs(want.activities) do
     want.lanes[i] = lane_of(want.queue, activity)
@@ -198,17 +203,17 @@ local function take(want, claim, lease, before)
     filled = bucket(want.queue, want.rate)
     room = math.min(room, math.floor(filled.level / want.rate.per))
   end
-  local chosen, alone = choose(want, want.lanes, room, before)
+  local chosen, alone, suspected = choose(want, want.lanes, room, before)
   for _, t in ipairs(chosen) do
     tasks.change(t, function()
-      t.fence, t.claim_id, t.lease_until = next_fence(t.fence), claim, now + lease
+      t.fence, t.claim_id, t.lease_until, t.permit = next_fence(t.fence), claim, now + lease, want.permit
     end)
   end
   if filled and #chosen > 0 then
     filled.level = filled.level - #chosen * want.rate.per
     call('SET', P .. 'b:' .. want.queue, cmsgpack.pack(filled.level, filled.at, want.rate.per))
   end
-  return chosen, alone
+  return chosen, alone, suspected
 end
 
 local function sooner(one, other)
@@ -251,9 +256,9 @@ local function token_for(want)
 end
 
 function verbs.claim_tasks()
-  local claim, lease, wants = bytes(), number(), list(read_want)
+  local claim, lease, before, wants = bytes(), number(), number(), list(read_want)
   local names = call('SMEMBERS', P .. 'ct:' .. claim)
-  local shown, hint = {}, false
+  local shown, hint, left = {}, false, false
   if #names > 0 then -- a repeat is told what the first claim got, and gets no more
     table.sort(names, precedes)
     for i, name in ipairs(names) do
@@ -266,7 +271,8 @@ function verbs.claim_tasks()
       end
     end
     for _, want in ipairs(wants) do
-      local chosen, alone = take(want, claim, lease, #shown)
+      local chosen, alone, suspected = take(want, claim, lease, before + #shown)
+      left = left or suspected
       for _, t in ipairs(chosen) do
         shown[#shown + 1] = tasks.claimed_shown(t)
       end
@@ -281,7 +287,41 @@ function verbs.claim_tasks()
   for _, want in ipairs(wants) do
     hint = sooner(hint, token_for(want))
   end
-  return {now, shown, sooner(next_due_of(wants), hint)}
+  return {now, shown, sooner(next_due_of(wants), hint), left and 1 or 0}
+end
+
+-- What a claim would find here, for who claims of several tags: of each want {priority, how many, since when} for
+-- what is due, counted to its limit; whether the claim holds tasks; whether a claim has things to put away.
+local function due_by_priority(want)
+  local found = {}
+  for _, priority in ipairs(priorities(want.lanes)) do
+    local count, since, key = 0, false, key_after(want.lanes, priority, '', false)
+    while key and count <= want.limit do -- one more tells that some will wait
+      for _, lane in ipairs(want.lanes) do
+        count = count + call('ZCOUNT', ready_key(lane, priority, key), '-inf', now)
+        local first = first_score(ready_key(lane, priority, key), '-inf')
+        since = first and first <= now and sooner(since, first) or since
+      end
+      key = key_after(want.lanes, priority, key, true)
+    end
+    if count > 0 then
+      found[#found + 1] = {priority, count, since}
+    end
+  end
+  return found
+end
+
+function verbs.look_tasks()
+  local claim, wants = bytes(), list(read_want)
+  local due, untidy = {}, false
+  for i, want in ipairs(wants) do
+    due[i] = due_by_priority(want)
+    for _, lane in ipairs(want.lanes) do
+      local ends = sooner(first_score(P .. 'e:' .. lane, '-inf'), first_score(P .. 'x:' .. lane, '-inf'))
+      untidy = untidy or (ends and ends <= now)
+    end
+  end
+  return {now, call('EXISTS', P .. 'ct:' .. claim), due, next_due_of(wants), untidy and 1 or 0}
 end
 
 -- --- places in line

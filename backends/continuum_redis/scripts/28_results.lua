@@ -1,5 +1,8 @@
 -- Keyed results: one outcome per (activity, key), whichever run asked for it first.
 --
+-- They are in the tag of their name. A finish whose result is in another tag says so; it comes again when the
+-- outcome is written there, and so never tells a run of an outcome that others would not be told.
+--
 -- `res` maps (activity, key) to its row; `resx` tells when each expires.
 
 local results = {}
@@ -28,11 +31,11 @@ function results.drop(name)
 end
 
 -- Store or free what the task had reserved. A retry goes on with its reservation.
-function results.settle(t, kind, outcome)
-  if not t.key or kind == 'retry' or kind == 'return' then
+function results.settle(activity, key, owner, kind, outcome)
+  if not key or kind == 'retry' or kind == 'return' then
     return
   end
-  local name, owner = result_name(t.activity, t.key), name_of(t)
+  local name = result_name(activity, key)
   local known = results.get(name)
   if known and known.outcome and known.till > now then
     return -- somebody's outcome was told to others already: the first one stays
@@ -42,6 +45,18 @@ function results.settle(t, kind, outcome)
   elseif known and not known.outcome and known.owner == owner then
     results.drop(name)
   end
+end
+
+function results.elsewhere(t, kind)
+  return t.key and kind ~= 'retry' and kind ~= 'return' and tag_of(result_name(t.activity, t.key)) ~= TAG
+end
+
+function verbs.settle()
+  ticked()
+  return list(function()
+    results.settle(bytes(), bytes(), bytes(), bytes(), maybe(bytes))
+    return 1
+  end)
 end
 
 local function reserve()

@@ -220,6 +220,9 @@ local function start()
   if not told or told[1] == 'refused' then
     deliveries.insert(new.delivery)
   end
+  if TAGS > 1 then
+    receiving.born(r.id, new.delivery.due or now)
+  end
   return {'started', now, r.status, told}
 end
 
@@ -237,6 +240,7 @@ local function reopen(t, ending)
   end
   tasks.change(t, function()
     t.reported, t.due, t.lease_until, t.claim_id = t.fence, now + ending.delay, false, false
+    t.permit = false
     if ending.kind == 'retry' then
       t.attempt, t.failure = t.attempt + 1, ending.failure
     end
@@ -247,29 +251,35 @@ local function finish()
   local ending = {
     run = bytes(), token = number(), slot = number(), fence = number(), kind = bytes(),
     delivery = maybe(deliveries.read_argument), failure = maybe(bytes), delay = number(), result = maybe(bytes),
-    turn = maybe(turns.read_argument),
+    turn = maybe(turns.read_argument), settled = flag(),
   }
   local t = tasks.get(ending.run, ending.token, ending.slot)
   if not t or (ending.fence == t.reported and ending.fence > 0) then
-    return {'gone', now, turns.stood(ending.turn)}
+    return {'gone', now, turns.stood(ending.turn), false}
   end
   if ending.fence ~= t.fence or ending.fence == 0 then
-    return {'lost', now, false}
+    return {'lost', now, false, false}
   end
-  results.settle(t, ending.kind, ending.result)
+  if not ending.settled and results.elsewhere(t, ending.kind) then -- nothing is written before that is done
+    return {'keyed', t.activity, t.key}
+  end
+  if not ending.settled then
+    results.settle(t.activity, t.key, name_of(t), ending.kind, ending.result)
+  end
+  local permit = t.permit and t.queue -- ends with the lease
   if ENDED[runs.status(ending.run)] then
     tasks.drop(t)
-    return {'gone', now, turns.stood(ending.turn)}
+    return {'gone', now, turns.stood(ending.turn), permit}
   end
   if ending.kind == 'retry' or ending.kind == 'return' then
     reopen(t, ending)
-    return {'finished', now, false}
+    return {'finished', now, false, permit}
   end
   tasks.drop(t)
   if ending.kind ~= 'cancelled' and ending.delivery then
     deliveries.send(ending.delivery)
   end
-  return {'finished', now, ending.turn and turns.fused(ending.turn)}
+  return {'finished', now, ending.turn and turns.fused(ending.turn), permit}
 end
 
 function verbs.finish()

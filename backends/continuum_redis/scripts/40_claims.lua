@@ -31,8 +31,8 @@ local function entries(after, scan)
   end
 end
 
-local function read_page(limit, takes, after, scan)
-  local page = {chosen = {}, paused = {}, reached = false}
+local function read_page(limit, takes, after, scan, before)
+  local page = {chosen = {}, paused = {}, reached = false, suspected = false}
   local chosen, known, last, count = {}, {}, false, 0
   for entry in entries(after, scan) do
     if not entry or entry.due > now then
@@ -56,8 +56,8 @@ local function read_page(limit, takes, after, scan)
     if r.status == SUSPENDED or r.status == PARKED then
       page.paused[#page.paused + 1] = entry
     elseif not chosen[entry.run] and not (r.lease_until and r.lease_until > now) and takes[r.fingerprint] then
-      if r.tries >= SUSPECT and #page.chosen > 0 then
-        page.reached = entry.due
+      if r.tries >= SUSPECT and before + #page.chosen > 0 then
+        page.reached, page.suspected = entry.due, true
         break
       end
       page.chosen[#page.chosen + 1] = r
@@ -71,18 +71,19 @@ local function read_page(limit, takes, after, scan)
 end
 
 function verbs.claim_runs()
-  local claim, limit, lease, after, scan, takes = bytes(), number(), number(), number(), number(), {}
+  local claim, limit, lease, after, scan, before = bytes(), number(), number(), number(), number(), number()
+  local known, takes = number(), {}
   for _, fingerprint in ipairs(list(bytes)) do
     takes[fingerprint] = true
   end
-  local shown, reached = {}, false
+  local shown, reached, suspected = {}, false, false
   local held = call('SMEMBERS', P .. 'cl:' .. claim)
-  if #held > 0 then -- a repeat is told what the first claim got, and gets no more
+  if #held > known then -- a repeat is told what the first claim got, and gets no more
     for i, run in ipairs(held) do
       shown[i] = claim_shown(runs.get(run))
     end
   else
-    local page = read_page(limit, takes, after, scan)
+    local page = read_page(limit, takes, after, scan, before)
     for _, entry in ipairs(page.paused) do
       deliveries.hold(entry.run, entry.id, PAUSED)
     end
@@ -92,12 +93,30 @@ function verbs.claim_runs()
       runs.put(r)
       shown[i] = claim_shown(r)
     end
-    reached = page.reached
+    reached, suspected = page.reached, page.suspected
     if #page.chosen + #page.paused > 0 then
       ticked()
     end
   end
-  return {now, shown, reached, first_score(P .. 'due', beyond(now))}
+  return {now, shown, reached, first_score(P .. 'due', beyond(now)), suspected and 1 or 0}
+end
+
+-- Whether what is due first belongs to a run that may be what kills its workers.
+local function suspect_in_front(after)
+  local first = call('ZRANGEBYSCORE', P .. 'due', after, now, 'LIMIT', 0, 1)[1]
+  local r = first and runs.get(string.sub(first, 17))
+  return r and r.tries >= SUSPECT and not (r.lease_until and r.lease_until > now)
+end
+
+-- What a claim would find here, for who claims of several tags: how many entries are due, since when, what is due
+-- next; whether the claim holds runs; whether something waits to be carried to other tags, or waited in vain;
+-- whether a suspect comes first.
+function verbs.look_runs()
+  local claim, after = bytes(), number()
+  local first = first_score(P .. 'due', after)
+  return {now, call('EXISTS', P .. 'cl:' .. claim), call('ZCOUNT', P .. 'due', after, now), first,
+    first_score(P .. 'due', beyond(now)), call('EXISTS', P .. 'outs'), receiving.overdue() and 1 or 0,
+    suspect_in_front(after) and 1 or 0}
 end
 
 local function holder(run, fence)

@@ -35,20 +35,24 @@ local function expired(index, limit, rows, dry)
   return #past
 end
 
-function verbs.prune()
-  local before, limit, machine, dry, statuses = number(), number(), maybe(bytes), flag(), {}
+local function read_plan()
+  local plan = {before = number(), limit = number(), machine = maybe(bytes), dry = flag(), statuses = {}}
   for _, status in ipairs(list(number)) do
-    statuses[status] = true
+    plan.statuses[status] = true
   end
-  local old, records, offset = {}, 0, 0
-  while #old < limit do
-    local page = call('ZRANGEBYSCORE', P .. 'ended', '-inf', beyond(before), 'LIMIT', offset, 200)
+  return plan
+end
+
+local function oldest(plan)
+  local old, offset = {}, 0
+  while #old < plan.limit do
+    local page = call('ZRANGEBYSCORE', P .. 'ended', '-inf', beyond(plan.before), 'LIMIT', offset, 200)
     for _, run in ipairs(page) do
       local r = runs.get(run)
       local moves = r.status == TERMINATED and r.cause == 'moving' -- kept until it has arrived elsewhere
-      if #old < limit and statuses[r.status] and not moves and (not machine or r.machine == machine) then
-        old[#old + 1] = run
-        records = records + r.version
+      local wanted = plan.statuses[r.status] and not moves and (not plan.machine or r.machine == plan.machine)
+      if #old < plan.limit and wanted then
+        old[#old + 1] = r
       end
     end
     if #page == 0 then
@@ -56,14 +60,32 @@ function verbs.prune()
     end
     offset = offset + #page
   end
+  return old
+end
+
+-- When those that a plan would take were last changed, the oldest first.
+function verbs.prunable()
+  local found = {}
+  for i, r in ipairs(oldest(read_plan())) do
+    found[i] = r.updated
+  end
+  return found
+end
+
+function verbs.prune()
+  local plan = read_plan()
+  local old, records, dry = oldest(plan), 0, plan.dry
+  for _, r in ipairs(old) do
+    records = records + r.version
+  end
   local count = expired(P .. 'seen', now - dedupe_window, false, dry)
     + expired(P .. 'ox', now - dedupe_window, P .. 'o', dry) + expired(P .. 'resx', now, P .. 'res', dry)
   if not dry then
     ticked()
-    for _, run in ipairs(old) do
-      forget_run(run)
+    for _, r in ipairs(old) do
+      forget_run(r.id)
     end
-    for _, name in ipairs(call('ZRANGEBYSCORE', P .. 'dx', '-inf', beyond(before))) do
+    for _, name in ipairs(call('ZRANGEBYSCORE', P .. 'dx', '-inf', beyond(plan.before))) do
       local run = string.sub(name, 1, 16)
       if call('EXISTS', P .. 'r:' .. run) == 0 then
         call('ZREM', P .. 'dx', name)

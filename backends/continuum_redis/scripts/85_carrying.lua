@@ -128,7 +128,7 @@ local function moves(r)
   return r.status == TERMINATED and r.cause == MOVING
 end
 
-function verbs.settle()
+function verbs.arrived()
   ticked()
   return list(function()
     local r, forwarded = runs.get(bytes()), list(bytes)
@@ -274,6 +274,9 @@ local function restore()
     if call('HEXISTS', P .. 'd:' .. r.id, d.id) == 0 then
       deliveries.send(d)
     end
+  end
+  if not ENDED[r.status] then
+    receiving.born(r.id, now)
   end
   return 'restored'
 end

@@ -1,13 +1,10 @@
--- The layout's version and the oldest release that may use it; hints to whoever waits.
+-- The layout's version, the oldest release that may use it, and the number of tags: in the namespace's home.
 
 function verbs.open()
-  local version, min_reader = number(), number()
-  if call('SETNX', P .. 'schema', cmsgpack.pack(version, min_reader)) == 1 then
-    return {version, min_reader}
+  local version, min_reader, tags = number(), number(), number()
+  if call('SETNX', P .. 'schema', cmsgpack.pack(version, min_reader, tags)) == 1 then
+    return {version, min_reader, tags}
   end
-  return {cmsgpack.unpack(call('GET', P .. 'schema'))}
-end
-
-function verbs.hint()
-  return call('PUBLISH', P .. 'hints', blob)
+  local stated = {cmsgpack.unpack(call('GET', P .. 'schema'))}
+  return {stated[1], stated[2], stated[3] or 1}
 end

@@ -1,0 +1,131 @@
+"""Hints between handles: PUBLISH by whoever wrote, SUBSCRIBE on a connection of its own.
+
+Rule: a hint is sent after the write by a task that sends at most one in some milliseconds; a lost one costs
+its receiver a poll. A listener that was lost listens again, and then tells its own handle once, for nobody
+knows what it missed. Serves this backend's journals, and those of others as `?wakeups=redis://…`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import random
+from collections.abc import Callable
+from uuid import uuid4
+
+from attrs import define, field
+from redis import exceptions as raised
+
+from continuum_redis.driver import Wire, command, connect
+from continuum_redis.errors import LOST
+from continuum_redis.place import Place
+
+__all__ = ["Transport", "channel_of"]
+
+logger = logging.getLogger(__name__)
+
+_INTERVAL = 0.005  # seconds between two hints of one handle, at least
+_SHORTEST, _LONGEST = 0.05, 5.0  # seconds before the listener connects again
+
+
+def channel_of(place: Place, topic: str) -> bytes:
+    """Where the hints of another backend's journal go: of whatever length its topic is."""
+    return f"{place.prefix}:wakeups:{hashlib.sha256(topic.encode()).hexdigest()[:32]}".encode()
+
+
+@define(eq=False)
+class Transport:
+    """The hints of one handle on one channel, out and in.
+
+    :ivar lost: how often a connection failed, to hear or to tell.
+    """
+
+    place: Place
+    channel: bytes
+    lost: int = 0
+    _name: bytes = field(factory=lambda: uuid4().hex.encode())
+    _listener: asyncio.Task[None] | None = None
+    _teller: asyncio.Task[None] | None = None
+    _telling: Wire | None = None
+    _last: asyncio.Task[None] | None = None
+    _closed: bool = False
+
+    # --- out
+
+    def wrote(self) -> None:
+        """This handle wrote what others may wait for."""
+        if self._teller is None and not self._closed:
+            self._teller = asyncio.create_task(self._tell(self._last), name="continuum-redis-hints")
+
+    async def _tell(self, before: asyncio.Task[None] | None) -> None:
+        try:
+            await asyncio.sleep(_INTERVAL)  # what is written meanwhile is told with it
+        finally:
+            self._last, self._teller = self._teller, None  # what is written from here on is told anew
+        if before is not None:  # one at a time on the connection
+            await asyncio.wait([before])
+        try:
+            await self._publish()
+        except (raised.RedisError, *LOST) as error:  # whoever waits for it looks by itself before long
+            self.lost += 1
+            logger.debug("a hint was not sent: %s", error)
+
+    async def _publish(self) -> None:
+        wire = self._telling = self._telling or await connect(self.place)
+        try:
+            [told] = await wire.exchange([command(b"PUBLISH", self.channel, self._name)])
+        except BaseException:
+            self._telling = None
+            await wire.close()
+            raise
+        if isinstance(told, raised.RedisError):
+            raise told
+
+    # --- in
+
+    def listen(self, heard: Callable[[], None]) -> None:
+        """Call `heard` whenever another handle wrote, from now on."""
+        if self._listener is None and not self._closed:
+            self._listener = asyncio.create_task(self._listen(heard), name="continuum-redis-listener")
+
+    async def _listen(self, heard: Callable[[], None]) -> None:
+        pause = _SHORTEST
+        while True:
+            wire: Wire | None = None
+            try:
+                wire = await connect(self.place)
+                await wire.send([command(b"SUBSCRIBE", self.channel)])
+                while True:
+                    told = await wire.read()
+                    if isinstance(told, Exception):
+                        raise told
+                    pause = _SHORTEST
+                    if told[0] == b"subscribe" or told[2] != self._name:
+                        heard()
+            except (raised.RedisError, *LOST) as error:
+                self.lost += 1
+                logger.warning(
+                    "listening for hints: %s; lost %s so far, polling goes on",
+                    str(error).strip() or type(error).__name__,
+                    "once" if self.lost == 1 else f"{self.lost:,} times",
+                )
+            finally:
+                if wire is not None:
+                    await wire.close()
+            await asyncio.sleep(pause * (0.5 + random.random() / 2))
+            pause = min(pause * 2, _LONGEST)
+
+    async def close(self) -> None:
+        """End all tasks, and give the connections back."""
+        self._closed = True
+        for task in (self._listener, self._teller, self._last):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait([task])
+        self._listener = self._teller = self._last = None
+        wire, self._telling = self._telling, None
+        if wire is not None:
+            await wire.close()
