@@ -63,6 +63,8 @@ class TriggerKind(enum.Enum):
     INVOKE_DONE = "invoke-done"  # activity `slot` of the source state succeeded
     INVOKE_ERROR = "invoke-error"  # activity `slot` failed for good with an error of class `error`
 
+    __hash__ = object.__hash__  # edges are looked up by it at every event; an Enum's own is a call in Python
+
 
 @frozen
 class Place:
