@@ -5,6 +5,7 @@ The public names. What is not exported here, in `continuum_core.errors`, `contin
 """
 
 from continuum_core.client import Client, Handle
+from continuum_core.collector import relax_collector
 from continuum_core.definition.activity import Activity, activity
 from continuum_core.definition.check import DefinitionWarning
 from continuum_core.definition.declare import Machine, root, to
@@ -89,6 +90,7 @@ __all__ = [
     "now",
     "pure",
     "random",
+    "relax_collector",
     "root",
     "step",
     "to",

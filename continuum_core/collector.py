@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import gc
 
-__all__ = ["relax"]
+__all__ = ["relax_collector"]
 
 _USUAL = frozenset({700, 2_000})
 """Python's own first threshold, as its releases have it: who has set another has had a reason."""
@@ -20,7 +20,7 @@ _RELAXED = (10_000, 10, 10)
 """Two hundred runs in flight have about so many objects."""
 
 
-def relax() -> None:
+def relax_collector() -> None:
     """Let the collector look less often, and never again at what is loaded already.
 
     Call it once, when the program is loaded. It changes nothing where the collector is switched off, or its

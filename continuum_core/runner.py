@@ -16,7 +16,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from continuum_core.bodythreads import BodyThreads
@@ -82,13 +82,13 @@ class AsyncioRunner:
                 "worker does not open; pass resources={...} to Worker, or in tests to Engine"
             ) from None
 
-    async def run(self, activity: Activity[Any, Any], value: Any, attempt: Attempt) -> Ended:
+    def run(self, activity: Activity[Any, Any], value: Any, attempt: Attempt) -> Coroutine[Any, Any, Ended]:
         """Run the body once; see `runtime.attempt.Runner`."""
         if activity.executor is Executor.LOOP:
-            return await self._on_loop(activity, value, attempt)
+            return self._on_loop(activity, value, attempt)
         if activity.executor is Executor.THREAD:
-            return await self._on_thread(activity, value, attempt)
-        return await self._in_process(activity, value, attempt)
+            return self._on_thread(activity, value, attempt)
+        return self._in_process(activity, value, attempt)
 
     # --- async bodies ---
 

@@ -182,7 +182,7 @@ class _Fold:
     def commit(self, status: RunStatus, cause: str = "", poison: UUID | None = None) -> Commit:
         entry, due, image = self.entry, self.due, self.image
         outcome = image.snapshot.outcome
-        hold = tuple((id_, Held.DEFERRED) for id_ in self.deferred)
+        hold = tuple([(id_, Held.DEFERRED) for id_ in self.deferred]) if self.deferred else ()
         if poison is not None:
             hold += ((poison, Held.POISON),)
         return Commit(

@@ -42,7 +42,7 @@ __all__ = ["finish", "finishes", "first", "start", "starts"]
 Member = TypeVar("Member")
 Answer = TypeVar("Answer")
 
-_REPORTS = frozenset({FinishKind.DONE, FinishKind.FAILED})
+_REPORTS = (FinishKind.DONE, FinishKind.FAILED)
 _TAKEN = frozenset({RunStatus.RUNNING, RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED})
 _OUTRUN = (states.DivisionByZero, states.UniqueViolation)
 """Somebody else was faster with one of the members; the statement has done nothing."""

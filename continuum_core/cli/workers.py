@@ -20,7 +20,7 @@ from continuum_core.cli.options import Apps, AsJson, Debug, JournalUrl, Namespac
 from continuum_core.cli.output import print_json, say
 from continuum_core.cli.reload import end_with, keep_running
 from continuum_core.codec import describe
-from continuum_core.collector import relax
+from continuum_core.collector import relax_collector
 from continuum_core.worker import Worker
 
 __all__ = ["dev", "worker"]
@@ -89,7 +89,7 @@ def worker(
     if desk is not None:
         end_with(desk)
         _tell_starts(machines, url, namespace, as_json=as_json)
-    relax()
+    relax_collector()
     try:
         asyncio.run(made.run())
     except KeyboardInterrupt:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from uuid import UUID
@@ -49,10 +49,9 @@ class Handle(Generic[O]):
         """Send the run an event; see `Client.send`."""
         await self._client.send(self, event, data, dedupe=dedupe, delay=delay, connection=connection)
 
-    async def result(self, timeout: float | None = None) -> O:
+    def result(self, timeout: float | None = None) -> Coroutine[Any, Any, O]:
         """Wait for the result; see `Client.result`."""
-        result: O = await self._client.result(self, timeout)
-        return result
+        return self._client.result(self, timeout)
 
     async def view(self) -> RunView:
         """The run as it is now. Raises RunNotFound."""

@@ -66,6 +66,8 @@ class TriggerKind(enum.Enum):
     COMPENSATED = "compensated"  # the source state has undone all there was to undo
     CANCEL = "cancel"  # somebody asked the run to stop
 
+    __hash__ = object.__hash__  # edges are looked up by it at every event; an Enum's own is a call in Python
+
 
 @frozen
 class Place:

@@ -14,7 +14,7 @@ from continuum_core.envelope import (
     write,
 )
 from continuum_core.interpreter.events import Failure
-from continuum_core.interpreter.snapshot import Step
+from continuum_core.interpreter.snapshot import Disposition, Step
 from continuum_core.journal.records import Delivery, DeliveryKind, Record
 from continuum_core.mapper.asking import Asked
 from continuum_core.mapper.ends import encode_outcome
@@ -36,11 +36,12 @@ def encode_step(
         v=FORMAT,
         fingerprint=entry.fingerprint,
         event=event,
-        disposition=step.disposition.value,
         states=entry.leaves(after.snapshot.configuration),
         edges=step.edges,
         commands=asked.bodies,
     )
+    if step.disposition is not Disposition.TAKEN:
+        body.disposition = step.disposition.value
     if after.context != before.context:
         _describe_change(body, before.context, after.context)
     if after.snapshot.history != before.snapshot.history:

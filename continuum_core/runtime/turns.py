@@ -196,7 +196,7 @@ class Turns:
         for sent in commit.deliveries:
             if sent.run_id != commit.run_id or sent.due is None or sent.due < next_look:
                 return True
-        return any(task.lease is None for task in commit.tasks)
+        return bool([task for task in commit.tasks if task.lease is None])
 
     def _remember(self, turn: Turn) -> None:
         commit = turn.commit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-_TOLD = "import gc; from continuum_core.collector import relax; {}; relax(); {}"
+_TOLD = "import gc; from continuum_core import relax_collector; {}; relax_collector(); {}"
 
 
 def _after(before: str, told: str) -> str:
