@@ -11,7 +11,7 @@ from uuid import UUID
 from benchmarks.load import each_in_tasks, in_tasks
 from benchmarks.peers.machines import Go, One, Relay, Steps, Through, Waits, held
 from benchmarks.wire import Contender, elapsed_ms, serve, versions
-from continuum_core import Limits, Machine, Worker, relax_collector
+from continuum_core import Limits, Machine, Worker
 
 _MACHINES: list[type[Machine[Any, Any, Any]]] = [Steps, One, Through, Waits, Relay]
 _PARKING = 500
@@ -29,7 +29,6 @@ class Continuum(Contender):
             pass
 
     async def open(self, url: str, options: dict[str, Any]) -> dict[str, Any]:
-        relax_collector()  # as `continuum worker` does it: this process does nothing but work
         limits = Limits(**options.pop("limits", {}))
         self.worker = Worker(url, _MACHINES, limits=limits, **options)
         await self.worker.open()
