@@ -68,7 +68,7 @@ ASCII_SIGNS = {
     Sign.INVOKE: "invoke",
     Sign.DONE: "done",
     Sign.ERROR: "error",
-    Sign.UNDO: "undo",
+    Sign.UNDO: "",  # its rows say it in words
 }
 
 
@@ -151,8 +151,10 @@ def state_rows(chart: Chart, state: State) -> tuple[Row, ...]:
         rows += [_titled("initial", action) for action in state.opening]
     rows += [_invoke_row(invoke) for invoke in state.invokes]
     if state.compensation is not None:
-        how = "all at once" if state.compensation.parallel else "newest first"
-        rows.append(Row("compensate", Sign.UNDO, full=f"undo what was done, {how}"))
+        together = state.compensation.parallel
+        text = "compensate all at once" if together else "compensate"
+        how = "all at once" if together else "newest first"
+        rows.append(Row(text, Sign.UNDO, full=f"undo what was done, {how}"))
     for edge in state.edges:
         if not edge.targets:
             rows += _stay_rows(chart, edge)
@@ -206,7 +208,8 @@ def _trigger_row(source: State, edge: Edge) -> Row | None:
         case TriggerKind.COMPENSATED:
             return Row("all undone", Sign.UNDO, full="all is undone")
         case TriggerKind.CANCEL:
-            return Row("cancel", full="somebody cancels the run")
+            # Two words: an event's class may well be called Cancel, and stand at the same state.
+            return Row("run cancelled", full="somebody cancels the run")
 
 
 def _error_row(source: State, edge: Edge) -> Row:

@@ -343,7 +343,7 @@ class Drive(Generic[C, I, O]):
 
     def _carry_out(self, made: Made, opened: Sequence[OpenActivity]) -> None:
         ledger = made.snapshot.ledger
-        pending = {} if ledger is None else ledger.pending
+        pending = () if ledger is None else tuple(ledger.pending)
         for command in made.commands:
             if isinstance(command, Close):
                 # What may be undone is not stopped: its outcome must become known.

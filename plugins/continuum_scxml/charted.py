@@ -56,8 +56,9 @@ class _Reading:
             entry=_actions(state.entry),
             exit=_actions(state.exit),
             edges=tuple(self._edge(state, edge) for edge in state.edges),
-            invokes=tuple(_invoke(each) for each in state.invokes),
+            invokes=tuple(_invoke(each, self.chart.compensates) for each in state.invokes),
             deferred=tuple(_event(cls) for cls in state.deferred),
+            compensation=state.compensation,
             children=tuple(self.part(child) for child in state.children),
         )
 
@@ -93,6 +94,8 @@ def _actions(actions: tuple[charts.Action, ...]) -> tuple[Action, ...]:
     return tuple(Action(action.kind, action.function.label) for action in actions)
 
 
-def _invoke(invoke: charts.Invoke) -> Invoke:
+def _invoke(invoke: charts.Invoke, compensates: bool) -> Invoke:
+    """An invoke; its undo is part of the machine only where some state asks for undos."""
     key = None if invoke.key is None else invoke.key.label
-    return Invoke(invoke.activity.name, invoke.input.label, key)
+    undo = invoke.activity.undo if compensates else None
+    return Invoke(invoke.activity.name, invoke.input.label, key, None if undo is None else undo.name)

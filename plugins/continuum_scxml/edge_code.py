@@ -50,7 +50,11 @@ class EdgeCode:
             lines += [f"# {literal(note)}" for note in edge.notes]
             if edge.internal and edge.trigger not in _CAN_STAY:
                 lines.append(f"# GAP: the document stays inside {me} here; this edge leaves and enters it")
-            lines += self._edge(me, edge)
+            lines += self._edge(part, edge)
+        if part.compensation is not None and all(
+            e.trigger is not TriggerKind.COMPENSATED for e in part.edges
+        ):
+            lines += ["# GAP: where to go when all is undone", *self._compensate(part, "None")]
         for slot in range(len(part.invokes)):
             if slot not in written:
                 lines += self._invoke(part, slot)
@@ -62,7 +66,8 @@ class EdgeCode:
         ways = [evolve(edge, trigger=TriggerKind.ALWAYS, internal=False) for edge in edges]
         return [line for way in ways for line in _call(f"{name}.always", self._arguments(name, way))]
 
-    def _edge(self, me: str, edge: Edge) -> list[str]:
+    def _edge(self, part: Part, edge: Edge) -> list[str]:
+        me = self.words.states[part.id]
         match edge.trigger:
             case TriggerKind.EVENT:
                 return _call(f"{me}.on", self._arguments(me, edge, self.words.events[edge.event]))
@@ -72,8 +77,27 @@ class EdgeCode:
                 length = edge.delay if isinstance(edge.delay, int) else None
                 first = self.gaps.delay(me, str(edge.delay)) if length is None else length_code(length)
                 return _call(f"{me}.after", self._arguments(me, edge, first))
+            case TriggerKind.COMPENSATED | TriggerKind.CANCEL:
+                return self._unguarded(part, edge)
             case _:
                 return _call(f"{me}.{edge.trigger.value}", self._arguments(me, edge))
+
+    def _compensate(self, part: Part, *words: str) -> list[str]:
+        parallel = part.compensation is not None and part.compensation.parallel
+        how = ["parallel=True"] if parallel else []
+        return _call(f"{self.words.states[part.id]}.compensate", [*words, *how])
+
+    def _unguarded(self, part: Part, edge: Edge) -> list[str]:
+        """A call that takes no guard: where a file has one, a choice behind it decides on all such edges."""
+        me, compensated = self.words.states[part.id], edge.trigger is TriggerKind.COMPENSATED
+        ways = [each for each in part.edges if each.trigger is edge.trigger]
+        if all(way.guard is None for way in ways):
+            words = self._arguments(me, edge, *(["None"] if compensated and not edge.targets else []))
+        elif edge is ways[0]:
+            words = [self._behind(f"{me}_undone" if compensated else f"{me}_cancelled", ways)]
+        else:
+            return []
+        return self._compensate(part, *words) if compensated else _call(f"{me}.on_cancel", words)
 
     def _arguments(self, me: str, edge: Edge, *first: str) -> list[str]:
         words = list(first)
@@ -107,6 +131,8 @@ class EdgeCode:
         words = [self.words.activities[invoke.activity], "lambda c: c", *self._done(me, invoke, done)]
         lines = [f"# {literal(note)}" for edge in ends for note in edge.notes]
         lines += [f"# {literal(note)}" for note in invoke.notes]
+        if invoke.undo is not None and invoke.undo != self.words.undos[invoke.activity]:
+            lines.append(f"# GAP: here the document undoes it by {literal(invoke.undo)}, elsewhere otherwise")
         if invoke.input:
             lines.append(f"# GAP: the input is {literal(invoke.input)}")
         if errors:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 
 from attrs import evolve, field, frozen
 
-from continuum_core.definition.chart import ActionKind, Kind, TriggerKind
+from continuum_core.definition.chart import ActionKind, Compensation, Kind, TriggerKind
 from continuum_core.errors import UsageError
 
 __all__ = [
@@ -79,11 +79,15 @@ class Edge:
 
 @frozen
 class Invoke:
-    """An activity by name; `input` and `key` are labels."""
+    """An activity by name; `input` and `key` are labels.
+
+    :ivar undo: the activity that takes this one back, in a machine that compensates.
+    """
 
     activity: str
     input: str = ""
     key: str | None = None
+    undo: str | None = None
     notes: tuple[str, ...] = field(default=(), eq=False)
 
 
@@ -103,6 +107,7 @@ class Part:
     edges: tuple[Edge, ...] = ()
     invokes: tuple[Invoke, ...] = ()
     deferred: tuple[str, ...] = ()
+    compensation: Compensation | None = None
     children: tuple[Part, ...] = ()
     notes: tuple[str, ...] = field(default=(), eq=False)
 
@@ -184,6 +189,8 @@ def bare(part: Part) -> Part:
         entry=kinds(part.entry),
         exit=kinds(part.exit),
         edges=edges,
-        invokes=tuple(Invoke(each.activity, "", None if each.key is None else "") for each in part.invokes),
+        invokes=tuple(
+            Invoke(each.activity, "", None if each.key is None else "", each.undo) for each in part.invokes
+        ),
         children=tuple(bare(child) for child in histories_last(part)),
     )

@@ -2,7 +2,8 @@
 
 SCXML says all of it with names of events. Three kinds of names are recognised: ``done.state.X``, the ends
 of invokes, and a timer, which is an event that a state sends itself with a delay when it is entered, and
-that its own transitions alone wait for. All other names are events. A descriptor matches by prefix; here a
+that its own transitions alone wait for; in documents that this library wrote two more, ``compensated.X`` and
+``cancel``. All other names are events. A descriptor matches by prefix; here a
 class is one name, so that a descriptor becomes one edge for every event the document names that it matches.
 """
 
@@ -18,7 +19,7 @@ from continuum_scxml.document import Node
 from continuum_scxml.outline import EDGES, Edge, FormatRefused, Invoke
 from continuum_scxml.scxml_content import actions_of, told
 from continuum_scxml.scxml_writer import ACTIVITY, OWN
-from continuum_scxml.words import STATES, EventNames, micros, unquoted
+from continuum_scxml.words import CANCEL, STATES, EventNames, micros, unquoted
 
 __all__ = ["Events", "TimerSend", "deferred_of", "edges_of", "invokes_of", "timers_of"]
 
@@ -127,12 +128,13 @@ def _invoke(node: Node) -> Invoke:
     param = node.first("param")
     if node.get("type") == ACTIVITY:
         given = "" if param is None else param.get("expr") or ""
-        return Invoke(node.get("src") or "", given, node.attributes.get(f"{OWN} key"))
+        key, undo = node.attributes.get(f"{OWN} key"), node.get(f"{OWN} undo")
+        return Invoke(node.get("src") or "", given, key, undo)
     name = node.get("src") or node.get("srcexpr") or node.get("id") or "invoked"
     notes = [f"line {node.line}: {told(_head(node))}"]
     if node.first("content") is not None:
         notes.append(f"line {node.line}: the document inside the <invoke> is not read; import it for itself")
-    return Invoke(name, "", None, tuple(notes))
+    return Invoke(name, notes=tuple(notes))
 
 
 def _head(node: Node) -> Node:
@@ -185,6 +187,10 @@ def _waiting(
         yield _completed(node, way, descriptor, shape, events)
     elif descriptor.startswith("done.state."):
         yield evolve(shape, trigger=TriggerKind.DONE)
+    elif events.own and descriptor == CANCEL:
+        yield evolve(shape, trigger=TriggerKind.CANCEL)
+    elif events.own and descriptor.startswith("compensated."):
+        yield evolve(shape, trigger=TriggerKind.COMPENSATED)
     elif (end := ends.named(descriptor)) is not None:
         kind, slot, error = end
         yield evolve(shape, trigger=kind, invoke=slot, error=error)

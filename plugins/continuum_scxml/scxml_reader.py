@@ -15,7 +15,7 @@ from continuum_scxml.outline import STATES as LIMIT
 from continuum_scxml.scxml_content import actions_of
 from continuum_scxml.scxml_events import Events, deferred_of, edges_of, invokes_of, timers_of
 from continuum_scxml.scxml_writer import OWN
-from continuum_scxml.words import STATES, kind_of
+from continuum_scxml.words import STATES, compensation_of, kind_of
 
 __all__ = ["read_scxml"]
 
@@ -113,6 +113,7 @@ class _Reading:
             edges=edges_of(node, timers, self.events, self._targets),
             invokes=invokes_of(node),
             deferred=deferred_of(node),
+            compensation=compensation_of(node.get(f"{OWN} compensate"), f"line {node.line}"),
         )
 
     def _history(self, node: Node, part: Part) -> Part:

@@ -2,7 +2,7 @@
 
 Structure is written in SCXML's own elements. What SCXML has no word for stands in attributes and elements
 of a namespace of ours, which other tools pass over: the machine's version, ``ok=False``, choices,
-deferrals, and the labels of Python functions. The datamodel is ``continuum``: conditions are labels,
+deferrals, undoing, and the labels of Python functions. The datamodel is ``continuum``: conditions are labels,
 nothing to evaluate.
 
 SCXML lets the document itself have no transitions. A root that has any, or actions or invokes of its own,
@@ -21,7 +21,7 @@ from attrs import define, field
 from continuum_core.definition.chart import ActionKind, Kind, TriggerKind
 from continuum_scxml.document import SCXML
 from continuum_scxml.outline import Action, Edge, FormatRefused, Invoke, Outline, Part
-from continuum_scxml.words import delay_text, quoted
+from continuum_scxml.words import CANCEL, compensation_text, delay_text, quoted
 
 __all__ = ["ACTIVITY", "OWN", "after_event", "invoke_id", "scxml_text"]
 
@@ -85,7 +85,7 @@ class _Writing:
         outline, root = self.outline, self.outline.root
         top = Element(_sc("scxml"), {"version": "1.0", "datamodel": "continuum", "name": _text(outline.name)})
         top.set(_own("version"), str(outline.version))
-        if not (root.edges or root.entry or root.exit or root.invokes or root.deferred):
+        if not (root.edges or root.entry or root.exit or root.invokes or root.deferred or root.compensation):
             top.set(_own("root"), root.id)
             self._initial(top, root)
             for child in root.children:
@@ -132,6 +132,8 @@ class _Writing:
     def _inside(self, element: Element, part: Part, children: list[Part]) -> None:
         if part.deferred:
             element.set(_own("defer"), " ".join(quoted(name) for name in part.deferred))
+        if part.compensation is not None:
+            element.set(_own("compensate"), compensation_text(part.compensation))
         timers = [edge for edge in part.edges if edge.trigger is TriggerKind.AFTER]
         if part.entry or timers:
             entry = SubElement(element, _sc("onentry"))
@@ -161,6 +163,8 @@ class _Writing:
         made.set("id", invoke_id(part.id, slot))
         if invoke.key is not None:
             made.set(_own("key"), _text(invoke.key))
+        if invoke.undo is not None:
+            made.set(_own("undo"), _text(invoke.undo))
         if invoke.input:
             SubElement(made, _sc("param"), {"name": "input", "expr": _text(invoke.input)})
 
@@ -204,5 +208,7 @@ def _descriptor(part: Part, edge: Edge, timer: int) -> str:
             # By prefix, as SCXML matches: the error alone is every error, with a class it is that one.
             every = f"error.invoke.{invoke_id(part.id, edge.invoke)}"
             return every if edge.error == "Exception" else f"{every}.{quoted(edge.error).replace('.', '%2E')}"
-        case TriggerKind.COMPENSATED | TriggerKind.CANCEL:
-            raise FormatRefused(f"{part.id} compensates or says where a cancel leads: not written yet")
+        case TriggerKind.COMPENSATED:
+            return f"compensated.{part.id}"
+        case TriggerKind.CANCEL:
+            return CANCEL

@@ -122,9 +122,16 @@ class _Module:
 
     def _activities(self) -> list[str]:
         lines: list[str] = []
-        for activity, name in self.words.activities.items():
-            mark = "@activity()" if activity == name else f"@activity(name={string(activity)})"
-            lines += ["", "", mark, f"async def {name}(value: Context) -> None:"]
+        named, undos = self.words.activities, self.words.undos
+        invoked = {invoke.activity for part in self.outline.root.walk() for invoke in part.invokes}
+        for activity, name in named.items():
+            undo = undos[activity]
+            policy = [] if activity == name else [f"name={string(activity)}"]
+            policy += [] if undo is None else [f"undo={named[undo]}"]
+            given = "Context" if activity in invoked else "None"  # an undo is given what the other one gave
+            lines += ["", ""]
+            lines += [] if undo is None else ["# GAP: timeout=, or undoing may wait for it for ever"]
+            lines += [f"@activity({', '.join(policy)})", f"async def {name}(value: {given}) -> None:"]
             lines += [
                 '    """GAP: what it does, and the types it takes and gives."""',
                 f'    raise NotImplementedError("{name}")',

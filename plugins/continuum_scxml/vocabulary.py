@@ -9,7 +9,7 @@ from attrs import define, field
 
 from continuum_core.definition.chart import TriggerKind
 from continuum_scxml.names import Names
-from continuum_scxml.outline import Outline
+from continuum_scxml.outline import Invoke, Outline
 
 __all__ = ["IMPORTED", "OTHERS", "Vocabulary", "is_builtin_error"]
 
@@ -26,7 +26,8 @@ _OWN = ("Context", "Input", "Result", "chart", "init", "result", "verdict")
 class Vocabulary:
     """The identifiers of one skeleton.
 
-    :ivar states: id → attribute of the machine. The others: stored name → class or function.
+    :ivar states: id → attribute of the machine. Events, errors, activities: stored name → class or function.
+    :ivar undos: activity → the one that undoes it, which stands before it here, as it must in code.
     """
 
     names: Names
@@ -35,6 +36,7 @@ class Vocabulary:
     events: dict[str, str] = field(factory=dict[str, str])
     errors: dict[str, str] = field(factory=dict[str, str])
     activities: dict[str, str] = field(factory=dict[str, str])
+    undos: dict[str, str | None] = field(factory=dict[str, "str | None"])
 
     @classmethod
     def of(cls, outline: Outline) -> Vocabulary:
@@ -51,14 +53,32 @@ class Vocabulary:
         made.events = {name: names.type(name) for name in dict.fromkeys(events)}
         errors = dict.fromkeys(e.error for e in edges if e.trigger is TriggerKind.INVOKE_ERROR)
         made.errors = {name: name if is_builtin_error(name) else names.type(name) for name in errors}
-        activities = dict.fromkeys(invoke.activity for part in parts for invoke in part.invokes)
-        made.activities = {name: names.state(name) for name in activities}
+        made.undos = _undos([invoke for part in parts for invoke in part.invokes])
+        made.activities = {name: names.state(name) for name in made.undos}
         return made
 
     def targets(self, targets: Iterable[str]) -> str:
         """Targets as an argument: one state, or a tuple of several or none."""
         named = [self.states[target] for target in targets]
         return named[0] if len(named) == 1 else f"({', '.join(named)})"
+
+
+def _undos(invokes: Iterable[Invoke]) -> dict[str, str | None]:
+    """Every activity with its undo, the undo first. The first word on an activity holds; circles are cut."""
+    asked: dict[str, str | None] = {}
+    for invoke in invokes:
+        asked[invoke.activity] = asked.get(invoke.activity) or invoke.undo
+    found: dict[str, str | None] = {}
+    for activity in asked:
+        chain: dict[str, None] = {}
+        name: str | None = activity
+        while name is not None and name not in chain and name not in found:
+            chain[name] = None
+            name = asked.get(name)
+        for each in reversed(chain):
+            undo = asked.get(each)
+            found[each] = undo if undo in found else None
+    return found
 
 
 def is_builtin_error(name: str) -> bool:

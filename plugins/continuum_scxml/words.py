@@ -1,4 +1,4 @@
-"""The small languages inside attributes: event descriptors, lengths of time, kinds of states."""
+"""The small languages inside attributes: event descriptors, lengths, kinds of states, ways to undo."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import re
 from decimal import Decimal
 from urllib.parse import quote, unquote
 
-from continuum_core.definition.chart import Kind
+from continuum_core.definition.chart import Compensation, Kind
 from continuum_scxml.document import Node
 from continuum_scxml.outline import FormatRefused
 
 __all__ = [
+    "CANCEL",
     "STATES",
     "EventNames",
+    "compensation_of",
+    "compensation_text",
     "delay_text",
     "fits",
     "kind_of",
@@ -28,7 +31,12 @@ STATES = ("state", "parallel", "final", "history")
 _LENGTH = re.compile(r"\+?(\d{0,12}(?:\.\d{0,9})?)\s*(ms|s|m|h|d)", re.ASCII)
 _UNITS = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 _LONGEST_NAME = 300
-_OWN = ("done.", "error.", "after.")  # names that mean something of their own in SCXML
+_OWN = ("done.", "error.", "after.", "compensated.")  # names that mean something of their own in SCXML
+
+CANCEL = "cancel"
+"""The event of an SCXML document that stands for a cancel of the run; an event of this name is quoted."""
+
+_COMPENSATIONS = {"newest-first": Compensation(), "parallel": Compensation(parallel=True)}
 
 
 class EventNames:
@@ -71,6 +79,21 @@ def kind_of(node: Node) -> Kind:
     return Kind.COMPOUND if node.named("state", "parallel", "final") else Kind.ATOMIC
 
 
+def compensation_text(compensation: Compensation) -> str:
+    """How a state undoes, in a word."""
+    return next(word for word, each in _COMPENSATIONS.items() if each == compensation)
+
+
+def compensation_of(word: str | None, where: str) -> Compensation | None:
+    """How a state undoes, by the word; None for none. Raises FormatRefused for one that there is not."""
+    if word is None:
+        return None
+    if word not in _COMPENSATIONS:
+        known = " or ".join(map(repr, _COMPENSATIONS))
+        raise FormatRefused(f"{where}: compensate is {word[:40]!r}, and must be {known}")
+    return _COMPENSATIONS[word]
+
+
 def micros(text: str) -> int | None:
     """Microseconds of a length such as ``1.5s`` or ``.5s``; None for what is none."""
     match = _LENGTH.fullmatch(text.strip())
@@ -100,6 +123,8 @@ def quoted(name: str) -> str:
     token = "".join(
         c if c.isprintable() and c not in " %*" else quote(c, safe="", errors="replace") for c in name
     )
+    if token == CANCEL:
+        return f"%{ord(token[0]):02X}{token[1:]}"
     if token.startswith(_OWN):
         token = token.replace(".", "%2E", 1)
     return token[:-1] + "%2E" if token.endswith(".") else token

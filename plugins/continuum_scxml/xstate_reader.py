@@ -26,9 +26,10 @@ from continuum_scxml.outline import (
     parents,
     settled,
 )
-from continuum_scxml.words import EventNames
+from continuum_scxml.words import EventNames, compensation_of
 from continuum_scxml.xstate_tree import Place, Tree, mapping
 from continuum_scxml.xstate_words import is_map, listed
+from continuum_scxml.xstate_writer import EVENTS
 
 __all__ = ["read_xstate"]
 
@@ -71,7 +72,7 @@ class _Reading:
         top = self.tree.top
         for place in top.walk():
             for event in mapping(place.value.get("on"), place, "on"):
-                if "*" not in event and event:
+                if "*" not in event and event and event not in EVENTS:
                     self.names.add(event)
         root = self._part(top)
         if root.kind is not Kind.COMPOUND:  # the root of a machine here has one active child
@@ -109,7 +110,9 @@ class _Reading:
         self.count += len(edges)
         if self.count > EDGES:
             raise FormatRefused(f"the machine has more than {EDGES:,} edges, each event of a pattern counted")
-        return evolve(part, invokes=invokes, edges=edges)
+        said = meta.get("compensate")
+        how = compensation_of(None if said is None else words.name(said), place.where())
+        return evolve(part, invokes=invokes, edges=edges, compensation=how)
 
     def _history(self, place: Place) -> tuple[str, ...]:
         if place.value.get("target"):
@@ -141,6 +144,8 @@ class _Reading:
                 yield from self._ways(place, ways, Edge(TriggerKind.ALWAYS))
             elif name == "*":
                 yield from self._ways(place, ways, Edge(TriggerKind.ANY))
+            elif name in EVENTS:
+                yield from self._ways(place, ways, Edge(EVENTS[name]))
             else:
                 for each in self.names.matching(name) if name.endswith(".*") else [name]:
                     yield from self._ways(place, ways, Edge(TriggerKind.EVENT, event=each))

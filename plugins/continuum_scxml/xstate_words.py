@@ -103,10 +103,14 @@ def invoke(value: Any, where: str, given: dict[str, Any]) -> Invoke:
     source = value.get("src") or value.get("id") or "invoked"
     if is_map(source):  # version 4
         source = source.get("type") or "invoked"
-    key = given.get("key")
+    key, undo = given.get("key"), given.get("undo")
     said = [f"input: {short(value['input'])}"] if "input" in value else []
     return Invoke(
-        name(source), name(given.get("input") or ""), None if key is None else name(key), tuple(said)
+        activity=name(source),
+        input=name(given.get("input") or ""),
+        key=None if key is None else name(key),
+        undo=name(undo) if undo else None,
+        notes=tuple(said),
     )
 
 

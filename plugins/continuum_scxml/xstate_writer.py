@@ -13,15 +13,19 @@ from typing import Any
 from attrs import define
 
 from continuum_core.definition.chart import Kind, TriggerKind
-from continuum_scxml.outline import Action, Edge, FormatRefused, Outline, Part, parents
+from continuum_scxml.outline import Action, Edge, FormatRefused, Invoke, Outline, Part, parents
+from continuum_scxml.words import compensation_text
 
-__all__ = ["FAILED", "META", "edge_groups", "xstate_json", "xstate_text"]
+__all__ = ["EVENTS", "FAILED", "META", "edge_groups", "xstate_json", "xstate_text"]
 
 META = "continuum"
 """Under which key of ``meta`` stands what XState has no word for."""
 
 FAILED = "failed_with"
 """The type of a guard on an invoke's error: its class, and a further guard, are in its params."""
+
+EVENTS = {"continuum.cancel": TriggerKind.CANCEL, "continuum.compensated": TriggerKind.COMPENSATED}
+"""Events that stand for what XState does not know: reserved, no class may be called so."""
 
 
 def xstate_text(outline: Outline) -> str:
@@ -130,6 +134,8 @@ def _place(edge: Edge) -> tuple[str | int, ...]:
         case TriggerKind.EVENT:
             if edge.event in ("", "*") or edge.event.endswith(".*"):
                 raise FormatRefused(f"event {edge.event!r} cannot be written: XState reads it as a pattern")
+            if edge.event in EVENTS:
+                raise FormatRefused(f"event {edge.event!r} cannot be written: the name is reserved there")
             return ("on", edge.event)
         case TriggerKind.ANY:
             return ("on", "*")
@@ -144,7 +150,7 @@ def _place(edge: Edge) -> tuple[str | int, ...]:
         case TriggerKind.INVOKE_ERROR:
             return ("invoke", edge.invoke, "onError")
         case TriggerKind.COMPENSATED | TriggerKind.CANCEL:
-            raise FormatRefused("a state compensates or says where a cancel leads: not written yet")
+            return ("on", next(event for event, kind in EVENTS.items() if kind is edge.trigger))
 
 
 def _milliseconds(delay: int | str) -> str:
@@ -180,6 +186,12 @@ def _guard(edge: Edge) -> dict[str, Any] | None:
     return {"type": FAILED, "params": params}
 
 
+def _beside(invoke: Invoke) -> dict[str, str]:
+    """What of an invoke XState has no word for."""
+    said = {"input": invoke.input, "key": invoke.key, "undo": invoke.undo}
+    return {word: value for word, value in said.items() if value is not None}
+
+
 def _meta(part: Part) -> dict[str, Any]:
     made: dict[str, Any] = {}
     if part.kind is Kind.CHOICE:
@@ -191,9 +203,9 @@ def _meta(part: Part) -> dict[str, Any]:
     if part.deferred:
         made["defer"] = list(part.deferred)
     if part.invokes:
-        made["invoke"] = [
-            {"input": each.input} | ({} if each.key is None else {"key": each.key}) for each in part.invokes
-        ]
+        made["invoke"] = [_beside(each) for each in part.invokes]
+    if part.compensation is not None:
+        made["compensate"] = compensation_text(part.compensation)
     grouped = [edge for _, edges in edge_groups(part.edges) for edge in edges]
     order = [next(n for n, other in enumerate(part.edges) if other is edge) for edge in grouped]
     if order != sorted(order):  # edges on different triggers stand in another order than they were declared

@@ -10,6 +10,7 @@ from continuum_core.definition.diagram import dot, mermaid
 from continuum_core.definition.svg import svg
 from continuum_core.definition.terminal import terminal
 from tests.definition.sketch import FIXTURES
+from tests.runtime.sagas import AtOnce, Booking
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -20,6 +21,12 @@ FORMATS: dict[str, Callable[[Chart], str]] = {
     "txt": terminal,
 }
 
+CHARTS: dict[str, Callable[[], Chart]] = {
+    **FIXTURES,
+    "booking": lambda: Booking.chart,
+    "booking-at-once": lambda: AtOnce.chart,
+}
+
 ACTIVE = {
     "order": frozenset({"fulfilling.goods.shipping", "fulfilling.papers.invoiced"}),
     "nested": frozenset({"talking.held.music"}),
@@ -28,7 +35,7 @@ ACTIVE = {
 
 def drawings() -> Iterator[tuple[str, str]]:
     """File names and what belongs into them."""
-    for name, make in FIXTURES.items():
+    for name, make in CHARTS.items():
         for ending, draw in FORMATS.items():
             yield f"{name}.{ending}", draw(make())
     for name, active in ACTIVE.items():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -22,6 +23,7 @@ from continuum_core.definition.wording import delay_words
 from continuum_core.testing.histories import golden, writes_golden
 from tests.definition.drawings import GOLDEN, drawings
 from tests.definition.sketch import Sketch, assign, choosing, function, nested, order, parallel
+from tests.runtime.sagas import AtOnce, Booking
 
 SVG = "{http://www.w3.org/2000/svg}"
 DRAWINGS = dict(drawings())
@@ -112,7 +114,7 @@ def test_every_mermaid_line_is_of_a_known_form() -> None:
         r"classDef .*",
         r"class s\d+ (final|failed)",
     ]
-    for make in (order, nested, parallel, choosing, lambda: hostile(HOSTILE)):
+    for make in (order, nested, parallel, choosing, lambda: Booking.chart, lambda: hostile(HOSTILE)):
         inside = False
         for line in mermaid(make()).splitlines():
             text = line.strip()
@@ -189,6 +191,23 @@ def test_the_terminal_tree_marks_active_states() -> None:
     assert "● <paying>" in text
     assert text.count("●") == 1
     assert "(*) paying" in terminal(order(), frozenset({"paying"}), ascii_only=True)
+
+
+@pytest.mark.parametrize("draw", [svg, terminal, mermaid, dot])
+def test_undoing_and_a_cancel_are_told_apart_from_events(draw: Callable[[Chart], str]) -> None:
+    """An event's class may be called Cancel; and undoing all at once looks like no other undoing."""
+    in_turn, at_once = draw(Booking.chart), draw(AtOnce.chart)
+    assert in_turn.count("run cancelled") >= 2  # the way to undoing, and the state that swallows it
+    assert "all undone" in in_turn
+    assert "compensate" in in_turn
+    assert "compensate all at once" not in in_turn
+    assert "compensate all at once" in at_once
+
+
+def test_without_the_sign_of_undoing_the_words_are_enough() -> None:
+    lines = [line.strip("|-` ") for line in terminal(Booking.chart, ascii_only=True).splitlines()]
+    assert "compensate" in lines
+    assert "all undone -> given_up" in lines
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,16 @@ from types import ModuleType
 from attrs import evolve, frozen
 from hypothesis import strategies as st
 
-from continuum_core.definition.chart import Chart, Edge, Invoke, Kind, State, Trigger, TriggerKind
+from continuum_core.definition.chart import (
+    Chart,
+    Compensation,
+    Edge,
+    Invoke,
+    Kind,
+    State,
+    Trigger,
+    TriggerKind,
+)
 from continuum_core.definition.check import Found, listing
 from continuum_core.definition.declare import Machine
 from continuum_scxml import Outline, read_scxml, read_xstate
@@ -23,6 +32,8 @@ from tests.interpreter.charts import WORK, Go, Other, function
 from tests.interpreter.test_properties import charts
 
 _NUMBERS = itertools.count()
+
+UNDOABLE = evolve(WORK, name="reserve", undo=evolve(WORK, name="release"))
 
 
 @frozen
@@ -71,7 +82,7 @@ def shape(root: Part) -> Part:
 
 @st.composite
 def rich_charts(draw: st.DrawFn) -> Chart:
-    """Random charts with invokes, deferred events and ends that are not well."""
+    """Random charts with invokes, undoing, cancels, deferred events and ends that are not well."""
     made = draw(charts())
     numbers = [s.number for s in made.states if s.kind not in (Kind.SHALLOW_HISTORY, Kind.DEEP_HISTORY)][1:]
     return evolve(made, states=tuple(_richer(draw, state, numbers) for state in made.states))
@@ -94,6 +105,21 @@ def _richer(draw: st.DrawFn, state: State, numbers: list[int]) -> State:
             failed = Trigger(TriggerKind.INVOKE_ERROR, slot=slot, error=error)
             edges.append(Edge(0, state.number, failed, (draw(targets),)))
     keys = st.sampled_from([None, function(lambda c: "k")])
-    invokes = tuple(Invoke(slot, WORK, function(lambda c: c), draw(keys)) for slot in range(count))
+    activities = st.sampled_from([WORK, UNDOABLE])
+    invokes = tuple(
+        Invoke(slot, draw(activities), function(lambda c: c), draw(keys)) for slot in range(count)
+    )
+    compensation = draw(st.sampled_from([None, None, Compensation(), Compensation(parallel=True)]))
+    if compensation is not None:
+        edges.append(Edge(0, state.number, Trigger(TriggerKind.COMPENSATED), (draw(targets),)))
+    if draw(st.booleans()):
+        led = tuple(draw(st.lists(targets, max_size=1)))
+        edges.insert(0, Edge(0, state.number, Trigger(TriggerKind.CANCEL), led))
     deferred = draw(st.sampled_from([(), (), (Go,), (Go, Other)]))
-    return evolve(state, edges=(*edges, *state.edges), invokes=invokes, deferred=deferred)
+    return evolve(
+        state,
+        edges=(*edges, *state.edges),
+        invokes=invokes,
+        deferred=deferred,
+        compensation=compensation,
+    )

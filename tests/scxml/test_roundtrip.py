@@ -22,6 +22,7 @@ from docs.examples import approval, orders, support
 from tests.definition import machines
 from tests.definition.sketch import FIXTURES
 from tests.interpreter.test_properties import patient
+from tests.runtime import sagas
 from tests.scxml.carrying import CARRIERS, Carrier, imported, rich_charts, shape
 
 DECLARED: list[Any] = [
@@ -35,6 +36,8 @@ DECLARED: list[Any] = [
     simulated.Nested,
     simulated.Basket,
     simulated.Race,
+    sagas.Booking,
+    sagas.AtOnce,
 ]
 
 carriers = pytest.mark.parametrize("carrier", CARRIERS, ids=lambda carrier: carrier.name)
@@ -178,6 +181,9 @@ def _named(event: str, states: dict[str, Any], sent: set[str]) -> None:
     """An event of SCXML's own kind names something that is there."""
     if event.startswith("done.state."):
         assert event.removeprefix("done.state.") in states
+    elif event.startswith("compensated."):
+        undoing = states[event.removeprefix("compensated.")]
+        assert undoing.get(f"{{{OWN}}}compensate") in ("newest-first", "parallel")
     elif event.startswith("after."):
         assert event in sent
     elif match := re.fullmatch(r"(?:done|error)\.invoke\.(.+?)\.\d+(?:\..+)?", event):

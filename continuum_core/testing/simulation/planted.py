@@ -342,9 +342,11 @@ def undone_oldest_first() -> list[Plant]:
     """The undos run in the order of the deeds."""
 
     def compensate(self: Any, state: int) -> Any:
-        done = None if self.ledger is None else self.ledger.done
-        if done and len(done) > 1 and not self.ledger.pending and not any(each.undo for each in done):
-            self.ledger = replace(self.ledger, done=done[::-1])
+        ledger = self.ledger
+        if ledger is None or len(ledger.done) < 2 or ledger.pending:
+            return _compensate(self, state)
+        if not any(each.undo for each in ledger.done):
+            self.ledger = replace(ledger, done=ledger.done[::-1])
         return _compensate(self, state)
 
     _compensate = Progress.compensate
