@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextvars
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -183,7 +183,7 @@ Ended = Succeeded | Raised | Cancelled
 class Runner(Protocol):
     """The port that runs bodies: on asyncio, threads and processes in production, at will in tests."""
 
-    async def run(self, activity: Activity[Any, Any], value: Any, attempt: Attempt) -> Ended:
+    def run(self, activity: Activity[Any, Any], value: Any, attempt: Attempt) -> Coroutine[Any, Any, Ended]:
         """Run the body once. Raises nothing; cancelling this coroutine abandons the body."""
         raise NotImplementedError
 

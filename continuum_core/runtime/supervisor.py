@@ -81,49 +81,18 @@ class Supervisor:
         self._registry = registry
         self._settings = settings
         self._plugins = plugins
-        namespace = journal.namespace
-        lease = int(settings.lease * 1_000_000)
-        self._lease = lease
+        self._lease = int(settings.lease * 1_000_000)
         self.clock = JournalClock(host)
-        commits, finishes = (batch_watch(plugins, namespace, verb) for verb in ("commit", "finish"))
+        commits, finishes = (batch_watch(plugins, journal.namespace, verb) for verb in ("commit", "finish"))
         self._commits: Lane[Commit, Committed] = Lane(
             host, journal.commit, "commits", refresh=self._fresh_commit, watch=commits
         )
         self._finishes: Lane[TaskFinish, Finished] = Lane(
             host, journal.finish, "finishes", refresh=self._fresh_finish, watch=finishes
         )
-        self.tasks = Tasks(
-            host,
-            journal,
-            registry,
-            runner,
-            self.clock,
-            self._finishes,
-            Slots(dict(settings.queues)),
-            lease,
-            attempt_watch(plugins, namespace, host.monotonic),
-        )
-        self.turns = Turns(
-            host,
-            registry,
-            namespace,
-            self.clock,
-            self.tasks,
-            tries=settings.tries,
-            poll=int(settings.poll * 1_000_000),
-            watch=turn_watch(plugins, registry, namespace, host.monotonic),
-        )
-        self.runs = Runs(
-            host,
-            journal,
-            registry,
-            self.clock,
-            self.turns,
-            self._commits,
-            limit=settings.runs,
-            lease=lease,
-            paranoid=settings.paranoid,
-        )
+        self.tasks = self._new_tasks(runner)
+        self.turns = self._new_turns()
+        self.runs = self._new_runs()
         self.tasks.follow(FuseTurn(self.turns.fused, self.turns.settled), self.runs.wake.set)
         self.turns.on_due = self.wake
         self._pulse = Pulse(host, settings.stall)
@@ -131,6 +100,45 @@ class Supervisor:
         self._apart: Job | None = None
         self._broken: Exception | None = None
         self.on_broken: Callable[[], None] = lambda: None
+
+    def _new_tasks(self, runner: Runner) -> Tasks:
+        return Tasks(
+            self._host,
+            self._journal,
+            self._registry,
+            runner,
+            self.clock,
+            self._finishes,
+            Slots(dict(self._settings.queues)),
+            self._lease,
+            attempt_watch(self._plugins, self._journal.namespace, self._host.monotonic),
+        )
+
+    def _new_turns(self) -> Turns:
+        namespace = self._journal.namespace
+        return Turns(
+            self._host,
+            self._registry,
+            namespace,
+            self.clock,
+            self.tasks,
+            tries=self._settings.tries,
+            poll=int(self._settings.poll * 1_000_000),
+            watch=turn_watch(self._plugins, self._registry, namespace, self._host.monotonic),
+        )
+
+    def _new_runs(self) -> Runs:
+        return Runs(
+            self._host,
+            self._journal,
+            self._registry,
+            self.clock,
+            self.turns,
+            self._commits,
+            limit=self._settings.runs,
+            lease=self._lease,
+            paranoid=self._settings.paranoid,
+        )
 
     def wake(self) -> None:
         """Something may be due for runs or tasks."""
