@@ -12,6 +12,7 @@ from typing import Any
 from attrs import define, field
 
 from continuum_core.definition.chart import ActionKind, Kind, Place, TriggerKind
+from continuum_core.definition.fault import Fault
 
 __all__ = ["ActionDraft", "EdgeDraft", "InvokeDraft", "Node", "TimerDraft"]
 
@@ -60,7 +61,10 @@ class InvokeDraft:
 
 @define(eq=False)
 class Node:
-    """One state as it was declared. `kind` ATOMIC becomes COMPOUND when it gains children."""
+    """One state as it was declared. `kind` ATOMIC becomes COMPOUND when it gains children.
+
+    :ivar faults: what was wrong already with what the state was made of.
+    """
 
     kind: Kind
     place: Place
@@ -78,6 +82,7 @@ class Node:
     timers: list[TimerDraft] = field(factory=list[Any])
     invokes: list[InvokeDraft] = field(factory=list[Any])
     deferred: list[Any] = field(factory=list[Any])
+    faults: list[Fault] = field(factory=list[Any])
     sealed: bool = False
 
     @property

@@ -87,6 +87,7 @@ PUBLIC = (
                 "Target",
                 "To",
             ),
+            "continuum_core.definition.steps": ("Arm", "Caught", "Instead", "Step", "Steps"),
             "continuum_core.definition.fault": ("Fault",),
         },
     ),
