@@ -11,7 +11,7 @@ is left out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 from attrs import define, field, frozen
 
@@ -94,7 +94,7 @@ class Course:
 
     def _steps(self, listed: tuple[Any, ...]) -> Iterator[Step[Any]]:
         for each in listed:
-            if not isinstance(each, Do | Wait | Pause | Branch | End):
+            if not _is_step(each):
                 what = f"{each!r} is not a step"
                 self._fault("C124", "the sequence", what, f"List what is made by {_MAKERS}", self.place)
                 continue
@@ -121,7 +121,7 @@ class Course:
             if type(way) is kind or (type(way) is Way and kind is not Instead):
                 yield way
             else:
-                what = f"{type(way).__name__} does not belong there"
+                what = f"{way.__class__.__name__} does not belong there"
                 self._fault("C124", where, what, f"Give {_KINDS[kind]}", place)
 
     # --- names ---
@@ -236,9 +236,10 @@ class Course:
                 self._on(state, way, goal)
             else:
                 late = goal
-        if step.within is not None or late is not None:
+        delay: Any = step.within  # none of it, though something is to be done then, is told as C212
+        if delay is not None or late is not None:
             goal = late or self._end(_ending("failed", step.place, ok=False))
-            state.after(step.within, goal.state)
+            state.after(delay, goal.state)
             _settle(state, [goal], step.place)
 
     def _on(self, state: State[Any], way: Instead[Any], goal: _Goal) -> None:
@@ -247,6 +248,10 @@ class Course:
 
     def _fault(self, code: str, where: str, what: str, remedy: str, place: Place) -> None:
         self.top.node.faults.append(Fault(code, where, what, remedy, place))
+
+
+def _is_step(thing: Any) -> TypeGuard[Step[Any]]:
+    return isinstance(thing, Do | Wait | Pause | Branch | End)
 
 
 def _ending(name: str, place: Place, *, ok: bool) -> End[Any]:

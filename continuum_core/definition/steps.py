@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeGuard, TypeVar
 
 from attrs import field, frozen
 
@@ -284,6 +284,14 @@ def steps(context: type[C]) -> Steps[C]:
 
 def _way(given: Any, place: Place) -> Way[Any]:
     """What was given as steps: one, several, a way already, or something wrong that `sequence` refuses."""
-    if isinstance(given, Way):
+    if _is_way(given):
         return given
-    return Way(then=given if isinstance(given, tuple) else (given,), place=place)
+    return Way(then=given if _is_tuple(given) else (given,), place=place)
+
+
+def _is_way(thing: Any) -> TypeGuard[Way[Any]]:
+    return isinstance(thing, Way)
+
+
+def _is_tuple(thing: Any) -> TypeGuard[tuple[Any, ...]]:
+    return isinstance(thing, tuple)
