@@ -118,10 +118,10 @@ class Course:
     def _fitting(self, ways: tuple[Any, ...], kind: type[Any], where: str, place: Place) -> Iterator[Any]:
         """Those made for this argument; bare steps, a `Way` of no kind, fit wherever no event is needed."""
         for way in ways:
-            if type(way) is kind or (type(way) is Way and kind is not Instead):
+            if _fits(way, kind):
                 yield way
             else:
-                what = f"{way.__class__.__name__} does not belong there"
+                what = f"{type(way).__name__} does not belong there"
                 self._fault("C124", where, what, f"Give {_KINDS[kind]}", place)
 
     # --- names ---
@@ -236,11 +236,9 @@ class Course:
                 self._on(state, way, goal)
             else:
                 late = goal
-        delay: Any = step.within  # none of it, though something is to be done then, is told as C212
-        if delay is not None or late is not None:
+        if step.within is not None or late is not None:
             goal = late or self._end(_ending("failed", step.place, ok=False))
-            state.after(delay, goal.state)
-            _settle(state, [goal], step.place)
+            _limit(state, step.within, goal, step.place)
 
     def _on(self, state: State[Any], way: Instead[Any], goal: _Goal) -> None:
         state.on(way.event, goal.state, when=way.when, assign=way.assign)
@@ -252,6 +250,16 @@ class Course:
 
 def _is_step(thing: Any) -> TypeGuard[Step[Any]]:
     return isinstance(thing, Do | Wait | Pause | Branch | End)
+
+
+def _fits(way: object, kind: type[Any]) -> bool:
+    return type(way) is kind or (type(way) is Way and kind is not Instead)
+
+
+def _limit(state: State[Any], delay: Any, goal: _Goal, place: Place) -> None:
+    """What is done when the time is over. No time, though something is to be done then, is told as C212."""
+    state.after(delay, goal.state)
+    _settle(state, [goal], place)
 
 
 def _ending(name: str, place: Place, *, ok: bool) -> End[Any]:

@@ -3,7 +3,7 @@
 `explore` drives a machine wherever its examples lead, over real runs: guards are not read but tried, time
 passes from timer to timer. What it found is a graph of situations, and from that graph paths are taken,
 each as short as can be. A path is a list of moves, which a test does again on a
-`Drive` of its own. The same machine and examples give the same paths, in the same order.
+`Drive` of its own, or in an `Engine`. The same machine and examples give the same paths, in the same order.
 
     @pytest.mark.parametrize("path", explore(Order, events=[Approved("ann")]).edges(), ids=str)
     def test_no_order_loses_its_charge(path: Path) -> None:
@@ -21,6 +21,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from continuum_core.client import Handle
 from continuum_core.definition.activity import Activity
 from continuum_core.definition.chart import ROOT, Chart, Edge, Kind, TriggerKind
 from continuum_core.definition.declare import Machine
@@ -29,9 +30,11 @@ from continuum_core.definition.failure import Failure
 from continuum_core.registry import Registry
 from continuum_core.runtime.attempt import failure_of
 from continuum_core.testing.drive import Drive
+from continuum_core.testing.engine import Engine
 from continuum_core.testing.examples import example_of
-from continuum_core.testing.moves import Examples, Move, active, gathered
+from continuum_core.testing.moves import Advance, Complete, Examples, Move, Send, active, gathered
 from continuum_core.testing.search import Passage, Search
+from continuum_core.testing.stubs import Held, Stub
 from continuum_core.testing.ways import Ways, adjacent, edges_of, taken_on, walk
 from continuum_core.view import edge_text
 
@@ -71,9 +74,60 @@ class Path:
             move.do(run)
             if watch is not None:
                 watch(run)
+        self._kept_to(run)
+        return run
+
+    async def run(self, engine: Engine) -> Handle[Any]:
+        """A run in an engine that has gone this way; stubs that hold stand in for all its activities.
+
+        Raises AssertionError where the run is not where a `Drive` is after the same moves, and where that
+        leaves the path.
+        """
+        stubs = {
+            name: engine.stub(activity, holds=True)
+            for name, activity in self.machine.chart.activities.items()
+        }
+        twin = Drive(self.machine, self.input, start=engine.now())
+        handle = await engine.start(self.machine, self.input)
+        for move in (None, *self.moves):
+            if move is not None:
+                await _play(move, engine, handle, twin, stubs)
+                move.do(twin)
+            states = await engine.states(handle)
+            if states != twin.states:
+                raise AssertionError(f"after {move} of {self} the run is in {states}, not in {twin.states}")
+        self._kept_to(twin)
+        return handle
+
+    def _kept_to(self, run: Drive[Any, Any, Any]) -> None:
         if tuple(run.taken) != self.taken:
             raise AssertionError(f"the run left the path {self}: it took edges {run.taken}, not {self.taken}")
-        return run
+
+
+async def _play(
+    move: Move, engine: Engine, handle: Handle[Any], twin: Drive[Any, Any, Any], stubs: Mapping[str, Stub]
+) -> None:
+    """Do to a run in an engine what a move does to a `Drive`."""
+    if isinstance(move, Send):
+        await engine.send(handle, move.event)
+    elif isinstance(move, Advance):
+        await engine.advance(move.length)
+    else:
+        name = move.activity.name
+        held = sorted((each for each in stubs[name].held if each.run_id == handle.id), key=_begun)
+        # The twin knows of each open activity whose it is; the engine's come in the same order.
+        states = [task.state for task in twin.open if task.activity == name]
+        one = held[states.index(move.state)]
+        if isinstance(move, Complete):
+            one.succeed(move.output)
+        else:
+            one.fail(move.error)
+    await engine.settle()
+
+
+def _begun(held: Held) -> tuple[int, ...]:
+    """The record that asked for it, and its place there: what its idempotency key ends with."""
+    return tuple(int(part) for part in held.key.split(":")[1:])
 
 
 @frozen

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from itertools import pairwise
 
@@ -10,7 +10,7 @@ import pytest
 from attrs import evolve, field, frozen
 
 from continuum_core import Machine, MachineFault, UsageError, activity, event, now, root
-from continuum_core.testing import Advance, Complete, Drive, Fail, Path, Send, explore
+from continuum_core.testing import Advance, Complete, Drive, Engine, Fail, Path, Send, explore
 from continuum_core.testing.examples import example_of
 from tests.definition.machines import (
     Authorised,
@@ -72,6 +72,38 @@ class Waits(Machine[int, int, int], name="waits"):
     odd.on(Go, over)
 
 
+class Twice(Machine[int, int, int], name="twice"):
+    """The same activity, open in two regions at once."""
+
+    s = root(int)
+    both = s.parallel(initial=True)
+    left = both.state()
+    one = left.state(initial=True)
+    first = left.final()
+    right = both.state()
+    two = right.state(initial=True)
+    second = right.final()
+    over = s.final()
+    lost = s.final(ok=False)
+    init = result = staticmethod(lambda n: n)
+
+    one.invoke(work, lambda c: 1, done=first, error=lost)
+    two.invoke(work, lambda c: 2, done=second, error=lost)
+    both.done(over)
+
+
+class Clock(Machine[int, int, int], name="clock"):
+    """Depends on the time: a path that was found at another time may not be there."""
+
+    s = root(int)
+    a = s.state(initial=True)
+    z = s.final()
+    init = result = staticmethod(lambda n: n)
+
+    a.on(Go, z, when=lambda c, e: now().year < 2031)
+    a.after(timedelta(days=1), a)
+
+
 ORDERS = explore(Order, inputs=[PlaceOrder("o-1", 1), PlaceOrder("o-2", 2000_00)])
 EVERY = {edge.number for state in Order.chart.states for edge in state.edges}
 
@@ -113,6 +145,35 @@ def test_a_path_goes_the_same_way_again(path: Path) -> None:
     assert tuple(run.taken) == path.taken
     assert len(seen) == len(path.moves) + 1
     assert seen[-1] == run.states
+
+
+@pytest.mark.parametrize("path", ORDERS.edges(), ids=str)
+async def test_a_path_is_gone_in_an_engine_too(path: Path) -> None:
+    async with Engine([Order]) as engine:
+        run = await path.run(engine)
+        twin = path.drive()
+        assert await engine.path(run) == twin.path
+        assert await engine.context(run) == twin.context
+        await engine.check(run)
+
+
+async def test_an_activity_open_twice_ends_in_the_state_that_is_meant() -> None:
+    found = explore(Twice)
+    paths = [path for path in found.pairs() if len(path.moves) == 2]
+    assert {path.drive().path[1][1] for path in paths} >= {
+        ("both.left.first", "both.right.two"),
+        ("both.left.one", "both.right.second"),
+    }
+    async with Engine([Twice]) as engine:
+        for path in paths:
+            assert await engine.path(await path.run(engine)) == path.drive().path
+
+
+async def test_a_run_that_goes_elsewhere_in_the_engine_is_an_error() -> None:
+    [path] = [path for path in explore(Clock, limit=3).edges() if Send(Go()) in path.moves]
+    async with Engine([Clock], start=datetime(2040, 1, 1, tzinfo=UTC)) as engine:
+        with pytest.raises(AssertionError, match=r"the run left the path start > Go"):
+            await path.run(engine)
 
 
 def test_the_same_machine_and_examples_give_the_same_paths() -> None:
@@ -186,18 +247,6 @@ def test_a_search_that_meets_its_limit_says_so_and_has_been_everywhere() -> None
         "no path of the examples enters it, as far as the limit let it search",
         "its guard never held: c > 1000, as far as the limit let it search",
     ]
-
-
-class Clock(Machine[int, int, int], name="clock"):
-    """Depends on the time: a path that was found at another time may not be there."""
-
-    s = root(int)
-    a = s.state(initial=True)
-    z = s.final()
-    init = result = staticmethod(lambda n: n)
-
-    a.on(Go, z, when=lambda c, e: now().year < 2031)
-    a.after(timedelta(days=1), a)
 
 
 def test_a_run_that_leaves_its_path_is_an_error() -> None:
