@@ -6,7 +6,7 @@ from continuum_core.testing.engine import Engine
 from continuum_core.testing.histories import golden
 from continuum_core.testing.moves import Advance, Complete, Fail, Send
 from continuum_core.testing.paths import Explored, Gap, Path, explore
-from continuum_core.testing.stubs import Stub
+from continuum_core.testing.stubs import Held, Stub
 
 __all__ = [
     "Advance",
@@ -16,6 +16,7 @@ __all__ = [
     "Explored",
     "Fail",
     "Gap",
+    "Held",
     "OpenActivity",
     "OpenTimer",
     "Path",
