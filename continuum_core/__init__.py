@@ -15,6 +15,8 @@ from continuum_core.definition.known import pure
 from continuum_core.definition.message import Message
 from continuum_core.definition.queue import Queue, Rate
 from continuum_core.definition.retry import Retry
+from continuum_core.definition.sequence import sequence
+from continuum_core.definition.steps import steps
 from continuum_core.definition.transaction import Transaction
 from continuum_core.deterministic import now, random, today, uuid4
 from continuum_core.errors import (
@@ -92,7 +94,9 @@ __all__ = [
     "random",
     "relax_collector",
     "root",
+    "sequence",
     "step",
+    "steps",
     "to",
     "today",
     "unborn",

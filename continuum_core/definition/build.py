@@ -39,6 +39,8 @@ def build(bench: Bench, roots: list[Node]) -> Chart:
     bench.numbers.update((id(node), number) for number, node in enumerate(nodes))
     for node in nodes:
         _settle_kind(node)
+        bench.faults += node.faults
+        bench.whole = bench.whole and not node.faults
     for node in nodes if roots else ():
         _names(bench, node)
         _shape(bench, node)
@@ -62,7 +64,10 @@ def _header(bench: Bench) -> None:
         bench.fault("C102", where, what, "Write version=1, and count up when you change the machine")
     if not header.typed:
         what = "its types are not stated"
-        remedy = "Write Machine[Context, Input, Result]"
+        remedy = (
+            "Write Machine[Context, Input, Result]; for a sequence, a def init(i: Input) -> Context and a "
+            "def result(c: Context) -> Result with annotations"
+        )
         bench.fault("C103", where, what, remedy)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from attrs import define, field
 
 from continuum_core.definition.chart import ActionKind, Kind, Place, TriggerKind
+from continuum_core.definition.fault import Fault
 
 __all__ = ["ActionDraft", "CompensationDraft", "EdgeDraft", "InvokeDraft", "Node", "TimerDraft"]
 
@@ -66,7 +67,10 @@ class CompensationDraft:
 
 @define(eq=False)
 class Node:
-    """One state as it was declared. `kind` ATOMIC becomes COMPOUND when it gains children."""
+    """One state as it was declared. `kind` ATOMIC becomes COMPOUND when it gains children.
+
+    :ivar faults: what was wrong already with what the state was made of.
+    """
 
     kind: Kind
     place: Place
@@ -85,6 +89,7 @@ class Node:
     invokes: list[InvokeDraft] = field(factory=list[Any])
     deferred: list[Any] = field(factory=list[Any])
     compensations: list[CompensationDraft] = field(factory=list[Any])
+    faults: list[Fault] = field(factory=list[Any])
     sealed: bool = False
 
     @property

@@ -46,6 +46,8 @@ _ERRORS = {
     "C119": "a history has what only other states have",
     "C120": "a history's default is not valid",
     "C121": "a machine inherits from another machine",
+    "C123": "a step of a sequence has no name of its own",
+    "C124": "a sequence does not list steps",
     "C201": "a target is not a state",
     "C202": "a target belongs to another machine",
     "C203": "a target is the root",

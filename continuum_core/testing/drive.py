@@ -16,7 +16,8 @@ a test finds what could not be stored.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from copy import copy
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Generic, TypeVar, cast, overload
@@ -132,6 +133,7 @@ class Drive(Generic[C, I, O]):
         self._activities: list[OpenActivity] = []
         self._timers: list[OpenTimer] = []
         self._records: list[Record] = []
+        self._taken: list[int] = []
         self.sent: list[Message] = []
         self._take(self._delivery(DeliveryKind.START, encode_start(self._entry, input)))
 
@@ -275,6 +277,36 @@ class Drive(Generic[C, I, O]):
         """Its history in short: each event, and the states after it."""
         return [(each.event, each.states) for each in self.steps]
 
+    @property
+    def taken(self) -> list[int]:
+        """The numbers of the edges it took, in order, as the machine's chart counts them."""
+        return list(self._taken)
+
+    # --- two ways on from here ---
+
+    def fork(self) -> Drive[C, I, O]:
+        """The same run once more, as it is now: what happens to one of the two the other never sees."""
+        other = copy(self)
+        for name in ("_kept", "_activities", "_timers", "_records", "_taken", "sent"):
+            setattr(other, name, list(getattr(self, name)))
+        return other
+
+    @property
+    def situation(self) -> Hashable:
+        """What decides how it can go on: two runs of one machine in equal situations go on alike.
+
+        Unless its functions ask for the time, or for chance.
+        """
+        snapshot = self._image.snapshot
+        return (
+            snapshot.configuration,
+            bytes(self._image.context),
+            tuple(sorted(snapshot.history.items())),
+            tuple((each.activity, each.state, each.slot) for each in self._activities),
+            tuple((each.state, each.slot, each.due - self.now) for each in self.timers),
+            tuple((each.kind, each.payload) for each in self._kept),
+        )
+
     # --- one event ---
 
     def _arrive(self, delivery: Delivery) -> None:
@@ -324,6 +356,7 @@ class Drive(Generic[C, I, O]):
                 body=body,
             )
         )
+        self._taken.extend(number for microstep in made.edges for number in microstep)
         self._carry_out(made, opened)
         return made.disposition
 

@@ -155,6 +155,7 @@ class Engine:
         raises: BaseException | None = None,
         calls: Callable[[I], Any] | None = None,
         hangs: bool = False,
+        holds: bool = False,
     ) -> Stub:
         """Let something stand in for an activity's body, from the next attempt on.
 
@@ -162,16 +163,17 @@ class Engine:
         :param raises: what each attempt raises.
         :param calls: a function of the input, plain or async, that returns or raises.
         :param hangs: it never ends by itself: the timeout ends the attempt, or its state's exit.
+        :param holds: each attempt waits, in the stub's `held`, until the test ends it, or its state's exit.
         """
-        if sum((raises is not None, calls is not None, hangs)) > 1:
-            raise UsageError("a stub returns, raises, calls or hangs: give one of them")
+        if sum((raises is not None, calls is not None, hangs, holds)) > 1:
+            raise UsageError("a stub returns, raises, calls, hangs or holds: give one of them")
 
         def answer(value: I) -> Any:
             if raises is not None:
                 raise raises
             return returns if calls is None else calls(value)
 
-        stub = Stub(answer, hangs)
+        stub = Stub(answer, hangs, holds)
         self._runner.stubs[activity.name] = stub
         return stub
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from attrs import define, field
 
 from continuum_core.definition.activity import Activity
+from continuum_core.definition.failure import Failure
 from continuum_core.errors import AttemptCancelled, UsageError
-from continuum_core.host import Host
+from continuum_core.host import Flag, Host
 from continuum_core.runtime.attempt import (
     Attempt,
     Cancelled,
@@ -22,7 +24,42 @@ from continuum_core.runtime.attempt import (
     failure_of,
 )
 
-__all__ = ["Stub", "StubRunner"]
+__all__ = ["Held", "Stub", "StubRunner"]
+
+
+@define(eq=False)
+class Held:
+    """An attempt that goes on until the test ends it; let the engine settle then.
+
+    :ivar input: what the activity was given.
+    :ivar key: its idempotency key.
+    """
+
+    input: Any
+    key: str
+    run_id: UUID
+    _flag: Flag
+    _ended: Ended | None = None
+
+    def succeed(self, output: Any = None) -> None:
+        """Let it give this."""
+        self._end(Succeeded(output))
+
+    def fail(self, error: BaseException | Failure) -> None:
+        """Let it fail for good, whatever its policy says of further tries."""
+        failure = error if isinstance(error, Failure) else failure_of(error)
+        self._end(Raised(failure, fatal=True))
+
+    def _end(self, ended: Ended) -> None:
+        self._ended = self._ended or ended
+        self._flag.set()
+
+    async def ended(self, attempt: Attempt) -> Ended:
+        """For the engine: how it ended, when the test has said so or its state was left."""
+        attempt.watch(cancel=self._flag.set)
+        if not attempt.cancel_requested:
+            await self._flag.wait()
+        return self._ended or Cancelled()
 
 
 @define(eq=False)
@@ -31,10 +68,13 @@ class Stub:
 
     :ivar calls: the inputs it was called with, in order.
     :ivar keys: the idempotency key of each call.
+    :ivar held: the attempts that wait for the test, in the order in which they were begun.
     """
 
     answer: Callable[[Any], Any]
     hangs: bool = False
+    holds: bool = False
+    held: list[Held] = field(factory=list[Held])
     calls: list[Any] = field(factory=list[Any])
     keys: list[str] = field(factory=list[str])
 
@@ -63,9 +103,19 @@ class StubRunner:
             return await self._inner.run(activity, value, attempt)
         stub.calls.append(value)
         stub.keys.append(attempt.key)
+        if stub.holds:
+            return await self._hold(stub, value, attempt)
         if stub.hangs:
             return await self._hang(activity, attempt)
         return await _answer(activity, stub, value, attempt)
+
+    async def _hold(self, stub: Stub, value: Any, attempt: Attempt) -> Ended:
+        held = Held(value, attempt.key, attempt.run_id, self._host.flag())
+        stub.held.append(held)
+        try:
+            return await held.ended(attempt)
+        finally:
+            stub.held.remove(held)
 
     async def _hang(self, activity: Activity[Any, Any], attempt: Attempt) -> Ended:
         asked = self._host.flag()

@@ -27,6 +27,8 @@ from continuum_core.definition.check import CODES, DefinitionWarning, Severity
 from continuum_core.definition.declare import Machine, root, to
 from continuum_core.definition.event import AnyEvent, event
 from continuum_core.definition.queue import Queue, Rate
+from continuum_core.definition.sequence import sequence
+from continuum_core.definition.steps import Step, steps
 from continuum_core.definition.transaction import Transaction
 from continuum_core.errors import DefinitionError
 from tests.definition import foreign
@@ -425,6 +427,64 @@ def _() -> None:
         z = s.final()
         init, result, verdict = begin, end, end
         a.on(Up, z)
+
+
+# --- sequences -------------------------------------------------------------------------------------
+
+p = steps(Count)
+
+
+def listed(*given: Any, **more: Any) -> object:
+    return sequence("m", *given, init=counted, result=reached, **more)
+
+
+def working(name: str = "", error: Any = None) -> Step[Count]:
+    return p.do(work, lambda c: c.value, error=error, name=name)
+
+
+OUT_OF_PLACE: dict[str, Callable[[], object]] = {
+    "error": lambda: listed(working(error=p.when(lambda c: c.value > 1))),
+    "unless": lambda: listed(p.wait(Up, unless=(p.to(),))),  # type: ignore[arg-type]  # told, too
+    "late": lambda: listed(p.wait(Up, within=MINUTE, late=p.on(Down))),  # type: ignore[arg-type]  # told, too
+    "branch": lambda: listed(p.branch(p.on(Down)), p.wait(Up)),  # type: ignore[arg-type]  # told, too
+    "anytime": lambda: listed(p.wait(Up), anytime=p.when(lambda c: c.value > 1)),
+    "nothing": lambda: listed(),
+    "only an end": lambda: listed(p.end()),
+    "a class": lambda: listed(p.wait(Up), Down),
+}
+for _case in OUT_OF_PLACE.values():
+    shows("C124")(_case)
+
+UNNAMED: list[Callable[[], object]] = [
+    lambda: listed(working(), working()),
+    lambda: listed(working("result")),
+    lambda: listed(working("_root")),
+    lambda: listed(p.pause("a while", MINUTE)),
+    lambda: listed(p.wait(Up, unless=(p.on(Down, p.end("over")), p.on(Reset, p.fail("over"))))),
+    lambda: listed(p.wait(Up, name="completed")),
+]
+for _case in UNNAMED:
+    shows("C123")(_case)
+
+
+@shows("C103")
+def _() -> None:
+    sequence("m", p.wait(Up), init=lambda i: Count(i), result=reached)
+
+
+@shows("C105")
+def _() -> None:
+    listed(steps(Bag).wait(Up))
+
+
+@shows("C212")
+def _() -> None:
+    listed(p.wait(Up, late=p.end()))
+
+
+@shows("C301")
+def _() -> None:
+    listed(working("first"), p.end(), working("second"))
 
 
 # --- edges -----------------------------------------------------------------------------------------

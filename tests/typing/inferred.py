@@ -17,6 +17,8 @@ from continuum_core.definition.failure import Failure
 from continuum_core.definition.known import pure
 from continuum_core.definition.message import Message
 from continuum_core.definition.queue import Queue, Rate
+from continuum_core.definition.sequence import sequence
+from continuum_core.definition.steps import Do, Steps, steps
 from continuum_core.definition.transaction import Transaction
 from continuum_core.sync_client import SyncClient, SyncHandle
 
@@ -228,3 +230,61 @@ def joined_plainly(client: SyncClient, connection: psycopg.Connection) -> None:
     assert_type(handle, SyncHandle[Receipt])
     handle.send(Paid("t"), connection=connection)
     assert_type(handle.result(), Receipt)
+
+
+# --- sequences ---------------------------------------------------------------------------------------
+
+
+def failed(c: Ctx, f: Failure) -> Ctx:
+    return evolve(c, token=f.message)
+
+
+p = steps(Ctx)
+assert_type(p, Steps[Ctx])
+paying = p.do(
+    charge,
+    lambda c: Payment(c.token, c.given.total),
+    assign=lambda c, taken: evolve(c, token=taken.upper()),
+    send=lambda c, taken: Message(Cancel(taken.lower()), machine="other", key=c.given.key),
+    error={
+        KeyError: p.to(p.fail("declined"), when=lambda c, f: f.type == c.token, assign=failed),
+        ValueError: p.fail(assign=lambda c: evolve(c, token="")),
+        Exception: (),
+    },
+    key=lambda c: c.given.key.upper(),
+)
+assert_type(paying, Do[Ctx])
+
+
+def opened(given: Given) -> Ctx:
+    return Ctx(given)
+
+
+def receipt(c: Ctx) -> Receipt:
+    return Receipt(c.given.key)
+
+
+Listed = sequence(
+    "listed",
+    paying,
+    p.wait(
+        Paid,
+        when=lambda c, e: e.amount >= c.given.total,
+        assign=lambda c, e: evolve(c, token=e.token.upper()),
+        unless=p.on(Cancel, p.fail(), assign=lambda c, e: evolve(c, token=e.reason.upper())),
+        within=lambda c: timedelta(days=c.given.total),
+        late=(p.pause("grace", timedelta(days=1), assign=lambda c: evolve(c, token="late")), p.end()),
+    ),
+    p.branch(
+        p.when(lambda c: c.given.total > 1, p.wait(Cancel), assign=lambda c: evolve(c, token="big")),
+        otherwise=p.do(refund, lambda c: c.token.upper()),
+    ),
+    anytime=p.on(Cancel, p.fail()),
+    init=opened,
+    result=receipt,
+)
+assert_type(Listed, type[Machine[Ctx, Given, Receipt]])
+
+
+async def starts_listed(client: Client) -> None:
+    assert_type(await client.start(Listed, Given("k", 1)), Handle[Receipt])

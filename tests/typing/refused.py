@@ -8,6 +8,8 @@ from attrs import evolve, frozen
 from continuum_core.definition.activity import activity
 from continuum_core.definition.declare import Machine, root, to
 from continuum_core.definition.event import event
+from continuum_core.definition.sequence import sequence
+from continuum_core.definition.steps import steps
 from continuum_core.definition.transaction import Transaction
 
 
@@ -99,3 +101,28 @@ async def pay_counted(payment: Payment) -> str:
 
 Paid("t").token = "u"  # E: events are frozen
 Paid(token=1)  # E: a field of the wrong type
+
+
+def begun(i: int) -> Ctx:
+    return Ctx(i)
+
+
+def total(c: Ctx) -> int:
+    return c.total
+
+
+p = steps(Ctx)
+p.do(charge, lambda c: c.token)  # E: wrong activity input
+p.do(charge, pay, assign=lambda c, out: Ctx(out))  # E: wrong output use
+p.do(charge, pay, assign=lambda c, out: out)  # E: wrong reducer return
+p.do(charge, pay, error={ValueError: p.on(Paid)})  # E: an event's way for an error
+p.do(charge, pay, error=p.to(assign=lambda c, f: f))  # E: wrong reducer of a failure
+p.wait(Paid, assign=lambda c, e: evolve(c, token=e.tokne))  # E: payload typo
+p.wait(Paid("t"))  # E: an event instead of its class
+p.wait(Paid, within=30)  # E: a number instead of a timedelta
+p.wait(Paid, unless=p.when(lambda c: c.total > 1))  # E: a branch's way for an event
+p.branch(p.when(lambda c: c.totla > 1))  # E: context typo
+p.branch(p.on(Paid))  # E: an event's way in a branch
+p.pause("rest", 30)  # E: a number instead of a timedelta
+sequence("other", steps(Payment).wait(Paid), init=begun, result=total)  # E: steps of another context
+sequence("none", Paid, init=begun, result=total)  # E: no step

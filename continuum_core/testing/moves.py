@@ -1,0 +1,188 @@
+"""What can happen to a run, as values that can be done to a `Drive`, and which of them a situation offers.
+
+A move is made of examples: of an event, of an activity's output, of its error. Whether it leads anywhere
+is not asked of guards but tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+from attrs import field, frozen
+
+from continuum_core.definition.chart import Chart, State, TriggerKind
+from continuum_core.definition.event import event_name
+from continuum_core.definition.failure import Failure
+from continuum_core.definition.naming import qualified_name
+from continuum_core.definition.wording import delay_words
+from continuum_core.errors import UsageError
+from continuum_core.testing.drive import Drive
+from continuum_core.testing.examples import example_of
+
+__all__ = ["Advance", "Complete", "Examples", "Fail", "Move", "Send", "gathered", "moves"]
+
+
+@frozen
+class Send:
+    """The event arrives."""
+
+    event: Any
+
+    def __str__(self) -> str:
+        return event_name(self.event.__class__)
+
+    def do(self, run: Drive[Any, Any, Any]) -> None:
+        """Do it to a run."""
+        run.send(self.event)
+
+
+@frozen
+class Complete:
+    """The activity of this state succeeds."""
+
+    activity: Any
+    state: str
+    output: Any
+
+    def __str__(self) -> str:
+        return f"{self.activity.name} done"
+
+    def do(self, run: Drive[Any, Any, Any]) -> None:
+        """Do it to a run."""
+        run.complete(self.activity, self.output, state=self.state)
+
+
+@frozen
+class Fail:
+    """The activity of this state fails for good."""
+
+    activity: Any
+    state: str
+    error: Failure = field(repr=lambda error: f"{error.type}: {error.message}")
+
+    def __str__(self) -> str:
+        return f"{self.activity.name} {self.error.type.rpartition('.')[2]}"
+
+    def do(self, run: Drive[Any, Any, Any]) -> None:
+        """Do it to a run."""
+        run.fail(self.activity, self.error, state=self.state)
+
+
+@frozen
+class Advance:
+    """Time passes."""
+
+    length: timedelta
+
+    def __str__(self) -> str:
+        return delay_words(self.length)
+
+    def do(self, run: Drive[Any, Any, Any]) -> None:
+        """Do it to a run."""
+        run.advance(self.length)
+
+
+Move = Send | Complete | Fail | Advance
+
+
+@frozen
+class Examples:
+    """What moves are made of.
+
+    :ivar events: by class; without an example where none can be made.
+    :ivar missing: why there is no example, by what it would be one of.
+    """
+
+    events: Mapping[type, tuple[Any, ...]]
+    outputs: Mapping[str, tuple[Any, ...]]
+    errors: Mapping[str, tuple[Failure, ...]]
+    missing: Mapping[str, str]
+
+
+def gathered(
+    chart: Chart,
+    events: Iterable[Any],
+    outputs: Mapping[Any, Iterable[Any]],
+    errors: Mapping[Any, Iterable[Failure]],
+) -> Examples:
+    """The examples given, and generated ones for what nothing was given for."""
+    missing: dict[str, str] = {}
+
+    def made(name: str, tp: Any) -> tuple[Any, ...]:
+        try:
+            return (example_of(tp),)
+        except UsageError as error:
+            missing[name] = str(error)
+            return ()
+
+    given: dict[type, list[Any]] = {}
+    for event in events:
+        given.setdefault(event.__class__, []).append(event)
+    known = {activity.name: tuple(values) for activity, values in outputs.items()}
+    wrong = {activity.name: tuple(values) for activity, values in errors.items()}
+    return Examples(
+        events={
+            cls: tuple(given[cls]) if cls in given else made(name, cls) for name, cls in chart.events.items()
+        },
+        outputs={
+            name: known[name] if name in known else made(name, each.output_type)
+            for name, each in chart.activities.items()
+        },
+        errors={name: wrong[name] if name in wrong else _errors(chart, name) for name in chart.activities},
+        missing=missing,
+    )
+
+
+def _errors(chart: Chart, activity: str) -> tuple[Failure, ...]:
+    """One failure for each class that some edge catches."""
+    caught: dict[type[BaseException], None] = {}
+    for state in chart.states:
+        names = {invoke.slot: invoke.activity.name for invoke in state.invokes}
+        for edge in state.edges:
+            trigger = edge.trigger
+            if trigger.kind is TriggerKind.INVOKE_ERROR and names.get(trigger.slot) == activity:
+                caught[trigger.error or Exception] = None
+    return tuple(
+        Failure(
+            type=qualified_name(cls),
+            message="an example",
+            bases=tuple(qualified_name(base) for base in cls.__mro__[1:] if issubclass(base, BaseException)),
+        )
+        for cls in caught
+    )
+
+
+def moves(run: Drive[Any, Any, Any], chart: Chart, examples: Examples) -> Iterator[Move]:
+    """What can happen to a run now: outcomes first, then events that an active state knows, then time."""
+    for task in run.open:
+        activity = chart.activities[task.activity]
+        yield from (Complete(activity, task.state, output) for output in examples.outputs[task.activity])
+        yield from (Fail(activity, task.state, error) for error in examples.errors[task.activity])
+    wanted = set(_wanted(chart, run.states))
+    for cls, values in examples.events.items():
+        if cls in wanted or None in wanted:
+            yield from (Send(value) for value in values)
+    if run.timers:
+        yield Advance(max(run.timers[0].due - run.now, timedelta()))
+
+
+def _wanted(chart: Chart, leaves: Iterable[str]) -> Iterator[type | None]:
+    """The event classes that an active state has an edge for or defers; None for any class."""
+    for state in active(chart, leaves):
+        yield from state.deferred
+        for edge in state.edges:
+            if edge.trigger.kind is TriggerKind.ANY:
+                yield None
+            elif edge.trigger.kind is TriggerKind.EVENT:
+                yield edge.trigger.event
+
+
+def active(chart: Chart, leaves: Iterable[str]) -> Iterator[State]:
+    """The states of a configuration, given by its innermost ones; some of them more than once."""
+    for path in leaves:
+        number: int | None = chart.state(path).number
+        while number is not None:
+            yield chart.states[number]
+            number = chart.states[number].parent
