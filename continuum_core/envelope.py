@@ -21,6 +21,7 @@ __all__ = [
     "ControlBody",
     "EventBody",
     "FailureBody",
+    "MigrationBody",
     "OutcomeBody",
     "SignalBody",
     "SnapshotBody",
@@ -93,6 +94,7 @@ class SnapshotBody(Struct, omit_defaults=True):
     context: Raw
     tokens: dict[str, int] = {}
     history: dict[str, tuple[str, ...]] = {}
+    patches: dict[str, bool] = {}
 
 
 class OutcomeBody(Struct, omit_defaults=True):
@@ -148,6 +150,29 @@ class StepBody(Struct, omit_defaults=True):
     context: Raw | UnsetType = UNSET
     commands: list[CommandBody] = []
     outcome: Raw | UnsetType = UNSET
+    patches: dict[str, bool] = {}  # those that this step pinned
+
+
+class MigrationBody(Struct, omit_defaults=True):
+    """A record of kind MIGRATION: a run of one definition became one of another.
+
+    `since` is the fingerprint that it had, of version `since_version`; `fingerprint` and `version` are what
+    it has from now on. `mapping` says where each state that it was in led. `before` and `after` are whole
+    snapshots, so that a history can be read on from here though the older code is gone. `edges` and
+    `commands` are as a step's: of the newer definition.
+    """
+
+    v: int
+    fingerprint: str
+    version: int
+    since: str
+    since_version: int
+    mapping: dict[str, str]
+    before: Raw
+    after: Raw
+    edges: tuple[tuple[int, ...], ...] = ()
+    commands: list[CommandBody] = []
+    outcome: Raw | UnsetType = UNSET
 
 
 class ControlBody(Struct, omit_defaults=True):
@@ -169,6 +194,7 @@ _DECODERS: dict[type[Struct], msgspec.json.Decoder[Any]] = {
         CancelBody,
         ControlBody,
         FailureBody,
+        MigrationBody,
         OutcomeBody,
         SignalBody,
         SnapshotBody,

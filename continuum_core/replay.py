@@ -2,6 +2,10 @@
 
 Recovery never does this: it loads the snapshot. It is the check that the stored history and the code
 agree; a mismatch is *drift*, to be reported.
+
+A migration begins a new part of a history. Each part is folded through the definition that it ran under,
+as far as its code is here; a part whose code is gone is passed over, for a migration's record tells the
+whole run as it was before and after.
 """
 
 from __future__ import annotations
@@ -15,7 +19,8 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from continuum_core.envelope import StepBody
-from continuum_core.errors import ContinuumError, MachineFault, RunNotFound
+from continuum_core.errors import ContinuumError, MachineFault, RunNotFound, UnknownVersion
+from continuum_core.interpreter.events import Start
 from continuum_core.interpreter.macrostep import step
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import Delivery, DeliveryKind, Record, RecordKind
@@ -24,15 +29,17 @@ from continuum_core.mapper import (
     ask,
     decode_event,
     decode_image,
+    decode_migration,
     decode_step,
     encode_image,
     encode_step,
     imaged,
+    migrated,
     unborn,
 )
 from continuum_core.registry import Entry, Registry
 
-__all__ = ["Drift", "DriftError", "fold", "verify_run"]
+__all__ = ["Arrival", "Drift", "DriftError", "Part", "fold", "parts", "verify_run"]
 
 
 @frozen
@@ -69,13 +76,107 @@ _SAME_DEFINITION = {
     "changed": "the change of the context",
     "context": "the context",
     "commands": "what was asked",
+    "patches": "the patches pinned",
     "outcome": "the outcome",
 }
 
 
-def fold(entry: Entry, run_id: UUID, records: Sequence[Record]) -> tuple[Image, Drift | None]:
-    """The image after `records` (all of a run's, from version 1), and the first mismatch on the way."""
-    image = unborn()
+def fold(
+    entry: Entry, run_id: UUID, records: Sequence[Record], known: Registry | None = None
+) -> tuple[Image, Drift | None]:
+    """The image after `records` (all of a run's, from version 1), and the first mismatch on the way.
+
+    :param known: where the code of parts before a migration is looked up.
+    """
+    image: Image | None = unborn()
+    for part in parts(records):
+        # What is after the last migration is this entry's, whichever definition it adopted the run from.
+        runs_on = entry if part.until is None else None if known is None else known.reader(part.until.since)
+        if part.since is not None:
+            image, drift = _arrived(runs_on, image, part.since, run_id, known)
+            if drift is not None:
+                return image or unborn(), drift
+        if runs_on is None:
+            image = None
+            continue
+        image, drift = _folded(runs_on, image or unborn(), run_id, part.records)
+        if drift is not None:
+            return image, drift
+        if part.until is not None:
+            drift = _snapshots(part.until.version, "the snapshot before", part.until.before, runs_on, image)
+            if drift is not None:
+                return image, drift
+    assert image is not None, "the last part is always folded"
+    return image, None
+
+
+@frozen
+class Arrival:
+    """A migration as a history tells it: the record, and its body's parts that a fold needs."""
+
+    record: Record
+    since: str
+    before: bytes
+    after: bytes
+
+    @property
+    def version(self) -> int:
+        return self.record.version
+
+
+@frozen
+class Part:
+    """Records of one definition and those that it adopted runs from, between two migrations."""
+
+    since: Arrival | None
+    records: tuple[Record, ...]
+    until: Arrival | None
+
+
+def parts(records: Sequence[Record]) -> list[Part]:
+    """A history in its parts; one part where the run was never migrated. Raises UnknownVersion."""
+    found: list[Part] = []
+    since: Arrival | None = None
+    under_way: list[Record] = []
+    for record in records:
+        if record.kind is not RecordKind.MIGRATION:
+            under_way.append(record)
+            continue
+        body = decode_migration(record)
+        until = Arrival(record, body.since, bytes(body.before), bytes(body.after))
+        found.append(Part(since, tuple(under_way), until))
+        since, under_way = until, []
+    return [*found, Part(since, tuple(under_way), None)]
+
+
+def _arrived(
+    entry: Entry | None, before: Image | None, arrival: Arrival, run_id: UUID, known: Registry | None
+) -> tuple[Image | None, Drift | None]:
+    """The run after a migration, made again where its way is known; else as the record tells."""
+    if entry is None:
+        return None, None
+    way = None if known is None else known.way(arrival.since)
+    if way is None or known is None or known.find(arrival.since) is not entry:
+        return decode_image(entry, arrival.version, arrival.after), None
+    try:
+        version, at = arrival.version - 1, arrival.record.at
+        made = migrated(entry, way, run_id, version, arrival.before, at).image
+    except ContinuumError as fault:
+        return before, Drift(arrival.version, "the upgrade", "possible", str(fault))
+    return made, _snapshots(arrival.version, "what the upgrade gave", arrival.after, entry, made)
+
+
+def _snapshots(version: int, what: str, recorded: bytes, entry: Entry, image: Image) -> Drift | None:
+    folded = encode_image(entry, image)
+    # Read by this code first: one that adopted the run may have given the context another field.
+    read = encode_image(entry, decode_image(entry, image.snapshot.version, recorded))
+    return None if read == folded else Drift(version, what, read.decode(), folded.decode())
+
+
+def _folded(
+    entry: Entry, image: Image, run_id: UUID, records: Sequence[Record]
+) -> tuple[Image, Drift | None]:
+    """The image after records of one part."""
     for record in records:
         if record.kind is RecordKind.CONTROL:
             # An order moves the version and nothing else of the run's value.
@@ -86,6 +187,9 @@ def fold(entry: Entry, run_id: UUID, records: Sequence[Record]) -> tuple[Image, 
         event = decode_event(
             entry, image.snapshot, delivery.kind, delivery.payload, delivery.token, delivery.slot
         )
+        if isinstance(event, Start):
+            # What the run was told at its beginning, not what it would be told by this code.
+            event = Start(event.input, body.patches)
         try:
             made = step(entry.program, image.snapshot, event, record.at, run_id.bytes)
         except MachineFault as fault:
@@ -133,7 +237,9 @@ async def verify_run(journal: Journal, registry: Registry, run_id: UUID) -> None
     [run] = await journal.load([run_id])
     if run is None:
         raise RunNotFound(str(run_id))
-    entry = registry.entry(run.fingerprint)
+    entry = registry.reader(run.fingerprint)
+    if entry is None:
+        raise UnknownVersion(f"no code here runs definition {run.fingerprint} as it is")
     records: list[Record] = []
     while len(records) < run.version:
         page = await journal.history(run_id, after=len(records))
@@ -141,12 +247,8 @@ async def verify_run(journal: Journal, registry: Registry, run_id: UUID) -> None
             break
         records.extend(page)
     del records[run.version :]  # it may have gone on while it was read
-    image, drift = fold(entry, run_id, records)
+    image, drift = fold(entry, run_id, records, registry)
     if drift is None and run.snapshot:
-        # Both written by this code: one that adopted the run may have given the context another field.
-        stored = encode_image(entry, decode_image(entry, run.version, run.snapshot)).decode()
-        folded = encode_image(entry, image).decode()
-        if stored != folded:
-            drift = Drift(run.version, "the snapshot", stored, folded)
+        drift = _snapshots(run.version, "the snapshot", run.snapshot, entry, image)
     if drift is not None:
         raise DriftError(str(run_id), drift)

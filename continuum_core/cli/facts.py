@@ -81,4 +81,5 @@ def step_facts(step: Step) -> dict[str, Any]:
         "cause": str(step.cause),
         "who": step.who or None,
         "why": step.why or None,
+        "patches": dict(step.patches),
     }

@@ -136,6 +136,9 @@ def _deeds(step: Step, *, full: bool) -> Text:
         lines.append((f"now in {', '.join(step.states)}", "bold"))
     if step.who or step.why:
         lines.append((f"by {step.who or 'unknown'}" + (f": {step.why}" if step.why else ""), ""))
+    lines += [
+        (f"patch {name}: {'the new way' if new else 'the old way'}", "") for name, new in step.patches.items()
+    ]
     if step.changed and not full:
         lines.append((f"changed {', '.join(step.changed)}", ""))
     lines += [(asked, "dim") for asked in step.asked if full or asked != "close state entry"]

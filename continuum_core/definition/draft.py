@@ -13,7 +13,7 @@ from attrs import define, field
 
 from continuum_core.definition.chart import ActionKind, Kind, Place, TriggerKind
 
-__all__ = ["ActionDraft", "EdgeDraft", "InvokeDraft", "Node", "TimerDraft"]
+__all__ = ["ActionDraft", "EdgeDraft", "InvokeDraft", "Node", "TimerDraft", "UpgradeDraft"]
 
 
 @define(eq=False)
@@ -59,6 +59,17 @@ class InvokeDraft:
 
 
 @define(eq=False)
+class UpgradeDraft:
+    """One `upgrade`. What `states` leads to is a node, a text, or something wrong."""
+
+    version: Any
+    states: Any
+    context: Any
+    to: Any
+    place: Place
+
+
+@define(eq=False)
 class Node:
     """One state as it was declared. `kind` ATOMIC becomes COMPOUND when it gains children."""
 
@@ -78,6 +89,7 @@ class Node:
     timers: list[TimerDraft] = field(factory=list[Any])
     invokes: list[InvokeDraft] = field(factory=list[Any])
     deferred: list[Any] = field(factory=list[Any])
+    upgrades: list[UpgradeDraft] = field(factory=list[Any])
     sealed: bool = False
 
     @property

@@ -52,6 +52,7 @@ class Snapshot(Struct, frozen=True, gc=False):
     :ivar tokens: state number → token of its current entry, for active states with timers or activities.
     :ivar now: `now` of the last record, microseconds.
     :ivar outcome: set once, when the run ended.
+    :ivar patches: name → whether the run goes the new way; pinned once and for all.
     """
 
     version: int
@@ -61,6 +62,7 @@ class Snapshot(Struct, frozen=True, gc=False):
     tokens: Mapping[int, int]
     now: int
     outcome: Outcome | None = None
+    patches: Mapping[str, bool] = {}
 
 
 class Disposition(enum.Enum):

@@ -73,6 +73,7 @@ class RecordKind(enum.IntEnum):
 
     STEP = 0  # one macrostep
     CONTROL = 1  # an operator's or the engine's order: suspend, resume, terminate, park …
+    MIGRATION = 2  # the run became one of another definition, by its upgrade
 
 
 class Run(Struct, frozen=True, gc=False):

@@ -31,16 +31,19 @@ from continuum_core.mapper.events import (
 from continuum_core.mapper.failures import decode_failure, encode_failure
 from continuum_core.mapper.ids import derive_run_id, machine_name
 from continuum_core.mapper.images import Image, decode_image, encode_image, imaged, unborn
+from continuum_core.mapper.migrations import Migrated, decode_migration, encode_migration, migrated
 from continuum_core.mapper.steps import decode_control, decode_step, encode_control, encode_step
 
 __all__ = [
     "Asked",
     "Image",
+    "Migrated",
     "ask",
     "decode_control",
     "decode_event",
     "decode_failure",
     "decode_image",
+    "decode_migration",
     "decode_outcome",
     "decode_step",
     "derive_run_id",
@@ -49,6 +52,7 @@ __all__ = [
     "encode_failed",
     "encode_failure",
     "encode_image",
+    "encode_migration",
     "encode_outcome",
     "encode_output",
     "encode_signal",
@@ -59,6 +63,7 @@ __all__ = [
     "encode_termination",
     "imaged",
     "machine_name",
+    "migrated",
     "outcome_failure",
     "peek_event",
     "signal_delivery",

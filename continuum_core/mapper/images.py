@@ -44,6 +44,7 @@ def encode_image(entry: Entry, image: Image) -> bytes:
             context=Raw(image.context),
             tokens={states[n].path: token for n, token in snapshot.tokens.items()},
             history={states[n].path: entry.paths(mask) for n, mask in snapshot.history.items()},
+            patches=dict(snapshot.patches) if snapshot.patches else {},
         )
     )
 
@@ -73,6 +74,7 @@ def decode_image(entry: Entry, version: int, data: bytes) -> Image:
             history=history,
             tokens={numbers[path]: token for path, token in body.tokens.items() if path in numbers},
             now=body.now,
+            patches=body.patches,
         ),
         context,
     )

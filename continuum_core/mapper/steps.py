@@ -45,6 +45,9 @@ def encode_step(
     )
     if after.context != before.context:
         _describe_change(body, before.context, after.context)
+    if after.snapshot.patches is not before.snapshot.patches:
+        old = before.snapshot.patches
+        body.patches = {name: new for name, new in after.snapshot.patches.items() if name not in old}
     if after.snapshot.outcome is not None:
         body.outcome = Raw(encode_outcome(entry, after.snapshot.outcome))
     return write(body)
