@@ -14,7 +14,17 @@ from typing import Annotated
 
 import typer
 
-from continuum_core.cli import backends, demo, inspection, machines, migrations, runs, workers
+from continuum_core.cli import (
+    backends,
+    demo,
+    evolution,
+    inspection,
+    machines,
+    migrations,
+    moving,
+    runs,
+    workers,
+)
 from continuum_core.cli.failures import Verbs
 from continuum_core.hooks.loading import Observers, PluginRefused, load
 
@@ -68,9 +78,12 @@ app.command("resume", rich_help_panel=_ORDERS)(runs.resume)
 app.command("unpark", rich_help_panel=_ORDERS)(runs.unpark)
 app.command("terminate", rich_help_panel=_ORDERS)(runs.terminate)
 app.command("check", rich_help_panel=_MACHINES)(machines.check)
+app.command("lock", rich_help_panel=_MACHINES)(evolution.lock)
 app.command("draw", rich_help_panel=_MACHINES)(machines.draw)
 app.command("backends", rich_help_panel=_MACHINES)(backends.backends)
 app.command("migrate", rich_help_panel=_MACHINES)(migrations.migrate)
+app.command("migrate-runs", rich_help_panel=_MACHINES)(moving.migrate_runs)
+app.add_typer(moving.audit, name="audit", rich_help_panel=_MACHINES)
 app.command(
     "demo",
     rich_help_panel=_MACHINES,
