@@ -119,7 +119,8 @@ class Mover:
 
         def judged(fate: Fate, why: str = "", made: Migrated | None = None) -> Prospect:
             version = None if entry is None else entry.chart.version
-            after, asked = (), dict[str, int]()
+            after: tuple[str, ...] = ()
+            asked: dict[str, int] = {}
             if made is not None and entry is not None:
                 after = entry.leaves(made.image.snapshot.configuration)
                 for command in made.step.commands:

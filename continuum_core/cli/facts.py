@@ -14,8 +14,11 @@ def _time(at: datetime | None) -> str | None:
     return None if at is None else at.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def run_facts(view: RunView, *, whole: bool) -> dict[str, Any]:
-    """A run; `whole` with what it has open, which a list does not read."""
+def run_facts(view: RunView, *, whole: bool, unclaimable: bool | None = None) -> dict[str, Any]:
+    """A run; `whole` with what it has open, which a list does not read.
+
+    :param unclaimable: whether no live worker takes it; None where nobody asked.
+    """
     facts: dict[str, Any] = {
         "run": str(view.id),
         "machine": view.machine,
@@ -30,6 +33,8 @@ def run_facts(view: RunView, *, whole: bool) -> dict[str, Any]:
         "updated": _time(view.updated),
         "definition": view.fingerprint,
     }
+    if unclaimable is not None:
+        facts["unclaimable"] = unclaimable
     if whole:
         facts["waiting"] = [_waiting(each) for each in view.waiting]
         facts["activities"] = [_task(each) for each in view.tasks]

@@ -23,9 +23,8 @@ __all__ = ["audit", "migrate_runs"]
 def _machines(app: list[str] | None) -> list[MachineClass]:
     machines = load(app)
     if not machines:
-        raise typer.BadParameter(
-            "say where the machines are: --app MODULE, or CONTINUUM_APP", param_hint="--app"
-        )
+        wanted = "say where the machines are: --app MODULE, or set CONTINUUM_APP"
+        raise typer.BadParameter(wanted, param_hint="--app")
     return machines
 
 
@@ -99,9 +98,8 @@ async def _moved(mover: Mover, machines: list[str], *, as_json: bool) -> int:
         outcome = await mover.move(run.run_id)
         counts[outcome] += 1
         if as_json:
-            print_json(
-                {"run": str(run.run_id), "machine": run.machine, "key": run.key, "done": outcome.value}
-            )
+            told = {"run": str(run.run_id), "machine": run.machine, "key": run.key}
+            print_json({**told, "done": outcome.value})
     if not as_json:
         say(f"{counts[Moved.DONE]} moved")
         if counts[Moved.BUSY]:
