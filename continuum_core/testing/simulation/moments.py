@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from continuum_core.envelope import CommandBody
 from continuum_core.interpreter.macrostep import step
 from continuum_core.interpreter.snapshot import Disposition
 from continuum_core.journal.commit import Commit, Inspection
@@ -12,6 +13,7 @@ from continuum_core.mapper import (
     Image,
     decode_event,
     decode_image,
+    decode_migration,
     decode_step,
 )
 from continuum_core.registry import Registry
@@ -37,13 +39,16 @@ def nothing_is_lost(found: Inspection, records: Sequence[Record]) -> Iterator[st
         return
     waiting: dict[tuple[str, int, int], str] = {}
     for record in records:
-        if record.kind is not RecordKind.STEP:
-            continue
-        body = decode_step(record)
-        if body.event.token:
-            word = "start-timer" if body.event.kind == DeliveryKind.TIMER else "start-activity"
-            waiting.pop((word, body.event.token, body.event.slot), None)
-        for command in body.commands:
+        commands: Sequence[CommandBody] = ()
+        if record.kind is RecordKind.MIGRATION:
+            commands = decode_migration(record).commands
+        elif record.kind is RecordKind.STEP:
+            body = decode_step(record)
+            commands = body.commands
+            if body.event.token:
+                word = "start-timer" if body.event.kind == DeliveryKind.TIMER else "start-activity"
+                waiting.pop((word, body.event.token, body.event.slot), None)
+        for command in commands:
             if command.do == "close":
                 waiting = {name: what for name, what in waiting.items() if name[1] != command.token}
             elif command.do in ("start-timer", "start-activity"):
