@@ -112,7 +112,8 @@ class Rolling3(Machine[Told3, Job, str], name=ROLLING, version=3):
     end = s.final()
 
     getting.invoke(reserve, lambda c: c.label, done=ready, assign=lambda c, o: c.and_(o), error=ready)
-    getting.defer(Item, Close)
+    getting.on(Close, sealing, assign=lambda c, e: c.and_(f"Close:{e.sender}:{e.number}"))
+    getting.defer(Item)
     ready.on(Item, sorting, assign=lambda c, e: c.and_(f"Item:{e.sender}:{e.number}"))
     ready.on(Close, sealing, assign=lambda c, e: c.and_(f"Close:{e.sender}:{e.number}"))
     s.on(Ping, assign=lambda c, e: c.and_(f"Ping:{e.sender}:{e.number}"))

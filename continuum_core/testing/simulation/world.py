@@ -18,7 +18,7 @@ from attrs import define, field
 
 from continuum_core.errors import JournalUnavailable
 from continuum_core.journal.commit import Commit, Inspection, Query
-from continuum_core.journal.records import ENDED, Held, Run, RunStatus, Task
+from continuum_core.journal.records import ENDED, Held, RecordKind, Run, RunStatus, Task
 from continuum_core.runtime.supervisor import Supervisor
 from continuum_core.testing.faults import FaultyJournal
 from continuum_core.testing.simulation.bodies import Ledger, SimulatedRunner
@@ -39,6 +39,7 @@ from continuum_core.testing.simulation.moments import (
     held_rightly,
     nothing_is_lost,
     nothing_is_overtaken,
+    well_placed,
 )
 from continuum_core.testing.simulation.rolling import RELEASES, ROLLING, release_machines
 from continuum_core.testing.simulation.scheduler import Process, Scheduler, Stalled, Strand
@@ -237,6 +238,8 @@ class World:
             return
         found = now_done(self._store.inspect(commit.run_id))
         if found is not None:
+            if any(record.kind is RecordKind.MIGRATION for record in commit.records):
+                self.violations += well_placed(found, self.registry)
             self.violations += held_rightly(found, self.registry)
             self.violations += nothing_is_overtaken(found, commit)
 
