@@ -90,7 +90,7 @@ def show_run(portrait: Portrait) -> None:
         rows.add([(safe(each.what), _when(each.due), safe(each.reason)) for each in view.dead])
 
 
-def _head(view: RunView, now: datetime, unclaimable: str) -> Iterator[Text]:
+def _head(view: RunView, now: datetime, unclaimable: str = "") -> Iterator[Text]:
     name = safe(f"{view.machine}/{view.key}") if view.key is not None else safe(view.machine)
     yield Text.assemble((name, "bold"), "  ", (view.status.name.lower(), _colour(view.status)))
     if view.cause:
