@@ -64,7 +64,9 @@ def locks_of(chart: Chart) -> list[Path]:
     """The lock files of all versions of this machine, in the order of the versions."""
     folder = _folder(chart)
     found: list[tuple[int, Path]] = []
-    for path in [] if folder is None else folder.glob("*.lock.json"):
+    if folder is None:
+        return []
+    for path in folder.glob("*.lock.json"):
         named = _NAME.fullmatch(path.name)
         if named is not None and named["machine"] == chart.name:
             found.append((int(named["version"]), path))

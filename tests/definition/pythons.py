@@ -71,14 +71,14 @@ wrapped = functools.partial(
     ),
     1,
 ).func
-nested = lambda c: lambda d: [d for d in c if d]
+nested = (lambda c: lambda d: [d for d in c if d],)
 
 CORPUS: dict[str, Callable[..., Any]] = {
     **{f.__name__: f for f in (plain, annotated, strings, matched, comprehended, guarded, walrus)},
     "first of two": two[0],
     "second of two": two[1],
     "laid out": wrapped,
-    "nested": nested,
+    "nested": nested[0],
 }
 
 

@@ -22,7 +22,7 @@ from tests.evolution.orders import Go, Hold, Note, Order1, Order2, Order3, Paid,
 from tests.workers.fleet import Fleet, fleet
 
 VERSIONS: tuple[Any, ...] = (Order1, Order2, Order3)
-EACH = 3
+EACH = 2
 """Runs in each state of version 1 when the second release comes."""
 
 
