@@ -16,7 +16,7 @@ from continuum_core.definition.message import Message
 from continuum_core.definition.queue import Queue, Rate
 from continuum_core.definition.retry import Retry
 from continuum_core.definition.transaction import Transaction
-from continuum_core.deterministic import now, random, today, uuid4
+from continuum_core.deterministic import now, patched, random, today, uuid4
 from continuum_core.errors import (
     AlreadyStarted,
     AttemptCancelled,
@@ -88,6 +88,7 @@ __all__ = [
     "current_attempt",
     "event",
     "now",
+    "patched",
     "pure",
     "random",
     "relax_collector",
