@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from continuum_core import Handle, RunFailed, RunStatus
 from continuum_core.causes import Origin, origins
+from continuum_core.hooks import Plugins, hookimpl
 from continuum_core.journal.records import RecordKind
 from continuum_core.registry import Registry
 from continuum_core.replay import verify_run
 from continuum_core.testing import Engine
+from continuum_core.unopened import is_sealed
+from continuum_crypto import Crypto, Key
 from tests.evolution.orders import (
     DAY,
     Basket1,
@@ -265,3 +271,50 @@ async def test_a_tour_is_read_in_its_new_words() -> None:
         await engine.deploy([Touring2])
         await engine.send(run, Say("hi"))
         assert await engine.context(run) == Tour2("t", 500, "hi")
+
+
+# --- what watches and seals --------------------------------------------------------------------------
+
+
+async def test_a_worker_that_trusts_nothing_moves_runs_and_checks_them_from_then_on() -> None:
+    async with Engine([Touring1], paranoid=True) as engine:
+        log = services(engine)
+        run = await engine.start(Touring1, "t")
+        await engine.deploy([Touring2])
+        for text in ("moved", "again"):
+            await engine.send(run, Say(text))
+        await engine.crash()
+        await engine.send(run, Abort())
+        with pytest.raises(RunFailed):
+            await run.result()
+        assert log[-1] == "cancel_flight book_flight-t"
+
+
+async def test_a_migration_is_sealed_like_any_other_record(tmp_path: Path) -> None:
+    plugins = Plugins(Crypto(lambda: [Key("k", b"k" * 32)]))
+    file = tmp_path / "runs.db"
+    async with Engine([Order1], journal=f"sqlite:///{file}", plugins=plugins) as engine:
+        run = await engine.start(Order1, "secret")
+        await engine.deploy([Order2])
+        await engine.send(run, Note("n"))
+        assert await engine.context(run) == Basket2("secret", 0, ("hold-secret", "n"))
+        assert M in await kinds(engine, run)
+    with closing(sqlite3.connect(file)) as database:
+        stored = dict(database.execute("SELECT kind, body FROM continuum_records").fetchall())
+    assert M.value in stored
+    assert all(is_sealed(body) for body in stored.values())
+
+
+async def test_plugins_are_told_of_the_events_that_a_migrating_turn_took() -> None:
+    heard: list[tuple[Any, ...]] = []
+
+    class Ear:
+        @hookimpl
+        def run_turned(self, turn: Any) -> None:
+            heard.append((turn.machine_version, [kind.name for kind in turn.events]))
+
+    async with Engine([Order1], plugins=Plugins(Ear())) as engine:
+        run = await engine.start(Order1, "o")
+        await engine.deploy([Order2])
+        await engine.send(run, Note("n"))
+    assert heard[-1] == (2, ["SIGNAL"])
