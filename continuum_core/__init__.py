@@ -18,7 +18,7 @@ from continuum_core.definition.retry import Retry
 from continuum_core.definition.sequence import sequence
 from continuum_core.definition.steps import steps
 from continuum_core.definition.transaction import Transaction
-from continuum_core.deterministic import now, random, today, uuid4
+from continuum_core.deterministic import now, patched, random, today, uuid4
 from continuum_core.errors import (
     AlreadyStarted,
     AttemptCancelled,
@@ -90,6 +90,7 @@ __all__ = [
     "current_attempt",
     "event",
     "now",
+    "patched",
     "pure",
     "random",
     "relax_collector",

@@ -61,7 +61,7 @@ class Archive:
         for record in await self.records(run_id):
             if record.kind is RecordKind.FORK:
                 return _body(decode_step(record))
-            if record.kind is RecordKind.STEP:
+            if record.kind in (RecordKind.STEP, RecordKind.MIGRATION):
                 return None
         found = await self._patience(lambda: self._journal.inspect(run_id))
         waiting = () if found is None else found.deliveries

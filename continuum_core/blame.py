@@ -20,7 +20,7 @@ from continuum_core.archive import Archive
 from continuum_core.clock import to_datetime
 from continuum_core.errors import UsageError
 from continuum_core.journal.records import DeliveryKind, Record, RecordKind
-from continuum_core.mapper import decode_step, peek_event
+from continuum_core.mapper import decode_migration, decode_step, peek_event, upgrade_word
 from continuum_core.past import Past
 
 __all__ = ["ABSENT", "Change", "blame"]
@@ -97,11 +97,16 @@ async def _inherited(archive: Archive, run_id: UUID, path: Sequence[str]) -> lis
 
 
 def _change(record: Record, before: Any, after: Any) -> Change:
+    at = to_datetime(record.at)
+    return Change(record.run_id, record.version, at, _word(record), before, after, record.cause)
+
+
+def _word(record: Record) -> str:
+    if record.kind is RecordKind.MIGRATION:
+        return upgrade_word(decode_migration(record))
     body = decode_step(record)
     payload = bytes(body.event.payload) if isinstance(body.event.payload, Raw) else b""
-    event = peek_event(DeliveryKind(body.event.kind), payload)[0]
-    at = to_datetime(record.at)
-    return Change(record.run_id, record.version, at, event, before, after, record.cause)
+    return peek_event(DeliveryKind(body.event.kind), payload)[0]
 
 
 def _value(context: bytes, path: Sequence[str]) -> Any:

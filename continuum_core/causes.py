@@ -3,8 +3,8 @@
 A record names the delivery or order that caused it. Deliveries are deleted once they are consumed, so the
 way back goes by what records keep for ever:
 
-- a timer or an activity's outcome bears the token of a state entry, and the token is made of the version
-  of the record that opened it;
+- a timer or an activity's outcome bears the token of a state entry, and some record before asked for it
+  under that token;
 - a message from a run bears the run, the record and the command that sent it (`EventBody.source`);
 - an event that was deferred and taken later has the same cause in both records;
 - a cancellation follows the record of the order; orders say who gave them; a parking says on what;
@@ -16,7 +16,7 @@ Everything else came from a client: there the way back ends.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -29,9 +29,20 @@ from continuum_core.envelope import EventBody
 from continuum_core.errors import UsageError
 from continuum_core.interpreter.progress import minted_by
 from continuum_core.journal.records import DeliveryKind, Record, RecordKind
-from continuum_core.mapper import decode_control, decode_fork, decode_step, derive_run_id, peek_event
+from continuum_core.mapper import (
+    commands_of,
+    decode_control,
+    decode_fork,
+    decode_migration,
+    decode_step,
+    derive_run_id,
+    peek_event,
+    upgrade_word,
+)
 
 __all__ = ["Link", "Origin", "causes", "consequences", "origins"]
+
+_OPEN = ("start-timer", "start-activity")
 
 Place = tuple[UUID, int]
 """A record: run and version."""
@@ -44,7 +55,7 @@ class Link:
     :ivar name: what its run is called: ``machine/key``, or the id.
     :ivar event: what came, as a word.
     :ivar how: what led here: ``client``, ``message``, ``timer``, ``activity``, ``deferred``, ``order``,
-        ``engine``, ``fork``; and ``gone`` where the record is not stored any more.
+        ``engine``, ``upgrade``, ``fork``; and ``gone`` where the record is not stored any more.
     :ivar by: the record that it came from; None where it came from outside.
     :ivar depth: how many links it is away from the record that was asked for.
     """
@@ -154,9 +165,7 @@ class _Trace:
         ]
 
     def _targets(self, record: Record) -> list[UUID]:
-        if record.kind is RecordKind.CONTROL:
-            return []
-        sent = [command.to for command in decode_step(record).commands if command.do == "send"]
+        sent = [command.to for command in commands_of(record) if command.do == "send"]
         return [self._target(to) for to in sent]
 
     def _target(self, to: str) -> UUID:
@@ -172,6 +181,7 @@ def origins(records: Sequence[Record]) -> list[Origin]:
     found: list[Origin] = []
     taken: dict[UUID, int] = {}  # what caused a step → the last such step
     cancelled: int | None = None  # the last record of an order to cancel
+    opened: dict[tuple[int, int], int] = {}  # timer or activity → the record that asked for it
     for record in records:
         if record.kind is RecordKind.CONTROL:
             order = decode_control(record)
@@ -179,10 +189,15 @@ def origins(records: Sequence[Record]) -> list[Origin]:
                 cancelled = record.version
             if order.order == "park":
                 poison = order.event
-                origin = Origin("engine") if not isinstance(poison, EventBody) else _arrived(record, poison)
-                found.append(Origin("engine", origin.by))
+                by = _arrived(record, poison, opened).by if isinstance(poison, EventBody) else None
+                found.append(Origin("engine", by))
             else:
                 found.append(Origin("order", None, order.who))
+            continue
+        asked = [command for command in commands_of(record) if command.do in _OPEN]
+        opened.update(((command.token, command.slot), record.version) for command in asked)
+        if record.kind is RecordKind.MIGRATION:
+            found.append(Origin("upgrade"))
             continue
         event = decode_step(record).event
         if record.cause in taken:
@@ -190,17 +205,17 @@ def origins(records: Sequence[Record]) -> list[Origin]:
         elif event.kind == DeliveryKind.CANCEL and cancelled is not None:
             found.append(Origin("order", (record.run_id, cancelled)))
         else:
-            found.append(_arrived(record, event))
+            found.append(_arrived(record, event, opened))
         taken[record.cause] = record.version
     return found
 
 
-def _arrived(record: Record, event: EventBody) -> Origin:
-    kind = DeliveryKind(event.kind)
+def _arrived(record: Record, event: EventBody, opened: Mapping[tuple[int, int], int]) -> Origin:
+    kind, place = DeliveryKind(event.kind), (event.token, event.slot)
     if kind is DeliveryKind.TIMER:
-        return Origin("timer", (record.run_id, minted_by(event.token)))
+        return Origin("timer", (record.run_id, opened.get(place, minted_by(event.token))))
     if kind is DeliveryKind.OUTCOME:
-        return Origin("activity", (record.run_id, minted_by(event.token)))
+        return Origin("activity", (record.run_id, opened.get(place, minted_by(event.token))))
     if kind is DeliveryKind.FORK and isinstance(event.payload, Raw):
         fork = decode_fork(bytes(event.payload))
         return Origin("fork", (UUID(fork.run), fork.version))
@@ -213,6 +228,8 @@ def _arrived(record: Record, event: EventBody) -> Origin:
 def _word(record: Record) -> str:
     if record.kind is RecordKind.CONTROL:
         return decode_control(record).order
+    if record.kind is RecordKind.MIGRATION:
+        return upgrade_word(decode_migration(record))
     event = decode_step(record).event
     payload = bytes(event.payload) if isinstance(event.payload, Raw) else b""
     return peek_event(DeliveryKind(event.kind), payload)[0]

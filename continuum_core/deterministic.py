@@ -19,7 +19,7 @@ from uuid import UUID
 from continuum_core.clock import to_datetime
 from continuum_core.errors import UsageError
 
-__all__ = ["Draw", "drawing", "now", "random", "today", "uuid4"]
+__all__ = ["Draw", "drawing", "now", "patched", "random", "today", "uuid4"]
 
 _FRACTION = 53  # bits of a float's significand: every such fraction is exact, and below 1
 
@@ -31,6 +31,8 @@ class Draw(Protocol):
     seed: bytes
     version: int
     drawn: int  # how many draws this record has made so far
+
+    def patch(self, name: str) -> bool: ...
 
 
 drawing: ContextVar[Draw | None] = ContextVar("continuum_core.deterministic.drawing", default=None)
@@ -58,6 +60,20 @@ def random() -> float:
 def uuid4() -> UUID:
     """A UUID of version 4, the same on every replay. Raises UsageError outside of a machine's functions."""
     return UUID(bytes=_octets("uuid4", 16), version=4)
+
+
+def patched(name: str) -> bool:
+    """Whether this run goes the new way of a changed function: True for runs that began with it.
+
+    Runs that were under way when the name first appeared in the machine's code go the old way: the answer
+    is pinned when they first ask, and recorded. When no run goes the old way any more (`continuum audit
+    patches` tells), it can be removed.
+
+    :param name: of the change, written out, for the machine's code is read for it.
+
+    Raises UsageError outside of a machine's functions, and for a name that its code was not seen to ask for.
+    """
+    return _draw("patched").patch(name)
 
 
 def _octets(caller: str, size: int) -> bytes:

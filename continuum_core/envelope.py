@@ -24,6 +24,7 @@ __all__ = [
     "EventBody",
     "FailureBody",
     "ForkBody",
+    "MigrationBody",
     "OpenActivity",
     "OpenTimer",
     "OutcomeBody",
@@ -104,6 +105,7 @@ class SnapshotBody(Struct, omit_defaults=True):
     done: list[DoneBody] = []
     ledgered: int = 0
     cancelling: str | None = None
+    patches: dict[str, bool] = {}
 
 
 class PendingBody(Struct, omit_defaults=True):
@@ -186,6 +188,29 @@ class StepBody(Struct, omit_defaults=True):
     commands: list[CommandBody] = []
     outcome: Raw | UnsetType = UNSET
     history: dict[str, tuple[str, ...]] | UnsetType = UNSET
+    patches: dict[str, bool] = {}  # those that this step pinned
+
+
+class MigrationBody(Struct, omit_defaults=True):
+    """A record of kind MIGRATION: a run of one definition became one of another.
+
+    `since` is the fingerprint that it had, of version `since_version`; `fingerprint` and `version` are what
+    it has from now on. `mapping` says where each state that it was in led. `before` and `after` are whole
+    snapshots, so that a history can be read on from here though the older code is gone. `edges` and
+    `commands` are as a step's: of the newer definition.
+    """
+
+    v: int
+    fingerprint: str
+    version: int
+    since: str
+    since_version: int
+    mapping: dict[str, str]
+    before: Raw
+    after: Raw
+    edges: tuple[tuple[int, ...], ...] = ()
+    commands: list[CommandBody] = []
+    outcome: Raw | UnsetType = UNSET
 
 
 class ControlBody(Struct, omit_defaults=True):
@@ -239,6 +264,7 @@ class ForkBody(Struct, omit_defaults=True):
     timers: list[OpenTimer] = []
     activities: list[OpenActivity] = []
     deferred: list[Raw] = []
+    patches: dict[str, bool] = {}
 
 
 write = msgspec.json.Encoder(decimal_format="string").encode
@@ -251,6 +277,7 @@ _DECODERS: dict[type[Struct], msgspec.json.Decoder[Any]] = {
         ControlBody,
         FailureBody,
         ForkBody,
+        MigrationBody,
         OutcomeBody,
         SignalBody,
         SnapshotBody,

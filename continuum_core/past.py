@@ -14,13 +14,14 @@ from uuid import UUID
 
 import msgspec
 from attrs import frozen
-from msgspec import Raw
+from msgspec import Raw, UnsetType
+from msgspec.structs import replace
 
 from continuum_core.clock import Micros, span, to_datetime
-from continuum_core.envelope import CommandBody, StepBody, fields_of, write
+from continuum_core.envelope import CommandBody, MigrationBody, SnapshotBody, StepBody, fields_of, read, write
 from continuum_core.errors import PayloadRefused, UnknownVersion
 from continuum_core.journal.records import ENDED, DeliveryKind, Record, RecordKind, RunStatus
-from continuum_core.mapper import decode_control, decode_outcome, decode_step, peek_event
+from continuum_core.mapper import decode_control, decode_migration, decode_outcome, decode_step, peek_event
 from continuum_core.registry import Entry
 
 __all__ = ["Moment", "OpenActivity", "OpenTimer", "Past", "Reader", "moment_of", "read_past"]
@@ -122,6 +123,7 @@ class Past:
         self.timers: dict[tuple[int, int], Opened] = {}
         self.activities: dict[tuple[int, int], Opened] = {}
         self.deferred: dict[UUID, bytes] = {}  # delivery → payload
+        self.patches: dict[str, bool] = {}
         self._fields: dict[str, Raw] = {}
         self._whole: bytes | None = b"null"  # what is no JSON object; so it is before the first turn
 
@@ -134,6 +136,8 @@ class Past:
         """Take in the next record. Raises UnknownVersion for one that cannot be read."""
         if record.kind is RecordKind.CONTROL:
             self._order(decode_control(record).order)
+        elif record.kind is RecordKind.MIGRATION:
+            self._migration(decode_migration(record), record.at)
         else:
             self._step(decode_step(record), record)
         self.version, self.at = record.version, record.at
@@ -155,10 +159,30 @@ class Past:
         if body.disposition == "deferred" and isinstance(body.event.payload, Raw):
             self.deferred[record.cause] = bytes(body.event.payload)
         self._change(body)
-        for command in body.commands:
-            self._ask(command, record.at)
-        if isinstance(body.outcome, Raw):
-            self.outcome = bytes(body.outcome)
+        self.patches.update(body.patches)
+        self._asked(body.commands, body.outcome, record.at)
+
+    def _migration(self, body: MigrationBody, at: Micros) -> None:
+        after = read(SnapshotBody, bytes(body.after))
+        self.fingerprint = body.fingerprint
+        self.states = tuple(after.states)
+        self.history = after.history
+        self.patches = after.patches
+        self._whole_context(bytes(after.context))
+        self._asked(body.commands, body.outcome, at)
+        # What goes on belongs to the state that its own state became.
+        places = {token: path for path, token in after.tokens.items()}
+        for going_on in (self.timers, self.activities):
+            for place, opened in going_on.items():
+                state = opened.command.state
+                state = places.get(place[0], body.mapping.get(state, state))
+                going_on[place] = Opened(replace(opened.command, state=state), opened.at)
+
+    def _asked(self, commands: list[CommandBody], outcome: Raw | UnsetType, at: Micros) -> None:
+        for command in commands:
+            self._ask(command, at)
+        if isinstance(outcome, Raw):
+            self.outcome = bytes(outcome)
             self.status = _ENDS.get(decode_outcome(self.outcome).kind, RunStatus.COMPLETED)
             self._close_all()
 
@@ -167,11 +191,13 @@ class Past:
             self._fields.update(body.changed)
             self._whole = None
         elif isinstance(body.context, Raw):
-            data = bytes(body.context)
-            self._fields = fields_of(data) if data.startswith(b"{") else {}
-            self._whole = None if data.startswith(b"{") else data
+            self._whole_context(bytes(body.context))
         if isinstance(body.history, dict):
             self.history = body.history
+
+    def _whole_context(self, data: bytes) -> None:
+        self._fields = fields_of(data) if data.startswith(b"{") else {}
+        self._whole = None if data.startswith(b"{") else data
 
     def _ask(self, command: CommandBody, at: Micros) -> None:
         place = (command.token, command.slot)

@@ -1,8 +1,8 @@
 """The machines and activities this process knows, by name and by fingerprint.
 
 The registry is the authority for which stored runs this process may take: those of its own
-fingerprints, and those of stored definitions that its newest version of the same machine can adopt
-(`definition.compatibility`). What it cannot take it never touches.
+fingerprints, and those of stored definitions that one of its versions of the same machine can adopt
+(`definition.compatibility`) or upgrade (`definition.upgrade`). What it cannot take it never touches.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from continuum_core.codec import Codec, codec_for
 from continuum_core.definition.activity import Activity
 from continuum_core.definition.chart import Chart
-from continuum_core.definition.compatibility import Change, ChangeKind, compare
+from continuum_core.definition.compatibility import Change, ChangeKind, Difference, compare
 from continuum_core.definition.fingerprint import fingerprint, graph
 from continuum_core.definition.queue import Queue
+from continuum_core.definition.upgrade import Graph, Way, way
 from continuum_core.errors import UnknownMachine, UnknownVersion, UsageError
 from continuum_core.interpreter.program import Program, compile_chart
 from continuum_core.journal.records import Definition
@@ -137,6 +138,7 @@ class Registry:
         self._newest: dict[str, Entry] = {}
         self._entries: dict[str, Entry] = {}
         self._adopted: dict[str, Entry] = {}
+        self._ways: dict[str, Way] = {}
         self._refused: dict[str, Change] = {}
         for machine in machines:
             self.add(machine)
@@ -186,22 +188,52 @@ class Registry:
         return self._newest.get(machine)
 
     def learn(self, definitions: Iterable[Definition]) -> None:
-        """Classify stored definitions: which can be adopted by the newest version of their name."""
+        """Classify stored definitions: which a version of their name can adopt or upgrade.
+
+        The same version comes first, with its bodies mended, say: it was not replaced. Then the newest.
+        """
         for stored in definitions:
-            if stored.fingerprint in self._entries or stored.fingerprint in self._adopted:
+            known = stored.fingerprint in self._entries or stored.fingerprint in self._adopted
+            if known or stored.machine not in self._newest:
                 continue
-            newest = self._newest.get(stored.machine)
-            if newest is None:
-                continue
-            change = compare(json.loads(stored.body), json.loads(newest.definition.body))
-            if change.kind in (ChangeKind.SAME, ChangeKind.ADOPTABLE):
-                self._adopted[stored.fingerprint] = newest
+            graph = json.loads(stored.body)
+            refusals: list[Change] = []
+            for entry in self._versions(stored):
+                refusal = self._refusal(stored, graph, entry)
+                if refusal is None:
+                    break
+                refusals.append(refusal)
             else:
-                self._refused[stored.fingerprint] = change
+                self._refused[stored.fingerprint] = refusals[0]
+
+    def _versions(self, stored: Definition) -> list[Entry]:
+        """The versions of a definition's machine, the likeliest to take its runs first."""
+        found = [each for each in self._entries.values() if each.chart.name == stored.machine]
+        return sorted(found, key=lambda each: (each.chart.version != stored.version, -each.chart.version))
+
+    def _refusal(self, stored: Definition, graph: Graph, entry: Entry) -> Change | None:
+        """None where this version takes the runs of a stored definition, which is noted; else why not."""
+        found, obstacles = way(graph, entry.chart)
+        if obstacles:
+            blocking = [Difference(each.where, f"{each.what}. {each.remedy}", True) for each in obstacles]
+            return Change(ChangeKind.NEEDS_UPGRADE, tuple(blocking))
+        if found is None:
+            change = compare(graph, json.loads(entry.definition.body))
+            if change.kind not in (ChangeKind.SAME, ChangeKind.ADOPTABLE):
+                return change
+        else:
+            # By the name that its runs bear, whatever the hash of its stored form.
+            self._ways[stored.fingerprint] = evolve(found, fingerprint=stored.fingerprint)
+        self._adopted[stored.fingerprint] = entry
+        return None
 
     def takes(self) -> frozenset[str]:
         """The fingerprints whose runs this process may take."""
         return frozenset(self._entries) | frozenset(self._adopted)
+
+    def way(self, print_: str) -> Way | None:
+        """How runs of this fingerprint come to what runs them here; None where they need not be moved."""
+        return self._ways.get(print_)
 
     def refused(self) -> Mapping[str, Change]:
         """Stored fingerprints of machines known here by name that this process must not run, and why."""
@@ -217,6 +249,13 @@ class Registry:
     def find(self, print_: str) -> Entry | None:
         """Like `entry`, or None."""
         return self._entries.get(print_) or self._adopted.get(print_)
+
+    def reader(self, print_: str, other: Entry | None = None) -> Entry | None:
+        """What reads snapshots of this fingerprint as they are stored; None where they are moved first.
+
+        :param other: for a fingerprint that is not known here.
+        """
+        return None if print_ in self._ways else self.find(print_) or other
 
     def queues(self) -> Mapping[str, Queue]:
         """The queues that activities declare, by name. Their limits bind all activities of that name."""

@@ -2,11 +2,15 @@
 
 Recovery never does this: it loads the snapshot. It is the check that the stored history and the code
 agree; a mismatch is *drift*, to be reported.
+
+Each part of a history, between two migrations, is folded through the definition that it ran under, as far as
+its code is here; a part whose code is gone is passed over, for a migration's record tells the whole run as
+it was before and after.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 from uuid import UUID
 
@@ -24,6 +28,7 @@ from continuum_core.errors import (
     UnknownVersion,
     UsageError,
 )
+from continuum_core.interpreter.events import Start
 from continuum_core.interpreter.macrostep import step
 from continuum_core.interpreter.snapshot import Snapshot, Step
 from continuum_core.journal.commit import RunClaim
@@ -38,10 +43,12 @@ from continuum_core.mapper import (
     encode_image,
     encode_step,
     imaged,
+    migrated,
     peek_event,
     take_up,
     unborn,
 )
+from continuum_core.parts import Arrival, parts
 from continuum_core.past import Past
 from continuum_core.registry import Entry, Registry
 
@@ -95,6 +102,7 @@ _SAME_DEFINITION = {
     "changed": "the change of the context",
     "context": "the context",
     "commands": "what was asked",
+    "patches": "the patches pinned",
     "outcome": "the outcome",
 }
 _CANNOT = (MachineFault, UnknownVersion, PayloadRefused, UsageError)
@@ -102,14 +110,77 @@ _CANNOT = (MachineFault, UnknownVersion, PayloadRefused, UsageError)
 
 
 def fold(
-    entry: Entry, run_id: UUID, records: Sequence[Record], *, against: bool = False
+    entry: Entry,
+    run_id: UUID,
+    records: Sequence[Record],
+    known: Registry | None = None,
+    *,
+    against: bool = False,
 ) -> tuple[Image, Drift | None]:
     """The image after `records` (all of a run's, from version 1), and the first mismatch on the way.
 
-    :param against: the code is not the run's own but to be tried on it: beside the states, all of the
-        context that both know and what was asked are compared, by name.
+    :param known: where the code of parts before a migration is looked up.
+    :param against: the code is not the run's own but to be tried on it, on what is after the last migration:
+        beside the states, all of the context that both know and what was asked are compared, by name.
     """
-    image, past = unborn(), Past(run_id)
+    image: Image | None = unborn()
+    past = Past(run_id)
+    known = None if against else known
+    for part in parts(records):
+        # What is after the last migration is this entry's, whichever definition it adopted the run from.
+        runs_on = entry if part.until is None else None if known is None else known.reader(part.until.since)
+        if part.since is not None:
+            past.take(part.since.record)
+            image, drift = _arrived(runs_on, image, part.since, run_id, known)
+            if drift is not None:
+                return image or unborn(), drift
+        if runs_on is None:
+            image = None
+            for record in part.records:
+                past.take(record)
+            continue
+        image, drift = _folded(runs_on, image or unborn(), past, part.records, against=against)
+        if drift is None and part.until is not None:
+            drift = _snapshots(part.until, "the snapshot before", part.until.before, runs_on, image)
+        if drift is not None:
+            return image, drift
+    assert image is not None, "the last part is always folded"
+    return image, None
+
+
+def _arrived(
+    entry: Entry | None, before: Image | None, arrival: Arrival, run_id: UUID, known: Registry | None
+) -> tuple[Image | None, Drift | None]:
+    """The run after a migration, made again where its way is known; else as the record tells."""
+    if entry is None:
+        return None, None
+    way = None if known is None else known.way(arrival.since)
+    try:
+        if way is None or known is None or known.find(arrival.since) is not entry:
+            return decode_image(entry, arrival.version, arrival.after), None
+        version, at = arrival.version - 1, arrival.record.at
+        made = migrated(entry, way, run_id, version, arrival.before, at).image
+    except _CANNOT as fault:
+        return before, _moved_drift(arrival, "the upgrade", "possible", str(fault))
+    return made, _snapshots(arrival, "what the upgrade gave", arrival.after, entry, made)
+
+
+def _snapshots(arrival: Arrival, what: str, recorded: bytes, entry: Entry, image: Image) -> Drift | None:
+    folded = encode_image(entry, image)
+    # Read by this code first: one that adopted the run may have given the context another field.
+    read = encode_image(entry, decode_image(entry, image.snapshot.version, recorded))
+    return None if read == folded else _moved_drift(arrival, what, read.decode(), folded.decode())
+
+
+def _moved_drift(arrival: Arrival, what: str, recorded: str, folded: str) -> Drift:
+    return Drift(arrival.version, what, recorded, folded, arrival.event, ((what, recorded, folded),))
+
+
+def _folded(
+    entry: Entry, image: Image, past: Past, records: Sequence[Record], *, against: bool
+) -> tuple[Image, Drift | None]:
+    """The image after records of one part."""
+    run_id = past.run_id
     for record in records:
         past.take(record)
         if record.kind is RecordKind.CONTROL:
@@ -119,25 +190,31 @@ def fold(
         body = decode_step(record)
         delivery = _delivery(record, body)
         try:
-            made = _step(entry, image.snapshot, delivery, record.at, run_id)
+            made = _step(entry, image.snapshot, delivery, record.at, run_id, body.patches)
             after = imaged(entry, image, made.snapshot)
             asked = ask(entry, _NOWHERE, run_id, made, record.cause, lambda: run_id)
             folded = encode_step(entry, image, after, made, delivery, asked)
         except _CANNOT as fault:
             return image, _drift(record, delivery, ((_ALWAYS["disposition"], body.disposition, str(fault)),))
-        parts = _differences(record, folded)
-        if against and not parts:
-            parts = _by_name(past, after, body.commands, asked.bodies)
+        found = _differences(record, folded)
+        if against and not found:
+            found = _by_name(past, after, body.commands, asked.bodies)
         image = after
-        if parts:
-            return image, _drift(record, delivery, parts)
+        if found:
+            return image, _drift(record, delivery, found)
     return image, None
 
 
-def _step(entry: Entry, snapshot: Snapshot, delivery: Delivery, now: int, run_id: UUID) -> Step:
+def _step(
+    entry: Entry, snapshot: Snapshot, delivery: Delivery, now: int, run_id: UUID, patches: Mapping[str, bool]
+) -> Step:
+    """:param patches: those that the step pinned."""
     if delivery.kind is DeliveryKind.FORK:
         return take_up(entry, snapshot, delivery.payload, now, str(run_id))
     event = decode_event(entry, snapshot, delivery.kind, delivery.payload, delivery.token, delivery.slot)
+    if isinstance(event, Start):
+        # What the run was told at its beginning, not what it would be told by this code.
+        event = Start(event.input, patches)
     return step(entry.program, snapshot, event, now, run_id.bytes)
 
 
@@ -208,14 +285,20 @@ def _moved(image: Image, version: int) -> Image:
 
 
 def verify(
-    entry: Entry, run: Run | RunClaim, records: Sequence[Record], *, against: bool = False
+    entry: Entry,
+    run: Run | RunClaim,
+    records: Sequence[Record],
+    known: Registry | None = None,
+    *,
+    against: bool = False,
 ) -> Drift | None:
     """Fold a run's records and compare each, and at the end what is stored of the run.
 
     :param records: of the run; those above its version, written while it was read, are passed over.
+    :param known: as of `fold`, and `against`.
     """
     records = records[: run.version]
-    image, drift = fold(entry, run.run_id, records, against=against)
+    image, drift = fold(entry, run.run_id, records, known, against=against)
     if drift is None and run.snapshot and not against:
         try:
             # Both written by this code: one that adopted the run may have given the context another field.
@@ -252,6 +335,9 @@ async def read_records(journal: Journal, run_id: UUID, version: int) -> list[Rec
 async def verify_run(journal: Journal, registry: Registry, run_id: UUID) -> None:
     """Fold a stored run. Raises DriftError, RunNotFound, UnknownVersion."""
     run, records = await read_run(journal, run_id)
-    drift = verify(registry.entry(run.fingerprint), run, records)
+    entry = registry.reader(run.fingerprint)
+    if entry is None:
+        raise UnknownVersion(f"no code here runs definition {run.fingerprint} as it is")
+    drift = verify(entry, run, records, registry)
     if drift is not None:
         raise DriftError(str(run_id), drift)

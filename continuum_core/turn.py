@@ -10,6 +10,9 @@ A fold takes deliveries in their order and stops early
   first, in their old order, and only the journal knows them;
 - after one delivery where the run is suspect (`tries`), so that a poisonous event is found alone.
 
+A run of an older definition that this one upgrades is migrated first, by a record of its own. Then what
+was deferred comes before all else, for the newer machine may want it.
+
 A step that raises rolls back alone: the steps before it are committed, and the run parks on it.
 """
 
@@ -20,6 +23,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from continuum_core.definition.upgrade import Way
 from continuum_core.errors import CompensationStuck, ContinuumError, MachineFault
 from continuum_core.hooks.facts import TurnFacts
 from continuum_core.interpreter.macrostep import step
@@ -32,24 +36,34 @@ from continuum_core.mapper import (
     decode_event,
     encode_control,
     encode_image,
+    encode_migration,
     encode_outcome,
     encode_step,
     imaged,
+    migrated,
     status_of,
     take_up,
 )
 from continuum_core.registry import Entry
 
-__all__ = ["SUSPECT", "Due", "Turn", "Watched", "park", "quarantine", "take_turn"]
+__all__ = ["SUSPECT", "Due", "Moving", "Turn", "Watched", "park", "quarantine", "take_turn"]
 
 SUSPECT = 2
 """From so many claims without a commit on, a run is folded one delivery at a time."""
+
+
+class Moving(Struct, frozen=True, gc=False):
+    """A run that has to be migrated before anything else: its way, and its snapshot as it is stored."""
+
+    way: Way
+    stored: bytes
 
 
 class Due(Struct, frozen=True, gc=False):
     """A run and what is due for it, as far as a turn needs to know.
 
     :ivar fence: of the claim; None for a fused turn.
+    :ivar image: the run at rest; of one that has to be migrated only the version counts.
     :ivar now: the journal's clock, microseconds.
     """
 
@@ -62,6 +76,7 @@ class Due(Struct, frozen=True, gc=False):
     now: int
     tries: int = 0
     has_deferred: bool = False
+    moving: Moving | None = None
 
 
 class Watched(Struct, frozen=True):
@@ -158,6 +173,28 @@ class _Fold:
             return False
         return self.due.tries < SUSPECT
 
+    def migrate(self, moving: Moving) -> bool:
+        """Put the run into this definition; True when the fold may go on."""
+        entry, due = self.entry, self.due
+        made = migrated(entry, moving.way, due.run_id, due.image.snapshot.version, moving.stored, due.now)
+        asked = ask(entry, due.namespace, due.run_id, made.step, self.commit_id, self.new_id)
+        body = encode_migration(entry, moving.way, moving.stored, made, asked)
+        self.image = made.image
+        self.records.append(
+            Record(
+                run_id=due.run_id,
+                version=made.image.snapshot.version,
+                kind=RecordKind.MIGRATION,
+                at=made.image.snapshot.now,
+                cause=self.commit_id,
+                commit_id=self.commit_id,
+                body=body,
+            )
+        )
+        self._ask(asked.tasks, asked.deliveries, asked.closed)
+        self.release = due.has_deferred
+        return made.image.snapshot.outcome is None and not due.has_deferred
+
     def _step(self, delivery: Delivery) -> Step:
         entry, snapshot, due = self.entry, self.image.snapshot, self.due
         self.doing = "unreadable event"
@@ -234,6 +271,15 @@ def take_turn(entry: Entry, due: Due, new_id: Callable[[], UUID], born: Born = _
     loop of every worker that claims it next.
     """
     fold = _Fold(entry, due, new_id, born)
+    if due.moving is not None:
+        try:
+            if not fold.migrate(due.moving):
+                return Turn(fold.commit(status_of(fold.image.snapshot.outcome)), fold.image)
+        except Exception as fault:
+            # It stays what it is, under its own definition: whoever mends the upgrade finds it whole.
+            why = f"cannot be upgraded from version {due.moving.way.version} to {entry.chart.version}"
+            print_, told = due.moving.way.fingerprint, _told(fault)
+            return quarantine(print_, due, due.moving.stored, f"{why}: {told}", told, new_id)
     for delivery in due.deliveries:
         try:
             go_on = fold.take(delivery)
@@ -256,24 +302,26 @@ def park(entry: Entry, due: Due, cause: str, new_id: Callable[[], UUID]) -> Turn
 
 
 def quarantine(
-    entry: Entry,
+    fingerprint: str,
     due: Due,
     snapshot: bytes,
-    version: int,
     cause: str,
     fault: Exception,
     new_id: Callable[[], UUID],
 ) -> Turn:
-    """Park a run whose snapshot cannot be read, or whose turn cannot be stored; its snapshot stays."""
-    commit_id = new_id()
-    poison = due.deliveries[0]
+    """Park a run whose snapshot cannot be read, or whose turn cannot be stored; its snapshot stays.
+
+    :param fingerprint: of the definition it last ran on, which stays, too.
+    """
+    commit_id, version = new_id(), due.image.snapshot.version
+    poison = due.deliveries[0] if due.deliveries else None
     commit = Commit(
         run_id=due.run_id,
         fence=due.fence,
         version=version,
         base=due.base,
         commit_id=commit_id,
-        fingerprint=entry.fingerprint,
+        fingerprint=fingerprint,
         status=RunStatus.PARKED,
         snapshot=snapshot,
         records=(
@@ -282,14 +330,14 @@ def quarantine(
                 version=version + 1,
                 kind=RecordKind.CONTROL,
                 at=due.now,
-                cause=poison.id,
+                cause=commit_id if poison is None else poison.id,
                 commit_id=commit_id,
                 body=encode_control("park", "engine", cause, poison=poison),
             ),
         ),
         now=due.now,
         cause=cause,
-        hold=((poison.id, Held.POISON),),
+        hold=() if poison is None else ((poison.id, Held.POISON),),
     )
     return Turn(commit, due.image, fault=fault)
 

@@ -6,19 +6,19 @@ values and edges are told in words; where it has not, they are JSON values and n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import msgspec
-from attrs import frozen
+from attrs import field, frozen
 from msgspec import UNSET, Raw
 
 from continuum_core.clock import to_datetime
 from continuum_core.definition.chart import Edge, TriggerKind
 from continuum_core.definition.event import event_name
-from continuum_core.envelope import CommandBody, OutcomeBody, StepBody
+from continuum_core.envelope import CommandBody, MigrationBody, OutcomeBody, StepBody
 from continuum_core.errors import PayloadLocked, PayloadRefused, UnknownVersion
 from continuum_core.journal.commit import Inspection
 from continuum_core.journal.records import (
@@ -35,9 +35,11 @@ from continuum_core.journal.records import (
 from continuum_core.mapper import (
     decode_control,
     decode_image,
+    decode_migration,
     decode_outcome,
     decode_step,
     peek_event,
+    upgrade_word,
 )
 from continuum_core.registry import Entry, Registry
 from continuum_core.unopened import is_sealed, locked
@@ -139,11 +141,12 @@ class Step:
     """One record of a run's history.
 
     :ivar event: what came, as a word: an event's name, ``start``, ``timer``, ``done charge (try 2)``,
-        ``failed charge: Declined``, ``cancel``
+        ``failed charge: Declined``, ``cancel``, ``upgrade 1 → 2``
     :ivar data: what it carried, as JSON values.
     :ivar edges: the edges taken, in words where the machine's code is here.
     :ivar changed: fields of the context that changed, with their new JSON values.
     :ivar asked: what the step asked of the world, in words.
+    :ivar patches: those that it pinned; True: the run goes the new way.
     """
 
     version: int
@@ -159,13 +162,14 @@ class Step:
     cause: UUID
     who: str = ""
     why: str = ""
+    patches: Mapping[str, bool] = field(factory=dict[str, bool])
 
 
 # --- runs --------------------------------------------------------------------------------------------
 
 
 def page_views(runs: Iterable[Run], registry: Registry) -> Sequence[RunView]:
-    return [_run(run, registry.find(run.fingerprint)) for run in runs]
+    return [_run(run, registry.reader(run.fingerprint)) for run in runs]
 
 
 def run_view(found: Inspection, entry: Entry | None) -> RunView:
@@ -305,6 +309,8 @@ def step_view(record: Record, registry: Registry) -> Step:
             who=order.who,
             why=order.why,
         )
+    if record.kind is RecordKind.MIGRATION:
+        return _migration_view(record, registry)
     body = decode_step(record)
     event, data = _event(body)
     return Step(
@@ -319,7 +325,34 @@ def step_view(record: Record, registry: Registry) -> Step:
         changed=_changed(body),
         asked=tuple(_asked(command) for command in body.commands),
         cause=record.cause,
+        patches=body.patches,
     )
+
+
+def _migration_view(record: Record, registry: Registry) -> Step:
+    body = decode_migration(record)
+    before, after = msgspec.json.decode(body.before), msgspec.json.decode(body.after)
+    return Step(
+        version=record.version,
+        at=to_datetime(record.at),
+        kind=record.kind,
+        event=upgrade_word(body),
+        data={"since": body.since, "definition": body.fingerprint, "mapping": body.mapping},
+        disposition="",
+        states=tuple(after["states"]),
+        edges=_edges(body, registry.find(body.fingerprint)),
+        changed=_difference(before.get("context"), after.get("context")),
+        asked=tuple(_asked(command) for command in body.commands),
+        cause=record.cause,
+    )
+
+
+def _difference(before: Any, after: Any) -> dict[str, Any]:
+    """Fields that an upgrade changed or added; a context that is no object counts as one field."""
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        return {} if before == after else {"context": after}
+    old, new = cast("dict[str, Any]", before), cast("dict[str, Any]", after)
+    return {name: value for name, value in new.items() if name not in old or old[name] != value}
 
 
 def _event(body: StepBody) -> tuple[str, Any]:
@@ -335,7 +368,7 @@ def _changed(body: StepBody) -> dict[str, Any]:
     return {}
 
 
-def _edges(body: StepBody, entry: Entry | None) -> tuple[str, ...]:
+def _edges(body: StepBody | MigrationBody, entry: Entry | None) -> tuple[str, ...]:
     numbers = [number for microstep in body.edges for number in microstep]
     if entry is None or entry.fingerprint != body.fingerprint:
         return tuple(f"edge {number}" for number in numbers)

@@ -30,6 +30,9 @@ from continuum_core.turn import Turn, Watched
 
 __all__ = ["TurnWatch", "batch_watch", "gathered_headers", "machine_facts", "run_facts", "turn_watch"]
 
+_TAKEN = (RecordKind.STEP, RecordKind.FORK)
+"""Kinds of records that take a delivery."""
+
 Watch = Callable[[Sequence[object], Sequence[object], float], None]
 
 _TURNS = (
@@ -76,7 +79,7 @@ class TurnWatch:
         return replace(turn, commit=commit, watched=Watched(facts, began))
 
     def _facts(self, commit: Commit, deliveries: Sequence[Delivery]) -> TurnFacts:
-        taken = deliveries[: sum(record.kind is RecordKind.STEP for record in commit.records)]
+        taken = deliveries[: sum(record.kind in _TAKEN for record in commit.records)]
         machine, version = self._machine(commit.fingerprint)
         dues = [d.due for d in taken if d.due is not None]
         return TurnFacts(

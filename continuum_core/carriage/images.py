@@ -96,11 +96,11 @@ def drift(registry: Registry, image: RunImage) -> str | None:
     None where it is not known: then nothing was folded.
     """
     run = image.run
-    entry = registry.find(run.fingerprint)
+    entry = registry.reader(run.fingerprint)
     if entry is None:
         return None
     try:
-        folded, found = fold(entry, run.run_id, image.records)
+        folded, found = fold(entry, run.run_id, image.records, registry)
         if found is not None:
             return str(found)
         if run.snapshot:

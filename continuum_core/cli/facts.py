@@ -14,8 +14,11 @@ def _time(at: datetime | None) -> str | None:
     return None if at is None else at.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def run_facts(view: RunView, *, whole: bool) -> dict[str, Any]:
-    """A run; `whole` with what it has open, which a list does not read."""
+def run_facts(view: RunView, *, whole: bool, unclaimable: bool | None = None) -> dict[str, Any]:
+    """A run; `whole` with what it has open, which a list does not read.
+
+    :param unclaimable: whether no live worker takes it; None where nobody asked.
+    """
     facts: dict[str, Any] = {
         "run": str(view.id),
         "machine": view.machine,
@@ -32,6 +35,8 @@ def run_facts(view: RunView, *, whole: bool) -> dict[str, Any]:
         "parent": None if view.parent is None else str(view.parent),
         "root": None if view.root is None else str(view.root),
     }
+    if unclaimable is not None:
+        facts["unclaimable"] = unclaimable
     if whole:
         facts["waiting"] = [_waiting(each) for each in view.waiting]
         facts["activities"] = [_task(each) for each in view.tasks]
@@ -83,4 +88,5 @@ def step_facts(step: Step) -> dict[str, Any]:
         "cause": str(step.cause),
         "who": step.who or None,
         "why": step.why or None,
+        "patches": dict(step.patches),
     }

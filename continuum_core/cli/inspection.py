@@ -30,6 +30,7 @@ from continuum_core.cli.options import (
 from continuum_core.cli.output import Rows, moment, print_json, safe, say, short_id, span_words
 from continuum_core.cli.portrait import Portrait, draw_run, show_run
 from continuum_core.cli.references import find, named
+from continuum_core.cli.takers import Takers
 from continuum_core.cli.travel import point_of
 from continuum_core.client import Client, Handle
 from continuum_core.clock import to_datetime
@@ -60,7 +61,7 @@ def show(
         return
     portrait = asyncio.run(_portrait(url, namespace, run, load(app)))
     if as_json:
-        print_json(run_facts(portrait.view, whole=True))
+        print_json(run_facts(portrait.view, whole=True, unclaimable=bool(portrait.unclaimable)))
     else:
         show_run(portrait)
 
@@ -69,9 +70,10 @@ async def _portrait(url: str, namespace: str | None, run: str, machines: Sequenc
     # The client is given no machines: contexts stay the JSON values that are stored.
     async with Client(url, namespace=namespace) as client, named(client, run) as handle:
         view = await client.view(handle)
-        stored = {d.fingerprint: d for d in await client.journal.definitions()}
-        drawing = draw_run(view, [machine.chart for machine in machines], stored.get(view.fingerprint))
-        return Portrait(view, drawing, to_datetime(await client.journal.now()))
+        takers = Takers(client.journal)
+        unclaimable = await takers.missing(view)
+        drawing = draw_run(view, [machine.chart for machine in machines], takers.definition(view))
+        return Portrait(view, drawing, to_datetime(await client.journal.now()), unclaimable)
 
 
 async def _earlier(
@@ -155,6 +157,9 @@ def _deeds(step: Step, *, full: bool) -> Text:
         lines.append((f"now in {', '.join(step.states)}", "bold"))
     if step.who or step.why:
         lines.append((f"by {step.who or 'unknown'}" + (f": {step.why}" if step.why else ""), ""))
+    lines += [
+        (f"patch {name}: {'the new way' if new else 'the old way'}", "") for name, new in step.patches.items()
+    ]
     if step.changed and not full:
         lines.append((f"changed {', '.join(step.changed)}", ""))
     lines += [(asked, "dim") for asked in step.asked if full or asked != "close state entry"]
@@ -240,16 +245,17 @@ def list_(
 
     async def listed() -> tuple[int, str | None]:
         count = 0
-        table = None if as_json else Rows([("run", 0), ("status", 10), ("states", 22), ("changed", 12)])
+        table = None if as_json else Rows([("run", 0), ("status", 11), ("states", 22), ("changed", 12)])
         async with Client(url, namespace=namespace) as client:
-            now = to_datetime(await client.journal.now())
+            now, takers = to_datetime(await client.journal.now()), Takers(client.journal)
             left = cursor
             async for views, following in _list_pages(client, wanted, now, cursor):
+                missing = [await takers.missing(view) for view in views]
                 if table is None:
-                    for view in views:
-                        print_json(run_facts(view, whole=False))
+                    for view, words in zip(views, missing, strict=True):
+                        print_json(run_facts(view, whole=False, unclaimable=bool(words)))
                 elif views:
-                    table.add([_list_row(view, now) for view in views])
+                    table.add([_list_row(*each, now) for each in zip(views, missing, strict=True)])
                 left, count = following, count + len(views)
             return count, left
 
@@ -302,12 +308,15 @@ def _since(text: str, now: datetime) -> datetime:
         ) from None
 
 
-def _list_row(view: RunView, now: datetime) -> Sequence[str | Text]:
+def _list_row(view: RunView, unclaimable: str, now: datetime) -> Sequence[str | Text]:
     name = Text(safe(f"{view.machine}/{view.key}" if view.key is not None else f"{view.machine} {view.id}"))
     status = Text(view.status.name.lower(), style=_COLOURS.get(view.status, ""))
     states = ", ".join(view.states) or str((view.outcome or {}).get("state", "-"))
     if view.cause:
         name.append(f"\n{safe(_short(view.cause))}", style="dim")
+    if unclaimable:
+        name.append(f"\n{safe(unclaimable)}", style="yellow")
+        status.append("\nunclaimable", style="yellow")
     return name, status, safe(states), f"{span_words(now - view.updated)} ago"
 
 

@@ -12,6 +12,7 @@ import typer
 from attrs import define, field
 
 from continuum_core.cli.apps import ImportFault, Wanted, import_app, machines_of, one_machine
+from continuum_core.cli.evolution import FAILING, Standing, Verdict, standings, verdict_facts, verdict_lines
 from continuum_core.cli.failures import CALLER
 from continuum_core.cli.options import AsJson, Debug, OutputFile
 from continuum_core.cli.output import ascii_only, console, print_json, say
@@ -36,6 +37,7 @@ class _Findings:
     module: str
     machines: list[str] = field(factory=list[str])
     faults: list[tuple[str, Fault]] = field(factory=list[tuple[str, Fault]])  # machine, fault
+    verdicts: list[Verdict] = field(factory=list[Verdict])  # the sound ones beside their locks
     broken: ImportFault | None = None
 
     def count(self, severity: Severity) -> int:
@@ -47,10 +49,16 @@ class _Findings:
 def check(
     modules: Annotated[list[str], typer.Argument(metavar="MODULE...", help="Modules that define machines.")],
     strict: Annotated[bool, typer.Option("--strict", help="Let warnings fail, too.")] = False,
+    locked: Annotated[
+        bool, typer.Option("--locked", help="Let a machine fail that is not exactly what its lock says.")
+    ] = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Check the machines of modules: every fault with its place and remedy; exit code 1 if there is one."""
+    """Check the machines of modules: every fault with its place and remedy; exit code 1 if there is one.
+
+    Machines with committed locks (`continuum lock`) are held against them: what becomes of their runs.
+    """
     found = [_examined(module) for module in modules]
     for findings in found:
         for value in _told(findings):
@@ -64,24 +72,47 @@ def check(
         machines = sum(len(each.machines) for each in found)
         counts = [_counted(machines, "machine"), _counted(errors, "fault"), _counted(cautions, "warning")]
         say(", ".join(counts), stderr=True)
-    if errors or (strict and cautions):
+    unfit = _unfit(found, locked=locked)
+    if errors or unfit or (strict and cautions):
         raise typer.Exit(CALLER)
+
+
+def _unfit(found: list[_Findings], *, locked: bool) -> bool:
+    """Whether some machine leaves runs of a locked version behind, or is not locked as it is."""
+    verdicts = [verdict for findings in found for verdict in findings.verdicts]
+    loose = {Standing.UNLOCKED, Standing.ADOPTED} if locked else set[Standing]()
+    newest: dict[str, int] = {}
+    for each in verdicts:
+        newest[each.machine] = max(each.version, newest.get(each.machine, 0))
+    return any(
+        each.standing in FAILING or (each.standing in loose and each.version == newest[each.machine])
+        for each in verdicts
+    )
+
+
+def _is_newest(chart: Chart, charts: list[Chart]) -> bool:
+    return all(other.version <= chart.version for other in charts if other.name == chart.name)
 
 
 def _examined(module: str) -> _Findings:
     findings = _Findings(module)
+    charts: list[Chart] = []
     with listing() as listed, warnings.catch_warnings():
         # Nothing is refused or warned of in here, but a machine that was imported before stays quiet.
         warnings.simplefilter("ignore", DefinitionWarning)
         try:
-            findings.machines = [
-                m.chart.name or m.__name__ for m in machines_of(import_app(Wanted.parse(module).module))
-            ]
+            machines = machines_of(import_app(Wanted.parse(module).module))
+            charts = [m.chart for m in machines]
+            findings.machines = list(dict.fromkeys(m.chart.name or m.__name__ for m in machines))
         except ImportFault as fault:
             findings.broken = fault
         except DefinitionError as error:  # an activity: it is refused where it is declared
             listed.append((error.machine, tuple(f for f in error.faults if isinstance(f, Fault))))
     findings.faults = [(machine, fault) for machine, faults in listed for fault in faults]
+    ailing = {machine for machine, fault in findings.faults if fault.severity is Severity.ERROR}
+    for chart in charts:
+        if chart.name not in ailing and _is_newest(chart, charts):
+            findings.verdicts += standings(chart, charts)
     if findings.broken is None and not findings.machines and not findings.faults:
         findings.broken = ImportFault(f"module {module!r} defines no machine (a subclass of Machine)")
     return findings
@@ -113,6 +144,19 @@ def _told(findings: _Findings) -> Iterator[dict[str, Any]]:
         if machine not in ailing:
             text = f"ok: {machine} ({module})"
             yield {"module": module, "machine": machine, "severity": "ok", "code": None, "text": text}
+    for verdict in findings.verdicts:
+        if verdict.standing is Standing.UNLOCKED and not any(
+            each.lock is not None for each in findings.verdicts if each.machine == verdict.machine
+        ):
+            continue  # a machine without any lock: its author does not use them
+        yield {
+            "module": module,
+            "machine": verdict.machine,
+            "severity": "error" if verdict.standing in FAILING else "ok",
+            "code": "lock",
+            **verdict_facts(verdict),
+            "text": "\n".join(verdict_lines(verdict)),
+        }
 
 
 def _counted(count: int, noun: str) -> str:

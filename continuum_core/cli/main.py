@@ -20,10 +20,12 @@ from continuum_core.cli import (
     bench,
     carrying,
     demo,
+    evolution,
     health,
     inspection,
     machines,
     migrations,
+    moving,
     new,
     output,
     replays,
@@ -97,12 +99,15 @@ app.command("resume", rich_help_panel=_ORDERS)(runs.resume)
 app.command("unpark", rich_help_panel=_ORDERS)(runs.unpark)
 app.command("terminate", rich_help_panel=_ORDERS)(runs.terminate)
 app.command("check", rich_help_panel=_MACHINES)(machines.check)
+app.command("lock", rich_help_panel=_MACHINES)(evolution.lock)
 app.command("draw", rich_help_panel=_MACHINES)(machines.draw)
 app.command("backends", rich_help_panel=_MACHINES)(backends.backends)
 app.command("bench", rich_help_panel=_MACHINES)(bench.bench)
 app.command("plugins", rich_help_panel=_MACHINES)(plugins_.plugins)
 app.command("health", rich_help_panel=_MACHINES)(health.health)
 app.command("migrate", rich_help_panel=_MACHINES)(migrations.migrate)
+app.command("migrate-runs", rich_help_panel=_MACHINES)(moving.migrate_runs)
+app.add_typer(moving.audit, name="audit", rich_help_panel=_MACHINES)
 app.command("new", rich_help_panel=_MACHINES)(new.new)
 app.command("stats", rich_help_panel=_KEEPING)(retention.stats)
 app.command("prune", rich_help_panel=_KEEPING)(retention.prune)

@@ -30,11 +30,15 @@ _LATE = timedelta(minutes=1)
 
 @frozen
 class Portrait:
-    """A run, its machine drawn (with marks around active names), and the journal's time."""
+    """A run, its machine drawn (with marks around active names), and the journal's time.
+
+    :ivar unclaimable: which worker it waits for, where none that lives takes it; else "".
+    """
 
     view: RunView
     drawing: str
     now: datetime
+    unclaimable: str = ""
 
 
 def draw_run(view: RunView, charts: Sequence[Chart], stored: Definition | None) -> str:
@@ -63,7 +67,7 @@ def show_run(portrait: Portrait) -> None:
     """Print it."""
     view, now = portrait.view, portrait.now
     out = console()
-    for text in _head(view, now):
+    for text in _head(view, now, portrait.unclaimable):
         out.print(text, soft_wrap=True)
     if portrait.drawing:
         out.print()
@@ -91,7 +95,7 @@ def print_drawing(drawing: str) -> None:
         console().print(_marked(line), soft_wrap=True)
 
 
-def _head(view: RunView, now: datetime) -> Iterator[Text]:
+def _head(view: RunView, now: datetime, unclaimable: str = "") -> Iterator[Text]:
     name = safe(f"{view.machine}/{view.key}") if view.key is not None else safe(view.machine)
     yield Text.assemble((name, "bold"), "  ", (view.status.name.lower(), _colour(view.status)))
     if view.cause:
@@ -99,9 +103,12 @@ def _head(view: RunView, now: datetime) -> Iterator[Text]:
         yield Text(f"because: {safe(first)}", style="yellow")
         yield from (Text(f"  {safe(line)}", style="yellow") for line in rest)
     overdue = view.overdue(now)
+    if unclaimable:
+        yield Text(f"unclaimable: {safe(unclaimable)}", style="yellow")
     if overdue is not None and overdue > _LATE:
-        words = f"due for {span_words(overdue)}, and no worker takes it: is one alive that knows definition"
-        yield Text(f"{words} {view.fingerprint[:12]}?", style="yellow")
+        words = f"due for {span_words(overdue)}, and no worker takes it"
+        question = "" if unclaimable else f": is one alive that knows definition {view.fingerprint[:12]}?"
+        yield Text(f"{words}{question}", style="yellow")
     yield Text(f"run {view.id}, version {view.version}", style="dim")
     if view.parent is not None:
         yield Text(

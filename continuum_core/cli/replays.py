@@ -245,7 +245,7 @@ async def _fold_one(client: Client, registry: Registry, other: Entry | None, run
     if isinstance(entry, str):
         return Finding(str(run_id), name, 0, why=entry)
     try:
-        drift = verify(entry, run, records, against=other is not None)
+        drift = verify(entry, run, records, registry, against=other is not None)
     except UnknownVersion as error:
         return Finding(str(run_id), name, 0, why=f"{name}: {error}")
     return Finding(str(run_id), name, len(records), drift)
@@ -257,7 +257,8 @@ def _code(registry: Registry, other: Entry | None, run: Run) -> Entry | str:
         same = other.chart.name == run.machine
         return other if same else f"runs of {run.machine!r} cannot be tried on {other.chart.name!r}"
     return (
-        registry.find(run.fingerprint) or f"no code here takes definition {run.fingerprint} of {run.machine}"
+        registry.reader(run.fingerprint)
+        or f"no code here takes definition {run.fingerprint} of {run.machine} as it is"
     )
 
 

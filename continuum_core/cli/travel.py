@@ -273,6 +273,8 @@ def _outside(link: Link) -> str:
             return f"ordered by {link.who or 'an operator'}"
         case "engine":
             return "by the engine"
+        case "upgrade":
+            return "by a worker with the newer code"
         case _:
             return "from a client"
 

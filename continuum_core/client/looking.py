@@ -26,7 +26,7 @@ class Looking(Connected):
         found = await self._patience(lambda: self.journal.inspect(run_id))
         if found is None:
             raise RunNotFound(str(run_id))
-        return run_view(found, entry or self._registry.find(found.run.fingerprint))
+        return run_view(found, self._registry.reader(found.run.fingerprint, entry))
 
     async def history(self, run: Ref, after: int = 0, limit: int = 1_000) -> list[Step]:
         """A run's records as values for people, oldest first. Raises RunNotFound."""

@@ -47,7 +47,7 @@ class Travelling(Starting, Ordering):
             past = await read_past(run_id, self._reader(run_id), version=max(point, 0))
             if past.version != point:
                 raise UsageError(f"run {run_id} has no record {point}; it has records 1 to {row.version}")
-        return moment_of(past, self._registry.find(past.fingerprint) or entry)
+        return moment_of(past, self._registry.reader(past.fingerprint, entry))
 
     async def fork(
         self,
@@ -150,7 +150,7 @@ class Travelling(Starting, Ordering):
     ) -> tuple[Entry | None, Definition]:
         """The code, where it is here, and the definition that a fork goes on with."""
         if machine is None:
-            entry = self._registry.find(past.fingerprint)
+            entry = self._registry.reader(past.fingerprint)
             if entry is None:
                 return None, await self._definitions.of_run(past.fingerprint, row.machine)
         else:

@@ -60,6 +60,7 @@ class Bench:
     numbers: dict[int, int] = field(factory=dict[int, int])
     words: list[str] = field(factory=list[Any])
     unread: set[str] = field(factory=set[str])
+    patches: set[str] = field(factory=set[str])
     whole: bool = True
 
     def fault(self, code: str, where: str, what: str, remedy: str, place: Place | None = None) -> None:
@@ -105,6 +106,7 @@ def function(bench: Bench, call: Any, where: str, place: Place, types: tuple[Any
     for finding in seen.findings:
         _note(bench, finding, where, call, place)
     bench.unread |= seen.unread
+    bench.patches |= seen.patches
     plain = plain_function(call)
     stands = Place(plain.__code__.co_filename, plain.__code__.co_firstlineno) if plain is not None else None
     return Function(call, arity, label(call), _source(call, seen), stands)

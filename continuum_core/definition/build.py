@@ -17,6 +17,7 @@ from continuum_core.definition.bench import Bench, function, shown
 from continuum_core.definition.chart import Chart, Edge, Function, Kind, State, TriggerKind
 from continuum_core.definition.draft import Node
 from continuum_core.definition.event import AnyEvent, event_name, is_event
+from continuum_core.definition.upgrading import upgrades
 
 __all__ = ["RESERVED", "build"]
 
@@ -45,7 +46,7 @@ def build(bench: Bench, roots: list[Node]) -> Chart:
         _names(bench, node)
         _shape(bench, node)
     states = _states(bench, nodes)
-    return _chart(bench, states)
+    return _chart(bench, states, top)
 
 
 # --- the class statement --------------------------------------------------------------------------
@@ -276,7 +277,7 @@ def _default(bench: Bench, node: Node) -> tuple[int, ...]:
     return _initial(bench, node.parent)
 
 
-def _chart(bench: Bench, states: tuple[State, ...]) -> Chart:
+def _chart(bench: Bench, states: tuple[State, ...], top: Node) -> Chart:
     header = bench.header
     context, given, result = header.types if header.typed else (Any, Any, Any)
     verdict = _method(bench, "verdict", context)
@@ -284,6 +285,8 @@ def _chart(bench: Bench, states: tuple[State, ...]) -> Chart:
     if verdict is not None and not failing:
         what = "no final state below the root has ok=False"
         bench.fault("C122", "verdict", what, "Mark one with final(ok=False), or remove verdict")
+    init = _method(bench, "init", given) or Function(_absent, 1)
+    result_ = _method(bench, "result", context) or Function(_absent, 1)
     return Chart(
         name=str(header.name),
         version=header.version,
@@ -292,13 +295,15 @@ def _chart(bench: Bench, states: tuple[State, ...]) -> Chart:
         input_type=given,
         result_type=result,
         verdict_type=_returned(verdict),
-        init=_method(bench, "init", given) or Function(_absent, 1),
-        result=_method(bench, "result", context) or Function(_absent, 1),
+        init=init,
+        result=result_,
         verdict=verdict,
         events=_events(bench, states),
         activities=_activities(bench, states),
         module=header.cls.__module__,
         place=header.place,
+        upgrades=upgrades(bench, top),
+        patches=frozenset(bench.patches),  # of all functions read above
     )
 
 

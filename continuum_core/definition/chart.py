@@ -35,6 +35,7 @@ __all__ = [
     "Timer",
     "Trigger",
     "TriggerKind",
+    "Upgrade",
 ]
 
 ROOT = 0
@@ -193,11 +194,31 @@ class State:
 
 
 @frozen
+class Upgrade:
+    """How runs of an older version come to a newer one; see `upgrade.way`.
+
+    :ivar version: the older version.
+    :ivar states: dotted paths of its states → those of the newer version.
+    :ivar context: makes the newer context of the older one, both as JSON values; None: it is read as it is.
+    :ivar to: the newer version, from which another upgrade goes on; None: this machine's own.
+    """
+
+    version: int
+    states: Mapping[str, str] = field(factory=dict[str, str])
+    context: Function | None = None
+    to: int | None = None
+    place: Place | None = field(default=None, eq=False)
+
+
+@frozen
 class Chart:
     """A whole machine.
 
     `init` makes the context from the input, `result` the result from the context in an ok final
     state, `verdict` the typed reason of a final state with ``ok=False``.
+
+    `upgrades` say how runs come here from older versions, and are no part of what the machine does:
+    its fingerprint does not know them. `patches` are the names that its functions ask `patched` for.
     """
 
     name: str
@@ -216,6 +237,8 @@ class Chart:
     activities: Mapping[str, Activity[Any, Any]] = field(factory=dict[str, Any])  # name → activity
     module: str = ""
     place: Place | None = field(default=None, eq=False)
+    upgrades: tuple[Upgrade, ...] = ()
+    patches: frozenset[str] = frozenset()
 
     @property
     def compensates(self) -> bool:

@@ -21,6 +21,7 @@ from continuum_core.definition.conflict import conflicts
 from continuum_core.definition.event import event_name
 from continuum_core.definition.fault import CODES, DefinitionWarning, Fault, Severity
 from continuum_core.definition.reach import ancestors, cycles, endless, inside, traps, unreachable
+from continuum_core.definition.upgrading import check_upgrades
 from continuum_core.errors import DefinitionError
 
 __all__ = ["CODES", "DefinitionWarning", "Fault", "Severity", "judge", "listing", "settle"]
@@ -37,6 +38,7 @@ def judge(bench: Bench, chart: Chart) -> tuple[Fault, ...]:
     _types(bench, chart)
     if bench.whole:
         _graph(bench, chart)
+        check_upgrades(bench, chart)
     if bench.unread:
         unread = ", ".join(sorted(bench.unread))
         what = f"the source of {unread} is not to be had, so that nothing was checked there"

@@ -113,7 +113,7 @@ def _named(word: str, old: Graph, new: Graph, keys: tuple[str, ...]) -> Iterator
         if before.get("version", 1) != new[name].get("version", 1):
             lower = new[name]["version"] < before["version"]
             yield Difference(f"{word} {name}", "its version changed", lower)
-    for name in new.keys() - old.keys():
+    for name in sorted(new.keys() - old.keys()):
         yield Difference(f"{word} {name}", "it was added", False)
 
 
@@ -139,7 +139,7 @@ def _states(old: Graph, new: Graph) -> Iterator[Difference]:
             yield Difference(where, "it is gone", _held(state))
         elif state != after[path]:
             yield from _state(where, state, after[path])
-    for path in after.keys() - before.keys():
+    for path in (path for path in after if path not in before):
         parent = before.get(after[path]["parent"] or "")
         region = parent is not None and parent["kind"] == "parallel" and after[path]["kind"] in _RESTING
         what = "it was added as a region, and runs in its parent are not in it" if region else "it was added"

@@ -30,6 +30,7 @@ from continuum_core.definition.draft import (
     InvokeDraft,
     Node,
     TimerDraft,
+    UpgradeDraft,
 )
 from continuum_core.definition.failure import Failure
 from continuum_core.definition.message import Message
@@ -372,6 +373,26 @@ class Root(State[C]):
     """The whole machine; its edges hold in every state."""
 
     __slots__ = ()
+
+    def upgrade(
+        self,
+        from_version: int,
+        states: Mapping[str, Target[C] | str] | None = None,
+        *,
+        ctx: Callable[[Any], Any] | None = None,
+        to: int | None = None,
+    ) -> None:
+        """Let runs of an older version go on here, from their next turn on.
+
+        :param from_version: the older version, as its `version=` was.
+        :param states: dotted paths of its states, each with the state that its runs are in from then on. A
+            state's children go with it, under their names; what is not named stays where it is.
+        :param ctx: a pure function that makes the new context of the old one, both as JSON values; without
+            it the new context type must read what the old one wrote.
+        :param to: a version between, whose names `states` uses then; the upgrade from it goes on from there.
+        """
+        draft = UpgradeDraft(from_version, states or {}, ctx, to, caller()[0])
+        _open(self.node).upgrades.append(draft)
 
 
 def root(context: type[C]) -> Root[C]:

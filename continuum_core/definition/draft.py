@@ -14,7 +14,15 @@ from attrs import define, field
 from continuum_core.definition.chart import ActionKind, Kind, Place, TriggerKind
 from continuum_core.definition.fault import Fault
 
-__all__ = ["ActionDraft", "CompensationDraft", "EdgeDraft", "InvokeDraft", "Node", "TimerDraft"]
+__all__ = [
+    "ActionDraft",
+    "CompensationDraft",
+    "EdgeDraft",
+    "InvokeDraft",
+    "Node",
+    "TimerDraft",
+    "UpgradeDraft",
+]
 
 
 @define(eq=False)
@@ -66,6 +74,17 @@ class CompensationDraft:
 
 
 @define(eq=False)
+class UpgradeDraft:
+    """One `upgrade`. What `states` leads to is a node, a text, or something wrong."""
+
+    version: Any
+    states: Any
+    context: Any
+    to: Any
+    place: Place
+
+
+@define(eq=False)
 class Node:
     """One state as it was declared. `kind` ATOMIC becomes COMPOUND when it gains children.
 
@@ -90,6 +109,7 @@ class Node:
     deferred: list[Any] = field(factory=list[Any])
     compensations: list[CompensationDraft] = field(factory=list[Any])
     faults: list[Fault] = field(factory=list[Any])
+    upgrades: list[UpgradeDraft] = field(factory=list[Any])
     sealed: bool = False
 
     @property

@@ -96,6 +96,13 @@ _ERRORS = {
     "C513": "a pure function captures a mutable value",
     "C516": "a pure function uses a name that it will not find",
     "C517": "a pure function depends on the process it runs in",
+    "C518": "a patch's name is not written out",
+    "C601": "an upgrade does not start from an older version",
+    "C602": "an upgrade leaves a state unmapped",
+    "C603": "an upgrade names a state that the older version has not",
+    "C604": "an upgrade leads to what a run cannot be in",
+    "C605": "an upgrade leaves contexts unreadable",
+    "C606": "a lock file cannot be used",
 }
 
 _WARNINGS = {
@@ -110,6 +117,7 @@ _WARNINGS = {
     "C303": "no path leads to the end of the run",
     "C514": "a pure function calls code that nobody vouches for",
     "C515": "a function's source is not to be had",
+    "C607": "an upgrade cannot be checked, for there is no lock file",
 }
 
 CODES: Mapping[str, str] = MappingProxyType(dict(sorted({**_ERRORS, **_WARNINGS}.items())))

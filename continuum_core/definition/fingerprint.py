@@ -3,13 +3,14 @@
 `graph` writes a chart as JSON's own values: states and edges by path, functions by their normalised
 source, types by their structure. Layout, comments, labels, places and the Python version leave no
 trace in it; nor does an activity's policy (its retries, its queue with limits, its priority and fairness),
-which is no part of what a machine does.
+which is no part of what a machine does, nor do upgrades, which say how runs come to it.
 """
 
 from __future__ import annotations
 
 import json
 import weakref
+from collections.abc import Mapping
 from datetime import timedelta
 from hashlib import blake2b
 from typing import Any
@@ -21,7 +22,7 @@ from continuum_core.definition.chart import Action, Chart, Edge, Function, Invok
 from continuum_core.definition.event import event_name, event_version, is_event
 from continuum_core.definition.naming import qualified_name
 
-__all__ = ["FORMAT", "fingerprint", "graph"]
+__all__ = ["FORMAT", "fingerprint", "graph", "print_of"]
 
 FORMAT = 1
 """The version of the canonical form. Stored graphs of another format are not compared."""
@@ -37,11 +38,16 @@ def fingerprint(chart: Chart) -> str:
     known = _prints.get(key)
     if known is not None and known[0]() is chart:
         return known[1]
-    text = json.dumps(graph(chart), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    print_ = blake2b(text.encode("ascii"), digest_size=_DIGEST).hexdigest()
+    print_ = print_of(graph(chart))
     # A later chart may be given the same id: the entry goes with the chart.
     _prints[key] = (weakref.ref(chart, lambda _: _prints.pop(key, None)), print_)
     return print_
+
+
+def print_of(graph: Mapping[str, Any]) -> str:
+    """The hash of a canonical form, perhaps one that was stored."""
+    text = json.dumps(graph, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return blake2b(text.encode("ascii"), digest_size=_DIGEST).hexdigest()
 
 
 def graph(chart: Chart) -> dict[str, Any]:

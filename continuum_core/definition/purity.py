@@ -34,6 +34,7 @@ from continuum_core.definition.known import (
 )
 from continuum_core.definition.scope import LOCAL, MISSING, UNKNOWN, Scope, root_name
 from continuum_core.definition.source import Definition, canonical, locate
+from continuum_core.deterministic import patched
 
 __all__ = ["Finding", "Rules", "Scan", "plain_function", "scan"]
 
@@ -74,11 +75,13 @@ class Scan:
 
     :ivar helpers: normalised sources of what the function calls, which belong to what it does.
     :ivar unread: why the source of something was not to be had.
+    :ivar patches: the names that `patched` is asked for.
     """
 
     findings: list[Finding] = field(factory=list[Finding])
     helpers: set[str] = field(factory=set[str])
     unread: set[str] = field(factory=set[str])
+    patches: set[str] = field(factory=set[str])
 
 
 @define
@@ -262,10 +265,22 @@ class _Reader:
     def _call(self, node: ast.Call) -> Iterator[Finding]:
         if isinstance(node.func, ast.Name | ast.Attribute):
             yield from self._reference(node.func, node)
+            if self.scope.resolve(node.func) is patched:
+                yield from self._patch(node)
         else:
             yield from self._visit(node.func)
         for argument in (*node.args, *(each.value for each in node.keywords)):
             yield from self._visit(argument)
+
+    def _patch(self, call: ast.Call) -> Iterator[Finding]:
+        """The name that `patched` is asked for: runs are told at their beginning which there are."""
+        given = [*call.args, *(each.value for each in call.keywords)]
+        name = given[0].value if len(given) == 1 and isinstance(given[0], ast.Constant) else None
+        if isinstance(name, str) and name:
+            self.trail.scan.patches.add(name)
+        else:
+            what = f"asks {ast.unparse(call)}, whose name is not written out"
+            yield self._finding(call, "C518", what, 'Write the name there: patched("new-discount")')
 
     def _method(self, node: ast.Attribute, call: ast.Call) -> Iterator[Finding]:
         """A method of a value: the value's type decides, where it is known."""

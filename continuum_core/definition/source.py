@@ -112,6 +112,8 @@ def canonical(node: ast.AST) -> str:
             continue
         if name == "body" and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             value = _without_docstring(node.body)
+        if isinstance(node, ast.JoinedStr):
+            value = [each for each in node.values if not _is_empty(each)]
         text = _field(value)
         if text:
             parts.append(f"{name}={text}")
@@ -125,6 +127,11 @@ def _field(value: object) -> str:
         items = cast("list[object]", value)
         return f"[{','.join(_field(each) or '-' for each in items)}]" if items else ""
     return "" if value is None else repr(value)
+
+
+def _is_empty(part: ast.expr) -> bool:
+    """Whether a part of an f-string is no text at all: Python 3.12 ends nested formats with such."""
+    return isinstance(part, ast.Constant) and part.value == ""
 
 
 def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:

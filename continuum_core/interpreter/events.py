@@ -5,6 +5,7 @@ A `Signal` carries an instance of a user's event class; the others are the engin
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -15,9 +16,14 @@ __all__ = ["Cancel", "Event", "Failed", "Failure", "Finished", "Signal", "Start"
 
 
 class Start(Struct, frozen=True, gc=False):
-    """The first event of every run, with the typed input."""
+    """The first event of every run, with the typed input.
+
+    `patches`: what was pinned when the run began, where that is known; None: every patch that the machine
+    knows is then.
+    """
 
     input: Any
+    patches: Mapping[str, bool] | None = None
 
 
 class Signal(Struct, frozen=True, gc=False):

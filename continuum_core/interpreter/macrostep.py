@@ -8,6 +8,7 @@ configuration legal, which is why a run can be stored there.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -27,13 +28,13 @@ from continuum_core.interpreter.events import (
 )
 from continuum_core.interpreter.layout import Layout, layout_of, within_deferral
 from continuum_core.interpreter.ledger import Fate
-from continuum_core.interpreter.microstep import birth, farewell, plan_of
+from continuum_core.interpreter.microstep import Plan, birth, farewell, plan_of
 from continuum_core.interpreter.program import Key, Program, program_of
 from continuum_core.interpreter.progress import Progress
 from continuum_core.interpreter.select import enabled
 from continuum_core.interpreter.snapshot import Disposition, Outcome, OutcomeKind, Snapshot, Step
 
-__all__ = ["step", "unborn"]
+__all__ = ["arrive", "step", "unborn"]
 
 _TAKEN = Disposition.TAKEN
 
@@ -69,15 +70,39 @@ def step(
     at = snapshot.now if now < snapshot.now else now
     key, payload = _arrival(event, snapshot)
     progress = Progress(program, snapshot, payload, at, seed)
-    if program.compensators and isinstance(event, Finished | Failed):
+    if snapshot.ledger is not None and isinstance(event, Finished | Failed):
         progress.settle(event)
-    elif program.compensators and isinstance(event, Cancel):
+    elif snapshot.ledger is not None and isinstance(event, Cancel):
         progress.retry()  # a cancel lifts a parking
     reset = drawing.set(progress)
     try:
         return _macrostep(progress, event, key, max_microsteps)
     finally:
         drawing.reset(reset)
+
+
+def arrive(
+    progress: Progress,
+    plan: Plan,
+    begin: int,
+    begun: Mapping[int, tuple[int, int]],
+    max_microsteps: int = 1000,
+) -> Step:
+    """Take a plan that no edge led to, and all that follows from it, as one macrostep.
+
+    :param begin: mask of the states whose timers and activities begin.
+    :param begun: state → how many of its timers and activities are open; those beyond begin.
+
+    Raises MachineFault.
+    """
+    going_on = progress.tokens
+    progress.take(plan)
+    progress.fresh = begin
+    _complete(progress, max_microsteps)
+    if progress.final is not None:
+        return _ended(progress, progress.final, Undeclared(""))
+    progress.extend({n: t for n, t in going_on.items() if progress.tokens.get(n) == t}, begun)
+    return _step(progress, _TAKEN)
 
 
 def _check(snapshot: Snapshot, event: Event) -> None:
@@ -139,6 +164,7 @@ def _macrostep(progress: Progress, event: Event, key: Key | None, max_microsteps
         elif program.dialect is None:
             return _step(progress, _unwanted(layout, event))
     elif isinstance(event, Start):
+        progress.pin(event.patches)
         progress.context = progress.ask("init", program.chart.init, event.input)
         progress.take(birth(program, layout_of(program, 0)))
     elif isinstance(event, Cancel):
@@ -233,5 +259,6 @@ def _step(progress: Progress, disposition: Disposition, outcome: Outcome | None 
         outcome,
         progress.ledger,
         progress.cancelling,
+        progress.patches,
     )
     return Step(after, disposition, progress.edges, progress.commands())

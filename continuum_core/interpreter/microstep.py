@@ -19,7 +19,7 @@ from continuum_core.interpreter.layout import Layout, PlanKey
 from continuum_core.interpreter.program import HISTORIES, Arc, Program, ascending, descending, mask
 from continuum_core.interpreter.select import domain_of, effective_targets, exits_of, unconflicted
 
-__all__ = ["Op", "Plan", "birth", "farewell", "plan_of"]
+__all__ = ["Op", "Plan", "arrival", "birth", "farewell", "plan_of"]
 
 _KEPT = 256
 _BIRTH = "birth"
@@ -98,6 +98,26 @@ def farewell(program: Program, layout: Layout) -> Plan:
     return plan
 
 
+def arrival(program: Program, targets: tuple[int, ...], history: Mapping[int, int], ended: int) -> Plan:
+    """The plan for a run that comes to stand in these states without an edge: nothing is run on entry.
+
+    :param ended: mask of final states that were reached before; others complete their parents now.
+    """
+    entering = _Entering(program, history)
+    entering.arrive(targets)
+    configuration = entering.states | 1 << ROOT
+    states = program.chart.states
+    ops: list[Op] = []
+    final = None
+    for number in ascending(configuration & ~ended):
+        if states[number].kind is Kind.FINAL and states[number].parent == ROOT:
+            final = number
+        elif states[number].kind is Kind.FINAL:
+            ops += _completions(program, number, configuration)
+    opened = configuration & program.owners
+    return Plan((), configuration, (), (), opened, tuple(ops), final)
+
+
 def _plan(
     program: Program,
     before: int,
@@ -149,6 +169,10 @@ class _Entering:
             domain = domain_of(self.program, arc, self.history)
             for target in ascending(effective_targets(self.program, arc.edge.targets, self.history)):
                 self.ascend(target, domain)
+
+    def arrive(self, targets: tuple[int, ...]) -> None:
+        """Add states that no edge leads to, with all that is around them."""
+        self._reach(targets, ROOT)
 
     def descend(self, number: int) -> None:
         """Add a state and what is entered with it by default."""

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from continuum_core.clock import span
 from continuum_core.definition.chart import ActionKind, Function, Invoke, Timer, TriggerKind
 from continuum_core.definition.event import is_event
-from continuum_core.errors import MachineFault
+from continuum_core.errors import MachineFault, UsageError
 from continuum_core.interpreter.commands import Close, Command, Message, Send, StartActivity, StartTimer
 from continuum_core.interpreter.events import Failed, Failure, Finished
 from continuum_core.interpreter.ledger import (
@@ -67,6 +67,7 @@ class Progress:
     drawn = 0  # see `deterministic`
     history: Mapping[int, int]
     tokens: Mapping[int, int]
+    patches: Mapping[str, bool]
     minted = 0  # tokens of this record
     fresh = 0  # mask: states with timers or activities that were entered in this macrostep
     final: int | None = None
@@ -91,6 +92,7 @@ class Progress:
         self.tokens = snapshot.tokens
         self.ledger = snapshot.ledger
         self.cancelling = snapshot.cancelling
+        self.patches = snapshot.patches
         self.queue: deque[tuple[Key, Any]] | None = None
         self.starts: dict[int, list[Command]] | None = None
 
@@ -181,6 +183,28 @@ class Progress:
             self.queue = deque()
         self.queue.append((key, payload))
 
+    # --- patches ----------------------------------------------------------------------------------
+
+    def pin(self, patches: Mapping[str, bool] | None) -> None:
+        """Pin, for a run that begins, what was pinned when it began; None: all that the machine knows now."""
+        if patches is None and self.program.chart.patches:
+            patches = dict.fromkeys(sorted(self.program.chart.patches), True)
+        if patches:
+            self.patches = patches
+
+    def patch(self, name: str) -> bool:
+        """Whether the run goes the new way, see `deterministic.patched`."""
+        pinned = self.patches.get(name)
+        if pinned is None:
+            if name not in self.program.chart.patches:
+                raise UsageError(
+                    f"patched({name!r}) was not seen in the machine's code, so that no run was told of it at "
+                    "its beginning; write its name out, in functions of the machine's own package"
+                )
+            pinned = False
+            self.patches = {**self.patches, name: pinned}
+        return pinned
+
     # --- timers and activities ------------------------------------------------------------------
 
     def _close(self, states: tuple[int, ...]) -> None:
@@ -204,15 +228,31 @@ class Progress:
         for number in ascending(self.fresh):
             self.minted += 1
             token = tokens[number] = token_of(self.version, self.minted)
-            state = self.program.chart.states[number]
-            commands: list[Command] = [self._timer(timer, number, token) for timer in state.timers]
-            for invoke in state.invokes:
-                start = self._activity(invoke, number, token)
-                if start is not None:
-                    commands.append(start)
-            self.starts[number] = commands
+            self.starts[number] = self._opening(number, token, 0, 0)
         self.tokens = tokens
         self.fresh = 0
+
+    def _opening(self, number: int, token: int, timers: int, invokes: int) -> list[Command]:
+        """What begins with an entry into a state, beyond the timers and invokes that have begun already."""
+        state = self.program.chart.states[number]
+        commands: list[Command] = [self._timer(timer, number, token) for timer in state.timers[timers:]]
+        for invoke in state.invokes[invokes:]:
+            start = self._activity(invoke, number, token)
+            if start is not None:
+                commands.append(start)
+        return commands
+
+    def close_tokens(self, tokens: tuple[int, ...]) -> None:
+        """End entries into states that this machine may not even have."""
+        self.closes += tuple(Close(token) for token in tokens)
+
+    def extend(self, entries: Mapping[int, int], begun: Mapping[int, tuple[int, int]]) -> None:
+        """Begin what states have gained since they were entered. :param entries: state → token."""
+        self.starts = {} if self.starts is None else self.starts
+        for number, token in entries.items():
+            more = self._opening(number, token, *begun[number])
+            if more:
+                self.starts[number] = more
 
     def _timer(self, timer: Timer, state: int, token: int) -> Command:
         delay = timer.delay

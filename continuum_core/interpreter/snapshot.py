@@ -55,6 +55,7 @@ class Snapshot(Struct, frozen=True, gc=False):
     :ivar outcome: set once, when the run ended.
     :ivar ledger: what there is to undo; None where nothing ever was.
     :ivar cancelling: the run took an edge because somebody cancelled it.
+    :ivar patches: name → whether the run goes the new way; pinned once and for all.
     """
 
     version: int
@@ -66,6 +67,7 @@ class Snapshot(Struct, frozen=True, gc=False):
     outcome: Outcome | None = None
     ledger: Ledger | None = None
     cancelling: str | None = None
+    patches: Mapping[str, bool] = {}
 
 
 class Disposition(enum.Enum):

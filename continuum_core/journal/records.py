@@ -74,6 +74,7 @@ class RecordKind(enum.IntEnum):
 
     STEP = 0  # one macrostep
     CONTROL = 1  # an operator's or the engine's order: suspend, resume, terminate, park …
+    MIGRATION = 2  # the run became one of another definition, by its upgrade
     FORK = 3  # the first record of a fork: the run and version it comes from, and what it took over
 
 

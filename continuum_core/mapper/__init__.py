@@ -32,17 +32,28 @@ from continuum_core.mapper.failures import decode_failure, encode_failure
 from continuum_core.mapper.forks import decode_fork, encode_fork, take_up
 from continuum_core.mapper.ids import derive_run_id, machine_name, start_digest
 from continuum_core.mapper.images import Image, decode_image, encode_image, imaged, unborn
+from continuum_core.mapper.migrations import (
+    Migrated,
+    commands_of,
+    decode_migration,
+    encode_migration,
+    migrated,
+    upgrade_word,
+)
 from continuum_core.mapper.steps import decode_control, decode_step, encode_control, encode_step
 
 __all__ = [
     "Asked",
     "Image",
+    "Migrated",
     "ask",
+    "commands_of",
     "decode_control",
     "decode_event",
     "decode_failure",
     "decode_fork",
     "decode_image",
+    "decode_migration",
     "decode_outcome",
     "decode_step",
     "derive_run_id",
@@ -52,6 +63,7 @@ __all__ = [
     "encode_failure",
     "encode_fork",
     "encode_image",
+    "encode_migration",
     "encode_outcome",
     "encode_output",
     "encode_signal",
@@ -62,6 +74,7 @@ __all__ = [
     "encode_termination",
     "imaged",
     "machine_name",
+    "migrated",
     "outcome_failure",
     "peek_event",
     "signal_delivery",
@@ -69,4 +82,5 @@ __all__ = [
     "status_of",
     "take_up",
     "unborn",
+    "upgrade_word",
 ]

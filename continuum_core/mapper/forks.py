@@ -66,6 +66,7 @@ def take_up(entry: Entry, before: Snapshot, payload: bytes, now: int, run: str) 
         history=recorded_histories(entry, body.history),
         tokens=tokens,
         now=at,
+        patches=body.patches,
     )
     return Step(snapshot, Disposition.TAKEN, (), tuple(commands))
 

@@ -47,6 +47,7 @@ def encode_image(entry: Entry, image: Image) -> bytes:
         tokens={states[n].path: token for n, token in snapshot.tokens.items()},
         history={states[n].path: entry.paths(mask) for n, mask in snapshot.history.items()},
         cancelling=snapshot.cancelling,
+        patches=dict(snapshot.patches) if snapshot.patches else {},
     )
     if snapshot.ledger is not None:
         encode_ledger(entry, snapshot.ledger, body)
@@ -71,6 +72,7 @@ def decode_image(entry: Entry, version: int, data: bytes) -> Image:
             now=body.now,
             ledger=decode_ledger(entry, body),
             cancelling=body.cancelling,
+            patches=body.patches,
         ),
         context,
     )

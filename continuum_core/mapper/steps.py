@@ -47,6 +47,9 @@ def encode_step(
     if after.snapshot.history != before.snapshot.history:
         states = entry.chart.states
         body.history = {states[n].path: entry.paths(mask) for n, mask in after.snapshot.history.items()}
+    if after.snapshot.patches is not before.snapshot.patches:
+        old = before.snapshot.patches
+        body.patches = {name: new for name, new in after.snapshot.patches.items() if name not in old}
     if after.snapshot.outcome is not None:
         body.outcome = Raw(encode_outcome(entry, after.snapshot.outcome))
     return write(body)

@@ -137,10 +137,12 @@ class Runs:
 
     async def _suspicion(self, claim: RunClaim) -> str:
         """Why a run must not go on under this code: its records do not fold to what is stored."""
-        entry = self._registry.entry(claim.fingerprint)
+        entry = self._registry.reader(claim.fingerprint)
+        if entry is None:
+            return ""  # its code is gone, and its upgrade is all that is done with it here
         try:
             records = await read_records(self._journal, claim.run_id, claim.version)
-            drift = verify(entry, claim, records)
+            drift = verify(entry, claim, records, self._registry)
         except JournalUnavailable as error:
             logger.warning("run %s goes on unchecked: %s", claim.run_id, error)
             return ""

@@ -27,11 +27,15 @@ from continuum_core.runtime.slots import Slots
 from continuum_core.runtime.tasks import Tasks
 from continuum_core.runtime.turns import Turns
 from continuum_core.runtime.watched import attempt_watch
+from continuum_core.taking import announce
 from continuum_core.watch import batch_watch, turn_watch
 
 __all__ = ["Settings", "Supervisor"]
 
 logger = logging.getLogger(__name__)
+
+_ANNOUNCED = 3
+"""Announcements of what a worker takes that may be missed before others believe it gone."""
 
 _CLEAN_UP = 5.0
 """Seconds that a cancelled body may take to clean up before the worker goes on without it."""
@@ -161,6 +165,7 @@ class Supervisor:
             "tasks": lambda: self.tasks.run(self._poll),
             "hints": self._hints,
             "definitions": self._learning,
+            "taking": self._announcing,
             "pulse": self._pulse.beat,
         }
         if self._plugins.implement("gauges_read") and gauged(self._journal) is not None:
@@ -310,12 +315,23 @@ class Supervisor:
                     logger.exception("reading how much waits failed")
             await self._host.sleep(_GAUGE)
 
+    async def _announcing(self) -> None:
+        """Say again and again what this worker takes, as long as it works."""
+        worker, period = self._host.new_id(), 2 * self._settings.poll
+        lease = int(_ANNOUNCED * period * 1_000_000)
+        while True:
+            try:
+                await announce(self._journal, worker, self._registry.takes(), lease)
+            except JournalUnavailable as error:
+                logger.warning("telling what this worker takes: %s", error)
+            await self._host.sleep(period)
+
     async def _learn(self) -> None:
         before = set(self._registry.refused())
         self._registry.learn(await self._journal.definitions())
         self.tasks.learn()
         for print_ in set(self._registry.refused()) - before:
-            change = self._registry.refused()[print_]
+            reasons = "; ".join(str(each) for each in self._registry.refused()[print_].blocking)
             logger.warning(
-                "runs of definition %s are left unclaimed: this code cannot adopt them (%s)", print_, change
+                "runs of definition %s are left unclaimed: this code cannot adopt them (%s)", print_, reasons
             )

@@ -16,15 +16,15 @@ from uuid import UUID
 from msgspec import Struct
 
 from continuum_core.clock import Micros
-from continuum_core.errors import ContinuumError
+from continuum_core.errors import ContinuumError, UnknownVersion
 from continuum_core.host import Host
 from continuum_core.journal.commit import Commit, CommitOutcome, Committed, NewTask, RunClaim
-from continuum_core.journal.records import ENDED, Delivery, RunStatus
+from continuum_core.journal.records import ENDED, Delivery, DeliveryKind, RunStatus
 from continuum_core.journal_clock import JournalClock
 from continuum_core.mapper import Image, decode_image, unborn
 from continuum_core.registry import Entry, Registry
 from continuum_core.runtime.tasks import Tasks
-from continuum_core.turn import Due, Turn, park, quarantine, take_turn
+from continuum_core.turn import Due, Moving, Turn, park, quarantine, take_turn
 from continuum_core.watch import TurnWatch
 
 __all__ = ["Turns"]
@@ -92,13 +92,24 @@ class Turns:
 
     def _claimed(self, claim: RunClaim, now: int) -> Turn:
         entry = self._registry.entry(claim.fingerprint)
+        way = self._registry.way(claim.fingerprint)
+        moving = Moving(way, claim.snapshot) if way is not None and claim.snapshot else None
+        if way is not None and any(each.kind is DeliveryKind.FORK for each in claim.deliveries):
+            gone = UnknownVersion(
+                f"it is to go on in version {way.version}, whose code is not here; run a worker that has it, "
+                "or fork from a record after the upgrade"
+            )
+            return self._unreadable(claim, now, f"fork: {gone}", gone)
         try:
-            image = self._image(entry, claim)
+            image = self._image(entry, claim) if moving is None else unborn(claim.version)
         except Exception as fault:  # by whatever: the run waits for a human, this worker for nobody
             return self._unreadable(claim, now, f"unreadable: {fault}", fault)
-        due = _due(self._namespace, claim, image, now)
+        due = _due(self._namespace, claim, image, now, moving)
         if claim.tries > self._tries:
             cause = f"claimed {claim.tries} times without a commit"
+            if moving is not None:
+                why = ContinuumError(cause)
+                return quarantine(claim.fingerprint, due, claim.snapshot, cause, why, self._host.new_id)
             return park(entry, due, cause, self._host.new_id)
         return take_turn(entry, due, self._host.new_id, self.born)
 
@@ -112,9 +123,8 @@ class Turns:
         return self._unreadable(claim, now, cause, ContinuumError(cause))
 
     def _unreadable(self, claim: RunClaim, now: int, cause: str, fault: Exception) -> Turn:
-        entry = self._registry.entry(claim.fingerprint)
-        due = _due(self._namespace, claim, unborn(), now)
-        return quarantine(entry, due, claim.snapshot, claim.version, cause, fault, self._host.new_id)
+        due = _due(self._namespace, claim, unborn(claim.version), now)
+        return quarantine(claim.fingerprint, due, claim.snapshot, cause, fault, self._host.new_id)
 
     def _image(self, entry: Entry, claim: RunClaim) -> Image:
         known = self._recall(claim.run_id)
@@ -217,7 +227,7 @@ class Turns:
         return known
 
 
-def _due(namespace: str, claim: RunClaim, image: Image, now: int) -> Due:
+def _due(namespace: str, claim: RunClaim, image: Image, now: int, moving: Moving | None = None) -> Due:
     return Due(
         namespace=namespace,
         run_id=claim.run_id,
@@ -228,4 +238,5 @@ def _due(namespace: str, claim: RunClaim, image: Image, now: int) -> Due:
         now=now,
         tries=claim.tries - 1,  # this claim is one of them
         has_deferred=claim.has_deferred,
+        moving=moving,
     )

@@ -221,6 +221,7 @@ class Engine:
     async def check(self, run: Handle[Any] | UUID | str) -> None:
         """Fold the run's records through the machine. Raises DriftError where that gives something else."""
         await self.settle()
+        self._registry.learn(await self.client.journal.definitions())
         await verify_run(self.client.journal, self._registry, self.client.handle(run).id)
 
     async def check_all(self) -> int:

@@ -168,9 +168,10 @@ def test_list_as_a_table(continuum: Command) -> None:
     none = continuum("list", "--status", "parked")
     assert (none.code, none.out) == (0, "")
     assert none.err.startswith("no such runs in namespace 'default' of sqlite:")
-    head, row = continuum("list").out.splitlines()
+    head, row, *waits = continuum("list").out.splitlines()
     assert head.split() == ["run", "status", "states", "changed"]
     assert row.split()[:3] == ["order/o-1", "running", "waiting"]
+    assert "unclaimable" in waits[0], "no worker is alive"
 
 
 # --- orders ------------------------------------------------------------------------------------------

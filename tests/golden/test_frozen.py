@@ -12,12 +12,20 @@ from continuum_core.ending import result_of
 from continuum_core.errors import RunCancelled, RunEnded, RunFailed, RunTerminated
 from continuum_core.interpreter.events import Undeclared
 from continuum_core.journal.records import DeliveryKind, Held, RecordKind, RunStatus
-from continuum_core.mapper import decode_control, decode_event, decode_failure, decode_image, encode_image
+from continuum_core.mapper import (
+    decode_control,
+    decode_event,
+    decode_failure,
+    decode_image,
+    decode_migration,
+    encode_image,
+)
 from continuum_core.registry import Registry
 from continuum_core.replay import fold
 from continuum_core.testing.histories import golden, history_text
 from continuum_core.view import RunView, run_view, step_view
 from tests.golden.journals import FrozenRun, freeze, load, stored_runs
+from tests.golden.parcels_0_1 import PARCELS, Third
 from tests.golden.release_0_1 import MACHINES, Receipt, Refusal
 
 FILES = stored_runs()
@@ -30,7 +38,7 @@ def each(argument: str = "file") -> pytest.MarkDecorator:
 
 def registry(run: FrozenRun) -> Registry:
     """What a worker of today knows that has the frozen machines and met the stored definitions."""
-    known = Registry(MACHINES)
+    known = Registry((*MACHINES, Third))
     known.learn(run.definitions)
     return known
 
@@ -56,6 +64,17 @@ def test_its_records_fold_to_its_snapshot(file: Path) -> None:
     image, drift = fold(entry, run.found.run.run_id, run.records)
     assert drift is None
     assert image.snapshot.version == run.found.run.version == len(run.records)
+    assert encode_image(entry, image) == run.found.run.snapshot
+
+
+@each()
+def test_it_folds_with_the_code_of_every_version_that_it_ever_had(file: Path) -> None:
+    run = load(file)
+    known = Registry((*MACHINES, *PARCELS))
+    known.learn(run.definitions)
+    entry = known.entry(run.found.run.fingerprint)
+    image, drift = fold(entry, run.found.run.run_id, run.records, known)
+    assert drift is None
     assert encode_image(entry, image) == run.found.run.snapshot
 
 
@@ -139,7 +158,8 @@ def test_the_file_says_which_release_wrote_it(file: Path) -> None:
 
 def test_the_frozen_runs_cover_every_construct() -> None:
     runs = [load(file) for file in FILES]
-    steps = [body(r) for run in runs for r in run.records if r.kind is not RecordKind.CONTROL]
+    others = (RecordKind.CONTROL, RecordKind.MIGRATION)
+    steps = [body(r) for run in runs for r in run.records if r.kind not in others]
     assert {r.kind for run in runs for r in run.records} == set(RecordKind)
     orders = {decode_control(r).order for run in runs for r in run.records if r.kind is RecordKind.CONTROL}
     assert {run.found.run.status for run in runs} == set(RunStatus)
@@ -153,6 +173,10 @@ def test_the_frozen_runs_cover_every_construct() -> None:
         "start-timer",
     }
     assert {d.held for run in runs for d in run.found.deliveries} == set(Held)
+    moved = [decode_migration(r) for run in runs for r in run.records if r.kind is RecordKind.MIGRATION]
+    assert {(m.since_version, m.version) for m in moved} == {(1, 2)}
+    assert any(m.commands for m in moved)
+    assert {new for step in steps for new in step.get("patches", {}).values()} == {True, False}
     assert any(b'"history"' in run.found.run.snapshot for run in runs)
     assert any(run.found.dead for run in runs)
     assert any(task.attempt for run in runs for task in run.found.tasks)

@@ -21,6 +21,7 @@ from continuum_core.client import Handle
 from continuum_core.journal.commit import Inspection
 from continuum_core.testing import Engine
 from tests.golden.journals import HERE, FrozenRun, freeze
+from tests.golden.parcels_0_1 import PARCELS, First, Lost, Second, Sent, Third, Weighed, label
 from tests.golden.release_0_1 import (
     MACHINES,
     Approved,
@@ -192,6 +193,63 @@ async def fragile_mended(engine: Engine) -> Handle[Any]:
     return run
 
 
+async def parcel_moved(engine: Engine) -> Handle[Any]:
+    """A live parcel upgraded on its way: a timer goes on, what was deferred still is."""
+    await engine.deploy([First])
+    run = await engine.start(First, "moved", key="moved")
+    await engine.send(run, Sent())
+    await engine.advance(timedelta(days=1))
+    await engine.deploy([Second])
+    await engine.send(run, Lost())
+    await engine.send(run, Lost())
+    return run
+
+
+async def parcel_relabelled(engine: Engine) -> Handle[Any]:
+    """A live parcel upgraded into a region: its activity goes on, and the other region begins."""
+    await engine.deploy([First])
+    engine.stub(label, hangs=True)
+    run = await engine.start(First, "relabelled")
+    await engine.send(run, Weighed(77))
+    await engine.deploy([Second])
+    await engine.send(run, Weighed(78))
+    return run
+
+
+async def parcel_remembered(engine: Engine) -> Handle[Any]:
+    """A live parcel whose history was upgraded: it is away, and remembers where it was."""
+    await engine.deploy([First])
+    engine.stub(label, hangs=True)
+    run = await engine.start(First, "remembered")
+    await engine.send(run, Weighed(12))
+    await engine.send(run, Lost())
+    await engine.send(run, Weighed(13))
+    await engine.deploy([Second])
+    await engine.send(run, Sent())
+    return run
+
+
+async def parcel_the_old_way(engine: Engine) -> Handle[Any]:
+    """A parcel of version 1, upgraded, adopted, then asked for a patch that it began before: completed."""
+    await engine.deploy([First])
+    run = await engine.start(First, "old", key="old")
+    await engine.deploy([Second])
+    await engine.send(run, Lost())
+    await engine.deploy([Third])
+    await engine.send(run, Lost())
+    await engine.send(run, Weighed(1234))
+    await engine.advance(timedelta(hours=2))
+    return run
+
+
+async def parcel_the_new_way(engine: Engine) -> Handle[Any]:
+    """A parcel that began with the patch: completed."""
+    run = await engine.start(Third, "new", key="new")
+    await engine.send(run, Weighed(1234))
+    await engine.advance(timedelta(hours=2))
+    return run
+
+
 PLAYS: tuple[Play, ...] = (
     order_shipped,
     order_refused,
@@ -206,12 +264,17 @@ PLAYS: tuple[Play, ...] = (
     ledger_closed,
     fragile_parked,
     fragile_mended,
+    parcel_moved,
+    parcel_relabelled,
+    parcel_remembered,
+    parcel_the_old_way,
+    parcel_the_new_way,
 )
 
 
 async def played(play: Play) -> str:
     """The frozen form of the run that a play leaves."""
-    async with Engine(MACHINES, queues={"default": 5, "papers": 5}) as engine:
+    async with Engine((*MACHINES, *PARCELS), queues={"default": 5, "papers": 5}) as engine:
         run = await play(engine)
         await engine.settle()
         journal = engine.client.journal

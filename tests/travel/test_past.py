@@ -22,6 +22,7 @@ from continuum_core.replay import fold
 from continuum_core.testing import Engine
 from continuum_core.turn import Due, take_turn
 from tests.golden.journals import load, stored_runs
+from tests.golden.parcels_0_1 import PARCELS
 from tests.golden.release_0_1 import MACHINES, Jukebox, Pause, Player, Resume, Skip, Tune
 from tests.golden.write import PLAYS, Play
 from tests.travel.machines import Board, Book, Journey, Leg, Travel, Wave, buy
@@ -37,12 +38,20 @@ def pasts(run: UUID, records: Sequence[Record]) -> Iterator[tuple[Past, Sequence
         yield past, records[:number]
 
 
-def agrees(entry: Entry, past: Past, records: Sequence[Record], *, histories: bool = True) -> None:
-    image, drift = fold(entry, past.run_id, records)
+def agrees(
+    entry: Entry,
+    past: Past,
+    records: Sequence[Record],
+    known: Registry | None = None,
+    *,
+    histories: bool = True,
+) -> None:
+    image, drift = fold(entry, past.run_id, records, known)
     assert drift is None
     # Before its first turn a run is stored as nothing.
     nothing: dict[str, Any] = {"states": [], "context": None}
     stored = json.loads(encode_image(entry, image)) if image.context else nothing
+    assert past.patches == stored.get("patches", {})
     assert (past.version, past.states) == (image.snapshot.version, tuple(stored["states"]))
     assert json.loads(past.context) == stored["context"]
     if histories:
@@ -53,18 +62,17 @@ def agrees(entry: Entry, past: Past, records: Sequence[Record], *, histories: bo
 
 @pytest.mark.parametrize("play", PLAYS, ids=lambda play: play.__name__)
 async def test_records_alone_tell_what_the_code_folds(play: Play) -> None:
-    async with Engine(MACHINES, queues={"default": 5, "papers": 5}) as engine:
+    async with Engine((*MACHINES, *PARCELS), queues={"default": 5, "papers": 5}) as engine:
         run = await play(engine)
         await engine.settle()
         records = await engine.client.journal.history(run.id)
         found = await engine.client.journal.inspect(run.id)
         assert found is not None
-        registry = Registry(MACHINES)
+        registry = Registry((*MACHINES, *PARCELS))
         registry.learn(await engine.client.journal.definitions())
-        entry = registry.entry(found.run.fingerprint)
         last = None
         for last, so_far in pasts(run.id, records):
-            agrees(entry, last, so_far)
+            agrees(registry.entry(last.fingerprint or found.run.fingerprint), last, so_far, registry)
         assert last is not None
         assert last.status is found.run.status
         assert last.outcome == found.run.outcome or found.run.status is RunStatus.TERMINATED
@@ -77,11 +85,12 @@ async def test_records_alone_tell_what_the_code_folds(play: Play) -> None:
 @pytest.mark.parametrize("file", stored_runs(), ids=lambda file: file.stem)
 def test_records_of_released_versions_tell_it_too(file: Any) -> None:
     run = load(file)
-    known = Registry(MACHINES)
+    known = Registry((*MACHINES, *PARCELS))
     known.learn(run.definitions)
     for past, so_far in pasts(run.found.run.run_id, run.records):
+        entry = known.entry(past.fingerprint or run.found.run.fingerprint)
         # Records tell of histories since a later release.
-        agrees(known.entry(run.found.run.fingerprint), past, so_far, histories=False)
+        agrees(entry, past, so_far, known, histories=False)
 
 
 EVENTS = st.sampled_from([Skip(), Pause(), Resume(), Resume(deep=False), Tune(88)])

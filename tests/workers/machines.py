@@ -18,6 +18,7 @@ from attrs import evolve, frozen
 
 from continuum_core import Machine, Retry, activity, event, root
 from tests.crash.machines import Trip
+from tests.evolution.orders import Order1, Order2, Order3
 
 FOLDER = "CONTINUUM_TEST_FOLDER"
 """The environment variable that names the folder."""
@@ -268,4 +269,8 @@ RELEASES = {
     "trip": (Trip,),
     "one": (Held, Stops, Blocks, OnAThread, RollingOne, ChangedOne),
     "two": (Held, Stops, Blocks, OnAThread, RollingTwo, ChangedTwo),
+    "order 1": (Order1,),
+    "order 1 and 2": (Order1, Order2),
+    "order 2": (Order2,),
+    "order 3": (Order3,),
 }

@@ -10,8 +10,8 @@ what is broken is found.
 
 from __future__ import annotations
 
-from continuum_core.testing.simulation.planted import PLANTED, planted
-from continuum_core.testing.simulation.schedule import Report, rerun, run_seed
+from continuum_core.testing.simulation.planted import PLANTED, ROLLING_PLANTED, planted
+from continuum_core.testing.simulation.schedule import Report, rerun, run_rolling, run_seed
 from continuum_core.testing.simulation.shrink import shrink
 
-__all__ = ["PLANTED", "Report", "planted", "rerun", "run_seed", "shrink"]
+__all__ = ["PLANTED", "ROLLING_PLANTED", "Report", "planted", "rerun", "run_rolling", "run_seed", "shrink"]

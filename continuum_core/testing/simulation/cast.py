@@ -12,6 +12,7 @@ from uuid import UUID
 from attrs import evolve
 
 from continuum_core.client import Client, Handle
+from continuum_core.definition.declare import Machine
 from continuum_core.errors import (
     AlreadyStarted,
     JournalUnavailable,
@@ -29,7 +30,8 @@ from continuum_core.registry import Registry
 from continuum_core.testing.simulation import machines
 from continuum_core.testing.simulation.bodies import SimulatedRunner
 from continuum_core.testing.simulation.chaos import LEASE
-from continuum_core.testing.simulation.machines import MACHINES
+from continuum_core.testing.simulation.machines import Job
+from continuum_core.testing.simulation.rolling import machine_of, machines_of
 from continuum_core.testing.simulation.scheduler import Process
 from continuum_core.testing.simulation.workload import Action, Doing, Result, Verdict
 from continuum_core.worker import Worker
@@ -48,14 +50,19 @@ _TRIES = 12
 """How often a client repeats what may be repeated."""
 
 
-def worker_of(process: Process, journal: Journal, runner: SimulatedRunner, names: Sequence[str]) -> Worker:
+def worker_of(
+    process: Process,
+    journal: Journal,
+    runner: SimulatedRunner,
+    machines: Sequence[type[Machine[Any, Job, str]]],
+) -> Worker:
     """An unopened worker.
 
-    :param names: of the machines it takes.
+    :param machines: those that it takes.
     """
     return Worker(
         journal,
-        [MACHINES[name] for name in names],
+        machines,
         queues=QUEUES,
         lease=LEASE,
         poll=POLL,
@@ -150,11 +157,11 @@ class WorkingClient:
         if action.doing in (Doing.START, Doing.CLASH):
             job = run.job if action.doing is Doing.START else evolve(run.job, size=run.job.size + 10)
             key = run.label if run.keyed else None
-            handle = await client.start(MACHINES[run.machine], job, key=key)
+            handle = await client.start(machine_of(run.machine, run.label), job, key=key)
             self._ids[run.label] = handle.id
             return
         if run.keyed:
-            run_id: Handle[Any] | UUID = client.get(MACHINES[run.machine], run.label)
+            run_id: Handle[Any] | UUID = client.get(machine_of(run.machine, run.label), run.label)
         elif run.label in self._ids:
             run_id = self._ids[run.label]
         else:
@@ -189,7 +196,7 @@ def _repeatable(action: Action) -> bool:
 
 def registry(names: Sequence[str]) -> Registry:
     """One for all clients of a schedule: they only read it."""
-    return Registry(MACHINES[name] for name in names)
+    return Registry(machines_of(names))
 
 
 class Operator:

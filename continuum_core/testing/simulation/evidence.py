@@ -9,11 +9,12 @@ from uuid import UUID
 from attrs import define, field
 from msgspec import Raw
 
-from continuum_core.envelope import StepBody
+from continuum_core.envelope import CommandBody, StepBody
 from continuum_core.interpreter.snapshot import Disposition
 from continuum_core.journal.commit import Inspection
 from continuum_core.journal.records import DeliveryKind, Record, RecordKind
 from continuum_core.mapper import (
+    decode_migration,
     decode_step,
     peek_event,
 )
@@ -47,6 +48,14 @@ class Story:
         for record, body in zip(self.records, self.bodies, strict=True):
             if body is not None:
                 yield record, body
+
+    def asked(self) -> Iterator[tuple[Record, CommandBody]]:
+        """Every wish of every record, in order: steps have some, and migrations."""
+        for record, body in zip(self.records, self.bodies, strict=True):
+            if body is not None:
+                yield from ((record, command) for command in body.commands)
+            elif record.kind is RecordKind.MIGRATION:
+                yield from ((record, command) for command in decode_migration(record).commands)
 
 
 @define

@@ -38,7 +38,16 @@ __all__ = [
     "Reminder",
     "Shared",
     "Stop",
+    "Told",
     "Trip",
+    "began",
+    "charge",
+    "label_of",
+    "ponder",
+    "reserve",
+    "seen",
+    "told",
+    "with_output",
 ]
 
 
@@ -148,23 +157,23 @@ async def quote(label: str) -> str:
     return label
 
 
-def _began(job: Job) -> Told:
+def began(job: Job) -> Told:
     return Told(job.label, job.size, job.peer)
 
 
-def _told(context: Told) -> str:
+def told(context: Told) -> str:
     return " ".join(context.seen)
 
 
-def _seen(context: Told, event: Any) -> Told:
+def seen(context: Told, event: Any) -> Told:
     return context.and_(f"{type(event).__name__}:{event.sender}:{event.number}")
 
 
-def _output(context: Told, output: str) -> Told:
+def with_output(context: Told, output: str) -> Told:
     return context.and_(output)
 
 
-def _label(context: Told) -> str:
+def label_of(context: Told) -> str:
     return context.label
 
 
@@ -181,12 +190,12 @@ class Order(Machine[Told, Job, str], name="sim.order"):
     done_ = s.final()
     refused = s.final(ok=False)
 
-    reserving.invoke(reserve, _label, done=charging, assign=_output, error=refused)
-    charging.invoke(charge, _label, done=done_, assign=_output, error=refused)
+    reserving.invoke(reserve, label_of, done=charging, assign=with_output, error=refused)
+    charging.invoke(charge, label_of, done=done_, assign=with_output, error=refused)
     s.on(Boom, assign=_raise)
 
-    init = staticmethod(_began)
-    result = staticmethod(_told)
+    init = staticmethod(began)
+    result = staticmethod(told)
 
 
 class Reminder(Machine[Told, Job, str], name="sim.reminder"):
@@ -198,13 +207,13 @@ class Reminder(Machine[Told, Job, str], name="sim.reminder"):
     end = s.final()
 
     waiting.after(lambda c: timedelta(seconds=1 + c.size), over, assign=lambda c: c.and_("tick"))
-    waiting.on(Ping, waiting, assign=_seen)
+    waiting.on(Ping, waiting, assign=seen)
     over.always(end, when=lambda c: len(c.seen) >= 3)
     over.always(waiting)
     s.on(Boom, assign=_raise)
 
-    init = staticmethod(_began)
-    result = staticmethod(_told)
+    init = staticmethod(began)
+    result = staticmethod(told)
 
 
 class Nested(Machine[Told, Job, str], name="sim.nested"):
@@ -221,14 +230,14 @@ class Nested(Machine[Told, Job, str], name="sim.nested"):
     right_done = right.final()
     end = s.final()
 
-    left_busy.invoke(ponder, _label, done=left_done, error=left_done)
+    left_busy.invoke(ponder, label_of, done=left_done, error=left_done)
     right_wait.after(timedelta(seconds=2), right_busy)
-    right_busy.invoke(charge, _label, done=right_done, error=right_done)
+    right_busy.invoke(charge, label_of, done=right_done, error=right_done)
     both.done(end, assign=lambda c: c.and_("both"))
-    both.on(Ping, assign=_seen)
+    both.on(Ping, assign=seen)
 
-    init = staticmethod(_began)
-    result = staticmethod(_told)
+    init = staticmethod(began)
+    result = staticmethod(told)
 
 
 class Basket(Machine[Told, Job, str], name="sim.basket"):
@@ -240,16 +249,16 @@ class Basket(Machine[Told, Job, str], name="sim.basket"):
     sorting = s.state()
     end = s.final()
 
-    busy.invoke(reserve, _label, done=open_, error=open_)
+    busy.invoke(reserve, label_of, done=open_, error=open_)
     busy.defer(Item, Close)
-    open_.on(Item, sorting, assign=_seen)
-    open_.on(Close, end, assign=_seen)
+    open_.on(Item, sorting, assign=seen)
+    open_.on(Close, end, assign=seen)
     open_.after(timedelta(seconds=20), end)
     sorting.after(timedelta(seconds=0.5), open_)
     sorting.defer(Item, Close)
 
-    init = staticmethod(_began)
-    result = staticmethod(_told)
+    init = staticmethod(began)
+    result = staticmethod(told)
 
 
 class Pinger(Machine[Told, Job, str], name="sim.pinger"):
@@ -268,11 +277,11 @@ class Pinger(Machine[Told, Job, str], name="sim.pinger"):
     )
     first.after(timedelta(seconds=1), second)
     second.entry(send=lambda c: Message(Ping(c.label, 3), machine="sim.pinged", key=c.peer))
-    second.invoke(reserve, _label, done=end, error=end)
+    second.invoke(reserve, label_of, done=end, error=end)
     second.exit(send=lambda c: Message(Ping(c.label, 4), machine="sim.pinged", key=c.peer))
 
-    init = staticmethod(_began)
-    result = staticmethod(_told)
+    init = staticmethod(began)
+    result = staticmethod(told)
 
 
 class Pinged(Machine[Told, Job, str], name="sim.pinged"):
@@ -283,13 +292,13 @@ class Pinged(Machine[Told, Job, str], name="sim.pinged"):
     check = s.choice()
     end = s.final()
 
-    open_.on(Ping, check, assign=_seen)
+    open_.on(Ping, check, assign=seen)
     open_.after(timedelta(seconds=25), end)
     check.always(end, when=lambda c: len(c.seen) >= 4)
     check.always(open_)
 
-    init = staticmethod(_began)
-    result = staticmethod(_told)
+    init = staticmethod(began)
+    result = staticmethod(told)
 
 
 class Race(Machine[Told, Job, str], name="sim.race"):
@@ -301,14 +310,14 @@ class Race(Machine[Told, Job, str], name="sim.race"):
     end = s.final()
     stopped = s.final(ok=False)
 
-    racing.invoke(ponder, _label, done=by_body, assign=_output, error=end)
+    racing.invoke(ponder, label_of, done=by_body, assign=with_output, error=end)
     racing.after(timedelta(seconds=3), end, assign=lambda c: c.and_("timer"))
-    racing.on(Stop, stopped, assign=_seen)
-    racing.on(Ping, racing, assign=_seen)  # all three begin again; what the first entry asked for is stale
+    racing.on(Stop, stopped, assign=seen)
+    racing.on(Ping, racing, assign=seen)  # all three begin again; what the first entry asked for is stale
     by_body.after(timedelta(seconds=1), end)
 
-    init = staticmethod(_began)
-    result = staticmethod(_told)
+    init = staticmethod(began)
+    result = staticmethod(told)
 
 
 class Shared(Machine[Told, Job, str], name="sim.shared"):
@@ -320,11 +329,11 @@ class Shared(Machine[Told, Job, str], name="sim.shared"):
     failed = s.final(ok=False)
 
     quoting.invoke(
-        quote, lambda c: c.peer, done=end, assign=_output, error=failed, key=lambda c: f"quote-{c.peer}"
+        quote, lambda c: c.peer, done=end, assign=with_output, error=failed, key=lambda c: f"quote-{c.peer}"
     )
 
-    init = staticmethod(_began)
-    result = staticmethod(_told)
+    init = staticmethod(began)
+    result = staticmethod(told)
 
 
 class Trip(Machine[Told, Job, str], name="sim.trip"):
@@ -338,17 +347,17 @@ class Trip(Machine[Told, Job, str], name="sim.trip"):
     end = s.final()
     given_up = s.final(ok=False)
 
-    flight.invoke(book, lambda c: f"{c.label}-flight", done=hotel, assign=_output, error=undoing)
-    hotel.invoke(book, lambda c: f"{c.label}-hotel", done=paying, assign=_output, error=undoing)
-    paying.invoke(charge, _label, done=end, assign=_output, error=undoing)
-    s.on(Stop, undoing, assign=_seen)
+    flight.invoke(book, lambda c: f"{c.label}-flight", done=hotel, assign=with_output, error=undoing)
+    hotel.invoke(book, lambda c: f"{c.label}-hotel", done=paying, assign=with_output, error=undoing)
+    paying.invoke(charge, label_of, done=end, assign=with_output, error=undoing)
+    s.on(Stop, undoing, assign=seen)
     s.on_cancel(undoing)
-    undoing.on(Stop, assign=_seen)
+    undoing.on(Stop, assign=seen)
     undoing.on_cancel()
     undoing.compensate(given_up)
 
-    init = staticmethod(_began)
-    result = staticmethod(_told)
+    init = staticmethod(began)
+    result = staticmethod(told)
 
 
 MACHINES: Mapping[str, type[Machine[Told, Job, str]]] = {

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from continuum_core.envelope import CommandBody
 from continuum_core.interpreter.macrostep import step
+from continuum_core.interpreter.program import ascending
 from continuum_core.interpreter.snapshot import Disposition
 from continuum_core.journal.commit import Commit, Inspection
 from continuum_core.journal.records import ENDED, DeliveryKind, Held, Record, RecordKind, RunStatus
@@ -12,11 +14,12 @@ from continuum_core.mapper import (
     Image,
     decode_event,
     decode_image,
+    decode_migration,
     decode_step,
 )
 from continuum_core.registry import Registry
 
-__all__ = ["at_rest", "held_rightly", "nothing_is_lost", "nothing_is_overtaken"]
+__all__ = ["at_rest", "held_rightly", "nothing_is_lost", "nothing_is_overtaken", "well_placed"]
 
 
 def at_rest(found: Inspection, registry: Registry) -> Iterator[str]:
@@ -37,13 +40,16 @@ def nothing_is_lost(found: Inspection, records: Sequence[Record]) -> Iterator[st
         return
     waiting: dict[tuple[str, int, int], str] = {}
     for record in records:
-        if record.kind is not RecordKind.STEP:
-            continue
-        body = decode_step(record)
-        if body.event.token:
-            word = "start-timer" if body.event.kind == DeliveryKind.TIMER else "start-activity"
-            waiting.pop((word, body.event.token, body.event.slot), None)
-        for command in body.commands:
+        commands: Sequence[CommandBody] = ()
+        if record.kind is RecordKind.MIGRATION:
+            commands = decode_migration(record).commands
+        elif record.kind is RecordKind.STEP:
+            body = decode_step(record)
+            commands = body.commands
+            if body.event.token:
+                word = "start-timer" if body.event.kind == DeliveryKind.TIMER else "start-activity"
+                waiting.pop((word, body.event.token, body.event.slot), None)
+        for command in commands:
             if command.do == "close":
                 waiting = {name: what for name, what in waiting.items() if name[1] != command.token}
             elif command.do in ("start-timer", "start-activity"):
@@ -65,6 +71,26 @@ def nothing_is_overtaken(found: Inspection, commit: Commit) -> Iterator[str]:
     for delivery in found.deliveries:
         if delivery.held is Held.NO and delivery.id not in mine and (delivery.due or 0) < commit.now:
             yield f"run {found.run.run_id}: a turn on a finish overtook a {delivery.kind.name} that was due"
+
+
+def well_placed(found: Inspection, registry: Registry) -> Iterator[str]:
+    """25: a run that was just moved has begun all that its states have, and nothing else is left open."""
+    run = found.run
+    if run.status is not RunStatus.RUNNING:
+        return
+    entry = registry.entry(run.fingerprint)
+    snapshot = decode_image(entry, run.version, run.snapshot).snapshot
+    owners = snapshot.configuration & entry.program.owners
+    unbegun = [number for number in ascending(owners) if number not in snapshot.tokens]
+    if unbegun:
+        yield f"run {run.run_id} was moved, and states {unbegun} never begin what they have"
+    living = set(snapshot.tokens.values())
+    for delivery in found.deliveries:
+        if delivery.kind is DeliveryKind.TIMER and delivery.token not in living:
+            yield f"run {run.run_id} was moved, and a timer of a state that it left runs on"
+    for task in found.tasks:
+        if task.token not in living and not task.cancel:
+            yield f"run {run.run_id} was moved, and {task.activity} of a state that it left goes on"
 
 
 def _cancelled(found: Inspection) -> bool:

@@ -31,8 +31,7 @@ def timers_are_not_early(evidence: Evidence) -> Iterator[str]:
     for story in evidence.stories.values():
         due = {
             (command.token, command.slot): command.due
-            for _, body in story.steps()
-            for command in body.commands
+            for _, command in story.asked()
             if command.do == "start-timer"
         }
         for record, body in story.steps():
@@ -122,18 +121,17 @@ def messages_arrive_once(evidence: Evidence) -> Iterator[str]:
     for story in evidence.stories.values():
         if story.found.run.machine != "sim.pinger":
             continue
-        for record, body in story.steps():
-            for command in body.commands:
-                if command.do != "send" or not isinstance(command.event, Raw):
-                    continue
-                _, data = peek_event(DeliveryKind.SIGNAL, bytes(command.event))
-                target = pinged.get(command.to.partition(":")[2])
-                # To a run that is not there (yet) it is a dead letter under an id that no run may have.
-                if target is None or target.found.run.created > record.at - 1_000:
-                    continue
-                count = accounted(target)[data["sender"], data["number"]]
-                if count != 1:
-                    yield f"{story.name}: its event {data['number']} is {count} times with its peer"
+        for record, command in story.asked():
+            if command.do != "send" or not isinstance(command.event, Raw):
+                continue
+            _, data = peek_event(DeliveryKind.SIGNAL, bytes(command.event))
+            target = pinged.get(command.to.partition(":")[2])
+            # To a run that is not there (yet) it is a dead letter under an id that no run may have.
+            if target is None or target.found.run.created > record.at - 1_000:
+                continue
+            count = accounted(target)[data["sender"], data["number"]]
+            if count != 1:
+                yield f"{story.name}: its event {data['number']} is {count} times with its peer"
 
 
 def orders_win(evidence: Evidence) -> Iterator[str]:

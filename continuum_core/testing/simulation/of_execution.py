@@ -44,8 +44,7 @@ def outcomes_are_applied_once(evidence: Evidence) -> Iterator[str]:
                 yield f"{story.name}: {DeliveryKind(kind).name} {token}.{slot} came {count} times"
         opened = Counter(
             (command.do, command.token, command.slot)
-            for _, body in story.steps()
-            for command in body.commands
+            for _, command in story.asked()
             if command.do in ("start-activity", "start-timer") and not command.slot & (UNDO | AGAIN)
         )
         for what, count in opened.items():
@@ -70,8 +69,7 @@ def executions_have_reasons(evidence: Evidence) -> Iterator[str]:
     for story in evidence.stories.values():
         keyed = {
             (command.token, command.slot)
-            for _, body in story.steps()
-            for command in body.commands
+            for _, command in story.asked()
             if command.do == "start-activity" and command.key is not None
         }
         for record, body in story.steps():
@@ -183,8 +181,7 @@ def keyed_bodies_succeed_once(evidence: Evidence) -> Iterator[str]:
     for story in evidence.stories.values():
         keys = {
             (command.token, command.slot): command.key
-            for _, body in story.steps()
-            for command in body.commands
+            for _, command in story.asked()
             if command.do == "start-activity" and command.key is not None
         }
         for _, body in story.steps():

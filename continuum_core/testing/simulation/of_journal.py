@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from uuid import UUID
 
 import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
+from continuum_core.definition.compatibility import compare
+from continuum_core.definition.fingerprint import graph
+from continuum_core.definition.upgrade import way
+from continuum_core.envelope import StepBody
 from continuum_core.interpreter.macrostep import step
 from continuum_core.interpreter.snapshot import Disposition
-from continuum_core.journal.records import ENDED, DeliveryKind, RunStatus
+from continuum_core.journal.records import ENDED, DeliveryKind, Record, RecordKind, RunStatus
 from continuum_core.mapper import (
     Image,
     decode_event,
+    decode_image,
+    decode_migration,
     encode_image,
     imaged,
+    migrated,
     unborn,
 )
+from continuum_core.registry import Entry, Registry
 from continuum_core.testing.simulation.evidence import Evidence
 
 __all__ = [
@@ -73,36 +82,75 @@ def fences_never_decrease(evidence: Evidence) -> Iterator[str]:
 def records_fold_to_snapshots(evidence: Evidence) -> Iterator[str]:
     """5: folding the records through `step` gives the stored snapshot, at every commit."""
     for run_id, story in evidence.stories.items():
-        entry = evidence.registry.entry(story.found.run.fingerprint)
-        image = unborn()
+        folding = _Folding(evidence.registry, run_id)
         for record, body in zip(story.records, story.bodies, strict=True):
-            if body is None:
-                image = Image(replace(image.snapshot, version=record.version), image.context)
-            else:
-                payload = bytes(body.event.payload) if isinstance(body.event.payload, Raw) else b""
-                kind = DeliveryKind(body.event.kind)
-                event = decode_event(entry, image.snapshot, kind, payload, body.event.token, body.event.slot)
-                made = step(entry.program, image.snapshot, event, record.at, run_id.bytes)
-                token = body.event.token
-                if (
-                    token
-                    and made.disposition is Disposition.TAKEN
-                    and token not in image.snapshot.tokens.values()
-                ):
-                    yield f"{story.name}, record {record.version}: took what a dead state entry had asked for"
-                image = imaged(entry, image, made.snapshot)
-                if tuple(body.states) != entry.leaves(made.snapshot.configuration):
-                    yield f"{story.name}, record {record.version}: folds to other states"
-                    break
+            wrong = folding.take(record, body)
+            if wrong:
+                yield f"{story.name}, record {record.version}: {wrong}"
+                break
             applied = evidence.witness.applied.get(record.commit_id)
             if applied is None or applied.commit.records[-1].version != record.version:
                 continue
-            if applied.commit.snapshot != (encode_image(entry, image) if image.context else b""):
+            if applied.commit.snapshot != folding.snapshot():
                 yield f"{story.name}, record {record.version}: the snapshot is not the fold"
                 break
         else:
-            if story.found.run.snapshot and story.found.run.snapshot != encode_image(entry, image):
+            if story.found.run.snapshot and story.found.run.snapshot != folding.snapshot():
                 yield f"{story.name}: the stored snapshot is not the fold"
+
+
+class _Folding:
+    """A run as its records tell it, each folded through the very definition that it ran under."""
+
+    def __init__(self, registry: Registry, run_id: UUID) -> None:
+        self.registry = registry
+        self.run_id = run_id
+        self.image = unborn()
+        self.entry: Entry | None = None
+
+    def snapshot(self) -> bytes:
+        return encode_image(self.entry, self.image) if self.entry is not None and self.image.context else b""
+
+    def take(self, record: Record, body: StepBody | None) -> str:
+        """Fold one record in; what is wrong with it, or ""."""
+        if record.kind is RecordKind.MIGRATION:
+            return self._migrate(record)
+        if body is None:
+            self.image = Image(replace(self.image.snapshot, version=record.version), self.image.context)
+            return ""
+        return self._step(record, body)
+
+    def _migrate(self, record: Record) -> str:
+        told = decode_migration(record)
+        before, entry = self.entry, self.registry.entry(told.fingerprint)
+        if before is None or before.fingerprint != told.since or before.chart.version != told.since_version:
+            return "it was moved from a definition that it did not have"
+        if self.snapshot() != bytes(told.before):
+            return "it was moved from another snapshot"
+        there, obstacles = way(graph(before.chart), entry.chart)
+        if there is None:
+            return f"it was moved where no way leads: {obstacles}"
+        made = migrated(entry, there, self.run_id, record.version - 1, bytes(told.before), record.at)
+        self.entry, self.image = entry, made.image
+        return "" if self.snapshot() == bytes(told.after) else "it was moved into another snapshot"
+
+    def _step(self, record: Record, body: StepBody) -> str:
+        entry = self.registry.entry(body.fingerprint)
+        if self.entry is not None and entry is not self.entry:
+            if compare(graph(self.entry.chart), graph(entry.chart)).blocking:
+                return "it ran under logic that was not chosen for it"
+            self.image = decode_image(entry, self.image.snapshot.version, self.snapshot())
+        self.entry, before = entry, self.image.snapshot
+        payload = bytes(body.event.payload) if isinstance(body.event.payload, Raw) else b""
+        kind, token = DeliveryKind(body.event.kind), body.event.token
+        event = decode_event(entry, before, kind, payload, token, body.event.slot)
+        made = step(entry.program, before, event, record.at, self.run_id.bytes)
+        self.image = imaged(entry, self.image, made.snapshot)
+        if token and made.disposition is Disposition.TAKEN and token not in before.tokens.values():
+            return "took what a dead state entry had asked for"
+        if tuple(body.states) != entry.leaves(made.snapshot.configuration):
+            return "folds to other states"
+        return ""
 
 
 def nothing_follows_the_end(evidence: Evidence) -> Iterator[str]:

@@ -20,11 +20,12 @@ from uuid import UUID
 from attrs import evolve
 from msgspec.structs import replace
 
-from continuum_core import starting
+from continuum_core import registry, starting, turn
 from continuum_core.client import Client
+from continuum_core.definition.compatibility import Change, ChangeKind
 from continuum_core.definition.failure import Failure
 from continuum_core.errors import JournalUnavailable
-from continuum_core.interpreter import macrostep
+from continuum_core.interpreter import macrostep, migration
 from continuum_core.interpreter.progress import Progress
 from continuum_core.journal.commit import (
     Delivered,
@@ -37,6 +38,7 @@ from continuum_core.journal.connect import connect
 from continuum_core.journal.protocol import Limits
 from continuum_core.journal.records import RunStatus
 from continuum_core.lane import Lane
+from continuum_core.mapper import migrations
 from continuum_core.runtime import lease, runs
 from continuum_core.runtime.holding import Holding
 from continuum_core.runtime.places import Places
@@ -44,7 +46,7 @@ from continuum_core.runtime.reports import Reports
 from continuum_core.runtime.supervisor import Supervisor
 from continuum_core.runtime.turns import Turns
 
-__all__ = ["PLANTED", "planted"]
+__all__ = ["PLANTED", "ROLLING_PLANTED", "planted"]
 
 _FOREVER = 1e9
 
@@ -363,6 +365,66 @@ def failures_are_believed() -> list[Plant]:
     return [(Failure, "unknown", property(lambda _self: False))]
 
 
+# --- in the upgrade of a run ------------------------------------------------------------------------------
+# Found by rolling schedules only: workers of several releases, runs of all of them.
+
+
+def old_entries_stay_open() -> list[Plant]:
+    """A migration forgets to close what the run had open and does not take along."""
+    return [(Progress, "close_tokens", lambda *_: None)]
+
+
+def new_entries_never_begin() -> list[Plant]:
+    """A migration leaves the timers and activities of the states that it leads to unstarted."""
+    real = macrostep.arrive
+
+    def arrive(progress: Any, plan: Any, _begin: int, begun: Any) -> Any:
+        return real(progress, plan, 0, begun)
+
+    return [(migration, "arrive", arrive)]
+
+
+def entries_lose_their_tokens() -> list[Plant]:
+    """A migration gives every entry a new token: what is on its way to the old one is stale."""
+    real = migrations._placement
+
+    def placement(*arguments: Any) -> Any:
+        return replace(real(*arguments), tokens={}, begun={})
+
+    return [(migrations, "_placement", placement)]
+
+
+def deferred_over_a_migration() -> list[Plant]:
+    """A migration is no reason to look at what was deferred."""
+    real = turn._Fold.migrate
+
+    def migrate(fold: Any, moving: Any) -> bool:
+        go_on = real(fold, moving)
+        fold.release = False
+        return go_on
+
+    return [(turn._Fold, "migrate", migrate)]
+
+
+def adopted_whatever_changed() -> list[Plant]:
+    """A worker takes runs of any definition of its machine, as they are."""
+    no_difference = Change(ChangeKind.ADOPTABLE)
+    return [(registry, "way", lambda *_: (None, ())), (registry, "compare", lambda *_: no_difference)]
+
+
+ROLLING_PLANTED: Mapping[str, Callable[[], list[Plant]]] = {
+    plant.__name__: plant
+    for plant in (
+        adopted_whatever_changed,
+        deferred_over_a_migration,
+        entries_lose_their_tokens,
+        new_entries_never_begin,
+        old_entries_stay_open,
+    )
+}
+"""The planted bugs that rolling schedules find, by name."""
+
+
 PLANTED: Mapping[str, Callable[[], list[Plant]]] = {
     plant.__name__: plant
     for plant in (
@@ -402,9 +464,9 @@ PLANTED: Mapping[str, Callable[[], list[Plant]]] = {
 
 @contextmanager
 def planted(name: str) -> Generator[None]:
-    """Break the code for the length of the block. Raises KeyError for a name that `PLANTED` has not."""
+    """Break the code for the length of the block. Raises KeyError for a name that no table has."""
     with ExitStack() as mended:
-        for where, attribute, broken in PLANTED[name]():
+        for where, attribute, broken in {**PLANTED, **ROLLING_PLANTED}[name]():
             missing = object()
             before = vars(where).get(attribute, missing)
             setattr(where, attribute, broken)

@@ -18,11 +18,21 @@ from continuum_core.testing.faults import FaultKind
 from continuum_core.testing.simulation.chaos import Mishap, mix_of
 from continuum_core.testing.simulation.evidence import Evidence, Story
 from continuum_core.testing.simulation.invariants import judge, same_end
+from continuum_core.testing.simulation.rolling import ROLLING
 from continuum_core.testing.simulation.scheduler import EPOCH
 from continuum_core.testing.simulation.workload import Action, Scenario, plan
 from continuum_core.testing.simulation.world import World
 
-__all__ = ["Report", "one_at_a_time", "rerun", "run_scenario", "run_seed", "scenario_of"]
+__all__ = [
+    "Report",
+    "one_at_a_time",
+    "rerun",
+    "rolling_scenario",
+    "run_rolling",
+    "run_scenario",
+    "run_seed",
+    "scenario_of",
+]
 
 _HASHED = 1_000
 """Every so many seeds the schedule is run twice, and both must be the same to the last step."""
@@ -64,6 +74,24 @@ def scenario_of(seed: int) -> Scenario:
         horizon=chance.choice((5.0, 10.0, 20.0)),
         wild=chance.choice((0, 60, 160)),
     )
+
+
+def rolling_scenario(seed: int) -> Scenario:
+    """A scenario in which workers of several releases work side by side, on runs of all of them."""
+    chance = Random(seed)
+    mix = mix_of(chance)
+    return Scenario(
+        actions=tuple(plan(chance, kinds=(ROLLING,))),
+        mix=mix,
+        workers=chance.choice((2, 3, 4)),
+        horizon=chance.choice((5.0, 10.0, 20.0)),
+        wild=chance.choice((0, 60, 160)),
+    )
+
+
+def run_rolling(seed: int, *, traced: bool = False) -> Report:
+    """Run the rolling schedule of a seed and judge it."""
+    return run_scenario(seed, rolling_scenario(seed), traced=traced)
 
 
 def run_seed(seed: int, *, traced: bool = False) -> Report:

@@ -106,6 +106,7 @@ _EVENTS = {
     "sim.basket": ("Item", "Item", "Item", "Item", "Close"),
     "sim.pinged": ("Ping",),
     "sim.race": ("Ping", "Ping", "Stop"),
+    "sim.rolling": ("Item", "Item", "Item", "Ping", "Close"),
     "sim.trip": ("Stop",),
 }
 _ORDERS = (Doing.CANCEL, Doing.CANCEL, Doing.SUSPEND, Doing.SUSPEND, Doing.TERMINATE)
@@ -118,9 +119,12 @@ _KINDS = (
 )
 
 
-def plan(chance: Random, clients: int = 2) -> list[Action]:
-    """The actions of all clients, each client's in its order."""
-    runs = _runs(chance)
+def plan(chance: Random, clients: int = 2, kinds: tuple[str, ...] = _KINDS) -> list[Action]:
+    """The actions of all clients, each client's in its order.
+
+    :param kinds: names of machines to draw from.
+    """
+    runs = _runs(chance, kinds)
     numbers = [0] * clients
     actions: list[Action] = []
     orders = chance.choice((0.0, 0.3, 0.7))
@@ -138,11 +142,11 @@ def plan(chance: Random, clients: int = 2) -> list[Action]:
     return _numbered(actions)
 
 
-def _runs(chance: Random) -> list[RunPlan]:
+def _runs(chance: Random, kinds: tuple[str, ...]) -> list[RunPlan]:
     runs: list[RunPlan] = []
     for number in range(chance.choice((1, 1, 2, 2, 3, 4))):
         label = f"r{number}"
-        machine = chance.choice(_KINDS)
+        machine = chance.choice(kinds)
         peer = ""
         if machine == "sim.pinger":
             peer = f"{label}p"

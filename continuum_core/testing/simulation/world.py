@@ -18,7 +18,7 @@ from attrs import define, field
 
 from continuum_core.errors import JournalUnavailable
 from continuum_core.journal.commit import Commit, Inspection, Query
-from continuum_core.journal.records import ENDED, Held, Run, RunStatus, Task
+from continuum_core.journal.records import ENDED, Held, RecordKind, Run, RunStatus, Task
 from continuum_core.runtime.supervisor import Supervisor
 from continuum_core.testing.faults import FaultyJournal
 from continuum_core.testing.simulation.bodies import Ledger, SimulatedRunner
@@ -39,7 +39,9 @@ from continuum_core.testing.simulation.moments import (
     held_rightly,
     nothing_is_lost,
     nothing_is_overtaken,
+    well_placed,
 )
+from continuum_core.testing.simulation.rolling import RELEASES, ROLLING, release_machines
 from continuum_core.testing.simulation.scheduler import Process, Scheduler, Stalled, Strand
 from continuum_core.testing.simulation.store import SimulatedJournal, Witness, now_done
 from continuum_core.testing.simulation.workload import Result, Scenario
@@ -106,6 +108,8 @@ class World:
         self._clients: list[WorkingClient] = []
         self._watches: dict[object, Watch] = {}
         self._closing = False
+        # What an older release defined meanwhile is learnt by the newer ones within ten polls.
+        self._patience = PATIENCE + (10 * POLL if ROLLING in self._names else 0.0)
 
     # --- the story ---
 
@@ -146,7 +150,18 @@ class World:
 
     def _worker(self, process: Process, journal: FaultyJournal) -> Worker:
         runner = SimulatedRunner(process, self.ledger, self.seed, self.scenario.wild)
-        return worker_of(process, journal, runner, self._names)
+        return worker_of(process, journal, runner, release_machines(self._names, self._release(process)))
+
+    def _release(self, process: Process) -> int:
+        """The first worker has the newest release, whenever it is started; which others have is chance.
+
+        So has a client that works, too: it knows all versions soon, by starting runs of them.
+        """
+        newest = len(RELEASES) - 1
+        name = process.name.partition(".")[0]
+        if ROLLING not in self._names or name == "w0" or name.startswith("c"):
+            return newest
+        return self._chance.randrange(newest + 1)
 
     def _process(self, name: str) -> Process:
         self._processes += 1
@@ -223,6 +238,8 @@ class World:
             return
         found = now_done(self._store.inspect(commit.run_id))
         if found is not None:
+            if any(record.kind is RecordKind.MIGRATION for record in commit.records):
+                self.violations += well_placed(found, self.registry)
             self.violations += held_rightly(found, self.registry)
             self.violations += nothing_is_overtaken(found, commit)
 
@@ -324,7 +341,7 @@ class World:
         watch = self._watches.get(key)
         if watch is None or watch.state != state:
             self._watches[key] = Watch(state, now)
-        elif now - watch.since > PATIENCE * 1e6:
+        elif now - watch.since > self._patience * 1e6:
             self.violations.append(
                 f"{complaint} for {(now - watch.since) / 1e6:.0f} s after the faults stopped"
             )
@@ -349,10 +366,10 @@ class World:
 
     def _hands(self) -> Iterator[str]:
         """13: at rest every worker has empty hands, and every slot is free for the next task."""
-        queues = {known.activity.queue for known in self.registry.activities().values()}
         for name, (_, worker) in self._living.items():
             if worker is None:
                 continue
+            queues = {known.activity.queue for known in worker.registry.activities().values()}
             held = _held(worker)
             if held:
                 yield f"{name} holds {held} runs and tasks, and there are none"

@@ -1,0 +1,245 @@
+"""What becomes of stored runs under the machines that are here, run by run, and moving them at once.
+
+Workers move a run at its next turn; nobody has to ask for it. This is for whoever wants to know beforehand,
+or to be done with a version: `examine` makes the move and throws it away, so that every context is made and
+read before anything is written; `Mover.move` writes it, as a turn without an event, if the run rests.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from uuid import UUID
+
+import msgspec
+from attrs import frozen
+
+from continuum_core.clock import Micros
+from continuum_core.envelope import SnapshotBody, read
+from continuum_core.errors import ContinuumError
+from continuum_core.journal.commit import CommitOutcome, Query
+from continuum_core.journal.protocol import Journal
+from continuum_core.journal.records import Definition, Held, Run, RunStatus
+from continuum_core.mapper import Migrated, decode_image, migrated, unborn
+from continuum_core.registry import Registry
+from continuum_core.turn import Due, Moving, take_turn
+
+__all__ = ["LIVE", "Fate", "Moved", "Mover", "PatchUse", "Prospect", "patch_uses"]
+
+LIVE = (RunStatus.RUNNING, RunStatus.SUSPENDED, RunStatus.PARKED)
+
+
+class Fate(enum.StrEnum):
+    """What becomes of a run under the machines that are here."""
+
+    CURRENT = "current"  # it runs on this very definition
+    ADOPTED = "adopted"  # it goes on as it is, from its next turn on
+    UNBORN = "unborn"  # it has not taken its first turn, and takes it here
+    MOVES = "moves"  # an upgrade moves it
+    LATER = "later"  # an upgrade moves it once it is resumed or unparked
+    FAILS = "fails"  # its upgrade fails: it would be parked, as it is
+    LEFT = "left"  # nothing here takes it
+
+
+GOOD = frozenset({Fate.CURRENT, Fate.ADOPTED, Fate.UNBORN, Fate.MOVES, Fate.LATER})
+
+
+@frozen
+class Prospect:
+    """One run and its fate.
+
+    :ivar since: the version that it is of; None where its definition is not stored.
+    :ivar version: the version that takes it; None where none does.
+    :ivar before: its states, and `after` what they would be.
+    :ivar asked: what the move asks of the world: how many state entries it closes, timers and activities
+        it begins.
+    :ivar why: why it fails or is left.
+    """
+
+    run_id: UUID
+    machine: str
+    key: str | None
+    status: RunStatus
+    fingerprint: str
+    fate: Fate
+    since: int | None
+    version: int | None
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    asked: Mapping[str, int] = {}
+    why: str = ""
+
+
+class Moved(enum.StrEnum):
+    """How moving a run went."""
+
+    DONE = "moved"
+    BUSY = "busy"  # it has something due: a worker moves it with that
+    FAILED = "failed"  # nothing was written
+
+
+class Mover:
+    """Examines and moves runs of one journal.
+
+    :param registry: the machines; it is told of the stored definitions.
+    :param new_id: gives ids.
+    """
+
+    def __init__(self, journal: Journal, registry: Registry, new_id: Callable[[], UUID]) -> None:
+        self._journal = journal
+        self._registry = registry
+        self._new_id = new_id
+        self._stored: dict[str, Definition] = {}
+        self._now: Micros = 0
+
+    async def learn(self) -> None:
+        """Read the stored definitions and the journal's clock."""
+        stored = await self._journal.definitions()
+        self._registry.learn(stored)
+        self._stored = {each.fingerprint: each for each in stored}
+        self._now = await self._journal.now()
+
+    async def runs(self, machines: Sequence[str]) -> AsyncIterator[Run]:
+        """The runs of these machines that have not ended, page by page."""
+        for machine in machines:
+            for status in LIVE:
+                cursor: str | None = None
+                while True:
+                    page = await self._journal.list(Query(machine=machine, status=status), 200, cursor)
+                    for run in page.runs:
+                        yield run
+                    cursor = page.cursor
+                    if cursor is None:
+                        break
+
+    def examine(self, run: Run) -> Prospect:
+        """What becomes of a run. Nothing is written."""
+        print_, stored = run.fingerprint, self._stored.get(run.fingerprint)
+        entry, way = self._registry.find(print_), self._registry.way(print_)
+
+        def judged(fate: Fate, why: str = "", made: Migrated | None = None) -> Prospect:
+            version = None if entry is None else entry.chart.version
+            after: tuple[str, ...] = ()
+            asked: dict[str, int] = {}
+            if made is not None and entry is not None:
+                after = entry.leaves(made.image.snapshot.configuration)
+                for command in made.step.commands:
+                    word = _WORDS[type(command).__name__]
+                    asked[word] = asked.get(word, 0) + 1
+            since = None if stored is None else stored.version
+            return Prospect(
+                run.run_id,
+                run.machine,
+                run.key,
+                run.status,
+                print_,
+                fate,
+                since,
+                version,
+                _states(run),
+                after,
+                asked,
+                why,
+            )
+
+        if entry is None:
+            return judged(Fate.LEFT, self._reasons(print_))
+        if entry.fingerprint == print_:
+            return judged(Fate.CURRENT)
+        if not run.snapshot:
+            return judged(Fate.UNBORN)
+        try:
+            if way is None:
+                decode_image(entry, run.version, run.snapshot)
+                return judged(Fate.ADOPTED)
+            made = migrated(entry, way, run.run_id, run.version, run.snapshot, self._now)
+        except ContinuumError as error:
+            return judged(Fate.FAILS, str(error))
+        return judged(Fate.MOVES if run.status is RunStatus.RUNNING else Fate.LATER, "", made)
+
+    def _reasons(self, print_: str) -> str:
+        change = self._registry.refused().get(print_)
+        if change is None:
+            return "its definition is not stored" if print_ not in self._stored else "no such machine is here"
+        return "; ".join(str(each) for each in change.blocking)
+
+    async def move(self, run_id: UUID) -> Moved:
+        """Move a run that rests. Raises JournalUnavailable.
+
+        The journal refuses it where the run has something due or is in a worker's hands: then its next turn
+        moves it.
+        """
+        await self._journal.define([entry.definition for entry in self._registry.entries()])
+        found = await self._journal.inspect(run_id)
+        if found is None or found.run.status is not RunStatus.RUNNING:
+            return Moved.BUSY
+        run = found.run
+        entry, way = self._registry.find(run.fingerprint), self._registry.way(run.fingerprint)
+        if entry is None or way is None or not run.snapshot:
+            return Moved.BUSY
+        due = Due(
+            namespace=run.namespace,
+            run_id=run_id,
+            fence=None,
+            base=run.commit_id,
+            image=unborn(run.version),
+            deliveries=(),
+            now=await self._journal.now(),
+            has_deferred=any(each.held is Held.DEFERRED for each in found.deliveries),
+            moving=Moving(way, run.snapshot),
+        )
+        turn = take_turn(entry, due, self._new_id)
+        if turn.fault is not None:
+            return Moved.FAILED
+        [answer] = await self._journal.commit([turn.commit])
+        return Moved.DONE if answer.outcome is CommitOutcome.COMMITTED else Moved.BUSY
+
+
+_WORDS = {"Close": "closes", "StartTimer": "timers", "StartActivity": "activities", "Send": "messages"}
+
+
+def _states(run: Run) -> tuple[str, ...]:
+    return tuple(msgspec.json.decode(run.snapshot).get("states", ())) if run.snapshot else ()
+
+
+# --- patches -----------------------------------------------------------------------------------------
+
+
+@frozen
+class PatchUse:
+    """How many live runs go which way of a patch.
+
+    :ivar new: pinned to the new way; `old`: to the old; `unasked`: began before it, and have not asked yet.
+    :ivar in_code: whether the machine's code still asks for it.
+    """
+
+    machine: str
+    name: str
+    in_code: bool
+    new: int = 0
+    old: int = 0
+    unasked: int = 0
+
+    @property
+    def removable(self) -> bool:
+        """Whether no live run needs the old way any more."""
+        return self.old == 0 and self.unasked == 0
+
+
+def patch_uses(registry: Registry, runs: Sequence[Run]) -> list[PatchUse]:
+    """Who uses the patches that the machines' newest versions ask for, and those that runs still bear."""
+    found: list[PatchUse] = []
+    for machine in sorted({entry.chart.name for entry in registry.entries()}):
+        known = registry.named(machine).chart.patches
+        pinned = [_pinned(run) for run in runs if run.machine == machine]
+        born = [each for each in pinned if each is not None]
+        for name in sorted(known.union(*born)):
+            ways = [each.get(name) for each in born]
+            counts = ways.count(True), ways.count(False), ways.count(None) if name in known else 0
+            found.append(PatchUse(machine, name, name in known, *counts))
+    return found
+
+
+def _pinned(run: Run) -> Mapping[str, bool] | None:
+    """What a run bears; None before its first turn, which will pin what the code knows then."""
+    return read(SnapshotBody, run.snapshot).patches if run.snapshot else None
