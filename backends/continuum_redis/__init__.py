@@ -27,7 +27,14 @@ __all__ = ["CAPABILITIES", "PORT_VERSION", "connect", "wakeups"]
 PORT_VERSION = 1
 
 CAPABILITIES = frozenset(
-    {Capability.CARRIES, Capability.DURABLE, Capability.SHARED, Capability.WAKEUPS, Capability.CLOCK}
+    {
+        Capability.CARRIES,
+        Capability.CLOCK,
+        Capability.DURABLE,
+        Capability.GAUGES,
+        Capability.SHARED,
+        Capability.WAKEUPS,
+    }
 )
 
 

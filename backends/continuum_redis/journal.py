@@ -41,12 +41,14 @@ from continuum_core.journal.commit import (
     TaskWant,
 )
 from continuum_core.journal.dealing import PLACES
+from continuum_core.journal.gauges import Gauges
 from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run
 from continuum_redis import answers
 from continuum_redis.arguments import Arguments, packed
 from continuum_redis.carrier import RedisCarrier
 from continuum_redis.ends import finish, heartbeat
+from continuum_redis.gauges import gauges
 from continuum_redis.link import Space
 from continuum_redis.listing import page, prune
 from continuum_redis.place import Place
@@ -244,6 +246,9 @@ class RedisJournal:
         found = await page(self._opened().store, query, limit + 1, position, self.namespace)
         shown = tuple(found[:limit])
         return Page(shown, cursors.write(query, shown[-1]) if len(found) > limit > 0 else None)
+
+    async def gauges(self) -> Gauges:
+        return await gauges(self._opened().store)
 
     async def prune(self, plan: PrunePlan) -> Pruned:
         return await prune(self._opened().store, plan)
