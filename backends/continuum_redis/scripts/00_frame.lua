@@ -40,11 +40,9 @@ local function number()
 end
 
 local function bytes()
-  local length
-  length, at = unpack_struct('>I4', blob, at)
-  local from = at
-  at = at + length
-  return string.sub(blob, from, at - 1)
+  local value
+  value, at = unpack_struct('>I4c0', blob, at)
+  return value
 end
 
 -- `false` stands for None: a hole in a table would end it.
