@@ -91,10 +91,11 @@ def journal(request: pytest.FixtureRequest) -> str:
     return _fresh(request.param, request)
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
+@pytest.fixture(params=["memory", "sqlite", "postgres", "redis", "redis&tags=4"])
 def gauged_journal(request: pytest.FixtureRequest) -> str:
     """The URL of a fresh journal that counts what waits in it, of each such backend in turn."""
-    return _fresh(request.param, request)
+    backend, mark, option = request.param.partition("&")
+    return f"{_fresh(backend, request)}{mark}{option}"
 
 
 @pytest.fixture(params=["sqlite", "postgres", "redis"])

@@ -1,4 +1,4 @@
-"""The journal on Redis and Valkey: one script in which every verb is one atomic call.
+"""The journal on Redis and Valkey: every verb is one script, and so one atomic call.
 
 ``redis://host:6379/0``, ``rediss://…``, ``unix:///path``. Options of ours in the query: ``prefix`` (of all
 keys, default ``continuum``) and ``durability`` (``always``, ``everysec``, ``ephemeral``), which is asked of
@@ -27,7 +27,14 @@ __all__ = ["CAPABILITIES", "PORT_VERSION", "connect", "wakeups"]
 PORT_VERSION = 1
 
 CAPABILITIES = frozenset(
-    {Capability.CARRIES, Capability.DURABLE, Capability.SHARED, Capability.WAKEUPS, Capability.CLOCK}
+    {
+        Capability.CARRIES,
+        Capability.CLOCK,
+        Capability.DURABLE,
+        Capability.GAUGES,
+        Capability.SHARED,
+        Capability.WAKEUPS,
+    }
 )
 
 

@@ -166,10 +166,13 @@ def definition(reply: Reply) -> Definition:
 
 # --- turns
 
+_COMMIT_OUTCOMES = {outcome.value.encode(): outcome for outcome in CommitOutcome}
+
 
 def committed(reply: Reply) -> Committed:
     outcome, now, more, tasks = reply
-    return Committed(CommitOutcome(outcome.decode()), now, bool(more), tuple(map(_task_claim, tasks)))
+    held = tuple(map(_task_claim, tasks)) if tasks else ()
+    return Committed(_COMMIT_OUTCOMES[outcome], now, bool(more), held)
 
 
 def _riding(reply: Reply) -> Committed | None:

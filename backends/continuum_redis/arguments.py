@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import struct
+from collections.abc import Callable, Collection
+from typing import TypeVar
 from uuid import UUID
 
 from continuum_core.journal.commit import (
@@ -20,9 +22,16 @@ from continuum_core.journal.commit import (
 from continuum_core.journal.rate import Rate
 from continuum_core.journal.records import ENDED, Definition, Delivery, Held, Record
 from continuum_redis.errors import UNFIT, port_error
-from continuum_redis.wire import Writer
+from continuum_redis.wire import Writer, whole
 
-__all__ = ["Arguments", "packed", "task_name"]
+__all__ = ["Arguments", "packed", "packed_member", "task_name"]
+
+M = TypeVar("M")
+
+# Fields of turns that follow one another, made in one call each: commits are what there is most of.
+_COMMIT_ID = struct.Struct(">I16sI").pack
+_STATUS = struct.Struct(">dI").pack
+_RECORD = struct.Struct(">ddI16sI16sI").pack
 
 
 def task_name(run: UUID, token: int, slot: int) -> bytes:
@@ -54,10 +63,13 @@ class Arguments(Writer):
         self.maybe(self.number, turn.fence)
         self.number(turn.version)
         self.maybe(self.uuid, turn.base)
-        self.uuid(turn.commit_id)
-        self.text(turn.fingerprint)
-        self.number(turn.status)
-        self.bytes(turn.snapshot)
+        fingerprint = turn.fingerprint.encode()
+        self.raw(
+            _COMMIT_ID(16, turn.commit_id.bytes, len(fingerprint)),
+            fingerprint,
+            _STATUS(turn.status, len(turn.snapshot)),
+            turn.snapshot,
+        )
         self.list(self.record, turn.records)
         self.number(turn.now)
         self.text(turn.cause)
@@ -70,11 +82,8 @@ class Arguments(Writer):
         self.list(self.number, turn.closed)
 
     def record(self, record: Record) -> None:
-        self.number(record.kind)
-        self.number(record.at)
-        self.uuid(record.cause)
-        self.uuid(record.commit_id)
-        self.bytes(record.body)
+        head = (record.kind, whole(record.at), 16, record.cause.bytes, 16, record.commit_id.bytes)
+        self.raw(_RECORD(*head, len(record.body)), record.body)
 
     def _hold(self, hold: tuple[UUID, Held]) -> None:
         delivery_id, reason = hold
@@ -171,7 +180,7 @@ class Arguments(Writer):
         self.number(max(plan.limit, 0))
         self.maybe(self.text, plan.machine)
         self.flag(plan.dry_run)
-        statuses: Iterable[int] = plan.statuses & ENDED if plan.statuses else ENDED
+        statuses: Collection[int] = plan.statuses & ENDED if plan.statuses else ENDED
         self.list(self.number, sorted(statuses))
 
 
@@ -180,6 +189,16 @@ def packed(write: Callable[[Arguments], None]) -> bytes:
     to = Arguments()
     try:
         write(to)
+    except UNFIT as error:
+        raise port_error(error) from error
+    return to.packed()
+
+
+def packed_member(write: Callable[[Arguments, M], None], member: M) -> bytes:
+    """Arguments of one member of a call, as `packed` makes them."""
+    to = Arguments()
+    try:
+        write(to, member)
     except UNFIT as error:
         raise port_error(error) from error
     return to.packed()

@@ -41,12 +41,14 @@ from continuum_core.journal.commit import (
     TaskWant,
 )
 from continuum_core.journal.dealing import PLACES
+from continuum_core.journal.gauges import Gauges
 from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run
 from continuum_redis import answers
-from continuum_redis.arguments import Arguments, packed
+from continuum_redis.arguments import Arguments, packed, packed_member
 from continuum_redis.carrier import RedisCarrier
 from continuum_redis.ends import finish, heartbeat
+from continuum_redis.gauges import gauges
 from continuum_redis.link import Space
 from continuum_redis.listing import page, prune
 from continuum_redis.place import Place
@@ -204,7 +206,7 @@ class RedisJournal:
 
     async def define(self, definitions: Sequence[Definition]) -> None:
         store = self._opened().store
-        members = [(HOME, packed(_writing(Arguments.definition, each))) for each in definitions]
+        members = [(HOME, packed_member(Arguments.definition, each)) for each in definitions]
         if members:
             await store.gather(STARTING, "define", members)
             store.wakeups.wrote()
@@ -245,6 +247,9 @@ class RedisJournal:
         shown = tuple(found[:limit])
         return Page(shown, cursors.write(query, shown[-1]) if len(found) > limit > 0 else None)
 
+    async def gauges(self) -> Gauges:
+        return await gauges(self._opened().store)
+
     async def prune(self, plan: PrunePlan) -> Pruned:
         return await prune(self._opened().store, plan)
 
@@ -274,7 +279,7 @@ class RedisJournal:
         told = await store.gather(
             lane,
             verb,
-            [(_tag(store, named(member)), packed(_writing(write, member))) for member in members],
+            [(_tag(store, named(member)), packed_member(write, member)) for member in members],
             b"" if lease is None else packed(lambda to: to.number(lease)),
         )
         if tells:
@@ -299,6 +304,8 @@ class RedisJournal:
 
 
 def _tag(store: Store, name: UUID | bytes) -> int:
+    if store.tags.count == 1:
+        return 0
     return store.tags.of(name) if isinstance(name, bytes) else store.tags.of_run(name)
 
 
@@ -312,7 +319,3 @@ def _result_of(asked: Reservation) -> bytes:
 
 def _itself(run: UUID) -> UUID:
     return run
-
-
-def _writing(write: Callable[[Arguments, M], None], member: M) -> Callable[[Arguments], None]:
-    return lambda to: write(to, member)

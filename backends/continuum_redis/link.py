@@ -21,7 +21,7 @@ from continuum_redis.driver import Wire, command, connect
 from continuum_redis.errors import LOST
 from continuum_redis.nodes import THE_SERVER, Node, Nodes, told
 from continuum_redis.place import Place
-from continuum_redis.script import DIGEST, TEXT
+from continuum_redis.script import script_of
 from continuum_redis.tags import HOME, Tags
 
 __all__ = ["Call", "Link", "Space"]
@@ -81,9 +81,8 @@ class Space:
         if call.tag == HOME:
             tags = (b"1", b"0")
         named = [keys + name for name in _NEVER]
-        return command(
-            b"EVALSHA", DIGEST, b"2", *named, keys, call.verb, time, self._limits, call.arguments, *tags
-        )
+        digest = script_of(call.verb).digest
+        return command(b"EVALSHA", digest, b"2", *named, keys, time, self._limits, call.arguments, *tags)
 
 
 @define(eq=False)
@@ -148,7 +147,8 @@ class Link:
         replies = await self._calls(node, asked)
         missing = [each for each, reply in zip(asked, replies, strict=True) if _unknown(reply)]
         if missing:
-            await self.command(b"SCRIPT", b"LOAD", TEXT, node=node)
+            for verb in dict.fromkeys(each.call.verb for each in missing):
+                await self.command(b"SCRIPT", b"LOAD", script_of(verb).text, node=node)
             again = iter(await self._calls(node, missing))
             replies = [next(again) if _unknown(reply) else reply for reply in replies]
         return replies

@@ -1,6 +1,6 @@
 """What an open handle holds: three lanes a node with a connection each, and the hints, for one event loop.
 
-Rule: a connection is opened when its lane is first used. On one server a handle has at most five: turns,
+Rule: a connection is opened when it is first used. On one server a handle has at most six: two for turns,
 starts and deliveries, claims and reading, one that tells hints, and one that listens once somebody waits.
 Nodes of a cluster have lanes of their own, so that one that is down holds up nobody else's calls.
 """
@@ -35,6 +35,9 @@ LAYOUT = 1
 
 STARTING, TURNING, READING = "starting", "turning", "reading"
 """The lanes: of starts and deliveries, of turns and ends, of claims and reading."""
+
+_WIDTH = {STARTING: 1, TURNING: 2, READING: 1}
+"""Connections of a lane."""
 
 _OLDEST_SERVER = (7, 0)
 _TAGS_OF_A_CLUSTER = 64
@@ -82,7 +85,8 @@ class Store:
             if self._closed:
                 raise UsageError("the journal was closed")
             name = f"continuum-redis-{role}{f' {node}' if node else ''}"
-            self._lanes[role, node] = Lane(name, Link(self.space))
+            links = [Link(self.space) for _ in range(_WIDTH[role])]
+            self._lanes[role, node] = Lane(name, *links)
         return self._lanes[role, node]
 
     async def ask(self, role: str, verb: str, arguments: bytes = b"", tag: int = 0) -> Any:

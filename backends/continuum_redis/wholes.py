@@ -34,7 +34,7 @@ def image(to: Arguments, whole: RunImage) -> None:
     _run(to, whole.run)
     to.list(to.record, whole.records)
     to.list(partial(_whole_delivery, to), whole.deliveries)
-    to.list(partial(_whole_task, to), zip(whole.tasks, whole.reported, strict=True))
+    to.list(partial(_whole_task, to), list(zip(whole.tasks, whole.reported, strict=True)))
     to.list(partial(_letter, to), whole.dead)
     to.list(partial(_seen, to), whole.seen)
 

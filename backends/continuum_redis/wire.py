@@ -7,11 +7,11 @@ beyond 2**53 is safe in one.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import TypeVar
 from uuid import UUID
 
-__all__ = ["Writer"]
+__all__ = ["Writer", "whole"]
 
 T = TypeVar("T")
 
@@ -19,6 +19,15 @@ _NUMBER = struct.Struct(">d").pack
 _LENGTH = struct.Struct(">I").pack
 _LARGEST = 2**53
 _ABSENT, _PRESENT = b"\0", b"\1"
+_NAME = _LENGTH(16)  # before the bytes of an id
+_NONE = _NUMBER(0)  # a list of nothing: most lists of most turns
+
+
+def whole(value: int) -> int:
+    """The number, where it is safe in a double. Raises OverflowError."""
+    if not -_LARGEST <= value <= _LARGEST:
+        raise OverflowError(f"{value} is beyond 2**53")
+    return value
 
 
 class Writer:
@@ -32,10 +41,12 @@ class Writer:
     def packed(self) -> bytes:
         return b"".join(self._parts)
 
+    def raw(self, *parts: bytes) -> None:
+        """What the caller packed as this class would."""
+        self._parts += parts
+
     def number(self, value: int) -> None:
-        if not -_LARGEST <= value <= _LARGEST:
-            raise OverflowError(f"{value} is beyond 2**53")
-        self._parts.append(_NUMBER(value))
+        self._parts.append(_NUMBER(whole(value)))
 
     def bytes(self, value: bytes) -> None:
         self._parts += (_LENGTH(len(value)), value)
@@ -44,7 +55,7 @@ class Writer:
         self.bytes(value.encode())
 
     def uuid(self, value: UUID) -> None:
-        self.bytes(value.bytes)
+        self._parts.append(_NAME + value.bytes)
 
     def flag(self, value: bool) -> None:
         self._parts.append(_PRESENT if value else _ABSENT)
@@ -56,8 +67,10 @@ class Writer:
             self._parts.append(_PRESENT)
             write(value)
 
-    def list(self, write: Callable[[T], None], values: Iterable[T]) -> None:
-        listed = list(values)
-        self.number(len(listed))
-        for value in listed:
+    def list(self, write: Callable[[T], None], values: Collection[T]) -> None:
+        if not values:
+            self._parts.append(_NONE)
+            return
+        self._parts.append(_NUMBER(len(values)))
+        for value in values:
             write(value)

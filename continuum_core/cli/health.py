@@ -61,7 +61,7 @@ def _facts(gauges: Gauges) -> dict[str, Any]:
 
 
 def _count(number: int) -> int | str:
-    return number if number < COUNTED else f"{COUNTED:,} or more"
+    return number if number != COUNTED else f"{COUNTED:,} or more"
 
 
 def _ago(at: int | None, now: int) -> str | None:

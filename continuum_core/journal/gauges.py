@@ -18,7 +18,10 @@ from continuum_core.journal.records import RunStatus
 __all__ = ["COUNTED", "Gauged", "Gauges", "QueueGauge", "gauged", "gauges_of"]
 
 COUNTED = 100_000
-"""How many rows of a kind are looked at: the count that ends there stands for so many or more."""
+"""How many rows of a kind are looked at: the count that ends there stands for so many or more.
+
+A journal that need not look at rows to know their number tells all there are.
+"""
 
 
 class QueueGauge(Struct, frozen=True, gc=False):

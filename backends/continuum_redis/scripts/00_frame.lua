@@ -3,23 +3,23 @@
 --
 -- KEYS: two names that never exist. While the slot moves to another node, they make the node answer ASK or
 -- TRYAGAIN before anything runs; without them a script would find some of its keys here and others gone.
--- ARGV: the keys' prefix, the verb, the time (empty: this server's), the limits, the arguments, the number of
--- tags, and which of them this is.
+-- ARGV: the keys' prefix, the time (empty: this server's), the limits, the arguments, the number of tags, and
+-- which of them this is.
 --
 -- Rule: Lua does not roll back. Nothing here can fail once a verb has begun to write: all arguments were
 -- checked by the client, and a malformed value in the store would be a fault of these scripts.
 
 local call = redis.call
 local unpack_struct, pack_struct = struct.unpack, struct.pack
-local P, blob, at = ARGV[1], ARGV[5], 1
-local TAGS, TAG = tonumber(ARGV[6]), tonumber(ARGV[7])
+local P, blob, at = ARGV[1], ARGV[4], 1
+local TAGS, TAG = tonumber(ARGV[5]), tonumber(ARGV[6])
 
-local pending_cap, dedupe_window, result_window, loss_backoff = unpack_struct('>dddd', ARGV[4])
+local pending_cap, dedupe_window, result_window, loss_backoff = unpack_struct('>dddd', ARGV[3])
 
 -- The journal's clock never goes back, whatever the server's does.
 local now
 do
-  local told = tonumber(ARGV[3])
+  local told = tonumber(ARGV[2])
   if not told then
     local time = call('TIME')
     told = time[1] * 1000000 + time[2]
@@ -40,11 +40,9 @@ local function number()
 end
 
 local function bytes()
-  local length
-  length, at = unpack_struct('>I4', blob, at)
-  local from = at
-  at = at + length
-  return string.sub(blob, from, at - 1)
+  local value
+  value, at = unpack_struct('>I4c0', blob, at)
+  return value
 end
 
 -- `false` stands for None: a hole in a table would end it.

@@ -1,8 +1,8 @@
 -- Tasks: claimed, kept alive, finished, each fenced by itself.
 --
 -- t:<run><token> is a hash of the tasks of one state entry by slot, and k:<run> the set of its entries, so that
--- closing one reads no other. A lane is one (queue, activity), and l:<queue> the set of a queue's lanes. Of a
--- lane, what is leased stands in `e` by its lease's end; what is not stands in `q`, one sorted set for each
+-- closing one reads no other. A lane is one (queue, activity); l:<queue> is the set of a queue's lanes, and `qs`
+-- that of queues, while they have tasks. Of a lane, what is leased stands in `e` by its lease's end; what is not stands in `q`, one sorted set for each
 -- (priority, fairness key), by (due, name), and in `a` by due alone, which tells what comes next. What was
 -- asked to stop and needs no undo stands in `x` instead, to be put away when it is met.
 
@@ -70,7 +70,9 @@ local function enter(t)
     call('ZADD', keys_of(lane, t.priority), 0, t.fairness)
     call('ZADD', P .. 'p:' .. lane, t.priority, t.priority)
   end
-  call('SADD', P .. 'l:' .. t.queue, t.activity)
+  if call('SADD', P .. 'l:' .. t.queue, t.activity) == 1 then
+    call('SADD', P .. 'qs', t.queue)
+  end
   if t.claim_id then
     call('SADD', P .. 'ct:' .. t.claim_id, name)
   end
@@ -118,8 +120,20 @@ function tasks.change(t, change)
   enter(t)
 end
 
+-- A lane that has no task left is forgotten: queues may be many, and named by what comes and goes.
+local function forget_lane(t)
+  local lane, activities = lane_of(t.queue, t.activity), P .. 'l:' .. t.queue
+  if call('EXISTS', P .. 'a:' .. lane, P .. 'e:' .. lane, P .. 'x:' .. lane) == 0 then
+    call('SREM', activities, t.activity)
+    if call('EXISTS', activities) == 0 then
+      call('SREM', P .. 'qs', t.queue)
+    end
+  end
+end
+
 function tasks.drop(t)
   leave(t)
+  forget_lane(t)
   call('HDEL', entry_key(t.run, t.token), t.slot)
   if call('EXISTS', entry_key(t.run, t.token)) == 0 then
     call('SREM', P .. 'k:' .. t.run, t.token)

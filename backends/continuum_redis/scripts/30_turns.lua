@@ -4,8 +4,11 @@
 
 local turns = {}
 
+-- Fields that follow one another are read in one call: commits are what there is most of.
 local function read_record()
-  return {kind = number(), at = number(), cause = bytes(), commit_id = bytes(), body = bytes()}
+  local kind, at_, cause, commit_id, body
+  kind, at_, cause, commit_id, body, at = unpack_struct('>ddI4c0I4c0I4c0', blob, at)
+  return {kind = kind, at = at_, cause = cause, commit_id = commit_id, body = body}
 end
 
 local function read_task()
@@ -16,15 +19,19 @@ local function read_task()
   }
 end
 
+local function read_hold()
+  return {bytes(), number()}
+end
+
 function turns.read_argument()
-  return {
-    run = bytes(), fence = maybe(number), version = number(), base = maybe(bytes), commit_id = bytes(),
-    fingerprint = bytes(), status = number(), snapshot = bytes(), records = list(read_record), now = number(),
-    cause = bytes(), outcome = maybe(bytes), consumed = list(bytes),
-    hold = list(function() return {bytes(), number()} end),
-    release = flag(), deliveries = list(deliveries.read_argument), tasks = list(read_task),
-    closed = list(number),
-  }
+  local turn = {run = bytes(), fence = maybe(number), version = number(), base = maybe(bytes)}
+  turn.commit_id, turn.fingerprint, turn.status, turn.snapshot, at = unpack_struct('>I4c0I4c0dI4c0', blob, at)
+  turn.records = list(read_record)
+  turn.now, turn.cause, at = unpack_struct('>dI4c0', blob, at)
+  turn.outcome, turn.consumed, turn.hold = maybe(bytes), list(bytes), list(read_hold)
+  turn.release, turn.deliveries, turn.tasks = flag(), list(deliveries.read_argument), list(read_task)
+  turn.closed = list(number)
+  return turn
 end
 
 -- This very turn was committed before, even if others have followed since.

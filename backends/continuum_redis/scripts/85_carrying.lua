@@ -2,8 +2,6 @@
 --
 -- Everything here is of one run at a time, but what pages through `seen`, `res` and `created`.
 
-do
-
 local MOVING = 'moving'
 
 local function by_id(one, other)
@@ -338,6 +336,4 @@ function verbs.tally()
     sum[4], sum[5], sum[6] = sum[4] + 1, sum[5] + r.version, sum[6] + size_of(r)
   end
   return {#page, found}
-end
-
 end

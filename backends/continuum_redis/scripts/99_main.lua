@@ -1,1 +1,0 @@
-return verbs[ARGV[2]]()

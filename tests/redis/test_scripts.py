@@ -1,0 +1,38 @@
+"""The scripts: one a verb, each with what the verb reaches."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from continuum_redis.script import script_of, verbs
+from tests.redis.handles import asked, raw
+
+_FUNCTION = re.compile(r"^(?:local )?function ([\w.]+)", re.MULTILINE)
+
+
+def functions(verb: str) -> set[str]:
+    return set(_FUNCTION.findall(script_of(verb.encode()).text.decode()))
+
+
+async def test_the_server_takes_each_and_knows_it_by_its_digest(redis_url: str) -> None:
+    async with raw(redis_url) as wire:
+        for verb in verbs():
+            script = script_of(verb.encode())
+            assert await asked(wire, b"SCRIPT", b"LOAD", script.text) == script.digest
+
+
+def test_a_script_has_one_verb_and_what_that_reaches_over_others() -> None:
+    for verb in verbs():
+        assert [name for name in functions(verb) if name.startswith("verbs.")] == [f"verbs.{verb}"]
+    assert functions("now") == {"verbs.now"}
+    assert functions("load") == {"verbs.load", "list", "number", "bytes", "row_key", "runs.get", "runs.shown"}
+    assert {"deliveries.bury", "tasks.close", "outbox.put"} <= functions(
+        "commit"
+    )  # by turns.close_everything
+
+
+def test_a_verb_that_is_not_there_has_no_script() -> None:
+    with pytest.raises(KeyError):
+        script_of(b"unheard_of")
