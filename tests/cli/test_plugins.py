@@ -107,7 +107,7 @@ def test_health_tells_of_the_journal_and_of_plugins(
     assert plugins["section"] == "plugins"
     sick = Plugins(Sick(), Broken())
     monkeypatch.setattr(main, "installed", lambda: sick)
-    monkeypatch.setattr("continuum_core.client.installed", lambda: sick)
+    monkeypatch.setattr("continuum_core.client.connected.installed", lambda: sick)
     done = continuum("health")
     assert done.code == 3
     assert "journal: ok" in done.out

@@ -41,4 +41,4 @@ def test_functions_have_the_same_form(version: str) -> None:
     command = [interpreter, str(HERE / "pythons.py"), str(SOURCE)]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
     told = json.dumps(json.loads(run.stdout), indent=1, sort_keys=True) + "\n"
-    golden(told, HERE / "golden" / "pythons.json")
+    golden(told, HERE / "pythons.json")

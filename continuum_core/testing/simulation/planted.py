@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -235,13 +235,13 @@ def blind_release() -> list[Plant]:
     def take(self: Any, claim: Any, now: int, suspicion: str) -> None:
         real(self, claim, now, suspicion)
         member = self._commits._pending[-1]
-        told = member.answered
+        told = member.asker
 
         def answered(committed: Any) -> None:
-            told(committed)
+            told.answered(committed)
             self._host.spawn(_release(self._journal, self.holds_of(claim)), "release")
 
-        member.answered = answered
+        member.asker = SimpleNamespace(answered=answered, refused=told.refused)
 
     return [
         (claims, "_held", held),
