@@ -35,6 +35,7 @@ from continuum_core.errors import RunOver, UsageError
 from continuum_core.headers import task_input
 from continuum_core.interpreter.commands import Close, Send, StartActivity, StartTimer
 from continuum_core.interpreter.events import Signal
+from continuum_core.interpreter.ledger import EMPTY
 from continuum_core.interpreter.macrostep import step
 from continuum_core.interpreter.snapshot import Disposition
 from continuum_core.interpreter.snapshot import Step as Made
@@ -343,7 +344,7 @@ class Drive(Generic[C, I, O]):
 
     def _carry_out(self, made: Made, opened: Sequence[OpenActivity]) -> None:
         ledger = made.snapshot.ledger
-        pending = {} if ledger is None else ledger.pending
+        pending = EMPTY.pending if ledger is None else ledger.pending
         for command in made.commands:
             if isinstance(command, Close):
                 # What may be undone is not stopped: its outcome must become known.

@@ -344,9 +344,15 @@ def undone_oldest_first() -> list[Plant]:
     """The undos run in the order of the deeds."""
 
     def compensate(self: Any, state: int) -> Any:
-        done = None if self.ledger is None else self.ledger.done
-        if done and len(done) > 1 and not self.ledger.pending and not any(each.undo for each in done):
-            self.ledger = replace(self.ledger, done=done[::-1])
+        ledger = self.ledger
+        done = () if ledger is None else ledger.done
+        if (
+            ledger is not None
+            and len(done) > 1
+            and not ledger.pending
+            and not any(each.undo for each in done)
+        ):
+            self.ledger = replace(ledger, done=done[::-1])
         return _compensate(self, state)
 
     _compensate = Progress.compensate
