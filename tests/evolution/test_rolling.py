@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from tests.evolution.orders import Go, Hold, Note, Order1, Order2, Order3, Paid,
 from tests.workers.fleet import Fleet, fleet
 
 VERSIONS: tuple[Any, ...] = (Order1, Order2, Order3)
-EACH = 2
+EACH = 1
 """Runs in each state of version 1 when the second release comes."""
 
 
@@ -53,7 +53,7 @@ class Load:
             noted.append(text)
 
     @asynccontextmanager
-    async def going_on(self, runs: list[Handle[Any]]) -> AsyncIterator[None]:
+    async def going_on(self, runs: list[Handle[Any]]) -> AsyncGenerator[None]:
         over = asyncio.Event()
 
         async def send() -> None:
