@@ -133,7 +133,8 @@ CLAIMS = {
 UNORDERED = {"leases.CLAIMED_TASKS[0]", "leases.EXPIRED_TASKS[0]", "queues.LIMITS[0]"}
 """They read all that the condition finds, so a bitmap is as good."""
 
-LISTS = re.compile(r"reading\.|retention\.|NAMESPACE|PRIVILEGES")
+LISTS = re.compile(r"reading\.|retention\.|gauges\.|carrying\.TALLY|NAMESPACE|PRIVILEGES")
+"""What looks over a whole namespace, and is no part of a run's way: pages, counts, pruning."""
 
 
 def test_no_statement_reads_more_than_it_names(filled: tuple[Any, str]) -> None:

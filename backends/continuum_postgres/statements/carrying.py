@@ -50,8 +50,12 @@ UPDATE continuum.runs SET cause = '' WHERE {_RUN} AND status = 4 AND cause = $4:
 """
 
 DROP_LETTERS = """
-DELETE FROM continuum.dead d USING unnest($2::smallint[], $3::uuid[], $4::uuid[]) AS m (shard, run_id, id)
-WHERE d.shard = m.shard AND d.ns = $1::integer AND d.run_id = m.run_id AND d.id = m.id
+DELETE FROM continuum.dead d
+WHERE d.ctid = ANY (ARRAY(
+  SELECT d.tid FROM unnest($2::smallint[], $3::uuid[], $4::uuid[]) AS m (shard, run_id, id)
+  CROSS JOIN LATERAL (
+    SELECT d.ctid AS tid FROM continuum.dead d
+    WHERE d.shard = m.shard AND d.ns = $1::integer AND d.run_id = m.run_id AND d.id = m.id OFFSET 0) d))
 """
 
 # --- in
