@@ -62,7 +62,7 @@ OF_ONE_TAG = {
 """What a journal of several hash tags does not promise; reasons, by the beginnings of names of tests."""
 
 
-@pytest.fixture(params=["sqlite", "postgres", "redis", "redis-tags"])
+@pytest.fixture(params=["sqlite", "postgres", "redis", pytest.param("redis-tags", marks=pytest.mark.long)])
 def kit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kit]:
     """The test's hand on its store: a file of its own, or namespaces of its own in one schema."""
     monkeypatch.setattr(test_p22_parity, "_EXAMPLES", EXAMPLES)

@@ -22,11 +22,11 @@ from tests.evolution.orders import Go, Hold, Note, Order1, Order2, Order3, Paid,
 from tests.workers.fleet import Fleet, fleet
 
 VERSIONS: tuple[Any, ...] = (Order1, Order2, Order3)
-EACH = 1
+EACH = 2
 """Runs in each state of version 1 when the second release comes."""
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.long)])
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.long) for name in ("sqlite", "postgres")])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/journal.db"

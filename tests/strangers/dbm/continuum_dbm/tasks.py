@@ -142,7 +142,7 @@ def _finish(space: Space, limits: Limits, now: Micros, end: TaskFinish) -> Finis
 
 def _reopen(space: Space, work: Work, end: TaskFinish, now: Micros) -> None:
     task = work.task
-    if task.cancel and not (task.undo and task.losses):
+    if task.cancel and not task.undo:
         space.tasks.drop(work)
         return
     reopened = replace(task, due=now + end.delay, lease_until=None, claim_id=None)

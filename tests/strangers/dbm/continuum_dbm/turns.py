@@ -242,11 +242,12 @@ def _close(space: Space, run_id: UUID, tokens: frozenset[int], now: Micros) -> N
             remove(space, delivery, now)
     for work in space.tasks.of(run_id):
         if work.task.token in tokens:
-            _close_task(space, work)
+            _close_task(space, work, known=work.task.undo)
 
 
-def _close_task(space: Space, work: Work) -> None:
-    if work.unstarted:
+def _close_task(space: Space, work: Work, *, known: bool) -> None:
+    """:param known: its outcome must become known, even that it never began."""
+    if work.unstarted and not known:
         space.tasks.drop(work)
     elif not work.task.cancel:
         space.tasks.put(replace(work, task=replace(work.task, cancel=True)))
@@ -256,4 +257,4 @@ def close_everything(space: Space, run_id: UUID, now: Micros) -> None:
     """What the end of a run leaves open goes; tasks that may be running are asked to stop."""
     remove_all(space, run_id, now)
     for work in space.tasks.of(run_id):
-        _close_task(space, work)
+        _close_task(space, work, known=False)
