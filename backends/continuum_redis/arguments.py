@@ -29,9 +29,9 @@ __all__ = ["Arguments", "packed", "packed_member", "task_name"]
 M = TypeVar("M")
 
 # Fields of turns that follow one another, made in one call each: commits are what there is most of.
-_COMMIT_ID = struct.Struct(">I16sI").pack
-_STATUS = struct.Struct(">dI").pack
-_RECORD = struct.Struct(">ddI16sI16sI").pack
+_TURN = struct.Struct(">16s????dd16s16sdd6II").pack
+_RECORD = struct.Struct(">dd16s16sI").pack
+_NO_ID = bytes(16)
 
 
 def task_name(run: UUID, token: int, slot: int) -> bytes:
@@ -59,31 +59,50 @@ class Arguments(Writer):
     # --- turns
 
     def turn(self, turn: Commit) -> None:
-        self.uuid(turn.run_id)
-        self.maybe(self.number, turn.fence)
-        self.number(turn.version)
-        self.maybe(self.uuid, turn.base)
-        fingerprint = turn.fingerprint.encode()
-        self.raw(
-            _COMMIT_ID(16, turn.commit_id.bytes, len(fingerprint)),
-            fingerprint,
-            _STATUS(turn.status, len(turn.snapshot)),
-            turn.snapshot,
+        fingerprint, cause = turn.fingerprint.encode(), turn.cause.encode()
+        counts = (
+            len(turn.records),
+            len(turn.consumed),
+            len(turn.hold),
+            len(turn.deliveries),
+            len(turn.tasks),
+            len(turn.closed),
         )
-        self.list(self.record, turn.records)
-        self.number(turn.now)
-        self.text(turn.cause)
-        self.maybe(self.bytes, turn.outcome)
-        self.list(self.uuid, turn.consumed)
-        self.list(self._hold, turn.hold)
-        self.flag(turn.release)
-        self.list(self.delivery, turn.deliveries)
-        self.list(self._task, turn.tasks)
-        self.list(self.number, turn.closed)
+        head = _TURN(
+            turn.run_id.bytes,
+            turn.fence is not None,
+            turn.base is not None,
+            turn.outcome is not None,
+            turn.release,
+            whole(turn.fence or 0),
+            whole(turn.version),
+            turn.base.bytes if turn.base else _NO_ID,
+            turn.commit_id.bytes,
+            turn.status,
+            whole(turn.now),
+            *counts,
+            len(fingerprint),
+        )
+        self.raw(head, fingerprint)
+        self.bytes(turn.snapshot)
+        self.bytes(cause)
+        if turn.outcome is not None:
+            self.bytes(turn.outcome)
+        for record in turn.records:
+            self.record(record)
+        self.raw(*(consumed.bytes for consumed in turn.consumed))
+        for held in turn.hold:
+            self._hold(held)
+        for delivery in turn.deliveries:
+            self.delivery(delivery)
+        for task in turn.tasks:
+            self._task(task)
+        for token in turn.closed:
+            self.number(token)
 
     def record(self, record: Record) -> None:
-        head = (record.kind, whole(record.at), 16, record.cause.bytes, 16, record.commit_id.bytes)
-        self.raw(_RECORD(*head, len(record.body)), record.body)
+        ids = record.cause.bytes, record.commit_id.bytes
+        self.raw(_RECORD(record.kind, whole(record.at), *ids, len(record.body)), record.body)
 
     def _hold(self, hold: tuple[UUID, Held]) -> None:
         delivery_id, reason = hold

@@ -16,11 +16,14 @@ function runs.get(run)
   if not value then
     return false
   end
-  local r = {id = run}
-  r.machine, r.fingerprint, r.key, r.digest, r.generation, r.version, r.status, r.cause, r.snapshot, r.outcome,
-    r.fence, r.lease_until, r.claim_id, r.commit_id, r.tries, r.parent, r.root, r.created, r.updated =
-    cmsgpack.unpack(value)
-  return r
+  local machine, fingerprint, key, digest, generation, version, status, cause, snapshot, outcome, fence,
+    lease_until, claim_id, commit_id, tries, parent, root, created, updated = cmsgpack.unpack(value)
+  return {
+    id = run, machine = machine, fingerprint = fingerprint, key = key, digest = digest, generation = generation,
+    version = version, status = status, cause = cause, snapshot = snapshot, outcome = outcome, fence = fence,
+    lease_until = lease_until, claim_id = claim_id, commit_id = commit_id, tries = tries, parent = parent,
+    root = root, created = created, updated = updated,
+  }
 end
 
 function runs.put(r)
@@ -82,8 +85,13 @@ local function record_key(run)
   return P .. 'h:' .. run
 end
 
+function runs.packed_record(kind, at_, cause, commit_id, body)
+  return cmsgpack.pack(kind, at_, cause, commit_id, body)
+end
+
+-- One that `packed_record` made.
 function runs.append(run, record)
-  call('RPUSH', record_key(run), cmsgpack.pack(record.kind, record.at, record.cause, record.commit_id, record.body))
+  call('RPUSH', record_key(run), record)
 end
 
 -- Of the record with that version: {kind, at, cause, commit_id, body}; false where there is none.

@@ -22,9 +22,11 @@ local function stored(d)
 end
 
 local function decoded(run, id, value)
-  local d = {run = run, id = id}
-  d.kind, d.due, d.token, d.slot, d.held, d.dedupe, d.cause, d.payload = cmsgpack.unpack(value)
-  return d
+  local kind, due, token, slot, held, dedupe, cause, payload = cmsgpack.unpack(value)
+  return {
+    run = run, id = id, kind = kind, due = due, token = token, slot = slot, held = held, dedupe = dedupe,
+    cause = cause, payload = payload,
+  }
 end
 
 function deliveries.get(run, id)

@@ -33,11 +33,14 @@ function tasks.get(run, token, slot)
   if not value then
     return false
   end
-  local t = {run = run, token = token, slot = slot}
-  t.activity, t.queue, t.priority, t.due, t.scheduled, t.payload, t.key, t.undo, t.attempt, t.losses, t.fence,
-    t.lease_until, t.claim_id, t.cancel, t.details, t.failure, t.fairness, t.reported, t.permit =
-    cmsgpack.unpack(value)
-  return t
+  local activity, queue, priority, due, scheduled, payload, key, undo, attempt, losses, fence, lease_until,
+    claim_id, cancel, details, failure, fairness, reported, permit = cmsgpack.unpack(value)
+  return {
+    run = run, token = token, slot = slot, activity = activity, queue = queue, priority = priority, due = due,
+    scheduled = scheduled, payload = payload, key = key, undo = undo, attempt = attempt, losses = losses,
+    fence = fence, lease_until = lease_until, claim_id = claim_id, cancel = cancel, details = details,
+    failure = failure, fairness = fairness, reported = reported, permit = permit,
+  }
 end
 
 function tasks.named(name)

@@ -4,11 +4,18 @@
 
 local turns = {}
 
--- Fields that follow one another are read in one call: commits are what there is most of.
-local function read_record()
+-- Fields that follow one another are read in one call: commits are what there is most of. A record is read as
+-- it is kept.
+function turns.read_record()
   local kind, at_, cause, commit_id, body
-  kind, at_, cause, commit_id, body, at = unpack_struct('>ddI4c0I4c0I4c0', blob, at)
-  return {kind = kind, at = at_, cause = cause, commit_id = commit_id, body = body}
+  kind, at_, cause, commit_id, body, at = unpack_struct('>ddc16c16I4c0', blob, at)
+  return runs.packed_record(kind, at_, cause, commit_id, body)
+end
+
+local function read_id()
+  local id
+  id, at = unpack_struct('c16', blob, at)
+  return id
 end
 
 local function read_task()
@@ -23,15 +30,28 @@ local function read_hold()
   return {bytes(), number()}
 end
 
+local function some(count, read)
+  local found = {}
+  for i = 1, count do
+    found[i] = read()
+  end
+  return found
+end
+
 function turns.read_argument()
-  local turn = {run = bytes(), fence = maybe(number), version = number(), base = maybe(bytes)}
-  turn.commit_id, turn.fingerprint, turn.status, turn.snapshot, at = unpack_struct('>I4c0I4c0dI4c0', blob, at)
-  turn.records = list(read_record)
-  turn.now, turn.cause, at = unpack_struct('>dI4c0', blob, at)
-  turn.outcome, turn.consumed, turn.hold = maybe(bytes), list(bytes), list(read_hold)
-  turn.release, turn.deliveries, turn.tasks = flag(), list(deliveries.read_argument), list(read_task)
-  turn.closed = list(number)
-  return turn
+  local run, has_fence, has_base, has_outcome, release, fence, version, base, commit_id, status, now_
+  local records, consumed, hold, sent, started, closed, fingerprint, snapshot, cause
+  run, has_fence, has_base, has_outcome, release, fence, version, base, commit_id, status, now_,
+    records, consumed, hold, sent, started, closed, fingerprint, snapshot, cause, at =
+    unpack_struct('>c16BBBBddc16c16ddI4I4I4I4I4I4I4c0I4c0I4c0', blob, at)
+  return {
+    run = run, fence = has_fence == 1 and fence, version = version, base = has_base == 1 and base,
+    commit_id = commit_id, fingerprint = fingerprint, status = status, snapshot = snapshot, now = now_,
+    cause = cause, outcome = has_outcome == 1 and bytes(), release = release == 1,
+    records = some(records, turns.read_record), consumed = some(consumed, read_id), hold = some(hold, read_hold),
+    deliveries = some(sent, deliveries.read_argument), tasks = some(started, read_task),
+    closed = some(closed, number),
+  }
 end
 
 -- This very turn was committed before, even if others have followed since.
@@ -59,7 +79,8 @@ local function overtakes(r, turn)
 end
 
 -- What a turn that stands is told; a repeat is told of those of its tasks it still holds.
-local function answer(r, turn)
+-- `idle`: it is known that nothing is due.
+local function answer(r, turn, idle)
   local held = {}
   for _, new in ipairs(turn.tasks) do
     local t = new.lease and tasks.get(r.id, new.token, new.slot)
@@ -67,7 +88,8 @@ local function answer(r, turn)
       held[#held + 1] = {tasks.shown(t), r.machine, r.fingerprint}
     end
   end
-  return {'committed', now, deliveries.anything_due(r.id) and 1 or 0, held}
+  local more = not idle and deliveries.anything_due(r.id)
+  return {'committed', now, more and 1 or 0, held}
 end
 
 local function write_run(r, turn)
@@ -106,7 +128,8 @@ function turns.close_everything(r)
   tasks.close_all(r.id)
 end
 
-local function apply(r, turn)
+-- `alone`: nothing was due before it but what it consumed.
+local function apply(r, turn, alone)
   write_run(r, turn)
   for _, id in ipairs(turn.consumed) do
     local d = deliveries.get(r.id, id)
@@ -139,7 +162,7 @@ local function apply(r, turn)
   if ENDED[r.status] then
     turns.close_everything(r)
   end
-  return answer(r, turn)
+  return answer(r, turn, alone and not turn.release and #turn.deliveries == 0 and #turn.closed == 0)
 end
 
 -- A turn that nobody claimed the run for: it must not overtake anything that is already due.
@@ -155,7 +178,7 @@ function turns.fused(turn)
   if not follows(r, turn) or leased or turn.now > now or overtakes(r, turn) then
     return {'refused', now, 0, {}}
   end
-  return apply(r, turn)
+  return apply(r, turn, true)
 end
 
 -- What the repeat of a turn that rode along is told, if that very turn stands.

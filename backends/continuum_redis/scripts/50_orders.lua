@@ -29,10 +29,8 @@ end
 -- What every order does to a run: a record, a new fence that ends the holder's, fewer tries.
 local function write_order(r, order)
   local last = runs.record(r.id, r.version)
-  runs.append(r.id, {
-    kind = CONTROL, at = math.max(now, last and last[2] or now), cause = order.id, commit_id = order.id,
-    body = order.body,
-  })
+  local at_ = math.max(now, last and last[2] or now)
+  runs.append(r.id, runs.packed_record(CONTROL, at_, order.id, order.id, order.body))
   r.version, r.commit_id, r.fence = r.version + 1, order.id, next_fence(r.fence)
   runs.unlease(r)
   r.tries, r.cause, r.updated = math.min(r.tries, SUSPECT), '', now

@@ -83,9 +83,7 @@ end
 
 local function leave(r, id, body, outcome)
   local last, before = runs.record(r.id, r.version), r.status
-  runs.append(r.id, {
-    kind = CONTROL, at = math.max(now, last and last[2] or now), cause = id, commit_id = id, body = body,
-  })
+  runs.append(r.id, runs.packed_record(CONTROL, math.max(now, last and last[2] or now), id, id, body))
   runs.unlease(r)
   r.version, r.commit_id, r.fence, r.updated = r.version + 1, id, next_fence(r.fence), now
   r.status, r.cause, r.outcome, r.tries = TERMINATED, MOVING, outcome, math.min(r.tries, SUSPECT)
@@ -194,9 +192,7 @@ end
 local function read_image()
   return {
     run = read_run(),
-    records = list(function()
-      return {kind = number(), at = number(), cause = bytes(), commit_id = bytes(), body = bytes()}
-    end),
+    records = list(turns.read_record),
     deliveries = list(read_whole_delivery), tasks = list(read_whole_task), dead = list(read_letter),
     seen = list(function() return {bytes(), maybe(number)} end),
   }
