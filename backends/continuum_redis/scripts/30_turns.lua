@@ -78,12 +78,13 @@ local function overtakes(r, turn)
   return false
 end
 
--- What a turn that stands is told; a repeat is told of those of its tasks it still holds.
--- `idle`: it is known that nothing is due.
-local function answer(r, turn, idle)
+-- What a turn that stands is told: of the tasks that it started claimed those that it still holds.
+--
+-- `known`: tasks by their place in the turn, where it is known how they are. `idle`: that nothing is due.
+local function answer(r, turn, known, idle)
   local held = {}
-  for _, new in ipairs(turn.tasks) do
-    local t = new.lease and tasks.get(r.id, new.token, new.slot)
+  for i, new in ipairs(turn.tasks) do
+    local t = new.lease and (known[i] or tasks.get(r.id, new.token, new.slot))
     if t and t.claim_id == new.claim_id then
       held[#held + 1] = {tasks.shown(t), r.machine, r.fingerprint}
     end
@@ -109,18 +110,21 @@ local function write_run(r, turn)
   runs.moved(r, before)
 end
 
+-- The task, unless the run has it already.
 local function add_task(r, new)
   if tasks.get(r.id, new.token, new.slot) then
-    return
+    return false
   end
   local born = new.lease and true or false
-  tasks.add({
+  local t = {
     run = r.id, token = new.token, slot = new.slot, activity = new.activity, queue = new.queue,
     priority = new.priority, due = now, scheduled = now, payload = new.payload, key = new.key, undo = new.undo,
     attempt = 0, losses = 0, fence = born and next_fence(0) or 0, lease_until = born and now + new.lease,
     claim_id = born and new.claim_id, cancel = false, details = false, failure = false,
     fairness = new.fairness, reported = 0,
-  })
+  }
+  tasks.add(t)
+  return t
 end
 
 function turns.close_everything(r)
@@ -128,63 +132,77 @@ function turns.close_everything(r)
   tasks.close_all(r.id)
 end
 
--- `alone`: nothing was due before it but what it consumed.
-local function apply(r, turn, alone)
-  write_run(r, turn)
-  for _, id in ipairs(turn.consumed) do
-    local d = deliveries.get(r.id, id)
+local function consume(r, ids, brought)
+  for _, id in ipairs(ids) do
+    local d = (not brought or brought.id ~= id) and deliveries.get(r.id, id)
     if d then
       deliveries.remove(d)
     end
   end
+  if brought and brought.dedupe then
+    deliveries.note_seen(r.id, brought.dedupe)
+  end
+end
+
+local function close(r, tokens)
+  if next(tokens) then
+    deliveries.close_timers(r.id, tokens)
+  end
+  for token in pairs(tokens) do
+    tasks.close(r.id, token, true)
+  end
+end
+
+-- `alone`: nothing was due before it but what it consumes. `brought`: a delivery of `consumed` that is not kept.
+local function apply(r, turn, alone, brought)
+  write_run(r, turn)
+  consume(r, turn.consumed, brought)
   for _, hold in ipairs(turn.hold) do
     deliveries.hold(r.id, hold[1], hold[2])
   end
   if turn.release then -- after `hold`: what one step of the fold deferred, a later one may have freed
     deliveries.free(r.id, {[DEFERRED] = true})
   end
-  for _, new in ipairs(turn.tasks) do
-    add_task(r, new)
+  local closed, known = {}, {}
+  for _, token in ipairs(turn.closed) do
+    closed[token] = true
+  end
+  for i, new in ipairs(turn.tasks) do
+    local t = add_task(r, new)
+    known[i] = not closed[new.token] and t
   end
   for _, d in ipairs(turn.deliveries) do
     deliveries.send(d)
   end
-  if #turn.closed > 0 then
-    local tokens = {}
-    for _, token in ipairs(turn.closed) do
-      tokens[token] = true
-    end
-    deliveries.close_timers(r.id, tokens)
-    for token in pairs(tokens) do
-      tasks.close(r.id, token, true)
-    end
-  end
+  close(r, closed)
   if ENDED[r.status] then
     turns.close_everything(r)
+    known = {}
   end
-  return answer(r, turn, alone and not turn.release and #turn.deliveries == 0 and #turn.closed == 0)
+  return answer(r, turn, known, alone and not turn.release and #turn.deliveries == 0)
 end
 
 -- A turn that nobody claimed the run for: it must not overtake anything that is already due.
-function turns.fused(turn)
-  local r = runs.get(turn.run)
-  if not r then
-    return {'refused', now, 0, {}}
+--
+-- `brought`: the delivery that it comes with and consumes, which is written only if the turn does not stand.
+local function fuse(r, turn, brought)
+  local leased = r and r.lease_until and r.lease_until > now
+  if r and not stands(r, turn) and follows(r, turn) and not leased and turn.now <= now and not overtakes(r, turn) then
+    return apply(r, turn, true, brought)
   end
-  if stands(r, turn) then
-    return answer(r, turn)
+  if brought then
+    deliveries.send(brought)
   end
-  local leased = r.lease_until and r.lease_until > now
-  if not follows(r, turn) or leased or turn.now > now or overtakes(r, turn) then
-    return {'refused', now, 0, {}}
+  if r and stands(r, turn) then
+    return answer(r, turn, {})
   end
-  return apply(r, turn, true)
+  return {'refused', now, 0, {}}
 end
 
 -- What the repeat of a turn that rode along is told, if that very turn stands.
 function turns.stood(turn)
   local r = turn and runs.get(turn.run)
-  return r and stands(r, turn) and answer(r, turn)
+  return r and stands(r, turn) and answer(r, turn, {})
 end
 
 local function claimed(turn)
@@ -193,7 +211,7 @@ local function claimed(turn)
     return {'lost', now, 0, {}}
   end
   if stands(r, turn) then
-    return answer(r, turn)
+    return answer(r, turn, {})
   end
   if not follows(r, turn) or r.fence ~= turn.fence then
     return {'lost', now, 0, {}}
@@ -205,7 +223,7 @@ function verbs.commit()
   ticked()
   return list(function()
     local turn = turns.read_argument()
-    return turn.fence and claimed(turn) or turns.fused(turn)
+    return turn.fence and claimed(turn) or fuse(runs.get(turn.run), turn)
   end)
 end
 
@@ -244,7 +262,7 @@ local function start()
       if new.delivery.dedupe then
         deliveries.note_seen(r.id, new.delivery.dedupe)
       end
-      told = apply(r, new.turn)
+      told = apply(r, new.turn, true)
     end
   end
   if not told or told[1] == 'refused' then
@@ -277,6 +295,15 @@ local function reopen(t, ending)
   end)
 end
 
+local function consumes(turn, d)
+  for _, id in ipairs(turn and turn.run == d.run and turn.consumed or {}) do
+    if id == d.id then
+      return true
+    end
+  end
+  return false
+end
+
 local function finish()
   local ending = {
     run = bytes(), token = number(), slot = number(), fence = number(), kind = bytes(),
@@ -297,7 +324,8 @@ local function finish()
     results.settle(t.activity, t.key, name_of(t), ending.kind, ending.result)
   end
   local permit = t.permit and t.queue -- ends with the lease
-  if ENDED[runs.status(ending.run)] then
+  local r = runs.get(ending.run)
+  if r and ENDED[r.status] then
     tasks.drop(t)
     return {'gone', now, turns.stood(ending.turn), permit}
   end
@@ -306,10 +334,12 @@ local function finish()
     return {'finished', now, false, permit}
   end
   tasks.drop(t)
-  if ending.kind ~= 'cancelled' and ending.delivery then
-    deliveries.send(ending.delivery)
+  local brought = ending.kind ~= 'cancelled' and ending.delivery
+  if brought and not consumes(ending.turn, brought) then
+    deliveries.send(brought)
+    brought = false
   end
-  return {'finished', now, ending.turn and turns.fused(ending.turn), permit}
+  return {'finished', now, ending.turn and fuse(r, ending.turn, brought), permit}
 end
 
 function verbs.finish()
