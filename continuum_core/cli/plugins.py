@@ -22,13 +22,13 @@ def plugins(as_json: AsJson = False, debug: Debug = False) -> None:
         for each in facts:
             print_json(each)
         return
-    rows = Rows([("plugin", 14), ("from", 30), ("state", 18), ("hooks", 0)])
+    rows = Rows([("plugin", 12), ("from", 28), ("state", 14), ("hooks", 0)])
     rows.add(
         (
             safe(each["plugin"]),
             f"{safe(each['distribution'])}\n{safe(each['entry_point'])}",
             safe(_state(each)),
-            safe(", ".join(each["hooks"]) or "none"),
+            "\n".join(map(safe, each["hooks"])) or "none",
         )
         for each in facts
     )
