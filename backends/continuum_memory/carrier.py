@@ -154,6 +154,7 @@ def _image(space: Space, run_id: UUID) -> RunImage | None:
         reported=tuple(row.ended_fence for row in tasks),
         dead=dead_letters(space, run_id),
         seen=tuple(noted),
+        attributes=run.described(),
     )
 
 
@@ -190,6 +191,7 @@ def _leave(space: Space, run: RunRow, now: Micros, departure: Departure) -> None
         remove(space, run, delivery, now)
     for row in list(run.tasks.values()):
         space.drop_task(row)
+    run.attributes.clear()
     space.dead.pop(run.run_id, None)
 
 
@@ -224,6 +226,7 @@ def _restore(space: Space, limits: Limits, now: Micros, image: RunImage) -> Rest
     if known is not None:
         return RestoreOutcome.EXISTS if _same(known, image) else RestoreOutcome.CONFLICT
     run = _row(image)
+    run.describe(image.attributes)
     space.runs[run.run_id] = run
     space.created.add((run.created, run.run_id.int, run))
     for name, consumed in image.seen:

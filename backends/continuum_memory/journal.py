@@ -43,6 +43,7 @@ from continuum_memory import claims, deliveries, orders, reading, results, tasks
 from continuum_memory.carrier import MemoryCarrier
 from continuum_memory.gauges import gauges
 from continuum_memory.rows import Space
+from continuum_memory.searching import MemorySearcher
 from continuum_memory.store import Store
 
 __all__ = ["MemoryJournal"]
@@ -147,6 +148,9 @@ class MemoryJournal:
         return MemoryCarrier(self.limits, self._verb, self._write)
 
     # --- reading
+
+    def searcher(self) -> MemorySearcher:
+        return MemorySearcher(self._verb)
 
     async def define(self, definitions: Sequence[Definition]) -> None:
         with self._verb() as (space, _):

@@ -23,6 +23,7 @@ _ACTS_ON: dict[OrderKind, frozenset[RunStatus]] = {
     OrderKind.UNPARK: frozenset({RunStatus.PARKED}),
     OrderKind.CANCEL: frozenset({RunStatus.RUNNING, RunStatus.SUSPENDED, RunStatus.PARKED}),
     OrderKind.TERMINATE: frozenset({RunStatus.RUNNING, RunStatus.SUSPENDED, RunStatus.PARKED}),
+    OrderKind.SET: frozenset({RunStatus.RUNNING, RunStatus.SUSPENDED, RunStatus.PARKED}),
 }
 """From which statuses an order changes something."""
 
@@ -77,6 +78,8 @@ def _carry_out(space: Space, run: RunRow, order: Order, now: Micros) -> None:
             close_everything(space, run, now)
         case OrderKind.RESUME | OrderKind.UNPARK:
             run.status = RunStatus.RUNNING
+        case OrderKind.SET:
+            run.describe(order.attributes)
         case OrderKind.CANCEL:
             run.status = RunStatus.RUNNING
             if order.delivery is not None:  # due at the epoch: it sorts before all that waits
@@ -102,5 +105,6 @@ def _write_run(space: Space, run: RunRow, order: Order, now: Micros) -> None:
     run.fence = next_fence(run.fence, now)
     space.unlease(run)
     run.tries = min(run.tries, SUSPECT)
-    run.cause = ""
+    if order.kind is not OrderKind.SET:
+        run.cause = ""
     run.updated = now

@@ -6,11 +6,13 @@ Rows are mutable and never leave the store: what callers get are the frozen valu
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from attrs import define, field
 
 from continuum_core.clock import Micros
+from continuum_core.journal.attributes import Attribute
 from continuum_core.journal.commit import Ordered as OrderAnswer
 from continuum_core.journal.rate import Bucket
 from continuum_core.journal.records import (
@@ -112,6 +114,7 @@ class RunRow:
     free: Ordered[FreeKey] = field(factory=lambda: Ordered[FreeKey]())
     held: dict[UUID, Held] = field(factory=dict[UUID, Held])
     tasks: dict[tuple[int, int], TaskRow] = field(factory=dict[tuple[int, int], TaskRow])
+    attributes: dict[str, tuple[bytes, ...]] = field(factory=dict[str, "tuple[bytes, ...]"])
 
     @property
     def ended(self) -> bool:
@@ -126,6 +129,17 @@ class RunRow:
     def due_now(self, now: Micros) -> bool:
         first = self.free.first()
         return first is not None and first[0] <= now
+
+    def describe(self, attributes: Iterable[Attribute]) -> None:
+        """Let the run have these attributes from now on; others stay."""
+        for attribute in attributes:
+            if attribute.keys:
+                self.attributes[attribute.name] = attribute.keys
+            else:
+                self.attributes.pop(attribute.name, None)
+
+    def described(self) -> tuple[Attribute, ...]:
+        return tuple(Attribute(name, self.attributes[name]) for name in sorted(self.attributes))
 
     def value(self, namespace: str) -> Run:
         return Run(

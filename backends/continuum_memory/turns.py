@@ -61,6 +61,7 @@ def _start(space: Space, limits: Limits, now: Micros, new: NewRun) -> Started:
     )
     space.runs[run.run_id] = run
     space.created.add((now, run.run_id.int, run))
+    run.describe(new.attributes)
     committed = None
     if new.turn is not None:
         committed = _start_turn(space, limits, now, run, new, new.turn)
@@ -189,6 +190,7 @@ def _write_run(space: Space, run: RunRow, turn: Commit, now: Micros) -> None:
     run.outcome = turn.outcome
     run.commit_id = turn.commit_id
     run.updated = now
+    run.describe(turn.attributes)
     if turn.status is RunStatus.PARKED:  # its claims stay counted: unpark must find a suspect still one
         run.fence = next_fence(run.fence, now)
     else:

@@ -37,6 +37,7 @@ CAPABILITIES = frozenset(
     {
         Capability.CARRIES,
         Capability.DURABLE,
+        Capability.SEARCH,
         Capability.SHARED,
         Capability.WAKEUPS,
         Capability.CLOCK,

@@ -94,6 +94,7 @@ def _asks(image: RunImage, now: Micros) -> list[Ask]:
     run_id = image.run.run_id
     writes = Writes(now, now)
     writes.records.extend(image.records)
+    writes.describe(run_id, image.attributes)
     asks = writes.asks()
     if image.seen:
         dedupes = arrays.texts([dedupe for dedupe, _ in image.seen])

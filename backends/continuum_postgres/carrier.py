@@ -44,6 +44,7 @@ from continuum_postgres.session import Ask, Session
 from continuum_postgres.shards import shard
 from continuum_postgres.statements import carrying as statements
 from continuum_postgres.statements import reading
+from continuum_postgres.statements.attributes import ATTRIBUTES_OF_RUNS
 from continuum_postgres.statements.deliveries import CONSUME
 from continuum_postgres.statements.retention import DROP_RUNS, LOCK_ENDED
 from continuum_postgres.statements.runs import LAST_RECORDS, LOCK_RUNS, RUNS_BY_ID
@@ -116,6 +117,7 @@ def _asks(run_id: UUID) -> tuple[Ask, ...]:
         (statements.REPORTED, named),
         (reading.DEAD_OF_RUN, named),
         (statements.SEEN_OF_RUN, named),
+        (ATTRIBUTES_OF_RUNS, by_run((run_id,))),
     )
 
 
@@ -129,6 +131,7 @@ def _image(told: Rows, namespace: str) -> RunImage | None:
         reported=tuple(fence for (fence,) in told[statements.REPORTED]),
         dead=tuple(map(rows.dead_letter, told[reading.DEAD_OF_RUN])),
         seen=tuple((dedupe, consumed) for dedupe, consumed in told[statements.SEEN_OF_RUN]),
+        attributes=rows.attributes(told[ATTRIBUTES_OF_RUNS]).get(1, ()),
     )
 
 
@@ -187,7 +190,8 @@ def _leaving(batch: Batch, image: RunImage, departure: Departure, last: int | No
             arrays.uuids([delivery.id for delivery in image.deliveries]),
         )
         asks.append((CONSUME, (Bigint(batch.now), *gone)))
-    return [*asks, (statements.DROP_TASKS, named), (statements.DROP_DEAD, named)]
+    drops = (statements.DROP_TASKS, statements.DROP_DEAD, statements.DROP_ATTRIBUTES)
+    return [*asks, *((statement, named) for statement in drops)]
 
 
 async def _settle(session: Session, arrival: Arrival) -> None:

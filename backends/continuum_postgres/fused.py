@@ -54,7 +54,7 @@ def _simple(turn: Commit) -> bool:
         and len(turn.tasks) < 2
         and turn.records[0].at == turn.now
         and turn.status in _TAKEN
-        and not (turn.deliveries or turn.hold or turn.release)
+        and not (turn.deliveries or turn.hold or turn.release or turn.attributes)
     )
 
 
@@ -215,6 +215,7 @@ def _begins(new: NewRun) -> bool:
         and new.delivery.dedupe is None
         and turn.status is RunStatus.RUNNING
         and not turn.closed
+        and not new.attributes
         and _simple(turn)
     )
 

@@ -50,6 +50,7 @@ from continuum_postgres.gauges import gauges
 from continuum_postgres.orders import control
 from continuum_postgres.place import Place
 from continuum_postgres.retention import prune
+from continuum_postgres.searching import PostgresSearcher
 from continuum_postgres.store import Store, open_store
 from continuum_postgres.tasks import ClaimTasks, heartbeat
 from continuum_postgres.transaction import PostgresTransaction, check_kind
@@ -222,6 +223,9 @@ class PostgresJournal:
 
     async def wait(self, seconds: float) -> None:
         await self._opened().wakeups.wait(seconds)
+
+    def searcher(self) -> PostgresSearcher:
+        return PostgresSearcher(self.namespace, self._opened().reading.ask)
 
     # --- transactions that are shared with users
 

@@ -291,6 +291,23 @@ _NARROW = (
     "ALTER TABLE continuum.runs SET (fillfactor = 100)",
 )
 
+# --- 4: what runs are found by
+
+# Keys are bytes that sort as their values do (`journal.attributes`). Read by run, and by key.
+_ATTRIBUTES = (
+    """
+CREATE TABLE continuum.attributes (
+  shard smallint NOT NULL,
+  ns integer NOT NULL,
+  run_id uuid NOT NULL,
+  name text COLLATE "C" NOT NULL,
+  key bytea NOT NULL,
+  PRIMARY KEY (shard, ns, run_id, name, key)
+)
+""",
+    "CREATE INDEX attributes_keys ON continuum.attributes (ns, name, key, run_id) INCLUDE (shard)",
+)
+
 MIGRATIONS = (
     Migration(
         version=1,
@@ -317,5 +334,7 @@ MIGRATIONS = (
     # is met. Its own claims keep to no limit, and sort what waits in the order of due times.
     Migration(version=2, min_reader=1, statements=(*_FAIRNESS, _QUEUES, _DEALT)),
     Migration(version=3, min_reader=1, statements=_NARROW),
+    # The release before leaves attributes as they are: its turns change none.
+    Migration(version=4, min_reader=1, statements=_ATTRIBUTES),
 )
 """Ascending by version, without gaps."""

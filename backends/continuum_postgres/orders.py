@@ -32,11 +32,16 @@ __all__ = ["control"]
 
 
 class _Effect(NamedTuple):
-    """What an order does: from which statuses (None: any that has not ended), to which, freeing what."""
+    """What an order does: from which statuses (None: any that has not ended), to which (None: the same one),
+    freeing what.
+    """
 
     before: frozenset[RunStatus] | None
-    after: RunStatus
+    after: RunStatus | None
     frees: tuple[Held, ...] = ()
+
+    def turns(self, status: RunStatus) -> RunStatus:
+        return status if self.after is None else self.after
 
 
 _EFFECTS = {
@@ -46,6 +51,7 @@ _EFFECTS = {
     # cancelling leaves the poison where it is: what parked the run must not meet it on its way out
     OrderKind.CANCEL: _Effect(None, RunStatus.RUNNING, (Held.PAUSED,)),
     OrderKind.TERMINATE: _Effect(None, RunStatus.TERMINATED),
+    OrderKind.SET: _Effect(None, None),
 }
 
 
@@ -74,7 +80,7 @@ class _Round:
         effect = _EFFECTS[order.kind]
         if self._needed(order, status, effect):
             self._act(order, head, effect)
-            answer = Ordered(OrderOutcome.DONE, effect.after)
+            answer = Ordered(OrderOutcome.DONE, effect.turns(status))
         else:
             answer = Ordered(OrderOutcome.UNCHANGED, status)
         self.noted.append((order.id, answer))
@@ -92,7 +98,8 @@ class _Round:
         at = max(self.writes.now, self.last[run_id] or 0)  # a run's records never go back in time
         record = Record(run_id, version, RecordKind.CONTROL, at, order.id, order.id, order.body)
         self.writes.records.append(record)
-        self.acted.append((order, version, effect.after))
+        self.acted.append((order, version, effect.turns(RunStatus(head.status))))
+        self.writes.describe(run_id, order.attributes)
         self.writes.free(run_id, *effect.frees)
         if order.kind is OrderKind.CANCEL and order.delivery is not None:
             send(self.writes, self.looked, replace(order.delivery, due=0), run_id)  # before all others
@@ -108,7 +115,7 @@ class _Round:
                 *by_run(order.run_id for order in orders),
                 arrays.bigints([version for _, version, _ in self.acted]),
                 arrays.smallints([after for _, _, after in self.acted]),
-                arrays.texts([one.cause if one.kind is OrderKind.SUSPEND else "" for one in orders]),
+                arrays.texts([_cause(order) for order in orders]),
                 arrays.byteas([order.outcome for order in orders]),
                 arrays.uuids([order.id for order in orders]),
             )
@@ -122,6 +129,13 @@ class _Round:
             )
             asks.append((NOTE_ORDERS, (Bigint(self.writes.now), *noted)))
         return asks
+
+
+def _cause(order: Order) -> str | None:
+    """The run's cause from then on; None: it stays."""
+    if order.kind is OrderKind.SET:
+        return None
+    return order.cause if order.kind is OrderKind.SUSPEND else ""
 
 
 async def control(session: Session, orders: Sequence[Order]) -> list[Ordered]:

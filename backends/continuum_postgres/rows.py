@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import NamedTuple
 from uuid import UUID
 
 from continuum_core.clock import Micros
+from continuum_core.journal.attributes import Attribute
 from continuum_core.journal.commit import RunClaim, TaskClaim
 from continuum_core.journal.records import (
     DeadLetter,
@@ -24,6 +26,7 @@ from continuum_postgres.session import Row
 
 __all__ = [
     "Head",
+    "attributes",
     "dead_letter",
     "definition",
     "delivery",
@@ -164,3 +167,11 @@ def task_claim(row: Row) -> TaskClaim:
 
 def definition(row: Row) -> Definition:
     return Definition(*row)
+
+
+def attributes(rows: Iterable[Row]) -> dict[int, tuple[Attribute, ...]]:
+    """Of rows of (member, name, key), sorted: the attributes of each member."""
+    found: dict[int, tuple[Attribute, ...]] = {}
+    for (member, name), mine in groupby(rows, key=lambda row: (row[0], row[1])):
+        found[member] = (*found.get(member, ()), Attribute(name, tuple(key for _, _, key in mine)))
+    return found

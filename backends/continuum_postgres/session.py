@@ -18,7 +18,7 @@ from continuum_core.journal.protocol import Limits
 from continuum_postgres.history import History
 from continuum_postgres.place import Place
 from continuum_postgres.source import Connection, Row, connect
-from continuum_postgres.statements import query, timed
+from continuum_postgres.statements import Composed, query, timed
 
 __all__ = ["Ask", "Connection", "Row", "Session", "Space", "connect"]
 
@@ -68,7 +68,7 @@ class Space:
         """A statement as the server is told it, and whether to prepare it."""
         stated = query(sql, self.place.schema)
         if self.clock is None:
-            return stated, not self.place.pooled
+            return stated, not self.place.pooled and not isinstance(sql, Composed)
         return timed(stated, self.clock()), False  # another text each time
 
 

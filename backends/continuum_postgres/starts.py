@@ -77,6 +77,7 @@ async def _start(batch: Batch, runs: Sequence[NewRun]) -> list[Started]:
 def _add(writes: Writes, standing: Standing, looked: Looked, new: NewRun) -> None:
     """A run with its first turn, or, where that was computed by a clock ahead, with its delivery."""
     delivery, turn = new.delivery, new.turn
+    writes.describe(new.run_id, new.attributes)
     if turn is not None and turn.now <= writes.now:
         writes.started.append((new, turn))
         if delivery.dedupe is not None:  # nothing that the turn sends under it is another delivery

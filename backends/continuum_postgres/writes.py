@@ -12,6 +12,7 @@ from uuid import UUID
 from attrs import define, field
 
 from continuum_core.clock import Micros
+from continuum_core.journal.attributes import Attribute
 from continuum_core.journal.commit import Commit, NewRun, NewTask
 from continuum_core.journal.records import ENDED, Delivery, Held, Record, RunStatus
 from continuum_postgres import arrays
@@ -19,11 +20,12 @@ from continuum_postgres.arrays import Bigint
 from continuum_postgres.rows import resolved_due
 from continuum_postgres.session import Ask
 from continuum_postgres.shards import shard
+from continuum_postgres.statements import attributes as on_attributes
 from continuum_postgres.statements import deliveries as on_deliveries
 from continuum_postgres.statements import runs as on_runs
 from continuum_postgres.statements import tasks as on_tasks
 
-__all__ = ["TaskName", "Writes", "by_run", "delivery_arrays", "names"]
+__all__ = ["TaskName", "Writes", "by_run", "delivery_arrays", "described", "names"]
 
 TaskName = tuple[UUID, int, int]
 """(run id, token, slot)."""
@@ -86,6 +88,7 @@ class Writes:
     silenced: list[tuple[UUID, int]] = field(factory=list["tuple[UUID, int]"])
     closed: list[tuple[UUID, int | None]] = field(factory=list["tuple[UUID, int | None]"])
     ended: list[UUID] = field(factory=list[UUID])
+    described: list[tuple[UUID, Attribute]] = field(factory=list["tuple[UUID, Attribute]"])
 
     def turn(self, turn: Commit, begins: bool, closes: bool) -> None:
         """All of a turn that stands, but what it sends, and the row of its run.
@@ -94,6 +97,7 @@ class Writes:
         :param closes: there are tasks that its end, or that of a token, may concern.
         """
         self.records += turn.records
+        self.describe(turn.run_id, turn.attributes)
         if not begins:
             self.consumed += [(turn.run_id, delivery_id) for delivery_id in turn.consumed]
         self.held += [(turn.run_id, delivery_id, held) for delivery_id, held in turn.hold]
@@ -105,6 +109,10 @@ class Writes:
             self.closed += [(turn.run_id, token) for token in turn.closed]
         if turn.status in ENDED:
             self.end(turn.run_id, closes)
+
+    def describe(self, run_id: UUID, attributes: Iterable[Attribute]) -> None:
+        """Let the run have these attributes from now on; others stay."""
+        self.described += [(run_id, attribute) for attribute in attributes]
 
     def free(self, run_id: UUID, *reasons: Held) -> None:
         if reasons:
@@ -133,6 +141,8 @@ class Writes:
             asks.append((on_runs.END_RUNS, self._turned(ending)))
         if self.records:
             asks.append((on_runs.ADD_RECORDS, _records(self.records)))
+        if self.described:
+            asks += described(self.described)
         return asks
 
     def _started(self) -> Ask:
@@ -252,6 +262,22 @@ class Writes:
         if self.ended:
             asks.append((on_deliveries.EMPTY_RUNS, (Bigint(self.now), *by_run(self.ended))))
         return asks
+
+
+def described(attributes: Iterable[tuple[UUID, Attribute]]) -> list[Ask]:
+    """The statements that give runs their attributes. What a run keeps of them is not written again."""
+    last = {(run_id, attribute.name): attribute.keys for run_id, attribute in attributes}
+    kept = [(run_id, name, key) for (run_id, name), keys in last.items() for key in keys]
+    rows = (
+        *by_run(run_id for run_id, _, _ in kept),
+        arrays.texts([name for _, name, _ in kept]),
+        arrays.byteas([key for _, _, key in kept]),
+    )
+    names = (
+        *by_run(run_id for run_id, _ in last),
+        arrays.texts([name for _, name in last]),
+    )
+    return [(on_attributes.DROP_OTHERS, (*names, *rows)), (on_attributes.ADD_ATTRIBUTES, rows)]
 
 
 def _records(records: list[Record]) -> tuple[object, ...]:

@@ -32,6 +32,7 @@ CAPABILITIES = frozenset(
         Capability.CLOCK,
         Capability.DURABLE,
         Capability.GAUGES,
+        Capability.SEARCH,
         Capability.SHARED,
         Capability.WAKEUPS,
     }

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from continuum_core.clock import Micros
+from continuum_core.journal.attributes import Attribute
 from continuum_core.journal.commit import (
     Claims,
     CommitOutcome,
@@ -40,6 +41,7 @@ from continuum_core.journal.records import (
 )
 
 __all__ = [
+    "attributes",
     "claims",
     "committed",
     "definition",
@@ -273,3 +275,7 @@ def due_order(delivery: Delivery) -> tuple[Micros, int]:
 def pruned(reply: Reply) -> Pruned:
     runs, records, expired = reply
     return Pruned(runs, records, expired)
+
+
+def attributes(reply: Reply) -> tuple[Attribute, ...]:
+    return tuple(Attribute(name.decode(), tuple(keys)) for name, keys in reply)

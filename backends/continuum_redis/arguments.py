@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from typing import TypeVar
 from uuid import UUID
 
+from continuum_core.journal.attributes import Attribute
 from continuum_core.journal.commit import (
     Commit,
     NewRun,
@@ -29,7 +30,7 @@ __all__ = ["Arguments", "packed", "packed_member", "task_name"]
 M = TypeVar("M")
 
 # Fields of turns that follow one another, made in one call each: commits are what there is most of.
-_TURN = struct.Struct(">16s????dd16s16sdd6II").pack
+_TURN = struct.Struct(">16s????dd16s16sdd7II").pack
 _RECORD = struct.Struct(">dd16s16sI").pack
 _NO_ID = bytes(16)
 
@@ -67,6 +68,7 @@ class Arguments(Writer):
             len(turn.deliveries),
             len(turn.tasks),
             len(turn.closed),
+            len(turn.attributes),
         )
         head = _TURN(
             turn.run_id.bytes,
@@ -99,6 +101,12 @@ class Arguments(Writer):
             self._task(task)
         for token in turn.closed:
             self.number(token)
+        for attribute in turn.attributes:
+            self.attribute(attribute)
+
+    def attribute(self, attribute: Attribute) -> None:
+        self.text(attribute.name)
+        self.list(self.bytes, attribute.keys)
 
     def record(self, record: Record) -> None:
         ids = record.cause.bytes, record.commit_id.bytes
@@ -134,6 +142,7 @@ class Arguments(Writer):
         self.maybe(self.uuid, new.parent)
         self.maybe(self.uuid, new.root)
         self.maybe(self.turn, new.turn)
+        self.list(self.attribute, new.attributes)
 
     def finish(self, ending: TaskFinish, settled: bool = False) -> None:
         self.uuid(ending.run_id)
@@ -156,6 +165,7 @@ class Arguments(Writer):
         self.text(order.cause)
         self.maybe(self.bytes, order.outcome)
         self.maybe(self.delivery, order.delivery)
+        self.list(self.attribute, order.attributes)
 
     def reservation(self, asked: Reservation) -> None:
         self.text(asked.activity)

@@ -202,7 +202,7 @@ def _position(cursor: str | None, tags: int) -> tuple[int, bytes]:
 
 
 def _image(reply: Any, namespace: str, seen: dict[str, int | None]) -> RunImage:
-    row, waiting, tasks, reported, letters = reply
+    row, waiting, tasks, reported, letters, described = reply
     run = answers.run(row, namespace)
     deliveries = [answers.delivery(each, run.run_id) for each in waiting]
     dead = [
@@ -215,6 +215,7 @@ def _image(reply: Any, namespace: str, seen: dict[str, int | None]) -> RunImage:
         reported=tuple(reported),
         dead=tuple(sorted(dead, key=lambda letter: (letter.at, letter.delivery.id.int))),
         seen=tuple(sorted(seen.items())),
+        attributes=answers.attributes(described),
     )
 
 

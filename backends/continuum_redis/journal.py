@@ -54,6 +54,7 @@ from continuum_redis.listing import page, prune
 from continuum_redis.place import Place
 from continuum_redis.queues import TaskSpread
 from continuum_redis.relay import Relay
+from continuum_redis.searching import RedisSearcher
 from continuum_redis.spread import RunSpread, write_claim
 from continuum_redis.store import READING, STARTING, TURNING, Store, open_store
 from continuum_redis.tags import HOME, result_name
@@ -255,6 +256,9 @@ class RedisJournal:
 
     def carrier(self) -> RedisCarrier:
         return RedisCarrier(self.namespace, self._batch, lambda: self._opened().store)
+
+    def searcher(self) -> RedisSearcher:
+        return RedisSearcher(self.namespace, self._batch, lambda: self._opened().store)
 
     async def wait(self, seconds: float) -> None:
         await self._opened().store.wakeups.wait(seconds)

@@ -37,6 +37,7 @@ def image(to: Arguments, whole: RunImage) -> None:
     to.list(partial(_whole_task, to), list(zip(whole.tasks, whole.reported, strict=True)))
     to.list(partial(_letter, to), whole.dead)
     to.list(partial(_seen, to), whole.seen)
+    to.list(to.attribute, whole.attributes)
 
 
 def _run(to: Arguments, run: Run) -> None:

@@ -21,6 +21,7 @@ PORT_VERSION = 1
 CAPABILITIES = frozenset(
     {
         Capability.DURABLE,
+        Capability.SEARCH,
         Capability.SHARED,
         Capability.WAKEUPS,
         Capability.CLOCK,

@@ -34,8 +34,9 @@ from continuum_core.journal.carrying import (
     unleased,
 )
 from continuum_core.journal.records import ENDED, Delivery, Record, RecordKind, RunStatus
-from continuum_sqlite import deliveries, reading, rows
+from continuum_sqlite import attributes, deliveries, reading, rows
 from continuum_sqlite.statements import carrying as statements
+from continuum_sqlite.statements.attributes import DROP_ATTRIBUTES
 from continuum_sqlite.statements.reading import DEAD_OF_RUN, DELIVERIES_OF_RUN, TASKS_OF_RUN
 from continuum_sqlite.statements.retention import DROP_RUN
 from continuum_sqlite.statements.runs import ADD_RECORD, LAST_RECORD_AT, RECORD_COMMIT
@@ -114,6 +115,7 @@ def _image(transaction: Transaction, run_id: UUID) -> RunImage | None:
         reported=tuple(fence for (fence,) in transaction.execute(statements.REPORTED, name)),
         dead=tuple(rows.dead_letter(row) for row in transaction.execute(DEAD_OF_RUN, name)),
         seen=tuple((dedupe, at) for dedupe, at in transaction.execute(statements.SEEN_OF_RUN, name)),
+        attributes=attributes.described(transaction, run_id),
     )
 
 
@@ -150,6 +152,7 @@ def _leave(transaction: Transaction, image: RunImage, departure: Departure) -> N
         deliveries.consume(transaction, run.run_id, delivery.id)
     transaction.execute(statements.DROP_TASKS, name)
     transaction.execute(statements.DROP_DEAD, name)
+    transaction.execute(DROP_ATTRIBUTES, name)
 
 
 def _settle(transaction: Transaction, arrival: Arrival) -> None:
@@ -193,6 +196,7 @@ def _restore(transaction: Transaction, image: RunImage) -> RestoreOutcome:
 def _write_rows(transaction: Transaction, image: RunImage) -> None:
     ns = transaction.ns
     transaction.execute(statements.COPY_RUN, _run_row(ns, image))
+    attributes.describe(transaction, image.run.run_id, image.attributes)
     transaction.executemany(ADD_RECORD, (rows.record_row(ns, record) for record in image.records))
     transaction.executemany(
         statements.COPY_SEEN, ((ns, image.run.run_id.bytes, name, at) for name, at in image.seen)

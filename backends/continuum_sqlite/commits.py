@@ -11,7 +11,7 @@ from uuid import UUID
 
 from continuum_core.journal.commit import Commit, CommitOutcome, Committed, NewTask, TaskClaim
 from continuum_core.journal.records import ENDED, Held, RunStatus, Task
-from continuum_sqlite import deliveries, rows
+from continuum_sqlite import attributes, deliveries, rows
 from continuum_sqlite.rows import Head
 from continuum_sqlite.statements.deliveries import DUE_OF_RUN
 from continuum_sqlite.statements.runs import ADD_RECORD, END_RUN, RECORD_COMMIT, TURN_RUN
@@ -114,6 +114,7 @@ def apply(transaction: Transaction, head: Head, turn: Commit) -> Committed:
         transaction.execute(ADD_RECORD, rows.record_row(ns, turn.records[0]))
     else:
         transaction.executemany(ADD_RECORD, [rows.record_row(ns, record) for record in turn.records])
+    attributes.describe(transaction, run_id, turn.attributes)
     for delivery_id in turn.consumed:
         deliveries.consume(transaction, run_id, delivery_id)
     for delivery_id, held in turn.hold:

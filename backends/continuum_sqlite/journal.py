@@ -50,6 +50,7 @@ from continuum_sqlite.gauges import gauges
 from continuum_sqlite.orders import control
 from continuum_sqlite.place import Place
 from continuum_sqlite.retention import prune
+from continuum_sqlite.searching import SqliteSearcher
 from continuum_sqlite.starts import start
 from continuum_sqlite.store import Store, open_store
 from continuum_sqlite.tasks import ClaimTasks, heartbeat
@@ -164,6 +165,9 @@ class SqliteJournal:
         return await self._opened().write(lambda transaction: reserve(transaction, reservations))
 
     # --- what is looked at
+
+    def searcher(self) -> SqliteSearcher:
+        return SqliteSearcher(self.namespace, self._opened().read)
 
     async def define(self, definitions: Sequence[Definition]) -> None:
         await self._opened().write(lambda transaction: reading.define(transaction, definitions))

@@ -257,6 +257,20 @@ CREATE TABLE continuum_dealt (
 ) STRICT, WITHOUT ROWID
 """
 
+# What runs are found by. Keys are bytes that sort as their values do (`journal.attributes`).
+_ATTRIBUTES = (
+    """
+CREATE TABLE continuum_attributes (
+  namespace INTEGER NOT NULL,
+  run_id BLOB NOT NULL,
+  name TEXT NOT NULL,
+  key BLOB NOT NULL,
+  PRIMARY KEY (namespace, run_id, name, key)
+) STRICT, WITHOUT ROWID
+""",
+    "CREATE INDEX continuum_attributes_keys ON continuum_attributes (namespace, name, key, run_id)",
+)
+
 MIGRATIONS = (
     Migration(
         version=1,
@@ -281,5 +295,7 @@ MIGRATIONS = (
     # Limits and fairness of queues. A release that does not know them may go on using the file: what it
     # creates has the fairness key "", and its own claims keep to no limit.
     Migration(version=2, min_reader=1, statements=(_FAIRNESS, *_TASKS_DEALT, _BUCKETS, _DEALT)),
+    # A release that does not know attributes leaves them as they are: its turns change none.
+    Migration(version=3, min_reader=1, statements=_ATTRIBUTES),
 )
 """Ascending by version, without gaps."""

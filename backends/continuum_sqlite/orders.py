@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from continuum_core.journal.commit import Order, Ordered, OrderKind, OrderOutcome
 from continuum_core.journal.records import ENDED, Held, Record, RecordKind, RunStatus
-from continuum_sqlite import commits, deliveries, rows
+from continuum_sqlite import attributes, commits, deliveries, rows
 from continuum_sqlite.rows import Head
 from continuum_sqlite.statements.deliveries import CANCEL_PENDING
 from continuum_sqlite.statements.orders import ANSWERED_ORDER, NOTE_ORDER
@@ -24,11 +24,16 @@ __all__ = ["control"]
 
 
 class _Effect(NamedTuple):
-    """What an order does: from which statuses (None: any that has not ended), to which, freeing what."""
+    """What an order does: from which statuses (None: any that has not ended), to which (None: the same one),
+    freeing what.
+    """
 
     before: frozenset[RunStatus] | None
-    after: RunStatus
+    after: RunStatus | None
     frees: tuple[Held, ...] = ()
+
+    def turns(self, status: RunStatus) -> RunStatus:
+        return status if self.after is None else self.after
 
 
 _EFFECTS = {
@@ -38,6 +43,7 @@ _EFFECTS = {
     # cancelling leaves the poison where it is: what parked the run must not meet it on its way out
     OrderKind.CANCEL: _Effect(None, RunStatus.RUNNING, (Held.PAUSED,)),
     OrderKind.TERMINATE: _Effect(None, RunStatus.TERMINATED),
+    OrderKind.SET: _Effect(None, None),
 }
 
 
@@ -61,7 +67,7 @@ def _control(transaction: Transaction, order: Order) -> Ordered:
     effect = _EFFECTS[order.kind]
     if _needed(transaction, order, status, effect):
         _act(transaction, order, head, effect)
-        answer = Ordered(OrderOutcome.DONE, effect.after)
+        answer = Ordered(OrderOutcome.DONE, effect.turns(status))
     else:
         answer = Ordered(OrderOutcome.UNCHANGED, status)
     kept = (order.id.bytes, transaction.now, answer.outcome.value, int(answer.status or 0))
@@ -85,12 +91,13 @@ def _act(transaction: Transaction, order: Order, head: Head, effect: _Effect) ->
     version = head.version + 1
     record = Record(run_id, version, RecordKind.CONTROL, at, order.id, order.id, order.body)
     transaction.execute(ADD_RECORD, rows.record_row(ns, record))
-    cause = order.cause if order.kind is OrderKind.SUSPEND else ""
+    cause = order.cause if order.kind is OrderKind.SUSPEND else "" if effect.after is not None else None
     outcome = order.outcome if order.kind is OrderKind.TERMINATE else None
-    changed = (version, int(effect.after), cause, outcome, order.id.bytes, now)
+    changed = (version, int(effect.turns(RunStatus(head.status))), cause, outcome, order.id.bytes, now)
     transaction.execute(ORDER_RUN, (ns, run_id.bytes, *changed))
     deliveries.unhold(transaction, run_id, *effect.frees)
     if order.kind is OrderKind.CANCEL and order.delivery is not None:
         deliveries.send(transaction, replace(order.delivery, due=0), own=True)  # before all others
+    attributes.describe(transaction, run_id, order.attributes)
     if effect.after in ENDED:
         commits.close_run(transaction, run_id)

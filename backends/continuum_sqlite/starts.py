@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from continuum_core.journal.commit import Commit, Committed, NewRun, Started, StartOutcome
 from continuum_core.journal.records import RunStatus
-from continuum_sqlite import commits, deliveries, rows
+from continuum_sqlite import attributes, commits, deliveries, rows
 from continuum_sqlite.statements.runs import ADD_RUN, EXISTING_START
 from continuum_sqlite.transaction import Transaction
 
@@ -40,6 +40,7 @@ def _start(transaction: Transaction, new: NewRun) -> Started:
             now,
         ),
     )
+    attributes.describe(transaction, new.run_id, new.attributes)
     if new.turn is None:
         _deliver_first(transaction, new)
         return Started(StartOutcome.STARTED, now, RunStatus.RUNNING)

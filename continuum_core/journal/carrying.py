@@ -30,6 +30,7 @@ from msgspec.structs import replace
 
 from continuum_core.clock import Micros
 from continuum_core.errors import UsageError
+from continuum_core.journal.attributes import Attribute
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import ENDED, DeadLetter, Delivery, Record, Run, RunStatus, Task
 
@@ -74,6 +75,7 @@ class RunImage(Struct, frozen=True, omit_defaults=True):
     :ivar dead: by (at, id).
     :ivar seen: dedupe ids and when their deliveries were consumed, None while they wait; by id.
     :ivar records: versions 1, 2, 3 … of the run; left out of what `dump` gives.
+    :ivar attributes: by name; a journal that does not search keeps none, and drops those it is given.
     """
 
     run: Run
@@ -83,6 +85,7 @@ class RunImage(Struct, frozen=True, omit_defaults=True):
     dead: tuple[DeadLetter, ...] = ()
     seen: tuple[tuple[str, Micros | None], ...] = ()
     records: tuple[Record, ...] = ()
+    attributes: tuple[Attribute, ...] = ()
 
 
 class Dumped(Struct, frozen=True):
@@ -184,8 +187,8 @@ class Carrier(Protocol):
     async def depart(self, departures: Sequence[Departure]) -> list[DepartOutcome]:
         """End runs here, so that they can go on elsewhere; see the module's rules.
 
-        What the image holds goes without a trace: nothing is buried, no task is asked to stop. Deliveries
-        that come later find an ended run.
+        What the image holds, its attributes too, goes without a trace: nothing is buried, no task is asked to
+        stop. Deliveries that come later find an ended run.
         """
         ...
 

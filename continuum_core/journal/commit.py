@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from continuum_core.clock import Micros
+from continuum_core.journal.attributes import Attribute
 from continuum_core.journal.rate import Rate
 from continuum_core.journal.records import (
     DeadLetter,
@@ -109,6 +110,7 @@ class Commit(Struct, frozen=True, gc=False):
         A message that its target has seen is dropped. One that cannot reach its target (unknown, which
         any run of another namespace is, or ended) is kept as a dead letter under the target's id if it
         is a SIGNAL, else dropped. None is refused for the cap.
+    :ivar attributes: what the run has under these names from now on (`searching`). Others stay.
     :ivar closed: tokens whose timers and unstarted tasks go and whose other tasks are cancelled: the
         running ones, and those with an undo.
     :ivar status: after the commit; an ended status closes everything the run has open. PARKED bumps the
@@ -134,6 +136,7 @@ class Commit(Struct, frozen=True, gc=False):
     deliveries: tuple[Delivery, ...] = ()
     tasks: tuple[NewTask, ...] = ()
     closed: tuple[int, ...] = ()
+    attributes: tuple[Attribute, ...] = ()
 
 
 class CommitOutcome(enum.Enum):
@@ -165,6 +168,7 @@ class NewRun(Struct, frozen=True, gc=False):
     :ivar delivery: its first delivery (kind START); left out of the store when `turn` stands.
     :ivar turn: the first turn, computed ahead: a `Commit` with version 0, fence None and base None.
         Refused when its `now` is ahead of the journal's clock; the run then starts the long way.
+    :ivar attributes: given by whoever starts it; those of its turns come beside them.
     """
 
     run_id: UUID
@@ -176,6 +180,7 @@ class NewRun(Struct, frozen=True, gc=False):
     parent: UUID | None = None
     root: UUID | None = None
     turn: Commit | None = None
+    attributes: tuple[Attribute, ...] = ()
 
 
 class StartOutcome(enum.Enum):
@@ -383,6 +388,7 @@ class OrderKind(enum.IntEnum):
     CANCEL = 2
     TERMINATE = 3
     UNPARK = 4
+    SET = 5
 
 
 class Order(Struct, frozen=True, gc=False):
@@ -392,6 +398,7 @@ class Order(Struct, frozen=True, gc=False):
     :ivar body: of the record that tells of it (who, why).
     :ivar outcome: TERMINATE: the bytes of the run's outcome.
     :ivar delivery: CANCEL: the delivery that tells the machine; it sorts before all others.
+    :ivar attributes: SET: what the run has under these names from now on. The body tells of them, too.
     """
 
     id: UUID
@@ -401,6 +408,7 @@ class Order(Struct, frozen=True, gc=False):
     cause: str = ""
     outcome: bytes | None = None
     delivery: Delivery | None = None
+    attributes: tuple[Attribute, ...] = ()
 
 
 class OrderOutcome(enum.Enum):

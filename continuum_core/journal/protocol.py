@@ -39,6 +39,8 @@ gives one outcome per member, in order. A handle is bound to one namespace and s
 22. All backends answer the same to the same operations.
 23. A run that is carried is whole, and lives in one journal: it leaves only as what was dumped and in one
     transaction, with an image of itself that pruning keeps until it has arrived (`carrying`).
+24. A search finds exactly the runs for which its condition holds, in the order it asks for, and counts them;
+    attributes stand and fall with what carried them, and go with their run (`searching`).
 
 **Rules every backend keeps** (each closes a race that was reproduced):
 
@@ -142,6 +144,7 @@ class Capability:
     MIGRATES = "migrates"
     GAUGES = "gauges"
     CARRIES = "carries"
+    SEARCH = "search"
 
 
 MEANINGS: Mapping[str, str] = {
@@ -153,6 +156,7 @@ MEANINGS: Mapping[str, str] = {
     Capability.MIGRATES: "stores of older schemas are brought forward, and `plant` makes one: for tests",
     Capability.GAUGES: "handles are `journal.gauges.Gauged`: they can say how much waits",
     Capability.CARRIES: "handles have a `journal.carrying.Carrier`: whole runs can be copied and archived",
+    Capability.SEARCH: "handles have a `journal.searching.Searcher`: attributes are kept, runs found by them",
 }
 """Capability → what a backend that declares it claims. There are no others."""
 
@@ -306,7 +310,8 @@ class Journal(Protocol):
 
         SUSPEND acts on a running run, RESUME on a suspended, UNPARK on a parked one, TERMINATE on all
         that have not ended, and so does CANCEL, which inserts its delivery with due 0, unless an unheld
-        one waits on a running run; otherwise UNCHANGED, and nothing is written. RESUME and CANCEL free
+        one waits on a running run; SET acts on all that have not ended, and leaves status and cause as they
+        are, and what is held; otherwise UNCHANGED, and nothing is written. RESUME and CANCEL free
         what is PAUSED, UNPARK also the POISON. Each lowers `tries` to 2 at most. Answers DONE and
         UNCHANGED are kept for the dedupe window, under the order's id.
         """

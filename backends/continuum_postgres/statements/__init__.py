@@ -1,16 +1,24 @@
 """Every statement of the backend, static and by name, one module a noun.
 
-Rule: no statement is put together from values. `$1` is always the namespace's number. The schema is
-written `continuum.` and put in once, by `qualified`. Members of a batch come as arrays, sorted by (shard,
-run id), and rows are found by a LATERAL probe of the primary key, once for each member: nothing there for
-the planner to choose, whatever its statistics say. What is changed is then named by its `ctid`.
+Rule: no statement is put together from values, and only searches (`Composed`) are put together at all.
+`$1` is always the namespace's number. The schema is written `continuum.` and put in once, by `qualified`.
+Members of a batch come as arrays, sorted by (shard, run id), and rows are found by a LATERAL probe of the
+primary key, once for each member: nothing there for the planner to choose, whatever its statistics say. What
+is changed is then named by its `ctid`.
 """
 
 from __future__ import annotations
 
 from functools import cache
 
-__all__ = ["CLOCK", "qualified", "query", "timed"]
+__all__ = ["CLOCK", "Composed", "qualified", "query", "timed"]
+
+
+class Composed(str):
+    """The text of one search: put together for it, and neither kept here nor prepared by the server."""
+
+    __slots__ = ()
+
 
 CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 """The journal's clock, in microseconds."""
@@ -21,13 +29,23 @@ _CLOCK = CLOCK.encode()
 @cache
 def qualified(statement: str, schema: str) -> str:
     """The statement for one schema."""
+    return _qualified(statement, schema)
+
+
+def _qualified(statement: str, schema: str) -> str:
     quoted = f'"{schema}"'
     return statement.replace("continuum. ", f"{quoted} ").replace("continuum.", f"{quoted}.").strip()
 
 
-@cache
 def query(statement: str, schema: str) -> bytes:
     """The same as the driver takes it."""
+    if isinstance(statement, Composed):
+        return _qualified(statement, schema).encode()
+    return _encoded(statement, schema)
+
+
+@cache
+def _encoded(statement: str, schema: str) -> bytes:
     return qualified(statement, schema).encode()
 
 

@@ -9,6 +9,7 @@ __all__ = [
     "COPY_DELIVERIES",
     "COPY_TASKS",
     "DEPART_RUN",
+    "DROP_ATTRIBUTES",
     "DROP_DEAD",
     "DROP_LETTERS",
     "DROP_TASKS",
@@ -44,6 +45,8 @@ WHERE {_RUN}
 DROP_TASKS = f"DELETE FROM continuum.tasks WHERE {_RUN}"
 
 DROP_DEAD = f"DELETE FROM continuum.dead WHERE {_RUN}"
+
+DROP_ATTRIBUTES = f"DELETE FROM continuum.attributes WHERE {_RUN}"
 
 SETTLE_RUN = f"""
 UPDATE continuum.runs SET cause = '' WHERE {_RUN} AND status = 4 AND cause = $4::text

@@ -57,7 +57,7 @@ DELETE FROM continuum.{table} t WHERE t.ctid = ANY (ARRAY(
 
 COUNT_RECORDS = _count_of("records")
 
-DROP_RUNS = tuple(_drop_of(table) for table in ("records", "tasks", "dead", "runs"))
+DROP_RUNS = tuple(_drop_of(table) for table in ("records", "tasks", "dead", "attributes", "runs"))
 
 # Parameters: start of the dedupe window; now.
 COUNT_EXPIRED = """

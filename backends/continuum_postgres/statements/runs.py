@@ -159,7 +159,8 @@ ORDER BY m.ord
 """
 
 ORDER_RUNS = f"""
-UPDATE continuum.runs r SET version = m.version, status = m.status, cause = m.cause, commit_id = m.id,
+UPDATE continuum.runs r SET version = m.version, status = m.status, commit_id = m.id,
+  cause = coalesce(m.cause, r.cause),
   outcome = CASE WHEN m.status = 4 THEN m.outcome ELSE r.outcome END,
   ended = CASE WHEN m.status = 4 THEN $2::bigint END,
   fence = greatest(r.fence + 1, $2::bigint), updated = $2::bigint, tries = least(r.tries, 2),

@@ -40,17 +40,17 @@ end
 
 function turns.read_argument()
   local run, has_fence, has_base, has_outcome, release, fence, version, base, commit_id, status, now_
-  local records, consumed, hold, sent, started, closed, fingerprint, snapshot, cause
+  local records, consumed, hold, sent, started, closed, described, fingerprint, snapshot, cause
   run, has_fence, has_base, has_outcome, release, fence, version, base, commit_id, status, now_,
-    records, consumed, hold, sent, started, closed, fingerprint, snapshot, cause, at =
-    unpack_struct('>c16BBBBddc16c16ddI4I4I4I4I4I4I4c0I4c0I4c0', blob, at)
+    records, consumed, hold, sent, started, closed, described, fingerprint, snapshot, cause, at =
+    unpack_struct('>c16BBBBddc16c16ddI4I4I4I4I4I4I4I4c0I4c0I4c0', blob, at)
   return {
     run = run, fence = has_fence == 1 and fence, version = version, base = has_base == 1 and base,
     commit_id = commit_id, fingerprint = fingerprint, status = status, snapshot = snapshot, now = now_,
     cause = cause, outcome = has_outcome == 1 and bytes(), release = release == 1,
     records = some(records, turns.read_record), consumed = some(consumed, read_id), hold = some(hold, read_hold),
     deliveries = some(sent, deliveries.read_argument), tasks = some(started, read_task),
-    closed = some(closed, number),
+    closed = some(closed, number), attributes = some(described, attributes.read_argument),
   }
 end
 
@@ -108,6 +108,7 @@ local function write_run(r, turn)
   runs.unlease(r)
   runs.put(r)
   runs.moved(r, before)
+  attributes.describe(r.id, turn.attributes)
 end
 
 -- The task, unless the run has it already.
@@ -233,7 +234,7 @@ local function read_new()
   return {
     run = bytes(), machine = bytes(), fingerprint = bytes(), digest = bytes(),
     delivery = deliveries.read_argument(), key = maybe(bytes), parent = maybe(bytes), root = maybe(bytes),
-    turn = maybe(turns.read_argument),
+    turn = maybe(turns.read_argument), attributes = list(attributes.read_argument),
   }
 end
 
@@ -254,6 +255,7 @@ local function start()
   }
   runs.put(r)
   runs.add(r)
+  attributes.describe(r.id, new.attributes)
   local told = false
   if new.turn then
     if new.turn.now > now then

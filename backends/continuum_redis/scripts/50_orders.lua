@@ -1,6 +1,6 @@
 -- Operators' orders: carried out at once, whoever holds the run. `o` keeps answers, `ox` when they were given.
 
-local SUSPEND, RESUME, CANCEL_RUN, TERMINATE, UNPARK = 0, 1, 2, 3, 4
+local SUSPEND, RESUME, CANCEL_RUN, TERMINATE, UNPARK, DESCRIBE = 0, 1, 2, 3, 4, 5
 
 local ACTS_ON = {
   [SUSPEND] = {[RUNNING] = true},
@@ -8,6 +8,7 @@ local ACTS_ON = {
   [UNPARK] = {[PARKED] = true},
   [CANCEL_RUN] = {[RUNNING] = true, [SUSPENDED] = true, [PARKED] = true},
   [TERMINATE] = {[RUNNING] = true, [SUSPENDED] = true, [PARKED] = true},
+  [DESCRIBE] = {[RUNNING] = true, [SUSPENDED] = true, [PARKED] = true},
 }
 
 local FREES = {
@@ -33,7 +34,10 @@ local function write_order(r, order)
   runs.append(r.id, runs.packed_record(CONTROL, at_, order.id, order.id, order.body))
   r.version, r.commit_id, r.fence = r.version + 1, order.id, next_fence(r.fence)
   runs.unlease(r)
-  r.tries, r.cause, r.updated = math.min(r.tries, SUSPECT), '', now
+  r.tries, r.updated = math.min(r.tries, SUSPECT), now
+  if order.kind ~= DESCRIBE then
+    r.cause = ''
+  end
 end
 
 local function carry_out(r, order)
@@ -43,6 +47,8 @@ local function carry_out(r, order)
     r.status, r.cause = SUSPENDED, order.cause
   elseif order.kind == TERMINATE then
     r.status, r.outcome = TERMINATED, order.outcome
+  elseif order.kind == DESCRIBE then
+    attributes.describe(r.id, order.attributes)
   else
     r.status = RUNNING
   end
@@ -62,7 +68,7 @@ end
 local function control()
   local order = {
     id = bytes(), run = bytes(), kind = number(), body = bytes(), cause = bytes(), outcome = maybe(bytes),
-    delivery = maybe(deliveries.read_argument),
+    delivery = maybe(deliveries.read_argument), attributes = list(attributes.read_argument),
   }
   local given = call('ZSCORE', P .. 'ox', order.id)
   if given and now < given + dedupe_window then

@@ -9,6 +9,7 @@ local function forget_run(run)
   for _, id in ipairs(call('HKEYS', P .. 'd:' .. run)) do
     call('ZREM', P .. 'dx', run .. id)
   end
+  attributes.forget(run)
   local r = runs.get(run)
   call('ZREM', P .. 'created', run)
   call('ZREM', P .. 'ended', run)

@@ -36,7 +36,7 @@ end
 local function image_of(r)
   local open, reported = {}, {}
   each_task(r.id, function(t) open[#open + 1], reported[#reported + 1] = tasks.shown(t), t.reported end)
-  return {runs.shown(r), waiting_of(r.id), open, reported, letters_of(r.id)}
+  return {runs.shown(r), waiting_of(r.id), open, reported, letters_of(r.id), attributes.shown(r.id)}
 end
 
 -- Whatever changes in the image, but for dedupe ids: these change only when a delivery comes or a turn is taken.
@@ -92,6 +92,7 @@ local function leave(r, id, body, outcome)
   deliveries.each(r.id, deliveries.remove)
   each_task(r.id, tasks.drop)
   forget_letters(r.id)
+  attributes.forget(r.id)
 end
 
 local function depart()
@@ -194,7 +195,7 @@ local function read_image()
     run = read_run(),
     records = list(turns.read_record),
     deliveries = list(read_whole_delivery), tasks = list(read_whole_task), dead = list(read_letter),
-    seen = list(function() return {bytes(), maybe(number)} end),
+    seen = list(function() return {bytes(), maybe(number)} end), attributes = list(attributes.read_argument),
   }
 end
 
@@ -232,6 +233,7 @@ local function write_image(image)
   runs.put(r)
   runs.add(r)
   runs.moved(r, RUNNING)
+  attributes.describe(r.id, image.attributes)
   for _, record in ipairs(image.records) do
     runs.append(r.id, record)
   end

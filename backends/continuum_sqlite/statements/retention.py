@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from continuum_sqlite.statements.attributes import DROP_ATTRIBUTES
+
 __all__ = [
     "COUNT_EXPIRED",
     "COUNT_RECORDS",
@@ -28,6 +30,7 @@ DROP_RUN = (
     "DELETE FROM continuum_records WHERE namespace = ?1 AND run_id = ?2",
     "DELETE FROM continuum_tasks WHERE namespace = ?1 AND run_id = ?2",
     "DELETE FROM continuum_dead WHERE namespace = ?1 AND run_id = ?2",
+    DROP_ATTRIBUTES,
     "DELETE FROM continuum_runs WHERE namespace = ?1 AND run_id = ?2",
 )
 

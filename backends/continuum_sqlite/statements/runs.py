@@ -105,7 +105,8 @@ WHERE namespace = ?1 AND run_id = ?2 AND fence = ?3 AND lease_until IS NOT NULL
 # --- orders
 
 ORDER_RUN = """
-UPDATE continuum_runs SET version = ?3, status = ?4, cause = ?5, outcome = ?6, commit_id = ?7,
+UPDATE continuum_runs SET version = ?3, status = ?4, cause = coalesce(?5, cause), outcome = ?6,
+  commit_id = ?7,
   fence = max(fence + 1, ?8), updated = ?8, tries = min(tries, 2), lease_until = NULL, claim_id = NULL
 WHERE namespace = ?1 AND run_id = ?2
 """

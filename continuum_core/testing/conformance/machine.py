@@ -34,9 +34,10 @@ from continuum_core.journal.commit import (
     TaskFinish,
 )
 from continuum_core.journal.connect import connect
-from continuum_core.journal.protocol import Journal, Limits
+from continuum_core.journal.protocol import Capability, Journal, Limits
 from continuum_core.journal.rate import Rate
 from continuum_core.journal.records import Delivery, Held, RunStatus
+from continuum_core.journal.searching import Search, Sort, searcher_of
 from continuum_core.testing.conformance.choices import (
     activities,
     caps,
@@ -71,6 +72,7 @@ from continuum_core.testing.conformance.given import (
 )
 from continuum_core.testing.conformance.kit import Kit
 from continuum_core.testing.conformance.parity import Pair, Sides
+from continuum_core.testing.conformance.searches import attribute, having
 
 _REFERENCE = "memory://"
 
@@ -165,6 +167,7 @@ class Parity(RuleBasedStateMachine):
             "release": chosen["release"],
             "fingerprint": chosen["fingerprint"],
             "commit_id": new_id(),
+            "attributes": (attribute("made", consumed, chosen["steps"]),) if chosen["release"] else (),
         }
 
     def keep_tasks(self, mine: tuple[TaskClaim, ...], theirs: tuple[TaskClaim, ...]) -> None:
@@ -419,7 +422,10 @@ class Parity(RuleBasedStateMachine):
 
     @rule(kind=st.sampled_from(OrderKind), place=places)
     def control(self, kind: OrderKind, place: int) -> None:
-        one = order(kind, self.some_run(place), cause="cause", outcome=b"over")
+        if kind is OrderKind.SET and Capability.SEARCH not in self.kit.capabilities:
+            return
+        set_ = (attribute("given", place),) if kind is OrderKind.SET else ()
+        one = order(kind, self.some_run(place), cause="cause", outcome=b"over", attributes=set_)
         self.given.append(one)
         self.sides.ask(lambda journal, _: journal.control([one]))
 
@@ -458,9 +464,19 @@ class Parity(RuleBasedStateMachine):
         mine, theirs = (self.kit.run(self._everything(one)) for one in (self.mine, self.theirs))
         for run_id, (ours, others) in zip(self.runs, zip(mine, theirs, strict=True), strict=True):
             assert ours == others, f"run {run_id}: the reference has\n  {ours}\nthis journal\n  {others}"
+        mine, theirs = (self.kit.run(self._attributes(one)) for one in (self.mine, self.theirs))
+        assert mine == theirs, f"attributes: the reference has\n  {mine}\nthis journal\n  {theirs}"
 
     async def _everything(self, journal: Journal) -> list[Any]:
         return [
             self.sides.comparable([await journal.inspect(run_id), await journal.history(run_id)])
             for run_id in self.runs
         ]
+
+    async def _attributes(self, journal: Journal) -> list[Any]:
+        if Capability.SEARCH not in self.kit.capabilities:
+            return []
+        searcher = searcher_of(journal)
+        places = Search(having("made"), Sort("given"))
+        shown = [run.run_id for run in (await searcher.search(places)).runs]
+        return [*await searcher.attributes(self.runs), shown]
