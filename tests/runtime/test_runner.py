@@ -127,9 +127,11 @@ async def test_a_body_in_a_process_of_its_own(tmp_path: Path) -> None:
 async def test_a_timeout_kills_a_process(tmp_path: Path) -> None:
     ended = raised(await run(bodies.hangs_in_process, Call(str(tmp_path))))
     assert ended.failure.type == "TimeoutError"
-    pid = int((tmp_path / "pid").read_text())
+    pid = tmp_path / "pid"
+    if not pid.exists() or not pid.read_text():
+        pytest.skip("the machine is too busy: the time was over before the body began")
     with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
+        os.kill(int(pid.read_text()), 0)
 
 
 async def test_a_request_to_cancel_kills_a_process(tmp_path: Path) -> None:
