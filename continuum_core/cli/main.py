@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
 from continuum_core.cli import (
     archives,
@@ -133,14 +135,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
             with contextlib.suppress(ValueError, io.UnsupportedOperation):
                 stream.reconfigure(errors="backslashreplace")
     plugins = _plugins()
-    if plugins.register_commands is not None:
-        plugins.register_commands(app=app)
+    program = _program(plugins)
     try:
         output.hide_with(redaction_of(plugins))
     except PluginRefused as refused:
         typer.echo(f"continuum: {refused}", err=True)
         raise SystemExit(OPERATOR) from None
-    app(args=None if arguments is None else list(arguments), prog_name="continuum")
+    program(args=None if arguments is None else list(arguments), prog_name="continuum")
+
+
+@lru_cache(maxsize=4)
+def _program(plugins: Plugins) -> Callable[..., Any]:
+    """The verbs, those of `plugins` too, made once for a process; `app` itself stays as it is."""
+    commands, groups = list(app.registered_commands), list(app.registered_groups)
+    try:
+        if plugins.register_commands is not None:
+            plugins.register_commands(app=app)
+        return get_command(app)
+    finally:
+        app.registered_commands, app.registered_groups = commands, groups
 
 
 def _plugins() -> Plugins:

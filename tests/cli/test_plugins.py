@@ -131,3 +131,10 @@ def test_what_is_hidden_is_in_no_output(continuum: Command, monkeypatch: pytest.
     assert wrong.code == 3
     assert "'*' is no pattern of names" in wrong.err
     output.hide_with(None)
+
+
+def test_verbs_of_plugins_are_added_to_the_program_alone(continuum: Command) -> None:
+    own = [len(main.app.registered_commands), len(main.app.registered_groups)]
+    assert "scxml" in continuum("--help").out
+    assert "scxml" in continuum("--help").out
+    assert [len(main.app.registered_commands), len(main.app.registered_groups)] == own
