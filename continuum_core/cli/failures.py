@@ -24,7 +24,15 @@ from continuum_core.cli.options import DEBUG, JSON
 from continuum_core.cli.output import print_json, say
 from continuum_core.errors import ContinuumError, OperatorError, ResultTimeout, RunEnded, UnknownMachine
 
-__all__ = ["CALLER", "ENDED_WITHOUT_RESULT", "OPERATOR", "STILL_RUNNING", "Verbs", "exit_code", "suggestion"]
+__all__ = [
+    "CALLER",
+    "ENDED_WITHOUT_RESULT",
+    "OPERATOR",
+    "STILL_RUNNING",
+    "Failures",
+    "exit_code",
+    "suggestion",
+]
 
 CALLER = 1
 OPERATOR = 3
@@ -49,8 +57,8 @@ def suggestion(name: str, known: Sequence[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else ""
 
 
-class Verbs(TyperGroup):
-    """The group of all verbs: the one place where errors of the library become text and exit codes."""
+class Failures(TyperGroup):
+    """A group of verbs: the one place where errors of the library become text and exit codes."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb. Raises typer.Exit with the code of what went wrong."""

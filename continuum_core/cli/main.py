@@ -1,4 +1,4 @@
-"""The program `continuum`: which verbs there are. Each verb is one function in the module of its noun.
+"""The program `continuum`. Each verb is one function in the module of its noun; `verbs` lists them.
 
 `app` is a Typer application like any other: commands may be added to it. Exit codes: see `failures`.
 """
@@ -16,30 +16,9 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
-from continuum_core.cli import (
-    archives,
-    backends,
-    bench,
-    carrying,
-    demo,
-    evolution,
-    health,
-    inspection,
-    machines,
-    migrations,
-    moving,
-    new,
-    output,
-    replays,
-    retention,
-    runs,
-    travel,
-    workers,
-)
-from continuum_core.cli import (
-    plugins as plugins_,
-)
-from continuum_core.cli.failures import OPERATOR, Verbs
+from continuum_core.cli import output
+from continuum_core.cli.failures import OPERATOR
+from continuum_core.cli.verbs import Verbs
 from continuum_core.hooks.loading import installed
 from continuum_core.hooks.plugins import NONE, PluginRefused, Plugins
 from continuum_core.hooks.redaction import redaction_of
@@ -74,54 +53,6 @@ def continuum(
     Exit codes: 0 done; 1 the command's or the definition's fault; 2 usage; 3 the journal, for the operator;
     4 a run that was waited for failed or was cancelled; 5 it has not ended in time.
     """
-
-
-_WORK = "Work"
-_RUNS = "Runs"
-_TIME = "Time travel"
-_ORDERS = "An operator's orders"
-_MACHINES = "Machines and journals"
-_KEEPING = "What a journal keeps"
-
-app.command("dev", rich_help_panel=_WORK)(workers.dev)
-app.command("worker", rich_help_panel=_WORK)(workers.worker)
-app.command("start", rich_help_panel=_RUNS)(runs.start)
-app.command("send", rich_help_panel=_RUNS)(runs.send)
-app.command("show", rich_help_panel=_RUNS)(inspection.show)
-app.command("history", rich_help_panel=_RUNS)(inspection.history)
-app.command("list", rich_help_panel=_RUNS)(inspection.list_)
-app.command("fork", rich_help_panel=_TIME)(travel.fork)
-app.command("blame", rich_help_panel=_TIME)(travel.blame)
-app.command("why", rich_help_panel=_TIME)(travel.why)
-app.command("graph", rich_help_panel=_TIME)(travel.graph)
-app.command("replay", rich_help_panel=_TIME)(replays.replay)
-app.command("cancel", rich_help_panel=_ORDERS)(runs.cancel)
-app.command("suspend", rich_help_panel=_ORDERS)(runs.suspend)
-app.command("resume", rich_help_panel=_ORDERS)(runs.resume)
-app.command("unpark", rich_help_panel=_ORDERS)(runs.unpark)
-app.command("terminate", rich_help_panel=_ORDERS)(runs.terminate)
-app.command("check", rich_help_panel=_MACHINES)(machines.check)
-app.command("lock", rich_help_panel=_MACHINES)(evolution.lock)
-app.command("draw", rich_help_panel=_MACHINES)(machines.draw)
-app.command("backends", rich_help_panel=_MACHINES)(backends.backends)
-app.command("bench", rich_help_panel=_MACHINES)(bench.bench)
-app.command("plugins", rich_help_panel=_MACHINES)(plugins_.plugins)
-app.command("health", rich_help_panel=_MACHINES)(health.health)
-app.command("migrate", rich_help_panel=_MACHINES)(migrations.migrate)
-app.command("migrate-runs", rich_help_panel=_MACHINES)(moving.migrate_runs)
-app.add_typer(moving.audit, name="audit", rich_help_panel=_MACHINES)
-app.command("new", rich_help_panel=_MACHINES)(new.new)
-app.command("stats", rich_help_panel=_KEEPING)(retention.stats)
-app.command("prune", rich_help_panel=_KEEPING)(retention.prune)
-app.command("archive", rich_help_panel=_KEEPING)(archives.archive)
-app.command("restore", rich_help_panel=_KEEPING)(archives.restore)
-app.command("copy", rich_help_panel=_KEEPING)(carrying.copy)
-app.command(
-    "demo",
-    rich_help_panel=_MACHINES,
-    add_help_option=False,
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-)(demo.demo)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

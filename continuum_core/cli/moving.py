@@ -139,7 +139,9 @@ def _row(prospect: Prospect) -> tuple[str, str, str, str]:
 
 # --- audit -------------------------------------------------------------------------------------------
 
-audit = typer.Typer(no_args_is_help=True, help="Ask the journal what the code may forget.")
+audit = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Ask the journal what the code may forget."
+)
 
 
 @audit.command("patches")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from continuum_core.cli.verbs import VERBS
 from tests.cli.conftest import Command
 
 HEAD = """
@@ -234,3 +235,9 @@ def test_a_terminal_without_unicode_gets_ascii(
 
 def test_json_of_a_list_is_one_object_a_line(continuum: Command) -> None:
     assert [json.loads(line)["scheme"] for line in continuum("backends", "--json").out.splitlines()]
+
+
+def test_every_verb_that_is_listed_is_there() -> None:
+    for name, verb in VERBS.items():
+        assert verb.command(name).name == name
+        assert verb.command(name).help, f"{name} says nothing of itself"
