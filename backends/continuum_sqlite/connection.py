@@ -139,7 +139,7 @@ def _settle(connection: sqlite3.Connection, place: Place) -> None:
 
 
 def _migrated(connection: sqlite3.Connection, place: Place) -> int:
-    stated = stated_version(connection)
+    stated = patiently(lambda: stated_version(connection), place.busy_timeout)  # another may mend the log
     if stated is not None and stated[0] >= MIGRATIONS[-1].version:
         return stated[0]
     begin(connection, place.busy_timeout)

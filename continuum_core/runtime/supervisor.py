@@ -37,6 +37,9 @@ logger = logging.getLogger(__name__)
 _ANNOUNCED = 3
 """Announcements of what a worker takes that may be missed before others believe it gone."""
 
+_STANDS = 5.0
+"""Seconds that one stands at least: a process that is short of CPU is not gone."""
+
 _CLEAN_UP = 5.0
 """Seconds that a cancelled body may take to clean up before the worker goes on without it."""
 
@@ -318,7 +321,7 @@ class Supervisor:
     async def _announcing(self) -> None:
         """Say again and again what this worker takes, as long as it works."""
         worker, period = self._host.new_id(), 2 * self._settings.poll
-        lease = int(_ANNOUNCED * period * 1_000_000)
+        lease = int(max(_ANNOUNCED * period, _STANDS) * 1_000_000)
         while True:
             try:
                 await announce(self._journal, worker, self._registry.takes(), lease)

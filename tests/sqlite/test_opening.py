@@ -181,3 +181,23 @@ def test_a_file_that_cannot_be_written_is_refused_in_words(tmp_path: Path) -> No
     told = unusable(str(path), failure.value)
     assert isinstance(told, IncompatibleJournal)
     assert "write permission" in str(told)
+
+
+def test_who_opens_while_another_mends_the_log_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Place(str(tmp_path / "x.db"))
+    open_writer(place, create=True)[0].close()
+    asked: list[bool] = []
+
+    def held_up(connection: sqlite3.Connection) -> tuple[int, int] | None:
+        asked.append(True)
+        if len(asked) > 1:
+            return stated_version(connection)
+        with raw(tmp_path / "y.db") as one, raw(tmp_path / "y.db") as other:
+            other.execute("PRAGMA busy_timeout = 0")
+            one.execute("BEGIN EXCLUSIVE")
+            other.execute("BEGIN EXCLUSIVE")
+        raise AssertionError("the file is locked")
+
+    monkeypatch.setattr(connections, "stated_version", held_up)
+    open_writer(place, create=False)[0].close()
+    assert len(asked) == 2
