@@ -21,7 +21,9 @@ from continuum_memory.store import Store
 __all__ = ["CAPABILITIES", "PORT_VERSION", "MemoryJournal", "Store", "connect", "forget"]
 
 PORT_VERSION = 1
-CAPABILITIES = frozenset({Capability.CARRIES, Capability.CLOCK, Capability.GAUGES, Capability.SEARCH})
+CAPABILITIES = frozenset(
+    {Capability.CARRIES, Capability.CLOCK, Capability.FORGETS, Capability.GAUGES, Capability.SEARCH}
+)
 
 _NAME = re.compile(r"memory://([A-Za-z0-9._~-]*)", re.ASCII)
 _named: dict[str, Store] = {}

@@ -110,7 +110,7 @@ class MemoryCarrier:
             for run in space.runs.values():
                 group = (run.machine, run.status, run.created // DAY)
                 runs[group] += 1
-                records[group] += run.version
+                records[group] += len(run.records)
                 size[group] += sum(_sizes(run))
         return [Tally(*group, runs[group], records[group], size[group]) for group in sorted(runs)]
 
@@ -155,6 +155,9 @@ def _image(space: Space, run_id: UUID) -> RunImage | None:
         dead=dead_letters(space, run_id),
         seen=tuple(noted),
         attributes=run.described(),
+        forgotten=run.version - len(run.records),
+        eternal=run.eternal,
+        generations=tuple(sorted(run.past.items())),
     )
 
 
@@ -183,6 +186,8 @@ def _leave(space: Space, run: RunRow, now: Micros, departure: Departure) -> None
     version = run.version + 1
     record = Record(run.run_id, version, RecordKind.CONTROL, at, departure.id, departure.id, departure.body)
     run.records.append(record)
+    run.eternal = False  # what stays here only says where it went
+    run.past.clear()
     run.version, run.commit_id, run.fence = version, departure.id, next_fence(run.fence, now)
     run.status, run.cause, run.outcome = RunStatus.TERMINATED, MOVING, departure.outcome
     run.updated, run.tries = now, min(run.tries, 2)
@@ -212,7 +217,7 @@ def _settle(space: Space, now: Micros, arrival: Arrival) -> None:
 
 def _erase(space: Space, version: Version) -> bool:
     run = space.runs.get(version.run_id)
-    if run is None or not run.ended or run.commit_id != version.commit_id or is_moving(run.status, run.cause):
+    if run is None or not run.ended or run.eternal or run.commit_id != version.commit_id or is_moving(run.status, run.cause):
         return False
     delete(space, (run,))
     return True
@@ -245,7 +250,10 @@ def _same(known: RunRow, image: RunImage) -> bool:
     version = image.run.version
     if (known.machine, known.digest) != (image.run.machine, image.run.digest) or known.version < version:
         return False
-    return version == 0 or known.records[version - 1].commit_id == image.run.commit_id
+    if version in (0, known.version):
+        return version == 0 or known.commit_id == image.run.commit_id
+    record = known.record(version)
+    return record is not None and record.commit_id == image.run.commit_id
 
 
 def _row(image: RunImage) -> RunRow:
@@ -270,6 +278,8 @@ def _row(image: RunImage) -> RunRow:
         commit_id=run.commit_id,
         tries=run.tries,
         records=list(image.records),
+        eternal=image.eternal,
+        past=dict(image.generations),
     )
 
 

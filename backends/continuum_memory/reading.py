@@ -42,8 +42,10 @@ def definitions(space: Space) -> list[Definition]:
 
 def history(space: Space, run_id: UUID, after: int, limit: int) -> list[Record]:
     run = space.runs.get(run_id)
-    after, limit = max(after, 0), max(limit, 0)
-    return [] if run is None else run.records[after : after + limit]
+    if run is None:
+        return []
+    at = run.after(max(after, 0))
+    return run.records[at : at + max(limit, 0)]
 
 
 def inspect(space: Space, now: Micros, run_id: UUID) -> Inspection | None:
@@ -123,24 +125,56 @@ def _seal(space: Space, query: Query) -> str:
 
 
 def prune(space: Space, limits: Limits, now: Micros, plan: PrunePlan) -> Pruned:
-    statuses = plan.statuses & ENDED if plan.statuses else ENDED
-    old = sorted(
-        (
-            run
-            for run in space.runs.values()
-            if run.status in statuses
-            and run.updated < plan.before
-            and plan.machine in (None, run.machine)
-            and not is_moving(run.status, run.cause)
-        ),
-        key=lambda run: (run.updated, run.run_id.int),
-    )[: max(plan.limit, 0)]
-    pruned = Pruned(len(old), sum(len(run.records) for run in old), _expire(space, limits, now, plan))
+    limit, ended = max(plan.limit, 0), _ended(space, plan)
+    old = [run for run in ended if not run.eternal][:limit]
+    records = sum(len(run.records) for run in old)
+    eternal = min(sum(run.eternal for run in ended), limit)
+    expired = _expire(space, limits, now, plan)
     if not plan.dry_run:
         delete(space, old)
         for run_id in [name for name in space.dead if name not in space.runs]:
             _forget_dead(space, run_id, plan.before)
-    return pruned
+    past = _past(space, plan)[:limit]
+    for _, run, below in past:
+        records += _forget_past(run, below, dry=plan.dry_run)
+    return Pruned(len(old), records, expired, len(past), eternal)
+
+
+def _ended(space: Space, plan: PrunePlan) -> list[RunRow]:
+    statuses = plan.statuses & ENDED if plan.statuses else ENDED
+    found = (
+        run
+        for run in space.runs.values()
+        if run.status in statuses
+        and run.updated < plan.before
+        and plan.machine in (None, run.machine)
+        and not is_moving(run.status, run.cause)
+    )
+    return sorted(found, key=lambda run: (run.updated, run.run_id.int))
+
+
+def _past(space: Space, plan: PrunePlan) -> list[tuple[Micros, RunRow, int]]:
+    """Past generations, by (over, run, version): when each was over, its run, the version it is below."""
+    if not plan.generations:
+        return []
+    found = (
+        (over, run, below)
+        for run in space.runs.values()
+        if not run.ended and plan.machine in (None, run.machine)
+        for below, over in run.past.items()
+        if over < plan.before
+    )
+    return sorted(found, key=lambda each: (each[0], each[1].run_id.int, each[2]))
+
+
+def _forget_past(run: RunRow, below: int, *, dry: bool) -> int:
+    """How many records the generation has that is below this version, and above the one before it."""
+    since = max((each for each in run.past if each < below), default=0)
+    first, end = run.after(since - 1), run.after(below - 1)
+    if not dry:
+        del run.records[first:end]
+        del run.past[below]
+    return end - first
 
 
 def delete(space: Space, old: Sequence[RunRow]) -> None:

@@ -6,6 +6,7 @@ Rows are mutable and never leave the store: what callers get are the frozen valu
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from uuid import UUID
 
@@ -86,6 +87,8 @@ class TaskQueue:
 class RunRow:
     """A run with everything that belongs to it alone.
 
+    :ivar records: ascending by version.
+    :ivar past: past generations with records: the version below which they are → when they were over.
     :ivar deliveries: all of them; each is either in `free`, in order, or in `held`.
     """
 
@@ -110,6 +113,8 @@ class RunRow:
     commit_id: UUID | None = None
     tries: int = 0
     records: list[Record] = field(factory=list[Record])
+    eternal: bool = False
+    past: dict[int, Micros] = field(factory=dict[int, "Micros"])
     deliveries: dict[UUID, Delivery] = field(factory=dict[UUID, Delivery])
     free: Ordered[FreeKey] = field(factory=lambda: Ordered[FreeKey]())
     held: dict[UUID, Held] = field(factory=dict[UUID, Held])
@@ -119,6 +124,15 @@ class RunRow:
     @property
     def ended(self) -> bool:
         return self.status in ENDED
+
+    def after(self, version: int) -> int:
+        """The place of the first record above a version."""
+        return bisect_right(self.records, version, key=lambda record: record.version)
+
+    def record(self, version: int) -> Record | None:
+        at = self.after(version - 1)
+        found = self.records[at] if at < len(self.records) else None
+        return found if found is not None and found.version == version else None
 
     def leased(self, now: Micros) -> bool:
         return self.lease_until is not None and self.lease_until > now

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from continuum_core.clock import Micros
 from continuum_core.errors import UsageError
+from continuum_core.journal.checking import check_turn as check_turn_of
 from continuum_core.journal.commit import (
     Commit,
     CommitOutcome,
@@ -94,11 +95,7 @@ def commit(space: Space, limits: Limits, now: Micros, commits: Sequence[Commit])
 
 def check_turn(turn: Commit, fused_only: bool = False) -> None:
     """Refuse a turn that no journal could keep as a history. Raises UsageError."""
-    versions = [record.version for record in turn.records]
-    if not versions or versions != list(range(turn.version + 1, turn.version + 1 + len(versions))):
-        raise UsageError(f"a turn of run {turn.run_id} from version {turn.version} has records {versions}")
-    if any(record.run_id != turn.run_id or record.commit_id != turn.commit_id for record in turn.records):
-        raise UsageError(f"a turn of run {turn.run_id} carries records of another run or commit")
+    check_turn_of(turn)
     if fused_only and turn.fence is not None:
         raise UsageError(f"a turn of run {turn.run_id} that rides along has a fence, but nobody claimed it")
 
@@ -134,7 +131,12 @@ def stood(space: Space, now: Micros, turn: Commit | None) -> Committed | None:
 
 def _stands(run: RunRow, turn: Commit) -> bool:
     """Whether this very turn was committed before, even if others have followed since."""
-    return turn.version < run.version and run.records[turn.version].commit_id == turn.commit_id
+    if not turn.records:
+        return turn.after == run.version and turn.commit_id == run.commit_id
+    if turn.version >= run.version:
+        return False
+    first = run.record(turn.records[0].version)
+    return first is not None and first.commit_id == turn.commit_id
 
 
 def _follows(run: RunRow, turn: Commit) -> bool:
@@ -182,7 +184,14 @@ def _apply(space: Space, limits: Limits, now: Micros, run: RunRow, turn: Commit)
 
 def _write_run(space: Space, run: RunRow, turn: Commit, now: Micros) -> None:
     run.records.extend(turn.records)
-    run.version = turn.records[-1].version
+    run.version = turn.after
+    if turn.eternal:
+        run.eternal = True
+        run.past.clear()
+    if turn.begins:
+        run.generation += 1
+        if not run.eternal:
+            run.past[turn.begins] = now
     run.fingerprint = turn.fingerprint
     run.status = turn.status
     run.cause = turn.cause

@@ -43,6 +43,7 @@ CAPABILITIES = frozenset(
         Capability.CLOCK,
         Capability.TRANSACTIONS,
         Capability.MIGRATES,
+        Capability.FORGETS,
         Capability.GAUGES,
     }
 )

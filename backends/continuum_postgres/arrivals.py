@@ -21,7 +21,7 @@ from continuum_postgres.session import Ask, Session
 from continuum_postgres.shards import shard
 from continuum_postgres.statements import carrying as statements
 from continuum_postgres.statements.reading import NOW
-from continuum_postgres.statements.runs import RUNS_BY_ID, STOOD
+from continuum_postgres.statements.runs import NOTE_GENERATIONS, RUNS_BY_ID, STOOD
 from continuum_postgres.writes import Writes, by_run, delivery_arrays, names
 
 __all__ = ["restore"]
@@ -50,13 +50,15 @@ async def _met(batch: Batch, image: RunImage) -> RestoreOutcome:
     """Whether the run that is here is the one that arrives."""
     wanted = image.run
     named = by_run((wanted.run_id,))
-    before = arrays.bigints([wanted.version - 1])
-    told = await batch.read((RUNS_BY_ID, named), (STOOD, (*named, before)))
+    at = arrays.bigints([wanted.version])
+    told = await batch.read((RUNS_BY_ID, named), (STOOD, (*named, at, at)))
     if not told[RUNS_BY_ID]:
         return RestoreOutcome.CONFLICT  # it was pruned at this moment
     known = rows.run(told[RUNS_BY_ID][0][1:], "")
     same = (known.machine, known.digest) == (wanted.machine, wanted.digest)
-    if same and wanted.version > 0:
+    if same and wanted.version == known.version:
+        same = known.commit_id == wanted.commit_id
+    elif same and wanted.version > 0:
         same = told[STOOD][0][0] == wanted.commit_id
     return RestoreOutcome.EXISTS if same else RestoreOutcome.CONFLICT
 
@@ -95,7 +97,14 @@ def _asks(image: RunImage, now: Micros) -> list[Ask]:
     writes = Writes(now, now)
     writes.records.extend(image.records)
     writes.describe(run_id, image.attributes)
+    if image.eternal:
+        writes.eternal.append(run_id)
     asks = writes.asks()
+    if image.generations:
+        listed = image.generations
+        below = arrays.bigints([version for version, _ in listed])
+        over = arrays.bigints([at for _, at in listed])
+        asks.append((NOTE_GENERATIONS, (*by_run([run_id] * len(listed)), below, over)))
     if image.seen:
         dedupes = arrays.texts([dedupe for dedupe, _ in image.seen])
         consumed = arrays.bigints([consumed for _, consumed in image.seen])

@@ -118,20 +118,27 @@ def _asks(run_id: UUID) -> tuple[Ask, ...]:
         (reading.DEAD_OF_RUN, named),
         (statements.SEEN_OF_RUN, named),
         (ATTRIBUTES_OF_RUNS, by_run((run_id,))),
+        (statements.PAST_OF_RUN, named),
+        (statements.GENERATIONS_OF_RUN, named),
     )
 
 
 def _image(told: Rows, namespace: str) -> RunImage | None:
     if not told[RUNS_BY_ID]:
         return None
+    run = rows.run(told[RUNS_BY_ID][0][1:], namespace)
+    records, eternal = told[statements.PAST_OF_RUN][0]
     return RunImage(
-        run=rows.run(told[RUNS_BY_ID][0][1:], namespace),
+        run=run,
         deliveries=tuple(map(rows.delivery, told[reading.DELIVERIES_OF_RUN])),
         tasks=tuple(map(rows.task, told[reading.TASKS_OF_RUN])),
         reported=tuple(fence for (fence,) in told[statements.REPORTED]),
         dead=tuple(map(rows.dead_letter, told[reading.DEAD_OF_RUN])),
         seen=tuple((dedupe, consumed) for dedupe, consumed in told[statements.SEEN_OF_RUN]),
         attributes=rows.attributes(told[ATTRIBUTES_OF_RUNS]).get(1, ()),
+        forgotten=run.version - records,
+        eternal=bool(eternal),
+        generations=tuple((below, over) for below, over in told[statements.GENERATIONS_OF_RUN]),
     )
 
 
@@ -190,7 +197,7 @@ def _leaving(batch: Batch, image: RunImage, departure: Departure, last: int | No
             arrays.uuids([delivery.id for delivery in image.deliveries]),
         )
         asks.append((CONSUME, (Bigint(batch.now), *gone)))
-    drops = (statements.DROP_TASKS, statements.DROP_DEAD, statements.DROP_ATTRIBUTES)
+    drops = (statements.DROP_TASKS, statements.DROP_DEAD, statements.DROP_ATTRIBUTES, *statements.FORGET_PAST)
     return [*asks, *((statement, named) for statement in drops)]
 
 
@@ -219,7 +226,9 @@ async def _erase(session: Session, version: Version) -> bool:
     if not locked[LOCK_ENDED] or run is None or run.commit_id != version.commit_id:
         await batch.write()
         return False
-    if is_moving(run.status, run.cause):
+    of_run = (statements.PAST_OF_RUN, (shard(run.run_id), run.run_id))
+    ((_, eternal),) = (await batch.read(of_run))[statements.PAST_OF_RUN]
+    if eternal or is_moving(run.status, run.cause):
         await batch.write()
         return False
     await batch.write(*((statement, named) for statement in DROP_RUNS))

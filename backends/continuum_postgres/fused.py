@@ -51,6 +51,7 @@ _OUTRUN = (states.DivisionByZero, states.UniqueViolation)
 def _simple(turn: Commit) -> bool:
     return (
         len(turn.records) == 1
+        and turn.plain
         and len(turn.tasks) < 2
         and turn.records[0].at == turn.now
         and turn.status in _TAKEN

@@ -119,7 +119,7 @@ class History:
                 return
 
     def _note(self, turn: Commit) -> None:
-        last = turn.records[-1].version
+        last = turn.after
         lasting = turn.status not in ENDED
         self._stood.append(_Stood(turn.run_id, last, turn.commit_id, lasting, time.monotonic()))
 
@@ -157,9 +157,12 @@ class History:
             query(STANDING, place.schema), (ns, *named), prepare=False, binary=True
         )
         missing: list[_Stood] = []
-        for each, (is_there, commit_id) in zip(stood, await cursor.fetchall(), strict=True):
-            if is_there:  # the run is
-                if commit_id != each.commit_id:
+        for each, (version, latest, commit_id) in zip(stood, await cursor.fetchall(), strict=True):
+            if version is not None:  # the run is there
+                # Of a step without a record, or whose generation was pruned, only the last one is known.
+                found = latest if commit_id is None and version == each.version else commit_id
+                gone = found is None and version > each.version
+                if each.version and not gone and found != each.commit_id:
                     missing.append(each)
             elif each.lasting and each.at > fresh:  # nobody prunes it so soon
                 missing.append(each)

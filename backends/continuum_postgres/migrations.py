@@ -308,6 +308,31 @@ CREATE TABLE continuum.attributes (
     "CREATE INDEX attributes_keys ON continuum.attributes (ns, name, key, run_id) INCLUDE (shard)",
 )
 
+# --- 5: past generations whose records are still there, and runs that are never pruned
+
+_GENERATIONS = (
+    """
+CREATE TABLE continuum.generations (
+  shard smallint NOT NULL,
+  ns integer NOT NULL,
+  run_id uuid NOT NULL,
+  below bigint NOT NULL,
+  over bigint NOT NULL,
+  PRIMARY KEY (shard, ns, run_id, below)
+)
+""",
+    "CREATE INDEX generations_over ON continuum.generations (ns, over, run_id, below)",
+)
+
+_ETERNAL = """
+CREATE TABLE continuum.eternal (
+  shard smallint NOT NULL,
+  ns integer NOT NULL,
+  run_id uuid NOT NULL,
+  PRIMARY KEY (shard, ns, run_id)
+)
+"""
+
 MIGRATIONS = (
     Migration(
         version=1,
@@ -336,5 +361,7 @@ MIGRATIONS = (
     Migration(version=3, min_reader=1, statements=_NARROW),
     # The release before leaves attributes as they are: its turns change none.
     Migration(version=4, min_reader=1, statements=_ATTRIBUTES),
+    # A release that does not know them writes none; it must not prune, for it would take what is eternal.
+    Migration(version=5, min_reader=1, statements=(*_GENERATIONS, _ETERNAL)),
 )
 """Ascending by version, without gaps."""

@@ -11,6 +11,7 @@ from attrs import define, field
 from continuum_core.clock import Micros
 from continuum_core.journal.commit import Pruned, PrunePlan
 from continuum_core.journal.records import ENDED
+from continuum_postgres import arrays
 from continuum_postgres.arrays import Bigint
 from continuum_postgres.batch import Batch
 from continuum_postgres.session import Session
@@ -38,6 +39,7 @@ class _Pruning:
     """One pruning, transaction by transaction.
 
     :ivar place: ended and id of the last run that was found.
+    :ivar past: when it was over, id of its run and version of the last past generation that was found.
     """
 
     plan: PrunePlan
@@ -47,6 +49,9 @@ class _Pruning:
     runs: int = 0
     records: int = 0
     expired: int = 0
+    eternal: int = 0
+    generations: int = 0
+    past: tuple[Micros, UUID, int] = (-1, UUID(int=0), 0)
     drops: list[tuple[str, Micros, bool]] = field(factory=list[tuple[str, Micros, bool]])
 
     async def begin(self, session: Session) -> None:
@@ -54,6 +59,8 @@ class _Pruning:
         (told,) = await session.ask((NOW, ()))
         self.now = session.space.at(told[0][0])
         forgotten = self.now - session.limits.dedupe_window
+        wanted = (Bigint(self.plan.before), self.plan.machine, self._bits, Bigint(max(self.plan.limit, 0)))
+        ((self.eternal,),) = (await session.ask((statements.COUNT_ETERNAL, wanted)))[0]
         if self.plan.dry_run:
             asked = (Bigint(forgotten), Bigint(self.now))
             ((counted,),) = (await session.ask((statements.COUNT_EXPIRED, asked)))[0]
@@ -67,15 +74,18 @@ class _Pruning:
             (statements.DROP_STRAY_DEAD, self.plan.before, False),
         ]
 
+    @property
+    def _bits(self) -> int:
+        """The statuses, one bit each."""
+        return sum(1 << status for status in (self.plan.statuses & ENDED if self.plan.statuses else ENDED))
+
     async def some_runs(self, session: Session) -> bool:
         """A bounded number of runs; False when there are no others."""
         wanted = min(_RUNS, self.plan.limit - self.found)
         if wanted <= 0:
             return False
-        statuses = self.plan.statuses & ENDED if self.plan.statuses else ENDED
-        bits = sum(1 << status for status in statuses)
         place = (Bigint(self.place[0]), self.place[1])
-        asked = (Bigint(self.plan.before), *place, Bigint(wanted), self.plan.machine, bits)
+        asked = (Bigint(self.plan.before), *place, Bigint(wanted), self.plan.machine, self._bits)
         (told,) = await session.ask((statements.ENDED_RUNS, asked))
         if not told:
             return False
@@ -97,6 +107,32 @@ class _Pruning:
             self.runs += len(locked[statements.LOCK_ENDED])
         self.records += counted[statements.COUNT_RECORDS][0][0]
 
+    async def some_generations(self, session: Session) -> bool:
+        """A bounded number of past generations; False when there are no others."""
+        wanted = min(_RUNS, self.plan.limit - self.generations)
+        if wanted <= 0 or not self.plan.generations:
+            return False
+        place = (Bigint(self.past[0]), self.past[1], Bigint(self.past[2]))
+        asked = (Bigint(self.plan.before), *place, Bigint(wanted), self.plan.machine)
+        (told,) = await session.ask((statements.PAST_GENERATIONS, asked))
+        if not told:
+            return False
+        self.past = (told[-1][0], told[-1][2], told[-1][3])
+        self.generations += len(told)
+        runs = by_run(run_id for _, _, run_id, _ in told)
+        named = (*runs, arrays.bigints([below for _, _, _, below in told]))
+        batch = Batch(session, last=True)
+        if self.plan.dry_run:
+            counted = await batch.look((statements.COUNT_GENERATIONS, named))
+        else:
+            counted = await batch.write(
+                (statements.COUNT_GENERATIONS, named),
+                (statements.DROP_GENERATION_RECORDS, named),
+                (statements.DROP_GENERATIONS, named),
+            )
+        self.records += counted[statements.COUNT_GENERATIONS][0][0]
+        return len(told) == wanted
+
     async def some_expired(self, session: Session) -> bool:
         """A bounded number of entries past their window; False when there are no others."""
         if not self.drops:
@@ -116,6 +152,10 @@ async def prune(ask: _Ask, plan: PrunePlan) -> Pruned:
     await ask(pruning.begin)
     while await ask(pruning.some_runs):
         pass
+    while await ask(pruning.some_generations):
+        pass
     while await ask(pruning.some_expired):
         pass
-    return Pruned(pruning.runs, pruning.records, pruning.expired)
+    return Pruned(
+        pruning.runs, pruning.records, pruning.expired, pruning.generations, pruning.eternal
+    )

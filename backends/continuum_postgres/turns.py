@@ -111,7 +111,11 @@ class Standing:
         """Of turns that do not stand, find those that were committed before."""
         if not turns:
             return
-        asked = (*by_run(turn.run_id for turn in turns), arrays.bigints([turn.version for turn in turns]))
+        asked = (
+            *by_run(turn.run_id for turn in turns),
+            arrays.bigints([turn.records[0].version if turn.records else None for turn in turns]),
+            arrays.bigints([turn.after for turn in turns]),
+        )
         rows = await self.batch.read((STOOD, asked))
         for turn, (commit_id,) in zip(turns, rows[STOOD], strict=True):
             if commit_id == turn.commit_id:

@@ -69,6 +69,8 @@ class Writes:
     :ivar messages: to be inserted unless they were seen.
     :ivar plain: to be inserted, without a dedupe id that could have been seen.
     :ivar silenced: (run, token) whose timers go.
+    :ivar eternal: runs that are never pruned from now on.
+    :ivar generations: (run, version): with that step a generation of the run begins.
     :ivar closed: (run, token) whose tasks go or are cancelled; the token None closes all that the run has.
     """
 
@@ -89,6 +91,8 @@ class Writes:
     closed: list[tuple[UUID, int | None]] = field(factory=list["tuple[UUID, int | None]"])
     ended: list[UUID] = field(factory=list[UUID])
     described: list[tuple[UUID, Attribute]] = field(factory=list["tuple[UUID, Attribute]"])
+    eternal: list[UUID] = field(factory=list[UUID])
+    generations: list[tuple[UUID, int]] = field(factory=list["tuple[UUID, int]"])
 
     def turn(self, turn: Commit, begins: bool, closes: bool) -> None:
         """All of a turn that stands, but what it sends, and the row of its run.
@@ -98,6 +102,10 @@ class Writes:
         """
         self.records += turn.records
         self.describe(turn.run_id, turn.attributes)
+        if turn.eternal:
+            self.eternal.append(turn.run_id)
+        if turn.begins:
+            self.generations.append((turn.run_id, turn.begins))
         if not begins:
             self.consumed += [(turn.run_id, delivery_id) for delivery_id in turn.consumed]
         self.held += [(turn.run_id, delivery_id, held) for delivery_id, held in turn.hold]
@@ -143,6 +151,20 @@ class Writes:
             asks.append((on_runs.ADD_RECORDS, _records(self.records)))
         if self.described:
             asks += described(self.described)
+        return [*asks, *self._lasting()]
+
+    def _lasting(self) -> list[Ask]:
+        """What is said of generations and of eternity."""
+        asks: list[Ask] = []
+        if self.eternal:
+            asks.append((on_runs.MAKE_ETERNAL, by_run(self.eternal)))
+            asks.append((on_runs.FORGET_GENERATIONS, by_run(self.eternal)))
+        if self.generations:
+            named = by_run(run_id for run_id, _ in self.generations)
+            below = arrays.bigints([version for _, version in self.generations])
+            over = arrays.bigints([self.now for _ in self.generations])
+            asks.append((on_runs.BEGIN_GENERATIONS, named))
+            asks.append((on_runs.NOTE_GENERATIONS, (*named, below, over)))
         return asks
 
     def _started(self) -> Ask:
@@ -157,7 +179,7 @@ class Writes:
             arrays.byteas([new.digest for new in news]),
             arrays.uuids([new.parent for new in news]),
             arrays.uuids([new.root for new in news]),
-            arrays.bigints([turn.version + len(turn.records) if turn else 0 for turn in turns]),
+            arrays.bigints([turn.after if turn else 0 for turn in turns]),
             arrays.smallints([turn.status if turn else RunStatus.RUNNING for turn in turns]),
             arrays.texts([turn.cause if turn else "" for turn in turns]),
             arrays.byteas([turn.snapshot if turn else b"" for turn in turns]),
@@ -174,7 +196,7 @@ class Writes:
         return (
             Bigint(self.now),
             *by_run(turn.run_id for turn in turns),
-            arrays.bigints([turn.version + len(turn.records) for turn in turns]),
+            arrays.bigints([turn.after for turn in turns]),
             arrays.texts([turn.fingerprint for turn in turns]),
             arrays.texts([turn.cause for turn in turns]),
             arrays.byteas([turn.snapshot for turn in turns]),

@@ -31,6 +31,7 @@ CAPABILITIES = frozenset(
         Capability.CARRIES,
         Capability.CLOCK,
         Capability.DURABLE,
+        Capability.FORGETS,
         Capability.GAUGES,
         Capability.SEARCH,
         Capability.SHARED,

@@ -273,8 +273,7 @@ def due_order(delivery: Delivery) -> tuple[Micros, int]:
 
 
 def pruned(reply: Reply) -> Pruned:
-    runs, records, expired = reply
-    return Pruned(runs, records, expired)
+    return Pruned(*reply)
 
 
 def attributes(reply: Reply) -> tuple[Attribute, ...]:

@@ -103,6 +103,12 @@ class Arguments(Writer):
             self.number(token)
         for attribute in turn.attributes:
             self.attribute(attribute)
+        self.flag(not turn.plain)
+        if not turn.plain:
+            self.number(turn.steps)
+            self.number(turn.begins)
+            self.flag(turn.eternal)
+            self.list(self.number, [record.version for record in turn.records])
 
     def attribute(self, attribute: Attribute) -> None:
         self.text(attribute.name)
@@ -211,6 +217,7 @@ class Arguments(Writer):
         self.flag(plan.dry_run)
         statuses: Collection[int] = plan.statuses & ENDED if plan.statuses else ENDED
         self.list(self.number, sorted(statuses))
+        self.flag(plan.generations)
 
 
 def packed(write: Callable[[Arguments], None]) -> bytes:

@@ -202,7 +202,7 @@ def _position(cursor: str | None, tags: int) -> tuple[int, bytes]:
 
 
 def _image(reply: Any, namespace: str, seen: dict[str, int | None]) -> RunImage:
-    row, waiting, tasks, reported, letters, described = reply
+    row, waiting, tasks, reported, letters, described, forgotten, eternal, past = reply
     run = answers.run(row, namespace)
     deliveries = [answers.delivery(each, run.run_id) for each in waiting]
     dead = [
@@ -216,6 +216,9 @@ def _image(reply: Any, namespace: str, seen: dict[str, int | None]) -> RunImage:
         dead=tuple(sorted(dead, key=lambda letter: (letter.at, letter.delivery.id.int))),
         seen=tuple(sorted(seen.items())),
         attributes=answers.attributes(described),
+        forgotten=forgotten,
+        eternal=bool(eternal),
+        generations=tuple((below, over) for below, over in past),
     )
 
 

@@ -74,16 +74,22 @@ def _write(query: Query, position: Position | None, limit: int) -> Callable[[Arg
 async def prune(store: Store, plan: PrunePlan) -> Pruned:
     """The oldest first, over all tags."""
     tags = list(store.tags.all())
-    plans: Sequence[PrunePlan] = [plan]
+    limit = max(plan.limit, 0)
+    plans: Sequence[tuple[PrunePlan, int]] = [(plan, limit)]
     if len(tags) > 1:
         asked = packed(lambda to: to.plan(plan))
         found = await store.ask_each(TURNING, "prunable", [(tag, asked) for tag in tags])
-        ages = sorted((age, tag) for tag, mine in zip(tags, found, strict=True) for age in mine)
-        taken = [tag for _, tag in ages[: max(plan.limit, 0)]]
-        plans = [replace(plan, limit=taken.count(tag)) for tag in tags]
+        runs = _taken(tags, [mine for mine, _ in found], limit)
+        past = _taken(tags, [mine for _, mine in found], limit)
+        plans = [(replace(plan, limit=runs.count(tag)), past.count(tag)) for tag in tags]
 
-    def write(mine: PrunePlan) -> bytes:
-        return packed(lambda to: to.plan(mine))
+    def write(of_tag: tuple[PrunePlan, int]) -> bytes:
+        def arguments(to: Arguments) -> None:
+            to.plan(of_tag[0])
+            to.number(of_tag[1])
+            to.number(limit)
+
+        return packed(arguments)
 
     asked_each = [(tag, write(mine)) for tag, mine in zip(tags, plans, strict=True)]
     told = [answers.pruned(each) for each in await store.ask_each(TURNING, "prune", asked_each)]
@@ -91,4 +97,12 @@ async def prune(store: Store, plan: PrunePlan) -> Pruned:
         sum(each.runs for each in told),
         sum(each.records for each in told),
         sum(each.expired for each in told),
+        sum(each.generations for each in told),
+        min(sum(each.eternal for each in told), limit),
     )
+
+
+def _taken(tags: Sequence[int], found: Sequence[Sequence[Micros]], limit: int) -> list[int]:
+    """The tags of the oldest over all tags."""
+    ages = sorted((age, tag) for tag, mine in zip(tags, found, strict=True) for age in mine)
+    return [tag for _, tag in ages[:limit]]

@@ -33,11 +33,20 @@ def version(to: Arguments, named: Version) -> None:
 def image(to: Arguments, whole: RunImage) -> None:
     _run(to, whole.run)
     to.list(to.record, whole.records)
+    to.list(to.number, [record.version for record in whole.records])
+    to.flag(whole.eternal)
+    to.list(partial(_past, to), whole.generations)
     to.list(partial(_whole_delivery, to), whole.deliveries)
     to.list(partial(_whole_task, to), list(zip(whole.tasks, whole.reported, strict=True)))
     to.list(partial(_letter, to), whole.dead)
     to.list(partial(_seen, to), whole.seen)
     to.list(to.attribute, whole.attributes)
+
+
+def _past(to: Arguments, generation: tuple[int, Micros]) -> None:
+    below, over = generation
+    to.number(below)
+    to.number(over)
 
 
 def _run(to: Arguments, run: Run) -> None:

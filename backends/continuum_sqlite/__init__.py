@@ -26,6 +26,7 @@ CAPABILITIES = frozenset(
         Capability.WAKEUPS,
         Capability.CLOCK,
         Capability.MIGRATES,
+        Capability.FORGETS,
         Capability.GAUGES,
         Capability.CARRIES,
     }

@@ -39,7 +39,13 @@ from continuum_sqlite.statements import carrying as statements
 from continuum_sqlite.statements.attributes import DROP_ATTRIBUTES
 from continuum_sqlite.statements.reading import DEAD_OF_RUN, DELIVERIES_OF_RUN, TASKS_OF_RUN
 from continuum_sqlite.statements.retention import DROP_RUN
-from continuum_sqlite.statements.runs import ADD_RECORD, LAST_RECORD_AT, RECORD_COMMIT
+from continuum_sqlite.statements.runs import (
+    ADD_RECORD,
+    ETERNAL,
+    LAST_RECORD_AT,
+    MAKE_ETERNAL,
+    RECORD_COMMIT,
+)
 from continuum_sqlite.transaction import Transaction
 
 __all__ = ["SqliteCarrier"]
@@ -116,6 +122,9 @@ def _image(transaction: Transaction, run_id: UUID) -> RunImage | None:
         dead=tuple(rows.dead_letter(row) for row in transaction.execute(DEAD_OF_RUN, name)),
         seen=tuple((dedupe, at) for dedupe, at in transaction.execute(statements.SEEN_OF_RUN, name)),
         attributes=attributes.described(transaction, run_id),
+        forgotten=run.version - transaction.execute(statements.RECORDS_OF_RUN, name).fetchone()[0],
+        eternal=transaction.execute(ETERNAL, name).fetchone() is not None,
+        generations=tuple((b, o) for b, o in transaction.execute(statements.GENERATIONS_OF_RUN, name)),
     )
 
 
@@ -150,9 +159,9 @@ def _leave(transaction: Transaction, image: RunImage, departure: Departure) -> N
     transaction.execute(statements.DEPART_RUN, (*name, *changed))
     for delivery in image.deliveries:
         deliveries.consume(transaction, run.run_id, delivery.id)
-    transaction.execute(statements.DROP_TASKS, name)
-    transaction.execute(statements.DROP_DEAD, name)
-    transaction.execute(DROP_ATTRIBUTES, name)
+    drops = (statements.DROP_TASKS, statements.DROP_DEAD, DROP_ATTRIBUTES, *statements.FORGET_PAST)
+    for statement in drops:
+        transaction.execute(statement, name)
 
 
 def _settle(transaction: Transaction, arrival: Arrival) -> None:
@@ -170,6 +179,8 @@ def _erase(transaction: Transaction, version: Version) -> bool:
         return False
     if is_moving(run.status, run.cause):
         return False
+    if transaction.execute(ETERNAL, (transaction.ns, version.run_id.bytes)).fetchone() is not None:
+        return False
     for statement in DROP_RUN:
         transaction.execute(statement, (transaction.ns, version.run_id.bytes))
     return True
@@ -183,7 +194,9 @@ def _restore(transaction: Transaction, image: RunImage) -> RestoreOutcome:
     if known is not None:
         version = image.run.version
         same = (known.machine, known.digest) == (image.run.machine, image.run.digest)
-        if same and version > 0:
+        if same and version == known.version:
+            same = known.commit_id == image.run.commit_id
+        elif same and version > 0:
             asked = (transaction.ns, image.run.run_id.bytes, version)
             found = transaction.execute(RECORD_COMMIT, asked).fetchone()
             same = found is not None and found[0] == rows.ident(image.run.commit_id)
@@ -198,6 +211,12 @@ def _write_rows(transaction: Transaction, image: RunImage) -> None:
     transaction.execute(statements.COPY_RUN, _run_row(ns, image))
     attributes.describe(transaction, image.run.run_id, image.attributes)
     transaction.executemany(ADD_RECORD, (rows.record_row(ns, record) for record in image.records))
+    if image.eternal:
+        for statement in MAKE_ETERNAL:
+            transaction.execute(statement, (ns, image.run.run_id.bytes))
+    transaction.executemany(
+        statements.COPY_GENERATION, ((ns, image.run.run_id.bytes, *each) for each in image.generations)
+    )
     transaction.executemany(
         statements.COPY_SEEN, ((ns, image.run.run_id.bytes, name, at) for name, at in image.seen)
     )

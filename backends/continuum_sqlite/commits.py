@@ -14,7 +14,15 @@ from continuum_core.journal.records import ENDED, Held, RunStatus, Task
 from continuum_sqlite import attributes, deliveries, rows
 from continuum_sqlite.rows import Head
 from continuum_sqlite.statements.deliveries import DUE_OF_RUN
-from continuum_sqlite.statements.runs import ADD_RECORD, END_RUN, RECORD_COMMIT, TURN_RUN
+from continuum_sqlite.statements.runs import (
+    ADD_RECORD,
+    BEGIN_GENERATION,
+    END_RUN,
+    MAKE_ETERNAL,
+    NOTE_GENERATION,
+    RECORD_COMMIT,
+    TURN_RUN,
+)
 from continuum_sqlite.statements.tasks import (
     ADD_TASK,
     CANCEL_TASKS_OF_RUN,
@@ -80,14 +88,22 @@ def _others_due(transaction: Transaction, turn: Commit) -> bool:
 def repeated(transaction: Transaction, turn: Commit) -> Committed | None:
     """The answer of this very commit, as far as it still holds, if it was made before; else None.
 
-    Its id is among the records even when others have committed since: only its answer was lost.
+    Its id is among the records even when others have committed since: only its answer was lost. Where it
+    keeps no record, its id is known until another follows.
     """
-    asked = (transaction.ns, turn.run_id.bytes, turn.version + 1)
-    row = transaction.execute(RECORD_COMMIT, asked).fetchone()
-    if row is None or row[0] != turn.commit_id.bytes:
+    if not _stood(transaction, turn):
         return None
     more = deliveries.has_due(transaction, turn.run_id)
     return Committed(CommitOutcome.COMMITTED, transaction.now, more, _still_claimed(transaction, turn))
+
+
+def _stood(transaction: Transaction, turn: Commit) -> bool:
+    if not turn.records:
+        head = deliveries.read_head(transaction, turn.run_id)
+        return head is not None and (head.version, head.commit_id) == (turn.after, turn.commit_id.bytes)
+    asked = (transaction.ns, turn.run_id.bytes, turn.records[0].version)
+    row = transaction.execute(RECORD_COMMIT, asked).fetchone()
+    return row is not None and row[0] == turn.commit_id.bytes
 
 
 def _still_claimed(transaction: Transaction, turn: Commit) -> tuple[TaskClaim, ...]:
@@ -115,6 +131,8 @@ def apply(transaction: Transaction, head: Head, turn: Commit) -> Committed:
     else:
         transaction.executemany(ADD_RECORD, [rows.record_row(ns, record) for record in turn.records])
     attributes.describe(transaction, run_id, turn.attributes)
+    if not turn.plain:
+        _remember(transaction, turn)
     for delivery_id in turn.consumed:
         deliveries.consume(transaction, run_id, delivery_id)
     for delivery_id, held in turn.hold:
@@ -141,7 +159,7 @@ def _write_run(transaction: Transaction, head: Head, turn: Commit) -> None:
     new = (
         transaction.ns,
         turn.run_id.bytes,
-        turn.version + len(turn.records),
+        turn.after,
         turn.fingerprint,
         turn.cause,
         turn.snapshot,
@@ -156,6 +174,17 @@ def _write_run(transaction: Transaction, head: Head, turn: Commit) -> None:
     tries = head.tries if parked else 0  # a run parked as a suspect is one still when it is unparked
     fence = max(head.fence + 1, transaction.now) if parked else head.fence
     transaction.execute(END_RUN, (*new, tries, int(turn.status), fence))
+
+
+def _remember(transaction: Transaction, turn: Commit) -> None:
+    """What a turn says of generations and eternity."""
+    name = (transaction.ns, turn.run_id.bytes)
+    if turn.eternal:
+        for statement in MAKE_ETERNAL:
+            transaction.execute(statement, name)
+    if turn.begins:
+        transaction.execute(BEGIN_GENERATION, name)
+        transaction.execute(NOTE_GENERATION, (*name, turn.begins, transaction.now))
 
 
 def _add_task(transaction: Transaction, head: Head, turn: Commit, new: NewTask) -> TaskClaim | None:

@@ -271,6 +271,29 @@ CREATE TABLE continuum_attributes (
     "CREATE INDEX continuum_attributes_keys ON continuum_attributes (namespace, name, key, run_id)",
 )
 
+# Past generations whose records are still there, by the version below which they are.
+_GENERATIONS = (
+    """
+CREATE TABLE continuum_generations (
+  namespace INTEGER NOT NULL,
+  run_id BLOB NOT NULL,
+  below INTEGER NOT NULL,
+  over INTEGER NOT NULL,
+  PRIMARY KEY (namespace, run_id, below)
+) STRICT, WITHOUT ROWID
+""",
+    "CREATE INDEX continuum_generations_over ON continuum_generations (namespace, over)",
+)
+
+# Runs that are never pruned.
+_ETERNAL = """
+CREATE TABLE continuum_eternal (
+  namespace INTEGER NOT NULL,
+  run_id BLOB NOT NULL,
+  PRIMARY KEY (namespace, run_id)
+) STRICT, WITHOUT ROWID
+"""
+
 MIGRATIONS = (
     Migration(
         version=1,
@@ -297,5 +320,8 @@ MIGRATIONS = (
     Migration(version=2, min_reader=1, statements=(_FAIRNESS, *_TASKS_DEALT, _BUCKETS, _DEALT)),
     # A release that does not know attributes leaves them as they are: its turns change none.
     Migration(version=3, min_reader=1, statements=_ATTRIBUTES),
+    # Generations and eternal runs. A release that does not know them writes none; it must not prune, for it
+    # would take what is eternal.
+    Migration(version=4, min_reader=1, statements=(*_GENERATIONS, _ETERNAL)),
 )
 """Ascending by version, without gaps."""

@@ -14,14 +14,18 @@ from continuum_core.clock import Micros
 from continuum_core.journal.commit import Pruned, PrunePlan
 from continuum_core.journal.records import ENDED
 from continuum_sqlite.statements.retention import (
+    COUNT_ETERNAL,
     COUNT_EXPIRED,
+    COUNT_GENERATION,
     COUNT_RECORDS,
+    DROP_GENERATION,
     DROP_ORDERS,
     DROP_RESULTS,
     DROP_RUN,
     DROP_SEEN,
     DROP_STRAY_DEAD,
     ENDED_RUNS,
+    PAST_GENERATIONS,
 )
 from continuum_sqlite.transaction import Transaction
 
@@ -39,6 +43,9 @@ _Place = tuple[Micros, bytes]
 """(updated, run id): where in the order of ended runs a pruning has come to."""
 
 _START: _Place = (-(2**63), b"")
+
+_PastPlace = tuple[Micros, bytes, int]
+"""(over, run id, version below which it is) of a past generation."""
 
 
 class Write(Protocol):
@@ -65,15 +72,56 @@ async def prune(write: Write, plan: PrunePlan) -> Pruned:
         records += their_records
         if found < room:
             break
-    return Pruned(runs, records, expired)
+    eternal = await write(partial(_count_eternal, plan=plan))
+    generations, more = await _prune_past(write, plan)
+    return Pruned(runs, records + more, expired, generations, eternal)
+
+
+async def _prune_past(write: Write, plan: PrunePlan) -> tuple[int, int]:
+    """(generations, records) of the plan's past generations."""
+    generations, records = 0, 0
+    place: _PastPlace = (*_START, 0)
+    while plan.generations and generations < plan.limit:
+        room = min(_RUNS, plan.limit - generations)
+        found, theirs, place = await write(partial(_prune_generations, plan=plan, limit=room, after=place))
+        generations += found
+        records += theirs
+        if found < room:
+            break
+    return generations, records
+
+
+def _prune_generations(
+    transaction: Transaction, plan: PrunePlan, limit: int, after: _PastPlace
+) -> tuple[int, int, _PastPlace]:
+    asked = (transaction.ns, plan.before, *after, limit, plan.machine)
+    found = transaction.execute(PAST_GENERATIONS, asked).fetchall()
+    records = 0
+    for _, run_id, below in found:
+        name = (transaction.ns, run_id, below)
+        records += transaction.execute(COUNT_GENERATION, name).fetchone()[0]
+        if not plan.dry_run:
+            for statement in DROP_GENERATION:
+                transaction.execute(statement, name)
+    return len(found), records, found[-1] if found else after
+
+
+def _wanted(plan: PrunePlan) -> int:
+    """The statuses, one bit each."""
+    return sum(1 << int(status) for status in (plan.statuses or ENDED))
+
+
+def _count_eternal(transaction: Transaction, plan: PrunePlan) -> int:
+    asked = (transaction.ns, plan.before, plan.machine, _wanted(plan), max(plan.limit, 0))
+    found: int = transaction.execute(COUNT_ETERNAL, asked).fetchone()[0]
+    return found
 
 
 def _prune_runs(
     transaction: Transaction, plan: PrunePlan, limit: int, after: _Place
 ) -> tuple[int, int, _Place]:
     """Delete, or only count, up to `limit` runs; (runs, records, where to go on)."""
-    wanted = sum(1 << int(status) for status in (plan.statuses or ENDED))
-    asked = (transaction.ns, plan.before, *after, limit, plan.machine, wanted)
+    asked = (transaction.ns, plan.before, *after, limit, plan.machine, _wanted(plan))
     found = transaction.execute(ENDED_RUNS, asked).fetchall()
     records = 0
     for _, run_id in found:

@@ -74,8 +74,13 @@ class RunImage(Struct, frozen=True, omit_defaults=True):
     :ivar reported: for each of `tasks`, the fence whose attempt was reported last, 0 for none.
     :ivar dead: by (at, id).
     :ivar seen: dedupe ids and when their deliveries were consumed, None while they wait; by id.
-    :ivar records: versions 1, 2, 3 … of the run; left out of what `dump` gives.
     :ivar attributes: by name; a journal that does not search keeps none, and drops those it is given.
+    :ivar records: those of the run that are stored, ascending; left out of what `dump` gives.
+    :ivar forgotten: how many of the run's versions have no record: none was kept, or it went with a past
+        generation.
+    :ivar eternal: the run is never pruned.
+    :ivar generations: past ones whose records pruning has not taken: the version below which they are, and
+        when they were over; ascending.
     """
 
     run: Run
@@ -86,6 +91,9 @@ class RunImage(Struct, frozen=True, omit_defaults=True):
     seen: tuple[tuple[str, Micros | None], ...] = ()
     records: tuple[Record, ...] = ()
     attributes: tuple[Attribute, ...] = ()
+    forgotten: int = 0
+    eternal: bool = False
+    generations: tuple[tuple[int, Micros], ...] = ()
 
 
 class Dumped(Struct, frozen=True):
@@ -195,8 +203,8 @@ class Carrier(Protocol):
     async def restore(self, images: Sequence[RunImage]) -> list[RestoreOutcome]:
         """Write whole runs, each all or nothing, into this handle's namespace.
 
-        EXISTS where the run's record of the image's version has the image's commit id (version 0: where the
-        digest is the same). Raises UsageError for an image that is no whole run; then nothing was written.
+        EXISTS where the run's record of the image's version has the image's commit id; where it is of that
+        version and keeps no record of it, the run itself (version 0: where the digest is the same). Raises UsageError for an image that is no whole run; then nothing was written.
         """
         ...
 
@@ -208,7 +216,7 @@ class Carrier(Protocol):
         ...
 
     async def erase(self, runs: Sequence[Version]) -> list[bool]:
-        """Delete ended runs, whole, like pruning. False for what is another version, goes on, or moves."""
+        """Delete ended runs, whole, like pruning. False for what is another version, goes on, moves or is eternal."""
         ...
 
     async def results(self, cursor: str | None = None, limit: int = 1_000) -> ResultPage:
@@ -251,9 +259,10 @@ def check_image(image: RunImage) -> None:
     """Raises UsageError for an image that is no whole run, or holds what is another run's."""
     run = image.run
     versions = [record.version for record in image.records]
-    if versions != list(range(1, run.version + 1)):
+    ascending = versions == sorted(set(versions)) and all(0 < each <= run.version for each in versions)
+    if not ascending or len(versions) + image.forgotten != run.version:
         raise UsageError(f"the image of run {run.run_id} is of version {run.version}; its records are not")
-    if image.records and image.records[-1].commit_id != run.commit_id:
+    if image.records and versions[-1] == run.version and image.records[-1].commit_id != run.commit_id:
         raise UsageError(f"the image of run {run.run_id} has a last record of another commit")
     if len(image.reported) != len(image.tasks):
         raise UsageError(f"the image of run {run.run_id} does not say of each task what was reported")

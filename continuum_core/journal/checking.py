@@ -10,13 +10,18 @@ __all__ = ["check_finish", "check_start", "check_turn"]
 
 def check_turn(turn: Commit) -> None:
     """Raises UsageError for records that do not continue from the turn's version, or belong elsewhere."""
-    if not turn.records:
-        raise UsageError(f"a commit of run {turn.run_id} carries no record; every turn leaves one")
-    for at, record in enumerate(turn.records, start=turn.version + 1):
-        if record.version != at:
-            raise UsageError(f"run {turn.run_id}: record {record.version} where {at} must follow")
+    if not turn.steps and not turn.records:
+        raise UsageError(f"a commit of run {turn.run_id} makes no step; every turn makes one")
+    at = turn.version
+    for record in turn.records:
+        follows = at + 1 if not turn.steps else record.version
+        if record.version != follows or not at < record.version <= turn.after:
+            raise UsageError(f"run {turn.run_id}: record {record.version} where {at + 1} must follow")
+        at = record.version
         if record.run_id != turn.run_id or record.commit_id != turn.commit_id:
             raise UsageError(f"run {turn.run_id}: record {at} is of another run or commit")
+    if turn.begins and not turn.version < turn.begins <= turn.after:
+        raise UsageError(f"run {turn.run_id}: a generation begins at {turn.begins}, which is no step of its")
 
 
 def check_start(new: NewRun) -> None:

@@ -100,7 +100,8 @@ class Commit(Struct, frozen=True, gc=False):
 
     :ivar fence: of the claim. None for a fused turn (rule 9): then the run must be unleased, running,
         and have no unheld due delivery but those in `consumed`.
-    :ivar version: of the run before the commit; records are `version + 1 …`.
+    :ivar version: of the run before the commit; records are of `version + 1 …`, without gaps unless `steps`
+        says that some steps left none.
     :ivar base: the `commit_id` the run had then.
     :ivar commit_id: the new one, random; carried by every record.
     :ivar consumed: ids of deliveries to delete.
@@ -115,7 +116,13 @@ class Commit(Struct, frozen=True, gc=False):
         running ones, and those with an undo.
     :ivar status: after the commit; an ended status closes everything the run has open. PARKED bumps the
         fence and leaves `tries` as it is, so that what is unparked is still a suspect; others zero it.
-    :ivar now: `at` of the last record; a fused turn ahead of the journal's clock is refused.
+    :ivar now: `at` of the last step; a fused turn ahead of the journal's clock is refused.
+    :ivar steps: how many versions it moves the run by, of which `records` may leave any out
+        (`Capability.FORGETS`). 0: as many as there are records.
+    :ivar begins: the version of the step that begins a new generation of the run, whose `generation` grows
+        by one; 0: none does. Records below it are of past generations, which `prune` may take while the run
+        lives.
+    :ivar eternal: from now on the run is never pruned, nor its past generations (`Capability.FORGETS`).
     """
 
     run_id: UUID
@@ -137,6 +144,19 @@ class Commit(Struct, frozen=True, gc=False):
     tasks: tuple[NewTask, ...] = ()
     closed: tuple[int, ...] = ()
     attributes: tuple[Attribute, ...] = ()
+    steps: int = 0
+    begins: int = 0
+    eternal: bool = False
+
+    @property
+    def after(self) -> int:
+        """The run's version once it stands."""
+        return self.version + (self.steps or len(self.records))
+
+    @property
+    def plain(self) -> bool:
+        """It keeps a record of each step and says nothing of generations or of eternity."""
+        return not (self.steps or self.begins or self.eternal)
 
 
 class CommitOutcome(enum.Enum):
@@ -486,16 +506,23 @@ class Inspection(Struct, frozen=True, gc=False):
 
 
 class PrunePlan(Struct, frozen=True, gc=False):
-    """Delete whole ended runs last updated before `before`, at most `limit` of them."""
+    """Delete whole ended runs last updated before `before`, at most `limit` of them.
+
+    :ivar generations: also delete the records of past generations, of runs that have not ended, that were over
+        before `before`, at most `limit` of those, the oldest first (`Capability.FORGETS`).
+    """
 
     before: Micros
     limit: int
     machine: str | None = None
     statuses: frozenset[RunStatus] = frozenset()  # empty: every ended status
     dry_run: bool = False
+    generations: bool = False
 
 
 class Pruned(Struct, frozen=True, gc=False):
     runs: int
-    records: int
+    records: int  # of those runs and generations
     expired: int  # dedupe and result entries past their window
+    generations: int = 0  # past ones, whose records went without their run
+    eternal: int = 0  # runs that the plan asks for and that are never pruned; counted up to its limit

@@ -5,7 +5,8 @@ gives one outcome per member, in order. A handle is bound to one namespace and s
 
 **Promises.** Each has a number; the conformance kit has a test of that number for each.
 
-1.  Records of a run are gap-free, unique and never rewritten; folding them yields the snapshot.
+1.  Records of a run are unique and never rewritten, and gap-free where a commit does not say that steps left
+    none (`Commit.steps`); folding them yields the snapshot.
 2.  A commit is all or nothing.
 3.  A stale fence, version or base changes nothing and says so; the rest of its batch stands.
 4.  Fences only grow, those of tasks too: the next one is max(last + 1, the journal's clock in µs), so
@@ -26,8 +27,8 @@ gives one outcome per member, in order. A handle is bound to one namespace and s
     in turn, then earlier due; queues are isolated.
 14. A run with nothing due costs no write and appears in no claim, however many there are.
 15. Keyset pages: a row that is present throughout appears exactly once, under concurrent writes.
-16. Pruning takes whole ended runs, keeps dedupe and keyed results inside their windows, and never
-    touches the living.
+16. Pruning takes whole ended runs, and of the living no more than the records of past generations; it keeps
+    dedupe and keyed results inside their windows, and never touches what is eternal.
 17. A lost wakeup delays and never strands: whatever was committed and is due is found by a claim,
     whichever way it raced a commit.
 18. Namespaces never leak, nested ids (parents, message targets) included.
@@ -145,6 +146,7 @@ class Capability:
     GAUGES = "gauges"
     CARRIES = "carries"
     SEARCH = "search"
+    FORGETS = "forgets"
 
 
 MEANINGS: Mapping[str, str] = {
@@ -157,6 +159,8 @@ MEANINGS: Mapping[str, str] = {
     Capability.GAUGES: "handles are `journal.gauges.Gauged`: they can say how much waits",
     Capability.CARRIES: "handles have a `journal.carrying.Carrier`: whole runs can be copied and archived",
     Capability.SEARCH: "handles have a `journal.searching.Searcher`: attributes are kept, runs found by them",
+    Capability.FORGETS: "commits may leave steps without a record and make a run eternal; `prune` takes past "
+    "generations",
 }
 """Capability → what a backend that declares it claims. There are no others."""
 
@@ -245,8 +249,9 @@ class Journal(Protocol):
     async def commit(self, commits: Sequence[Commit]) -> list[Committed]:
         """Write turns; each stands or falls alone. Releases the lease of those that stand.
 
-        A turn whose `commit_id` is that of the run's record `version + 1` stands already and is
-        COMMITTED again, whatever followed. Otherwise LOST, or REFUSED for a fused turn, tells all that
+        A turn whose `commit_id` is that of the run's record `version + 1` (of its first record, where it keeps
+        only some) stands already and is COMMITTED again, whatever followed; one that keeps no record, as long
+        as the `commit_id` is the run's and nothing followed. Otherwise LOST, or REFUSED for a fused turn, tells all that
         is in its way; for the latter an expired lease is not. A fused turn bumps no fence.
         """
         ...

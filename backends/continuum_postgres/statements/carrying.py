@@ -13,8 +13,11 @@ __all__ = [
     "DROP_DEAD",
     "DROP_LETTERS",
     "DROP_TASKS",
+    "FORGET_PAST",
+    "GENERATIONS_OF_RUN",
     "KEEP_RESULTS",
     "LOCK_TASKS",
+    "PAST_OF_RUN",
     "REPORTED",
     "RESULTS",
     "SEEN_OF_RUN",
@@ -24,6 +27,16 @@ __all__ = [
 ]
 
 _RUN = "shard = $2::smallint AND ns = $1::integer AND run_id = $3::uuid"
+
+PAST_OF_RUN = f"""
+SELECT (SELECT count(*) FROM continuum.records WHERE {_RUN}),
+  (SELECT count(*) FROM continuum.eternal WHERE {_RUN})
+"""
+
+GENERATIONS_OF_RUN = f"SELECT below, over FROM continuum.generations WHERE {_RUN} ORDER BY below"
+
+# What stays here of a run that has left only says where it went.
+FORGET_PAST = tuple(f"DELETE FROM continuum.{table} WHERE {_RUN}" for table in ("generations", "eternal"))
 
 REPORTED = f"SELECT reported FROM continuum.tasks WHERE {_RUN} ORDER BY token, slot"
 
@@ -157,7 +170,8 @@ WHERE results.result IS NULL OR results.until <= $10::bigint
 # Each table is read once, and summed up by run. `octet_length` of what is stored apart reads its header.
 TALLY = """
 WITH e AS (
-  SELECT run_id, sum(octet_length(body)) AS size FROM continuum.records WHERE ns = $1::integer GROUP BY run_id
+  SELECT run_id, count(*) AS count, sum(octet_length(body)) AS size FROM continuum.records
+  WHERE ns = $1::integer GROUP BY run_id
 ), d AS (
   SELECT run_id, sum(octet_length(payload)) AS size FROM continuum.deliveries WHERE ns = $1::integer
   GROUP BY run_id
@@ -165,7 +179,8 @@ WITH e AS (
   SELECT run_id, sum(octet_length(payload)) AS size FROM continuum.tasks WHERE ns = $1::integer
   GROUP BY run_id
 )
-SELECT r.machine, r.status, floor(r.created / $2::numeric)::bigint AS day, count(*), sum(r.version)::bigint,
+SELECT r.machine, r.status, floor(r.created / $2::numeric)::bigint AS day, count(*),
+  sum(coalesce(e.count, 0))::bigint,
   sum(octet_length(r.snapshot) + coalesce(octet_length(r.outcome), 0) + coalesce(e.size, 0)
       + coalesce(d.size, 0) + coalesce(t.size, 0))::bigint
 FROM continuum.runs r

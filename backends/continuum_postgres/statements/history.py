@@ -17,12 +17,12 @@ SELECT system_identifier::text, CASE WHEN pg_catalog.pg_is_in_recovery() THEN NU
 FROM pg_catalog.pg_control_system()
 """
 
-# Whether a run is there, and which commit made a version of it.
+# The version and last commit of a run that is there, and which commit made a version of it.
 STANDING = """
-SELECT r.run_id IS NOT NULL, e.commit_id
+SELECT r.version, r.commit_id, e.commit_id
 FROM unnest($2::smallint[], $3::uuid[], $4::bigint[]) WITH ORDINALITY AS m (shard, run_id, version, ord)
 LEFT JOIN LATERAL (
-  SELECT r.run_id FROM continuum.runs r
+  SELECT r.version, r.commit_id FROM continuum.runs r
   WHERE r.shard = m.shard AND r.ns = $1::integer AND r.run_id = m.run_id OFFSET 0
 ) r ON true
 LEFT JOIN LATERAL (

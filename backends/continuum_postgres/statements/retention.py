@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 __all__ = [
+    "COUNT_ETERNAL",
     "COUNT_EXPIRED",
+    "COUNT_GENERATIONS",
     "COUNT_RECORDS",
     "DROP_CLAIMS",
+    "DROP_GENERATIONS",
+    "DROP_GENERATION_RECORDS",
     "DROP_ORDERS",
     "DROP_RESULTS",
     "DROP_RUNS",
@@ -13,6 +17,7 @@ __all__ = [
     "DROP_STRAY_DEAD",
     "ENDED_RUNS",
     "LOCK_ENDED",
+    "PAST_GENERATIONS",
 ]
 
 # Parameters: updated before; ended and run id of the last one found; how many; machine (NULL: any);
@@ -23,7 +28,59 @@ WHERE r.ns = $1::integer AND r.ended IS NOT NULL AND r.ended < $2::bigint
   AND (r.ended, r.run_id) > ($3::bigint, $4::uuid)
   AND ($6::text IS NULL OR r.machine = $6::text) AND ($7::integer >> r.status::integer) & 1 = 1
   AND NOT (r.status = 4 AND r.cause = 'moving')
+  AND NOT EXISTS (
+    SELECT 1 FROM continuum.eternal e WHERE e.shard = r.shard AND e.ns = $1::integer AND e.run_id = r.run_id)
 ORDER BY r.ended, r.run_id LIMIT $5::bigint
+"""
+
+# Parameters: updated before; machine (NULL: any); statuses; up to how many are counted.
+COUNT_ETERNAL = """
+SELECT count(*) FROM (
+  SELECT 1 FROM continuum.eternal e
+  CROSS JOIN LATERAL (
+    SELECT 1 FROM continuum.runs r
+    WHERE r.shard = e.shard AND r.ns = $1::integer AND r.run_id = e.run_id AND r.ended < $2::bigint
+      AND ($3::text IS NULL OR r.machine = $3::text) AND ($4::integer >> r.status::integer) & 1 = 1
+      AND NOT (r.status = 4 AND r.cause = 'moving') OFFSET 0) r
+  WHERE e.ns = $1::integer LIMIT $5::bigint) counted
+"""
+
+# Parameters: over before; over, run id and version of the last one found; how many; machine (NULL: any).
+PAST_GENERATIONS = """
+SELECT g.over, g.shard, g.run_id, g.below FROM continuum.generations g
+CROSS JOIN LATERAL (
+  SELECT 1 FROM continuum.runs r
+  WHERE r.shard = g.shard AND r.ns = $1::integer AND r.run_id = g.run_id AND r.ended IS NULL
+    AND ($7::text IS NULL OR r.machine = $7::text) OFFSET 0) r
+WHERE g.ns = $1::integer AND g.over < $2::bigint
+  AND (g.over, g.run_id, g.below) > ($3::bigint, $4::uuid, $5::bigint)
+ORDER BY g.over, g.run_id, g.below LIMIT $6::bigint
+"""
+
+# Parameters: shards, runs, the versions below which the generations' records are. What an older generation
+# of the run still has is not theirs.
+_OF_GENERATIONS = """
+unnest($2::smallint[], $3::uuid[], $4::bigint[]) AS m (shard, run_id, below)
+CROSS JOIN LATERAL (
+  SELECT coalesce(max(g.below), 0) AS since FROM continuum.generations g
+  WHERE g.shard = m.shard AND g.ns = $1::integer AND g.run_id = m.run_id AND g.below < m.below) g
+CROSS JOIN LATERAL (
+  SELECT t.ctid AS tid FROM continuum.records t
+  WHERE t.shard = m.shard AND t.ns = $1::integer AND t.run_id = m.run_id
+    AND t.version < m.below AND t.version >= g.since OFFSET 0) t
+"""
+COUNT_GENERATIONS = f"SELECT count(*) FROM {_OF_GENERATIONS}"
+
+DROP_GENERATION_RECORDS = f"""
+DELETE FROM continuum.records t WHERE t.ctid = ANY (ARRAY(SELECT t.tid FROM {_OF_GENERATIONS}))
+"""
+
+DROP_GENERATIONS = """
+DELETE FROM continuum.generations g WHERE g.ctid = ANY (ARRAY(
+  SELECT g.tid FROM unnest($2::smallint[], $3::uuid[], $4::bigint[]) AS m (shard, run_id, below)
+  CROSS JOIN LATERAL (
+    SELECT g.ctid AS tid FROM continuum.generations g
+    WHERE g.shard = m.shard AND g.ns = $1::integer AND g.run_id = m.run_id AND g.below = m.below OFFSET 0) g))
 """
 
 _RUNS = "unnest($2::smallint[], $3::uuid[]) AS m (shard, run_id)"
@@ -57,7 +114,9 @@ DELETE FROM continuum.{table} t WHERE t.ctid = ANY (ARRAY(
 
 COUNT_RECORDS = _count_of("records")
 
-DROP_RUNS = tuple(_drop_of(table) for table in ("records", "tasks", "dead", "attributes", "runs"))
+DROP_RUNS = tuple(
+    _drop_of(table) for table in ("records", "tasks", "dead", "attributes", "generations", "runs")
+)
 
 # Parameters: start of the dedupe window; now.
 COUNT_EXPIRED = """

@@ -7,10 +7,14 @@ from continuum_postgres.statements import CLOCK
 __all__ = [
     "ADD_RECORDS",
     "ADD_RUNS",
+    "BEGIN_GENERATIONS",
     "END_RUNS",
+    "FORGET_GENERATIONS",
     "HISTORY",
     "LAST_RECORDS",
     "LOCK_RUNS",
+    "MAKE_ETERNAL",
+    "NOTE_GENERATIONS",
     "ORDER_RUNS",
     "READ_STARTS",
     "RELEASE_RUNS",
@@ -100,16 +104,56 @@ FROM unnest($2::smallint[], $3::uuid[], $4::bigint[], $5::smallint[], $6::bigint
   $9::bytea[]) AS m (shard, run_id, version, kind, at, cause, commit_id, body)
 """
 
-# Whether a turn was committed before: its id is in the record after the version it began from.
-STOOD = """
-SELECT e.commit_id
-FROM unnest($2::smallint[], $3::uuid[], $4::bigint[]) WITH ORDINALITY AS m (shard, run_id, version, ord)
+# Whether a turn was committed before: its id is in its first record; where it keeps none, and `version` is
+# NULL, it is the run's as long as nothing followed.
+STOOD = f"""
+SELECT coalesce(e.commit_id, r.commit_id)
+FROM unnest($2::smallint[], $3::uuid[], $4::bigint[], $5::bigint[])
+  WITH ORDINALITY AS m (shard, run_id, version, after, ord)
 LEFT JOIN LATERAL (
   SELECT e.commit_id FROM continuum.records e
   WHERE e.shard = m.shard AND e.ns = $1::integer AND e.run_id = m.run_id
-    AND e.version = m.version + 1 OFFSET 0
+    AND e.version = m.version OFFSET 0
 ) e ON true
+LEFT JOIN LATERAL (
+  SELECT r.commit_id FROM continuum.runs r
+  WHERE {_THE_RUN} AND m.version IS NULL AND r.version = m.after OFFSET 0
+) r ON true
 ORDER BY m.ord
+"""
+
+_MARKED = "unnest($2::smallint[], $3::uuid[]) AS m (shard, run_id)"
+
+BEGIN_GENERATIONS = f"""
+UPDATE continuum.runs r SET generation = r.generation + 1
+FROM (
+  SELECT r.tid FROM {_MARKED}
+  CROSS JOIN LATERAL (SELECT r.ctid AS tid FROM continuum.runs r WHERE {_THE_RUN} OFFSET 0) r
+) m WHERE r.ctid = m.tid
+"""
+
+# Of an eternal run no past generation is ever pruned.
+NOTE_GENERATIONS = """
+INSERT INTO continuum.generations (shard, ns, run_id, below, over)
+SELECT m.shard, $1::integer, m.run_id, m.below, m.over
+FROM unnest($2::smallint[], $3::uuid[], $4::bigint[], $5::bigint[]) AS m (shard, run_id, below, over)
+LEFT JOIN LATERAL (
+  SELECT true AS there FROM continuum.eternal e
+  WHERE e.shard = m.shard AND e.ns = $1::integer AND e.run_id = m.run_id OFFSET 0
+) e ON true
+WHERE e.there IS NULL
+"""
+
+MAKE_ETERNAL = f"""
+INSERT INTO continuum.eternal (shard, ns, run_id)
+SELECT m.shard, $1::integer, m.run_id FROM {_MARKED} ON CONFLICT (shard, ns, run_id) DO NOTHING
+"""
+
+FORGET_GENERATIONS = f"""
+DELETE FROM continuum.generations g WHERE g.ctid = ANY (ARRAY(
+  SELECT g.tid FROM {_MARKED} CROSS JOIN LATERAL (
+    SELECT g.ctid AS tid FROM continuum.generations g
+    WHERE g.shard = m.shard AND g.ns = $1::integer AND g.run_id = m.run_id OFFSET 0) g))
 """
 
 HISTORY = """

@@ -62,7 +62,8 @@ function runs.moved(r, before)
     call('ZADD', P .. 's:' .. r.status, r.created, r.id)
   end
   if ENDED[r.status] then
-    call('ZADD', P .. 'ended', r.updated, r.id)
+    local index = runs.eternal(r.id) and 'eternal' or 'ended'
+    call('ZADD', P .. index, r.updated, r.id)
   end
 end
 
@@ -79,7 +80,52 @@ function runs.lease(r, claim, till)
   call('SADD', P .. 'cl:' .. claim, r.id)
 end
 
--- --- records: a list, whose place tells the version
+-- --- eternal runs: `eternal`, by when they ended. `past` holds past generations by when they were over, each
+-- as the run and the version below which its records are.
+
+function runs.eternal(run)
+  return call('ZSCORE', P .. 'eternal', run)
+end
+
+function runs.make_eternal(run)
+  call('ZADD', P .. 'eternal', '+inf', run)
+  runs.forget_past(run)
+end
+
+local function past_key(run)
+  return P .. 'g:' .. run
+end
+
+-- The versions below which past generations of the run are that have records still, ascending, each with when it
+-- was over.
+function runs.past(run)
+  local found, page = {}, call('ZRANGE', past_key(run), 0, -1)
+  for i, below in ipairs(page) do
+    found[i] = {tonumber(below), tonumber(call('ZSCORE', P .. 'past', run .. below))}
+  end
+  return found
+end
+
+function runs.note_past(run, below, over)
+  local name = string.format('%.0f', below)
+  call('ZADD', past_key(run), below, name)
+  call('ZADD', P .. 'past', over, run .. name)
+end
+
+function runs.drop_past(run, below)
+  local name = string.format('%.0f', below)
+  call('ZREM', past_key(run), name)
+  call('ZREM', P .. 'past', run .. name)
+end
+
+function runs.forget_past(run)
+  for _, each in ipairs(runs.past(run)) do
+    runs.drop_past(run, each[1])
+  end
+end
+
+-- --- records: a list, whose place tells the version, as long as there is one of each version; a sorted set, v:<run>,
+-- from the first gap on.
 
 local function record_key(run)
   return P .. 'h:' .. run
@@ -89,24 +135,96 @@ function runs.packed_record(kind, at_, cause, commit_id, body)
   return cmsgpack.pack(kind, at_, cause, commit_id, body)
 end
 
+local function sparse_key(run)
+  return P .. 'v:' .. run
+end
+
+local function put_sparse(run, version, packed)
+  call('ZADD', sparse_key(run), version, pack_struct('>d', version) .. packed)
+end
+
+local function read_sparse(value)
+  local version = unpack_struct('>d', value)
+  return version, cmsgpack.unpack(string.sub(value, 9))
+end
+
+-- From now on the run's records are in the sorted set.
+local function thin(run)
+  for i, value in ipairs(call('LRANGE', record_key(run), 0, -1)) do
+    put_sparse(run, i, value)
+  end
+  call('DEL', record_key(run))
+end
+
 -- One that `packed_record` made.
-function runs.append(run, record)
-  call('RPUSH', record_key(run), record)
+function runs.append(run, version, packed)
+  if call('RPUSH', record_key(run), packed) == version then
+    return
+  end
+  call('RPOP', record_key(run))
+  thin(run)
+  put_sparse(run, version, packed)
 end
 
 -- Of the record with that version: {kind, at, cause, commit_id, body}; false where there is none.
 function runs.record(run, version)
   local value = call('LINDEX', record_key(run), version - 1)
-  return value and {cmsgpack.unpack(value)}
+  if value then
+    return {cmsgpack.unpack(value)}
+  end
+  local found = call('ZRANGEBYSCORE', sparse_key(run), version, version)[1]
+  if not found then
+    return false
+  end
+  local _, kind, at_, cause, commit_id, body = read_sparse(found)
+  return {kind, at_, cause, commit_id, body}
+end
+
+-- The last record, as `record` gives it.
+function runs.last_record(run)
+  local value = call('LINDEX', record_key(run), -1)
+  if value then
+    return {cmsgpack.unpack(value)}
+  end
+  local found = call('ZREVRANGE', sparse_key(run), 0, 0)[1]
+  if not found then
+    return false
+  end
+  local _, kind, at_, cause, commit_id, body = read_sparse(found)
+  return {kind, at_, cause, commit_id, body}
 end
 
 function runs.records(run, after, limit)
   local found = {}
-  if limit > 0 then
-    for i, value in ipairs(call('LRANGE', record_key(run), after, after + limit - 1)) do
-      local kind, at_, cause, commit_id, body = cmsgpack.unpack(value)
-      found[i] = {after + i, kind, at_, cause, commit_id, body}
+  if limit <= 0 then
+    return found
+  end
+  for i, value in ipairs(call('LRANGE', record_key(run), after, after + limit - 1)) do
+    local kind, at_, cause, commit_id, body = cmsgpack.unpack(value)
+    found[i] = {after + i, kind, at_, cause, commit_id, body}
+  end
+  if #found == 0 then
+    local page = call('ZRANGEBYSCORE', sparse_key(run), beyond(after), '+inf', 'LIMIT', 0, limit)
+    for i, value in ipairs(page) do
+      found[i] = {read_sparse(value)}
     end
   end
   return found
+end
+
+function runs.count_records(run)
+  return call('LLEN', record_key(run)) + call('ZCARD', sparse_key(run))
+end
+
+-- How many records there are from version `since` on and below `below`, and, unless it is a dry run, their removal.
+function runs.cut(run, since, below, dry)
+  local listed = call('LLEN', record_key(run))
+  if dry and listed > 0 then
+    return math.max(0, math.min(listed, below - 1) - (since - 1))
+  end
+  if listed > 0 then
+    thin(run)
+  end
+  local range = {sparse_key(run), since, beyond(below)}
+  return call(dry and 'ZCOUNT' or 'ZREMRANGEBYSCORE', unpack(range))
 end

@@ -44,19 +44,33 @@ function turns.read_argument()
   run, has_fence, has_base, has_outcome, release, fence, version, base, commit_id, status, now_,
     records, consumed, hold, sent, started, closed, described, fingerprint, snapshot, cause, at =
     unpack_struct('>c16BBBBddc16c16ddI4I4I4I4I4I4I4I4c0I4c0I4c0', blob, at)
-  return {
-    run = run, fence = has_fence == 1 and fence, version = version, base = has_base == 1 and base,
+  local turn = {
+    run = run, fence = has_fence == 1 and fence, version = version, after = version + records, kept = false,
+    begins = 0, base = has_base == 1 and base,
     commit_id = commit_id, fingerprint = fingerprint, status = status, snapshot = snapshot, now = now_,
     cause = cause, outcome = has_outcome == 1 and bytes(), release = release == 1,
     records = some(records, turns.read_record), consumed = some(consumed, read_id), hold = some(hold, read_hold),
     deliveries = some(sent, deliveries.read_argument), tasks = some(started, read_task),
     closed = some(closed, number), attributes = some(described, attributes.read_argument),
   }
+  if flag() then -- it says what is kept, and for how long
+    local steps = number()
+    turn.begins, turn.eternal = number(), flag()
+    local versions = list(number)
+    if steps > 0 then
+      turn.after, turn.kept = turn.version + steps, versions
+    end
+  end
+  return turn
 end
 
 -- This very turn was committed before, even if others have followed since.
 local function stands(r, turn)
-  local record = turn.version < r.version and runs.record(r.id, turn.version + 1)
+  if #turn.records == 0 then
+    return r.version == turn.after and r.commit_id == turn.commit_id
+  end
+  local first = turn.kept and turn.kept[1] or turn.version + 1
+  local record = turn.version < r.version and runs.record(r.id, first)
   return record and record[4] == turn.commit_id
 end
 
@@ -94,11 +108,20 @@ local function answer(r, turn, known, idle)
 end
 
 local function write_run(r, turn)
-  for _, record in ipairs(turn.records) do
-    runs.append(r.id, record)
+  for i, record in ipairs(turn.records) do
+    runs.append(r.id, turn.kept and turn.kept[i] or turn.version + i, record)
+  end
+  if turn.eternal then
+    runs.make_eternal(r.id)
+  end
+  if turn.begins > 0 then
+    r.generation = r.generation + 1
+    if not runs.eternal(r.id) then
+      runs.note_past(r.id, turn.begins, now)
+    end
   end
   local before = r.status
-  r.version, r.fingerprint, r.status, r.cause = turn.version + #turn.records, turn.fingerprint, turn.status, turn.cause
+  r.version, r.fingerprint, r.status, r.cause = turn.after, turn.fingerprint, turn.status, turn.cause
   r.snapshot, r.outcome, r.commit_id, r.updated = turn.snapshot, turn.outcome, turn.commit_id, now
   if r.status == PARKED then -- its claims stay counted: unpark must find a suspect still one
     r.fence = next_fence(r.fence)

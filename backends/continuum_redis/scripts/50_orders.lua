@@ -29,9 +29,9 @@ end
 
 -- What every order does to a run: a record, a new fence that ends the holder's, fewer tries.
 local function write_order(r, order)
-  local last = runs.record(r.id, r.version)
+  local last = runs.last_record(r.id)
   local at_ = math.max(now, last and last[2] or now)
-  runs.append(r.id, runs.packed_record(CONTROL, at_, order.id, order.id, order.body))
+  runs.append(r.id, r.version + 1, runs.packed_record(CONTROL, at_, order.id, order.id, order.body))
   r.version, r.commit_id, r.fence = r.version + 1, order.id, next_fence(r.fence)
   runs.unlease(r)
   r.tries, r.updated = math.min(r.tries, SUSPECT), now

@@ -13,11 +13,12 @@ local function forget_run(run)
   local r = runs.get(run)
   call('ZREM', P .. 'created', run)
   call('ZREM', P .. 'ended', run)
+  runs.forget_past(run)
   call('ZREM', P .. 's:' .. r.status, run)
   if r.parent then
     call('ZREM', P .. 'c:' .. r.parent, run)
   end
-  for _, prefix in ipairs({'r:', 'h:', 'd:', 'i:', 'm:', 'f:', 'hd:', 'k:'}) do
+  for _, prefix in ipairs({'r:', 'h:', 'v:', 'g:', 'd:', 'i:', 'm:', 'f:', 'hd:', 'k:'}) do
     call('DEL', P .. prefix .. run)
   end
 end
@@ -41,13 +42,15 @@ local function read_plan()
   for _, status in ipairs(list(number)) do
     plan.statuses[status] = true
   end
+  plan.generations = flag()
   return plan
 end
 
-local function oldest(plan)
+-- Of runs that have ended and that the plan asks for, those in `index`, the first `limit`.
+local function oldest(plan, index)
   local old, offset = {}, 0
   while #old < plan.limit do
-    local page = call('ZRANGEBYSCORE', P .. 'ended', '-inf', beyond(plan.before), 'LIMIT', offset, 200)
+    local page = call('ZRANGEBYSCORE', P .. index, '-inf', beyond(plan.before), 'LIMIT', offset, 200)
     for _, run in ipairs(page) do
       local r = runs.get(run)
       local moves = r.status == TERMINATED and r.cause == 'moving' -- kept until it has arrived elsewhere
@@ -64,21 +67,75 @@ local function oldest(plan)
   return old
 end
 
--- When those that a plan would take were last changed, the oldest first.
+-- Past generations of runs that go on, the oldest first: {run, version below which it is, when it was over}.
+local function oldest_past(plan)
+  local old, offset = {}, 0
+  while plan.generations and #old < plan.limit do
+    local top = beyond(plan.before)
+    local page = call('ZRANGEBYSCORE', P .. 'past', '-inf', top, 'WITHSCORES', 'LIMIT', offset, 400)
+    for i = 1, #page, 2 do
+      local run, below = string.sub(page[i], 1, 16), tonumber(string.sub(page[i], 17))
+      local r = runs.get(run)
+      local wanted = not ENDED[r.status] and (not plan.machine or r.machine == plan.machine)
+      if #old < plan.limit and wanted then
+        old[#old + 1] = {run, below, tonumber(page[i + 1])}
+      end
+    end
+    if #page == 0 then
+      break
+    end
+    offset = offset + #page / 2
+  end
+  -- of one time and run the lower version first: names sort as texts
+  table.sort(old, function(one, other)
+    if one[3] ~= other[3] then
+      return one[3] < other[3]
+    end
+    if one[1] ~= other[1] then
+      return precedes(one[1], other[1])
+    end
+    return one[2] < other[2]
+  end)
+  return old
+end
+
+-- The oldest first: when runs that a plan would take were last changed, and when generations were over.
 function verbs.prunable()
-  local found = {}
-  for i, r in ipairs(oldest(read_plan())) do
+  local plan, found, past = read_plan(), {}, {}
+  for i, r in ipairs(oldest(plan, 'ended')) do
     found[i] = r.updated
   end
-  return found
+  for i, each in ipairs(oldest_past(plan)) do
+    past[i] = each[3]
+  end
+  return {found, past}
+end
+
+-- The records of a past generation: how many, and, unless it is a dry run, their removal.
+local function cut_past(run, below, dry)
+  local since = 0
+  for _, each in ipairs(runs.past(run)) do
+    if each[1] < below then
+      since = each[1]
+    end
+  end
+  local count = runs.cut(run, math.max(since, 1), below, dry)
+  if not dry then
+    runs.drop_past(run, below)
+  end
+  return count
 end
 
 function verbs.prune()
-  local plan = read_plan()
-  local old, records, dry = oldest(plan), 0, plan.dry
+  local plan, past_limit, limit = read_plan(), number(), number()
+  local old, records, dry = oldest(plan, 'ended'), 0, plan.dry
   for _, r in ipairs(old) do
-    records = records + r.version
+    records = records + runs.count_records(r.id)
   end
+  plan.limit = past_limit
+  local past = oldest_past(plan)
+  plan.limit = limit
+  local eternal = #oldest(plan, 'eternal')
   local count = expired(P .. 'seen', now - dedupe_window, false, dry)
     + expired(P .. 'ox', now - dedupe_window, P .. 'o', dry) + expired(P .. 'resx', now, P .. 'res', dry)
   if not dry then
@@ -94,5 +151,8 @@ function verbs.prune()
       end
     end
   end
-  return {#old, records, count}
+  for _, each in ipairs(past) do
+    records = records + cut_past(each[1], each[2], dry)
+  end
+  return {#old, records, count, #past, eternal}
 end

@@ -36,7 +36,10 @@ end
 local function image_of(r)
   local open, reported = {}, {}
   each_task(r.id, function(t) open[#open + 1], reported[#reported + 1] = tasks.shown(t), t.reported end)
-  return {runs.shown(r), waiting_of(r.id), open, reported, letters_of(r.id), attributes.shown(r.id)}
+  return {
+    runs.shown(r), waiting_of(r.id), open, reported, letters_of(r.id), attributes.shown(r.id),
+    r.version - runs.count_records(r.id), runs.eternal(r.id) and 1 or 0, runs.past(r.id),
+  }
 end
 
 -- Whatever changes in the image, but for dedupe ids: these change only when a delivery comes or a turn is taken.
@@ -82,8 +85,11 @@ local function forget_letters(run)
 end
 
 local function leave(r, id, body, outcome)
-  local last, before = runs.record(r.id, r.version), r.status
-  runs.append(r.id, runs.packed_record(CONTROL, math.max(now, last and last[2] or now), id, id, body))
+  local last, before = runs.last_record(r.id), r.status
+  runs.forget_past(r.id) -- what stays here only says where it went
+  call('ZREM', P .. 'eternal', r.id)
+  local at_ = math.max(now, last and last[2] or now)
+  runs.append(r.id, r.version + 1, runs.packed_record(CONTROL, at_, id, id, body))
   runs.unlease(r)
   r.version, r.commit_id, r.fence, r.updated = r.version + 1, id, next_fence(r.fence), now
   r.status, r.cause, r.outcome, r.tries = TERMINATED, MOVING, outcome, math.min(r.tries, SUSPECT)
@@ -152,7 +158,8 @@ function verbs.erase()
   ticked()
   return list(function()
     local r, commit_id = runs.get(bytes()), maybe(bytes)
-    if not r or not ENDED[r.status] or r.commit_id ~= commit_id or moves(r) then
+    if not r or not ENDED[r.status] or r.commit_id ~= commit_id or moves(r)
+      or runs.eternal(r.id) then
       return 0
     end
     forget_run(r.id)
@@ -193,7 +200,7 @@ end
 local function read_image()
   return {
     run = read_run(),
-    records = list(turns.read_record),
+    records = list(turns.read_record), versions = list(number), eternal = flag(), past = list(function() return {number(), number()} end),
     deliveries = list(read_whole_delivery), tasks = list(read_whole_task), dead = list(read_letter),
     seen = list(function() return {bytes(), maybe(number)} end), attributes = list(attributes.read_argument),
   }
@@ -204,7 +211,11 @@ local function same(r, image)
   if r.machine ~= image.run.machine or r.digest ~= image.run.digest or r.version < version then
     return false
   end
-  return version == 0 or runs.record(r.id, version)[4] == image.run.commit_id
+  if version == 0 or version == r.version then
+    return version == 0 or r.commit_id == image.run.commit_id
+  end
+  local record = runs.record(r.id, version)
+  return record and record[4] == image.run.commit_id
 end
 
 local function put_letter(d, reason, since)
@@ -232,10 +243,16 @@ local function write_image(image)
   local r = image.run
   runs.put(r)
   runs.add(r)
+  if image.eternal then
+    runs.make_eternal(r.id)
+  end
   runs.moved(r, RUNNING)
   attributes.describe(r.id, image.attributes)
-  for _, record in ipairs(image.records) do
-    runs.append(r.id, record)
+  for i, record in ipairs(image.records) do
+    runs.append(r.id, image.versions[i], record)
+  end
+  for _, each in ipairs(image.past) do
+    runs.note_past(r.id, each[1], each[2])
   end
   for _, entry in ipairs(image.seen) do
     call('ZADD', P .. 'seen', entry[2] or '+inf', r.id .. entry[1])
@@ -331,7 +348,7 @@ function verbs.tally()
       sum = {r.machine, r.status, born, 0, 0, 0}
       sums[name], found[#found + 1] = sum, sum
     end
-    sum[4], sum[5], sum[6] = sum[4] + 1, sum[5] + r.version, sum[6] + size_of(r)
+    sum[4], sum[5], sum[6] = sum[4] + 1, sum[5] + runs.count_records(r.id), sum[6] + size_of(r)
   end
   return {#page, found}
 end

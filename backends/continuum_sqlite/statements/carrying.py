@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "COPY_DEAD",
     "COPY_DELIVERY",
+    "COPY_GENERATION",
     "COPY_RUN",
     "COPY_SEEN",
     "COPY_TASK",
@@ -12,7 +13,10 @@ __all__ = [
     "DROP_DEAD",
     "DROP_LETTER",
     "DROP_TASKS",
+    "FORGET_PAST",
+    "GENERATIONS_OF_RUN",
     "KEEP_RESULT",
+    "RECORDS_OF_RUN",
     "REPORTED",
     "RESULTS",
     "SEEN_OF_RUN",
@@ -22,6 +26,18 @@ __all__ = [
 ]
 
 _OF_RUN = "namespace = ?1 AND run_id = ?2"
+
+RECORDS_OF_RUN = f"SELECT count(*) FROM continuum_records WHERE {_OF_RUN}"
+
+GENERATIONS_OF_RUN = f"SELECT below, over FROM continuum_generations WHERE {_OF_RUN} ORDER BY below"
+
+COPY_GENERATION = "INSERT INTO continuum_generations (namespace, run_id, below, over) VALUES (?1, ?2, ?3, ?4)"
+
+# What stays here of a run that has left only says where it went.
+FORGET_PAST = (
+    f"DELETE FROM continuum_generations WHERE {_OF_RUN}",
+    f"DELETE FROM continuum_eternal WHERE {_OF_RUN}",
+)
 
 REPORTED = f"SELECT reported FROM continuum_tasks WHERE {_OF_RUN} ORDER BY token, slot"
 
@@ -107,8 +123,10 @@ WHERE result IS NULL OR until <= ?9
 
 # `length` of a blob reads its header, not what it holds.
 TALLY = """
-SELECT machine, status, day, count(*), sum(version), sum(size) FROM (
-  SELECT machine, status, version, (created - ((created % ?2) + ?2) % ?2) / ?2 AS day,
+SELECT machine, status, day, count(*), sum(records), sum(size) FROM (
+  SELECT machine, status,
+    (SELECT count(*) FROM continuum_records AS e WHERE e.namespace = ?1 AND e.run_id = r.run_id) AS records,
+    (created - ((created % ?2) + ?2) % ?2) / ?2 AS day,
     length(snapshot) + coalesce(length(outcome), 0)
     + coalesce((SELECT sum(length(e.body)) FROM continuum_records AS e
                 WHERE e.namespace = ?1 AND e.run_id = r.run_id), 0)

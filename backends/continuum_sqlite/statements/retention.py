@@ -5,24 +5,61 @@ from __future__ import annotations
 from continuum_sqlite.statements.attributes import DROP_ATTRIBUTES
 
 __all__ = [
+    "COUNT_ETERNAL",
     "COUNT_EXPIRED",
+    "COUNT_GENERATION",
     "COUNT_RECORDS",
+    "DROP_GENERATION",
     "DROP_ORDERS",
     "DROP_RESULTS",
     "DROP_RUN",
     "DROP_SEEN",
     "DROP_STRAY_DEAD",
     "ENDED_RUNS",
+    "PAST_GENERATIONS",
 ]
 
 # Parameters: namespace; updated before; updated and run id of the last one found; how many; machine
 # (NULL: any); the statuses, one bit each. A run that moves is kept until it has arrived.
 ENDED_RUNS = """
-SELECT updated, run_id FROM continuum_runs INDEXED BY continuum_runs_ended
+SELECT updated, run_id FROM continuum_runs AS r INDEXED BY continuum_runs_ended
 WHERE namespace = ?1 AND status BETWEEN 1 AND 4 AND updated < ?2 AND (updated, run_id) > (?3, ?4)
   AND (?6 IS NULL OR machine = ?6) AND (?7 >> status) & 1 AND NOT (status = 4 AND cause = 'moving')
+  AND NOT EXISTS (SELECT 1 FROM continuum_eternal AS e WHERE e.namespace = ?1 AND e.run_id = r.run_id)
 ORDER BY updated, run_id LIMIT ?5
 """
+
+# Parameters: namespace; updated before; machine (NULL: any); the statuses; up to how many are counted.
+COUNT_ETERNAL = """
+SELECT count(*) FROM (
+  SELECT 1 FROM continuum_eternal AS e CROSS JOIN continuum_runs AS r
+  WHERE e.namespace = ?1 AND r.namespace = ?1 AND r.run_id = e.run_id AND r.status BETWEEN 1 AND 4
+    AND r.updated < ?2 AND (?3 IS NULL OR r.machine = ?3) AND (?4 >> r.status) & 1
+    AND NOT (r.status = 4 AND r.cause = 'moving')
+  LIMIT ?5)
+"""
+
+# Parameters: namespace; over before; over, run id and version of the last one found; how many; machine.
+PAST_GENERATIONS = """
+SELECT g.over, g.run_id, g.below FROM continuum_generations AS g INDEXED BY continuum_generations_over
+CROSS JOIN continuum_runs AS r ON r.namespace = ?1 AND r.run_id = g.run_id
+WHERE g.namespace = ?1 AND g.over < ?2 AND (g.over, g.run_id, g.below) > (?3, ?4, ?5)
+  AND r.status NOT BETWEEN 1 AND 4 AND (?7 IS NULL OR r.machine = ?7)
+ORDER BY g.over, g.run_id, g.below LIMIT ?6
+"""
+
+# Parameters: namespace; run; the version below which the generation's records are. Those of the one before
+# it, where they are still there, are not its own.
+_OF_GENERATION = """
+namespace = ?1 AND run_id = ?2 AND version < ?3 AND version >= (
+  SELECT coalesce(max(below), 0) FROM continuum_generations
+  WHERE namespace = ?1 AND run_id = ?2 AND below < ?3)
+"""
+COUNT_GENERATION = f"SELECT count(*) FROM continuum_records WHERE {_OF_GENERATION}"
+DROP_GENERATION = (
+    f"DELETE FROM continuum_records WHERE {_OF_GENERATION}",
+    "DELETE FROM continuum_generations WHERE namespace = ?1 AND run_id = ?2 AND below = ?3",
+)
 
 COUNT_RECORDS = "SELECT count(*) FROM continuum_records WHERE namespace = ?1 AND run_id = ?2"
 
@@ -31,6 +68,7 @@ DROP_RUN = (
     "DELETE FROM continuum_tasks WHERE namespace = ?1 AND run_id = ?2",
     "DELETE FROM continuum_dead WHERE namespace = ?1 AND run_id = ?2",
     DROP_ATTRIBUTES,
+    "DELETE FROM continuum_generations WHERE namespace = ?1 AND run_id = ?2",
     "DELETE FROM continuum_runs WHERE namespace = ?1 AND run_id = ?2",
 )
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 __all__ = [
     "ADD_RECORD",
     "ADD_RUN",
+    "BEGIN_GENERATION",
     "CLAIMED_RUNS",
     "END_RUN",
+    "ETERNAL",
     "EXISTING_START",
     "HEAD",
     "HISTORY",
     "LAST_RECORD_AT",
     "LEASE_RUN",
+    "MAKE_ETERNAL",
+    "NOTE_GENERATION",
     "ORDER_RUN",
     "RECORD_COMMIT",
     "RELEASE_RUN",
@@ -59,6 +63,24 @@ UPDATE continuum_runs SET version = ?3, fingerprint = ?4, cause = ?5, snapshot =
 WHERE namespace = ?1 AND run_id = ?2
 """
 
+BEGIN_GENERATION = """
+UPDATE continuum_runs SET generation = generation + 1 WHERE namespace = ?1 AND run_id = ?2
+"""
+
+# Of an eternal run no past generation is ever pruned.
+NOTE_GENERATION = """
+INSERT INTO continuum_generations (namespace, run_id, below, over)
+SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS (
+  SELECT 1 FROM continuum_eternal WHERE namespace = ?1 AND run_id = ?2)
+"""
+
+ETERNAL = "SELECT 1 FROM continuum_eternal WHERE namespace = ?1 AND run_id = ?2"
+
+MAKE_ETERNAL = (
+    "INSERT INTO continuum_eternal (namespace, run_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+    "DELETE FROM continuum_generations WHERE namespace = ?1 AND run_id = ?2",
+)
+
 ADD_RECORD = """
 INSERT INTO continuum_records (namespace, run_id, version, kind, at, cause, commit_id, body)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
@@ -68,7 +90,10 @@ RECORD_COMMIT = """
 SELECT commit_id FROM continuum_records WHERE namespace = ?1 AND run_id = ?2 AND version = ?3
 """
 
-LAST_RECORD_AT = "SELECT at FROM continuum_records WHERE namespace = ?1 AND run_id = ?2 AND version = ?3"
+LAST_RECORD_AT = """
+SELECT at FROM continuum_records WHERE namespace = ?1 AND run_id = ?2 AND version <= ?3
+ORDER BY version DESC LIMIT 1
+"""
 
 HISTORY = """
 SELECT run_id, version, kind, at, cause, commit_id, body FROM continuum_records
