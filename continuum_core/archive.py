@@ -51,7 +51,7 @@ class Archive:
         """All records of a run, oldest first; none where there is no such run."""
         if run_id not in self._records:
             found: list[Record] = []
-            while page := await self.page(run_id, len(found)):
+            while page := await self.page(run_id, found[-1].version if found else 0):
                 found.extend(page)
             self._records[run_id] = found
         return self._records[run_id]
@@ -61,7 +61,7 @@ class Archive:
         for record in await self.records(run_id):
             if record.kind is RecordKind.FORK:
                 return _body(decode_step(record))
-            if record.kind in (RecordKind.STEP, RecordKind.MIGRATION):
+            if record.kind is not RecordKind.CONTROL:
                 return None
         found = await self._patience(lambda: self._journal.inspect(run_id))
         waiting = () if found is None else found.deliveries

@@ -14,13 +14,12 @@ from uuid import UUID
 
 import msgspec
 from attrs import frozen
-from msgspec import Raw
 
 from continuum_core.archive import Archive
 from continuum_core.clock import to_datetime
 from continuum_core.errors import UsageError
-from continuum_core.journal.records import DeliveryKind, Record, RecordKind
-from continuum_core.mapper import decode_migration, decode_step, peek_event, upgrade_word
+from continuum_core.journal.records import Record, RecordKind
+from continuum_core.mapper import decode_migration, step_word, upgrade_word
 from continuum_core.past import Past
 
 __all__ = ["ABSENT", "Change", "blame"]
@@ -104,9 +103,7 @@ def _change(record: Record, before: Any, after: Any) -> Change:
 def _word(record: Record) -> str:
     if record.kind is RecordKind.MIGRATION:
         return upgrade_word(decode_migration(record))
-    body = decode_step(record)
-    payload = bytes(body.event.payload) if isinstance(body.event.payload, Raw) else b""
-    return peek_event(DeliveryKind(body.event.kind), payload)[0]
+    return step_word(record)
 
 
 def _value(context: bytes, path: Sequence[str]) -> Any:

@@ -26,7 +26,6 @@ from msgspec import Raw
 from continuum_core.archive import Archive
 from continuum_core.clock import to_datetime
 from continuum_core.envelope import EventBody
-from continuum_core.errors import UsageError
 from continuum_core.interpreter.progress import minted_by
 from continuum_core.journal.records import DeliveryKind, Record, RecordKind
 from continuum_core.mapper import (
@@ -36,9 +35,10 @@ from continuum_core.mapper import (
     decode_migration,
     decode_step,
     derive_run_id,
-    peek_event,
+    step_word,
     upgrade_word,
 )
+from continuum_core.past import no_record
 
 __all__ = ["Link", "Origin", "causes", "consequences", "origins"]
 
@@ -122,45 +122,51 @@ class _Trace:
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
-        self._origins: dict[UUID, list[Origin]] = {}
+        self._origins: dict[UUID, dict[int, Origin]] = {}
 
     async def asked(self, run_id: UUID, version: int | None) -> Place:
         """The record that somebody asks about. Raises RunNotFound, UsageError."""
         row = await self._archive.row(run_id)
-        wanted = row.version if version is None else version
-        if not 1 <= wanted <= len(await self._archive.records(run_id)):
-            raise UsageError(f"run {run_id} has no record {wanted}; it has records 1 to {row.version}")
+        records = await self._archive.records(run_id)
+        wanted = (records[-1].version if records else 0) if version is None else version
+        if not any(record.version == wanted for record in records):
+            raise no_record(run_id, wanted, row.version, records)
         return run_id, wanted
 
-    async def origins(self, run_id: UUID) -> list[Origin]:
-        """Of every record of a run, in order."""
+    async def _record(self, place: Place) -> Record | None:
+        records = await self._archive.records(place[0])
+        return next((each for each in records if each.version == place[1]), None)
+
+    async def origins(self, run_id: UUID) -> dict[int, Origin]:
+        """Of every record of a run that is stored, by its version, in order."""
         if run_id not in self._origins:
-            self._origins[run_id] = origins(await self._archive.records(run_id))
+            records = await self._archive.records(run_id)
+            versions = [record.version for record in records]
+            self._origins[run_id] = dict(zip(versions, origins(records), strict=True))
         return self._origins[run_id]
 
     async def link(self, place: Place, depth: int) -> Link:
         run_id, version = place
         row = await self._archive.find(run_id)
         name = str(run_id) if row is None or row.key is None else f"{row.machine}/{row.key}"
-        records = await self._archive.records(run_id)
-        if not 1 <= version <= len(records):
+        record = await self._record(place)
+        if record is None:
             return Link(run_id, version, name, None, "", "gone", depth=depth)
-        record, origin = records[version - 1], (await self.origins(run_id))[version - 1]
+        origin = (await self.origins(run_id))[version]
         at = to_datetime(record.at)
         return Link(run_id, version, name, at, _word(record), origin.how, origin.by, origin.who, depth)
 
     async def following(self, place: Place) -> list[Place]:
         """The records that came from this one: of its own run, of runs it sent to, and of forks."""
-        run_id, version = place
-        records = await self._archive.records(run_id)
-        if not 1 <= version <= len(records):
+        record = await self._record(place)
+        if record is None:
             return []
-        runs = [run_id, *self._targets(records[version - 1])]
-        runs += [child.run_id for child in await self._archive.children(run_id)]
+        runs = [place[0], *self._targets(record)]
+        runs += [child.run_id for child in await self._archive.children(place[0])]
         return [
             (run, number)
             for run in dict.fromkeys(runs)  # a run may be sent to twice, and send to itself
-            for number, origin in enumerate(await self.origins(run), 1)
+            for number, origin in (await self.origins(run)).items()
             if origin.by == place
         ]
 
@@ -176,7 +182,7 @@ class _Trace:
 def origins(records: Sequence[Record]) -> list[Origin]:
     """Where each record of a run came from.
 
-    :param records: all of them, oldest first.
+    :param records: all that are stored, oldest first.
     """
     found: list[Origin] = []
     taken: dict[UUID, int] = {}  # what caused a step → the last such step
@@ -230,6 +236,4 @@ def _word(record: Record) -> str:
         return decode_control(record).order
     if record.kind is RecordKind.MIGRATION:
         return upgrade_word(decode_migration(record))
-    event = decode_step(record).event
-    payload = bytes(event.payload) if isinstance(event.payload, Raw) else b""
-    return peek_event(DeliveryKind(event.kind), payload)[0]
+    return step_word(record)

@@ -106,6 +106,7 @@ class SnapshotBody(Struct, omit_defaults=True):
     ledgered: int = 0
     cancelling: str | None = None
     patches: dict[str, bool] = {}
+    generation: int = 0
 
 
 class PendingBody(Struct, omit_defaults=True):
@@ -175,6 +176,11 @@ class StepBody(Struct, omit_defaults=True):
     the whole new context where it is no JSON object or lost a field; `history` all recorded histories
     where the step changed one. So records alone, without the machine's code, tell what a run was at each.
     Nearly every event is taken, so that is not written.
+
+    A record of kind GENERATION is a step that continued the run as new: `anew` is the new input, `generation`
+    the number of the generation that begins, `ended` the final state that the one before reached. What the
+    run was before counts no more, so it has `after`, the whole snapshot, in place of changes; a history can
+    be read on from there though what came before was pruned. `patches` are all that the generation pinned.
     """
 
     v: int
@@ -189,6 +195,10 @@ class StepBody(Struct, omit_defaults=True):
     outcome: Raw | UnsetType = UNSET
     history: dict[str, tuple[str, ...]] | UnsetType = UNSET
     patches: dict[str, bool] = {}  # those that this step pinned
+    generation: int = 0
+    anew: Raw | UnsetType = UNSET
+    ended: str = ""
+    after: Raw | UnsetType = UNSET
 
 
 class MigrationBody(Struct, omit_defaults=True):

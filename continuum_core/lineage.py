@@ -47,8 +47,8 @@ class Stretch:
 class Tie:
     """From one stretch (its place in `Lineage.stretches`) to another.
 
-    :ivar kind: ``fork``, ``child``, ``moved`` (the run itself, to another definition) or ``lost`` (through
-        runs that were pruned).
+    :ivar kind: ``fork``, ``child``, ``moved`` (the run itself, to another definition), ``renewed`` (the run
+        itself, which continued as new) or ``lost`` (through runs that were pruned).
     :ivar version: the record that it goes out from; 0 where nobody kept it.
     """
 
@@ -122,28 +122,29 @@ async def _grow(archive: Archive, drawing: _Drawing, row: Run, parent: UUID | No
 
 
 def _stretches(row: Run, records: list[Record]) -> list[Stretch]:
-    """A run's records, cut where another definition took over."""
+    """A run's records, cut where another definition took over, and where it continued as new."""
     past = Past(row.run_id)
     whole = Stretch(
         run=row.run_id,
         name=str(row.run_id) if row.key is None else f"{row.machine}/{row.key}",
-        first=1,
+        first=records[0].version if records else 1,
         last=0,
         status=row.status,
         fingerprint=row.fingerprint,
-        generation=row.generation,
         begun=row.created,
     )
     found: list[Stretch] = []
     for record in records:
-        before, states = past.fingerprint, past.states
+        before, states, generation = past.fingerprint, past.states, past.generation
         past.take(record)
-        if before not in ("", past.fingerprint):
+        if before and (before, generation) != (past.fingerprint, past.generation):
             last = record.version - 1
-            found.append(evolve(whole, last=last, states=states, fingerprint=before))
+            over = evolve(whole, last=last, states=states, fingerprint=before, generation=generation)
+            found.append(over)
             whole = evolve(whole, first=record.version)
     last_print = past.fingerprint or row.fingerprint
-    return [*found, evolve(whole, last=past.version, states=past.states, fingerprint=last_print)]
+    whole = evolve(whole, last=past.version, states=past.states, generation=past.generation)
+    return [*found, evolve(whole, fingerprint=last_print)]
 
 
 class _Drawing:
@@ -178,7 +179,9 @@ class _Drawing:
         for number, stretch in enumerate(stretches):
             place = len(self.stretches)
             if number:
-                self.ties.append(Tie(place - 1, place, "moved", stretches[number - 1].last))
+                before = stretches[number - 1]
+                kind = "moved" if before.generation == stretch.generation else "renewed"
+                self.ties.append(Tie(place - 1, place, kind, before.last))
             self.stretches.append(stretch)
             self._places.setdefault(stretch.run, []).append(place)
 

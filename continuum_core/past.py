@@ -7,7 +7,7 @@ after each, and what it had open. Rows of deliveries and tasks are not asked: th
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -19,12 +19,12 @@ from msgspec.structs import replace
 
 from continuum_core.clock import Micros, span, to_datetime
 from continuum_core.envelope import CommandBody, MigrationBody, SnapshotBody, StepBody, fields_of, read, write
-from continuum_core.errors import PayloadRefused, UnknownVersion
+from continuum_core.errors import PayloadRefused, UnknownVersion, UsageError
 from continuum_core.journal.records import ENDED, DeliveryKind, Record, RecordKind, RunStatus
 from continuum_core.mapper import decode_control, decode_migration, decode_outcome, decode_step, peek_event
 from continuum_core.registry import Entry
 
-__all__ = ["Moment", "OpenActivity", "OpenTimer", "Past", "Reader", "moment_of", "read_past"]
+__all__ = ["Moment", "OpenActivity", "OpenTimer", "Past", "Reader", "moment_of", "no_record", "read_past"]
 
 Reader = Callable[[int], Awaitable[list[Record]]]
 """The records of one run with versions above a number, a page of them; none when there are no more."""
@@ -82,6 +82,7 @@ class Moment:
         the first turn.
     :ivar outcome: how the run ended, as JSON values, where it had.
     :ivar deferred: names of the events that it kept for later.
+    :ivar generation: how often it had continued as new.
     """
 
     run: UUID
@@ -95,6 +96,7 @@ class Moment:
     timers: tuple[OpenTimer, ...] = ()
     activities: tuple[OpenActivity, ...] = ()
     deferred: tuple[str, ...] = ()
+    generation: int = 0
 
 
 # --- the fold ----------------------------------------------------------------------------------------
@@ -124,6 +126,8 @@ class Past:
         self.activities: dict[tuple[int, int], Opened] = {}
         self.deferred: dict[UUID, bytes] = {}  # delivery → payload
         self.patches: dict[str, bool] = {}
+        self.generation = 0
+        self.first = 0  # the version of the first record that was taken in: what came before was pruned
         self._fields: dict[str, Raw] = {}
         self._whole: bytes | None = b"null"  # what is no JSON object; so it is before the first turn
 
@@ -141,6 +145,7 @@ class Past:
         else:
             self._step(decode_step(record), record)
         self.version, self.at = record.version, record.at
+        self.first = self.first or record.version
 
     def _order(self, order: str) -> None:
         self.status = _ORDERED.get(order, self.status)
@@ -156,6 +161,8 @@ class Past:
         elif kind is DeliveryKind.OUTCOME:
             self.activities.pop(arrived, None)
         self.deferred.pop(record.cause, None)
+        if isinstance(body.after, Raw):
+            self._take_over(read(SnapshotBody, bytes(body.after)))
         if body.disposition == "deferred" and isinstance(body.event.payload, Raw):
             self.deferred[record.cause] = bytes(body.event.payload)
         self._change(body)
@@ -165,10 +172,7 @@ class Past:
     def _migration(self, body: MigrationBody, at: Micros) -> None:
         after = read(SnapshotBody, bytes(body.after))
         self.fingerprint = body.fingerprint
-        self.states = tuple(after.states)
-        self.history = after.history
-        self.patches = after.patches
-        self._whole_context(bytes(after.context))
+        self._take_over(after)
         self._asked(body.commands, body.outcome, at)
         # What goes on belongs to the state that its own state became.
         places = {token: path for path, token in after.tokens.items()}
@@ -177,6 +181,14 @@ class Past:
                 state = opened.command.state
                 state = places.get(place[0], body.mapping.get(state, state))
                 going_on[place] = Opened(replace(opened.command, state=state), opened.at)
+
+    def _take_over(self, after: SnapshotBody) -> None:
+        """What the run is from now on, whatever it was before."""
+        self.states = tuple(after.states)
+        self.history = after.history
+        self.patches = after.patches
+        self.generation = after.generation
+        self._whole_context(bytes(after.context))
 
     def _asked(self, commands: list[CommandBody], outcome: Raw | UnsetType, at: Micros) -> None:
         for command in commands:
@@ -235,6 +247,18 @@ async def read_past(
     return past
 
 
+def no_record(run_id: UUID, wanted: int, version: int, records: Sequence[Record]) -> UsageError:
+    """The error for somebody who asks for a record that is not there: it never was, or was pruned."""
+    first = records[0].version if records else version + 1
+    if 0 < wanted < first:
+        return UsageError(
+            f"record {wanted} of run {run_id} was pruned, with a past generation of the run; what is stored "
+            f"begins with record {first}"
+        )
+    known = f"it has records {min(first, version)} to {version}"
+    return UsageError(f"run {run_id} has no record {wanted}; {known}")
+
+
 def moment_of(past: Past, entry: Entry | None) -> Moment:
     """The value that users get.
 
@@ -252,6 +276,7 @@ def moment_of(past: Past, entry: Entry | None) -> Moment:
         timers=tuple(OpenTimer(o.command.state, to_datetime(o.command.due)) for o in past.timers.values()),
         activities=tuple(_activity(o, entry) for o in past.activities.values()),
         deferred=tuple(peek_event(DeliveryKind.SIGNAL, each)[0] for each in past.deferred.values()),
+        generation=past.generation,
     )
 
 

@@ -103,6 +103,9 @@ _SAME_DEFINITION = {
     "context": "the context",
     "commands": "what was asked",
     "patches": "the patches pinned",
+    "generation": "the generation",
+    "anew": "the input of the next generation",
+    "after": "what the next generation begins with",
     "outcome": "the outcome",
 }
 _CANNOT = (MachineFault, UnknownVersion, PayloadRefused, UsageError)
@@ -188,6 +191,10 @@ def _folded(
             image = _moved(image, record.version)
             continue
         body = decode_step(record)
+        if record.version > image.snapshot.version + 1 and isinstance(body.after, Raw):
+            # What came before was pruned: a generation's first record tells all that it began with.
+            image = decode_image(entry, record.version, bytes(body.after))
+            continue
         delivery = _delivery(record, body)
         try:
             made = _step(entry, image.snapshot, delivery, record.at, run_id, body.patches)
@@ -212,10 +219,10 @@ def _step(
     if delivery.kind is DeliveryKind.FORK:
         return take_up(entry, snapshot, delivery.payload, now, str(run_id))
     event = decode_event(entry, snapshot, delivery.kind, delivery.payload, delivery.token, delivery.slot)
+    # What the run was told at its beginning, and that of its generations, not what this code would tell it.
     if isinstance(event, Start):
-        # What the run was told at its beginning, not what it would be told by this code.
         event = Start(event.input, patches)
-    return step(entry.program, snapshot, event, now, run_id.bytes)
+    return step(entry.program, snapshot, event, now, run_id.bytes, renewed=patches)
 
 
 def _delivery(record: Record, body: StepBody) -> Delivery:
@@ -297,7 +304,7 @@ def verify(
     :param records: of the run; those above its version, written while it was read, are passed over.
     :param known: as of `fold`, and `against`.
     """
-    records = records[: run.version]
+    records = [record for record in records if record.version <= run.version]
     image, drift = fold(entry, run.run_id, records, known, against=against)
     if drift is None and run.snapshot and not against:
         try:
@@ -322,14 +329,16 @@ async def read_run(journal: Journal, run_id: UUID) -> tuple[Run, list[Record]]:
 
 
 async def read_records(journal: Journal, run_id: UUID, version: int) -> list[Record]:
-    """The records of a run up to one."""
+    """The records of a run up to one, those that are stored."""
     records: list[Record] = []
-    while len(records) < version:
-        page = await journal.history(run_id, after=len(records))
+    at = 0
+    while at < version:
+        page = await journal.history(run_id, after=at)
         if not page:
             break
         records.extend(page)
-    return records[:version]
+        at = page[-1].version
+    return [record for record in records if record.version <= version]
 
 
 async def verify_run(journal: Journal, registry: Registry, run_id: UUID) -> None:

@@ -6,6 +6,7 @@ client the first turn of a run it starts, and tools fold histories with it.
 A fold takes deliveries in their order and stops early
 
 - when the run ends: the journal clears what is left;
+- when it continues as new: a commit begins one generation at most;
 - after a step that changed the configuration while the run holds deferred deliveries: those come
   first, in their old order, and only the journal knows them;
 - after one delivery where the run is suspect (`tries`), so that a poisonous event is found alone.
@@ -41,6 +42,7 @@ from continuum_core.mapper import (
     encode_step,
     imaged,
     migrated,
+    record_kind,
     status_of,
     take_up,
 )
@@ -128,6 +130,7 @@ class _Fold:
         self.closed: list[int] = []
         self.doing = ""
         self.stuck = False
+        self.begins = 0
 
     def take(self, delivery: Delivery) -> bool:
         """Fold one delivery in; True when the fold may go on."""
@@ -148,7 +151,7 @@ class _Fold:
             Record(
                 run_id=self.due.run_id,
                 version=made.snapshot.version,
-                kind=RecordKind.FORK if delivery.kind is DeliveryKind.FORK else RecordKind.STEP,
+                kind=record_kind(delivery.kind, made),
                 at=made.snapshot.now,
                 cause=delivery.id,
                 commit_id=self.commit_id,
@@ -165,13 +168,15 @@ class _Fold:
             self.consumed.append(delivery.id)
         if made.snapshot.outcome is not None:
             return False
-        if made.snapshot.configuration != before.snapshot.configuration and (
-            self.due.has_deferred or self.deferred
-        ):
+        renewed = made.renewal is not None
+        if renewed:
+            self.begins = made.snapshot.version
+        changed = renewed or made.snapshot.configuration != before.snapshot.configuration
+        if changed and (self.due.has_deferred or self.deferred):
             self.release = True
             self.deferred.clear()
             return False
-        return self.due.tries < SUSPECT
+        return self.due.tries < SUSPECT and not renewed
 
     def migrate(self, moving: Moving) -> bool:
         """Put the run into this definition; True when the fold may go on."""
@@ -180,6 +185,8 @@ class _Fold:
         asked = ask(entry, due.namespace, due.run_id, made.step, self.commit_id, self.new_id)
         body = encode_migration(entry, moving.way, moving.stored, made, asked)
         self.image = made.image
+        if made.step.renewal is not None:
+            self.begins = made.image.snapshot.version
         self.records.append(
             Record(
                 run_id=due.run_id,
@@ -193,7 +200,7 @@ class _Fold:
         )
         self._ask(asked.tasks, asked.deliveries, asked.closed)
         self.release = due.has_deferred
-        return made.image.snapshot.outcome is None and not due.has_deferred
+        return made.image.snapshot.outcome is None and not (due.has_deferred or self.begins)
 
     def _step(self, delivery: Delivery) -> Step:
         entry, snapshot, due = self.entry, self.image.snapshot, self.due
@@ -241,6 +248,7 @@ class _Fold:
             deliveries=tuple(self.deliveries),
             tasks=tuple([self.born(task) for task in self.tasks]),
             closed=tuple(self.closed),
+            begins=self.begins,
         )
 
     def park(self, poison: Delivery | None, cause: str, fault: Exception | None) -> Turn:

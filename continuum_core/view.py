@@ -18,7 +18,7 @@ from msgspec import UNSET, Raw
 from continuum_core.clock import to_datetime
 from continuum_core.definition.chart import Edge, TriggerKind
 from continuum_core.definition.event import event_name
-from continuum_core.envelope import CommandBody, MigrationBody, OutcomeBody, StepBody
+from continuum_core.envelope import CommandBody, MigrationBody, OutcomeBody, SnapshotBody, StepBody, read
 from continuum_core.errors import PayloadLocked, PayloadRefused, UnknownVersion
 from continuum_core.journal.commit import Inspection
 from continuum_core.journal.records import (
@@ -317,7 +317,7 @@ def step_view(record: Record, registry: Registry) -> Step:
         version=record.version,
         at=to_datetime(record.at),
         kind=record.kind,
-        event=event,
+        event=f"{event}, as new" if record.kind is RecordKind.GENERATION else event,
         data=data,
         disposition=body.disposition,
         states=tuple(body.states),
@@ -363,8 +363,13 @@ def _event(body: StepBody) -> tuple[str, Any]:
 def _changed(body: StepBody) -> dict[str, Any]:
     if isinstance(body.changed, dict):
         return {name: msgspec.json.decode(raw) for name, raw in body.changed.items()}
-    if isinstance(body.context, Raw):
-        return {"context": msgspec.json.decode(body.context)}
+    context = body.context
+    if isinstance(body.after, Raw):  # nothing before it counts any more
+        context = read(SnapshotBody, bytes(body.after)).context
+    if isinstance(context, Raw):
+        whole: object = msgspec.json.decode(context)
+        named = isinstance(body.after, Raw) and isinstance(whole, dict)
+        return cast("dict[str, Any]", whole) if named else {"context": whole}
     return {}
 
 

@@ -30,7 +30,7 @@ from continuum_core.turn import Turn, Watched
 
 __all__ = ["TurnWatch", "batch_watch", "gathered_headers", "machine_facts", "run_facts", "turn_watch"]
 
-_TAKEN = (RecordKind.STEP, RecordKind.FORK)
+_TAKEN = (RecordKind.STEP, RecordKind.FORK, RecordKind.GENERATION)
 """Kinds of records that take a delivery."""
 
 Watch = Callable[[Sequence[object], Sequence[object], float], None]
@@ -89,7 +89,7 @@ class TurnWatch:
             machine=machine,
             machine_version=version,
             fingerprint=commit.fingerprint,
-            version=commit.version + len(commit.records),
+            version=commit.after,
             status=commit.status,
             events=tuple(d.kind for d in taken),
             headers=tuple(delivery_headers(d.payload) for d in taken),
@@ -187,7 +187,7 @@ def run_facts(namespace: str, new: NewRun, entry: Entry | None, status: RunStatu
         machine_version=0 if entry is None else entry.chart.version,
         fingerprint=new.fingerprint,
         status=status,
-        version=0 if new.turn is None else len(new.turn.records),
+        version=0 if new.turn is None else new.turn.after,
         key=new.key,
     )
 

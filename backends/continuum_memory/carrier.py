@@ -217,7 +217,9 @@ def _settle(space: Space, now: Micros, arrival: Arrival) -> None:
 
 def _erase(space: Space, version: Version) -> bool:
     run = space.runs.get(version.run_id)
-    if run is None or not run.ended or run.eternal or run.commit_id != version.commit_id or is_moving(run.status, run.cause):
+    if run is None or not run.ended or run.commit_id != version.commit_id:
+        return False
+    if run.eternal or is_moving(run.status, run.cause):
         return False
     delete(space, (run,))
     return True

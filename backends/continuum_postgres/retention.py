@@ -156,6 +156,4 @@ async def prune(ask: _Ask, plan: PrunePlan) -> Pruned:
         pass
     while await ask(pruning.some_expired):
         pass
-    return Pruned(
-        pruning.runs, pruning.records, pruning.expired, pruning.generations, pruning.eternal
-    )
+    return Pruned(pruning.runs, pruning.records, pruning.expired, pruning.generations, pruning.eternal)

@@ -225,7 +225,7 @@ class _Copy:
     async def _compare(self, sent: RunImage, dumped: Dumped | None) -> None:
         """Byte for byte what was sent. A run that has gone on already still begins with it."""
         there = None if dumped is None else await whole(self.target, dumped.image)
-        if there is None or there.records[: sent.run.version] != sent.records:
+        if there is None or there.records[: len(sent.records)] != sent.records:
             self._trouble(sent.run, "its records in the target are not those that were sent")
         elif sent.run.status in ENDED and there.run != replace(sent.run, namespace=there.run.namespace):
             self._trouble(sent.run, "its row in the target is not the one that was sent")

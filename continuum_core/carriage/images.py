@@ -32,12 +32,15 @@ _encode = msgspec.json.Encoder().encode
 async def whole(journal: Journal, image: RunImage) -> RunImage | None:
     """The image with its records; None where the run is gone meanwhile."""
     run, records = image.run, list[Record]()
-    while len(records) < run.version:
-        wanted = min(_PAGE, run.version - len(records))
-        page = await journal.history(run.run_id, after=len(records), limit=wanted)
+    kept, at = run.version - image.forgotten, 0
+    while len(records) < kept:
+        page = await journal.history(run.run_id, after=at, limit=min(_PAGE, kept - len(records)))
         if not page:
             return None
         records += page
+        at = page[-1].version
+    if at > run.version:  # it went on, and some of what it had is gone: no moment has all of this
+        return None
     return replace(image, records=tuple(records))
 
 

@@ -47,6 +47,8 @@ def _tie_words(tie: Tie) -> str:
             return f"fork at {tie.version}"
         case "moved":
             return f"another definition from {tie.version + 1} on"
+        case "renewed":
+            return f"as new from {tie.version + 1} on"
         case "lost":
             return "through runs that were pruned"
         case kind:
@@ -59,6 +61,8 @@ def _rows(stretch: Stretch) -> Sequence[str]:
     records = f"records {stretch.first}–{stretch.last}" if stretch.last else "no record yet"
     states = ", ".join(stretch.states)
     told = [records, stretch.status.name.lower()]
+    if stretch.generation:
+        told.append(f"generation {stretch.generation}")
     return [*told, f"in {states}"] if states else told
 
 
@@ -98,6 +102,7 @@ def lineage_facts(graph: Lineage) -> dict[str, object]:
                 "status": None if each.status is None else each.status.name.lower(),
                 "states": list(each.states),
                 "definition": each.fingerprint or None,
+                "generation": each.generation,
             }
             for each in graph.stretches
         ],

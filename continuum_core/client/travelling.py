@@ -14,14 +14,14 @@ from continuum_core.causes import Link, causes, consequences
 from continuum_core.client.handle import Handle, Ref
 from continuum_core.client.ordering import Ordering
 from continuum_core.client.starting import Starting
-from continuum_core.clock import from_datetime
+from continuum_core.clock import from_datetime, to_datetime
 from continuum_core.definition.declare import Machine
 from continuum_core.errors import AlreadyStarted, RunOver, UsageError
 from continuum_core.forking import Edit, check_point, new_fork
 from continuum_core.journal.commit import StartOutcome
-from continuum_core.journal.records import Definition, Run
+from continuum_core.journal.records import Definition, Record, Run
 from continuum_core.lineage import Lineage, lineage
-from continuum_core.past import Moment, Past, Reader, moment_of, read_past
+from continuum_core.past import Moment, Past, Reader, moment_of, no_record, read_past
 from continuum_core.registry import Entry
 
 __all__ = ["Travelling"]
@@ -46,7 +46,9 @@ class Travelling(Starting, Ordering):
         else:
             past = await read_past(run_id, self._reader(run_id), version=max(point, 0))
             if past.version != point:
-                raise UsageError(f"run {run_id} has no record {point}; it has records 1 to {row.version}")
+                raise no_record(run_id, point, row.version, await self._first(run_id))
+        if past.version == 0:
+            await self._check_kept(run_id)
         return moment_of(past, self._registry.reader(past.fingerprint, entry))
 
     async def fork(
@@ -78,6 +80,8 @@ class Travelling(Starting, Ordering):
         run_id, _ = self._ref(run)
         row = await self._row(run_id)
         past = await read_past(run_id, self._reader(run_id), version=max(version, 0))
+        if past.version < version:
+            raise no_record(run_id, version, row.version, await self._first(run_id))
         check_point(row, past, version)
         entry, definition = await self._successor(row, past, machine)
         new = new_fork(self.namespace, row, past, definition, entry, ctx, key, self._host.new_id)
@@ -144,6 +148,19 @@ class Travelling(Starting, Ordering):
 
     def _reader(self, run_id: UUID) -> Reader:
         return lambda after: self._patience(lambda: self.journal.history(run_id, after))
+
+    async def _check_kept(self, run_id: UUID) -> None:
+        """Raises UsageError where what a run was at its very beginning is not stored any more."""
+        first = await self._first(run_id)
+        if first and first[0].version > 1:
+            raise UsageError(
+                f"of run {run_id} nothing so early is stored: what is begins with record {first[0].version}, "
+                f"of {to_datetime(first[0].at)}; the past generations before it were pruned"
+            )
+
+    async def _first(self, run_id: UUID) -> list[Record]:
+        """The first record of a run that is stored."""
+        return await self._patience(lambda: self.journal.history(run_id, 0, 1))
 
     async def _successor(
         self, row: Run, past: Past, machine: type[Machine[Any, Any, Any]] | str | None

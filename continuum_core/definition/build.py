@@ -250,6 +250,7 @@ def _state(bench: Bench, node: Node, edges: tuple[Edge, ...]) -> State:
         invokes=wiring.invokes(bench, node),
         deferred=tuple(each for each in node.deferred if isinstance(each, type)),
         compensation=wiring.compensation(bench, node),
+        anew=None if node.anew is None else wiring.anew(bench, node),
         place=node.place,
     )
 

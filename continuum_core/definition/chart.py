@@ -190,6 +190,7 @@ class State:
     invokes: tuple[Invoke, ...] = ()
     deferred: tuple[type, ...] = ()  # event classes kept for later while this state is active
     compensation: Compensation | None = None  # of a state that undoes
+    anew: Function | None = None  # FINAL of the root: the run continues as new, with the input this makes
     place: Place | None = field(default=None, eq=False)
 
 

@@ -166,6 +166,7 @@ def _state(where: str, old: Graph, new: Graph) -> Iterator[Difference]:
         ("deferred", "what it defers changed"),
         ("ok", "how it ends the run changed"),
         ("compensation", "how it undoes changed"),
+        ("anew", "how the run continues as new changed"),
     ):
         if old.get(key) != new.get(key):
             yield Difference(where, what, False)

@@ -394,6 +394,18 @@ class Root(State[C]):
         draft = UpgradeDraft(from_version, states or {}, ctx, to, caller()[0])
         _open(self.node).upgrades.append(draft)
 
+    def continue_as_new(self, input: Callable[[C], object]) -> Final[C]:
+        """A final state after which the run does not end: it continues as new, with a new input.
+
+        In one step everything is exited, and the run begins again as if it had been started with that input:
+        a new *generation* of the same run. Its id, handles, deliveries and dedupe ids stay, and so does what
+        there may be to undo; context, histories and open timers and activities do not. Records of past
+        generations can be pruned while the run lives. A run that is being cancelled ends cancelled here.
+
+        :param input: a pure function that makes the next generation's input, of the machine's input type.
+        """
+        return Final(_child(self, Kind.FINAL, anew=input))
+
 
 def root(context: type[C]) -> Root[C]:
     """The root of a machine whose context is of this class."""

@@ -123,13 +123,18 @@ def _mermaid_state(chart: Chart, state: State, depth: int) -> Iterator[str]:
         yield f"{pad}state {name} <<choice>>"
         return
     label = _history_name(state) or state.name
-    if state.kind is Kind.FINAL and not state.ok:
+    if state.anew is not None:
+        label = f"↻ {label}"
+    elif state.kind is Kind.FINAL and not state.ok:
         label = f"✗ {label}"
     yield f'{pad}state "{_mermaid_text(label)}" as {name}'
     if state.children:
         yield f"{pad}state {name} {{"
         yield from _mermaid_inside(chart, state, depth + 1)
         yield f"{pad}}}"
+    elif state.anew is not None:
+        # Mermaid knows no way from inside to the beginning but an edge, and the run does begin anew.
+        yield from (f"{pad}{name} --> s{target} : as new" for target in chart.states[ROOT].initial)
     elif state.kind is Kind.FINAL:
         yield f"{pad}{name} --> [*]"
     else:

@@ -110,6 +110,7 @@ class Node:
     compensations: list[CompensationDraft] = field(factory=list[Any])
     faults: list[Fault] = field(factory=list[Any])
     upgrades: list[UpgradeDraft] = field(factory=list[Any])
+    anew: Any = None
     sealed: bool = False
 
     @property

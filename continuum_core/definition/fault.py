@@ -68,6 +68,7 @@ _ERRORS = {
     "C220": "a key of error= is not an exception class",
     "C224": "a compensate leads nowhere",
     "C225": "two states that can be active together both compensate",
+    "C229": "a run continues as new with what is not its input",
     "C301": "a state is unreachable",
     "C302": "a state is a trap",
     "C304": "eventless edges go round without changing anything",

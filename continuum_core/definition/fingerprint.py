@@ -101,6 +101,7 @@ def _state(chart: Chart, state: State) -> dict[str, Any]:
         "timers": [_timer(each) for each in state.timers],
         "invokes": [_invoke(each) for each in state.invokes],
         "deferred": sorted(_class(each) for each in state.deferred),
+        "anew": None if state.anew is None else _function(state.anew),
         "compensation": None if state.compensation is None else {"parallel": state.compensation.parallel},
     }
     # What a state does not have says nothing, so that a form with more keys keeps old hashes.

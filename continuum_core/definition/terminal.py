@@ -139,6 +139,8 @@ def _title(chart: Chart, state: State, lit: set[int], pens: _Pens) -> tuple[str,
         Kind.DEEP_HISTORY: "deep",
     }.get(state.kind, "idle")
     words = {"final": "final", "failed": "final, fails the run"}.get(kind, "")
+    if state.anew is not None:
+        words = "continues as new"
     if state.kind is Kind.PARALLEL:
         words = "all at once"
     parent = chart.states[state.parent or ROOT]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import typing
 from collections.abc import Mapping
 from datetime import timedelta
 from types import NoneType
@@ -14,6 +15,7 @@ from continuum_core.definition.chart import (
     Action,
     Compensation,
     Edge,
+    Function,
     Invoke,
     Kind,
     Place,
@@ -27,7 +29,7 @@ from continuum_core.definition.failure import Failure
 from continuum_core.definition.purity import plain_function
 from continuum_core.definition.source import locate
 
-__all__ = ["actions", "compensation", "edge", "invokes", "targets", "timers"]
+__all__ = ["actions", "anew", "compensation", "edge", "invokes", "targets", "timers"]
 
 _KEYWORDS = {"assign": "assign=", "raise": "raise_=", "send": "send="}
 _VERBS = {TriggerKind.COMPENSATED: "compensate", TriggerKind.CANCEL: "on_cancel"}
@@ -278,6 +280,27 @@ def compensation(bench: Bench, node: Node) -> Compensation | None:
             bench.fault("C224", f"{shown(node)}.compensate()", "it leads nowhere", remedy, draft.place)
     first = next(iter(node.compensations), None)
     return None if first is None else Compensation(first.parallel)
+
+
+def anew(bench: Bench, node: Node) -> Function | None:
+    """What makes the input of a run that continues as new."""
+    where = f"{shown(node)}.continue_as_new()"
+    made = function(bench, node.anew, f"{where} input", node.place, (bench.header.context_type,))
+    gives = _gives(node.anew)
+    wanted = bench.header.types[1] if bench.header.typed else Any
+    if made is not None and gives is not None and Any not in (gives, wanted) and gives != wanted:
+        what = f"it makes a {_name(gives)}, and the machine's input is a {_name(wanted)}"
+        remedy = "Give a function that makes the input of the next generation"
+        bench.fault("C229", where, what, remedy, node.place)
+    return made
+
+
+def _gives(call: Any) -> Any:
+    """The return type that a function states; None where it states none."""
+    try:
+        return typing.get_type_hints(call).get("return")
+    except (NameError, TypeError):
+        return None
 
 
 def _is_activity(thing: Any) -> TypeGuard[Activity[Any, Any]]:

@@ -150,6 +150,9 @@ def state_rows(chart: Chart, state: State) -> tuple[Row, ...]:
     if state.kind is Kind.COMPOUND:
         rows += [_titled("initial", action) for action in state.opening]
     rows += [_invoke_row(invoke) for invoke in state.invokes]
+    if state.anew is not None:
+        text = _called(state.anew)
+        rows.append(Row(f"as new / {shortened(text)}", full=f"continue as new with {text}"))
     if state.compensation is not None:
         together = state.compensation.parallel
         text = "compensate all at once" if together else "compensate"

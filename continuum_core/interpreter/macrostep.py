@@ -53,6 +53,7 @@ def step(
     seed: bytes = b"",
     *,
     max_microsteps: int = 1000,
+    renewed: Mapping[str, bool] | None = None,
 ) -> Step:
     """The run after one event, and what it asks of the world.
 
@@ -60,6 +61,7 @@ def step(
     :param now: the journal's time in microseconds; the record keeps the later of it and the last one.
     :param seed: what this run's chance is derived from (see `continuum_core.deterministic`).
     :param max_microsteps: beyond this many the machine is taken to run in circles.
+    :param renewed: the patches to pin where the run continues as new; None: all that the machine knows.
 
     Raises MachineFault where the machine's own code fails: nothing has changed then. Raises
     UsageError for a run that has ended, or whose first event is no `Start`.
@@ -70,6 +72,7 @@ def step(
     at = snapshot.now if now < snapshot.now else now
     key, payload = _arrival(event, snapshot)
     progress = Progress(program, snapshot, payload, at, seed)
+    progress.renewed = renewed
     if snapshot.ledger is not None and isinstance(event, Finished | Failed):
         progress.settle(event)
     elif snapshot.ledger is not None and isinstance(event, Cancel):
@@ -101,6 +104,8 @@ def arrive(
     _complete(progress, max_microsteps)
     if progress.final is not None:
         return _ended(progress, progress.final, Undeclared(""))
+    if progress.renewal is not None:
+        return _step(progress, _TAKEN)
     progress.extend({n: t for n, t in going_on.items() if progress.tokens.get(n) == t}, begun)
     return _step(progress, _TAKEN)
 
@@ -192,7 +197,7 @@ def _settled(progress: Progress, max_microsteps: int) -> Step:
 def _complete(progress: Progress, max_microsteps: int) -> None:
     """Take microsteps until nothing is enabled and the internal queue is empty."""
     program = progress.program
-    while progress.final is None:
+    while progress.final is None or _renewed(progress, progress.final, max_microsteps):
         layout = layout_of(program, progress.configuration)
         chosen = enabled(layout.always, progress) if layout.always else ()
         if not chosen:
@@ -214,6 +219,21 @@ def _complete(progress: Progress, max_microsteps: int) -> None:
         progress.take(plan_of(program, layout, chosen, progress.history))
 
 
+def _renewed(progress: Progress, final: int, max_microsteps: int) -> bool:
+    """Whether the run, which has reached its end, continues as new, and is at its beginning again."""
+    program = progress.program
+    anew = program.chart.states[final].anew
+    if anew is None or progress.cancelling is not None:  # a cancel is never lost
+        return False
+    if len(progress.edges) >= max_microsteps:
+        progress.fault("macrostep", None, f"more than {max_microsteps} microsteps: it runs in circles")
+    progress.take(farewell(program, layout_of(program, progress.configuration)))
+    progress.renew(final, anew)
+    progress.take(birth(program, layout_of(program, 0)))
+    progress.edges += ((),)  # a microstep without an edge, which counts as one
+    return True
+
+
 def _compensated(progress: Progress) -> bool:
     """Whether an active state has nothing left to undo, which it has just told."""
     undoing = progress.program.compensators & progress.configuration
@@ -232,7 +252,7 @@ def _ended(progress: Progress, final: int, event: Event | None) -> Step:
     progress.take(farewell(program, layout_of(program, progress.configuration)))
     progress.configuration = 1 << final | 1 << ROOT
     failure = event.failure if isinstance(event, Failed) else None
-    if state.ok:
+    if state.ok and state.anew is None:
         result = progress.ask("result", program.chart.result, progress.context, progress.payload)
         return _step(progress, _TAKEN, Outcome(OutcomeKind.COMPLETED, result, final))
     if progress.cancelling is not None:
@@ -260,5 +280,6 @@ def _step(progress: Progress, disposition: Disposition, outcome: Outcome | None 
         progress.ledger,
         progress.cancelling,
         progress.patches,
+        progress.generation,
     )
-    return Step(after, disposition, progress.edges, progress.commands())
+    return Step(after, disposition, progress.edges, progress.commands(), progress.renewal)

@@ -35,7 +35,7 @@ from continuum_core.interpreter.ledger import (
 )
 from continuum_core.interpreter.microstep import Op, Plan
 from continuum_core.interpreter.program import Arc, Key, Program, ascending
-from continuum_core.interpreter.snapshot import Snapshot
+from continuum_core.interpreter.snapshot import Renewal, Snapshot
 
 __all__ = ["Progress", "minted_by", "token_of"]
 
@@ -78,6 +78,9 @@ class Progress:
     fate: Fate | None = None  # what the event meant for the ledger
     repairs: tuple[Command, ...] = ()  # undos, and activities that are asked again
     cancelling: str | None
+    generation: int
+    renewal: Renewal | None = None  # the run continued as new
+    renewed: Mapping[str, bool] | None = None  # the patches to pin then; None: all that the machine knows
 
     def __init__(self, program: Program, snapshot: Snapshot, payload: Any, now: int, seed: bytes) -> None:
         self.program = program
@@ -93,6 +96,7 @@ class Progress:
         self.ledger = snapshot.ledger
         self.cancelling = snapshot.cancelling
         self.patches = snapshot.patches
+        self.generation = snapshot.generation
         self.queue: deque[tuple[Key, Any]] | None = None
         self.starts: dict[int, list[Command]] | None = None
 
@@ -191,6 +195,21 @@ class Progress:
             patches = dict.fromkeys(sorted(self.program.chart.patches), True)
         if patches:
             self.patches = patches
+
+    # --- generations ------------------------------------------------------------------------------
+
+    def renew(self, final: int, anew: Function) -> None:
+        """Begin again with a new input, all having been exited; what there may be to undo stays."""
+        value = self.ask("input of the next generation", anew, self.context, self.payload)
+        if self.renewal is None:
+            self.generation = self.snapshot.generation + 1
+        self.renewal = Renewal(final, value)
+        self.queue = None
+        self.history, self.patches = {}, {}
+        self.configuration, self.fresh, self.final = 0, 0, None
+        self.payload = value
+        self.pin(self.renewed)
+        self.context = self.ask("init", self.program.chart.init, value)
 
     def patch(self, name: str) -> bool:
         """Whether the run goes the new way, see `deterministic.patched`."""

@@ -21,7 +21,7 @@ from msgspec import Struct
 from continuum_core.interpreter.commands import Command
 from continuum_core.interpreter.ledger import Ledger
 
-__all__ = ["Disposition", "Outcome", "OutcomeKind", "Snapshot", "Step"]
+__all__ = ["Disposition", "Outcome", "OutcomeKind", "Renewal", "Snapshot", "Step"]
 
 
 class OutcomeKind(enum.Enum):
@@ -56,6 +56,7 @@ class Snapshot(Struct, frozen=True, gc=False):
     :ivar ledger: what there is to undo; None where nothing ever was.
     :ivar cancelling: the run took an edge because somebody cancelled it.
     :ivar patches: name → whether the run goes the new way; pinned once and for all.
+    :ivar generation: how often the run continued as new.
     """
 
     version: int
@@ -68,6 +69,7 @@ class Snapshot(Struct, frozen=True, gc=False):
     ledger: Ledger | None = None
     cancelling: str | None = None
     patches: Mapping[str, bool] = {}
+    generation: int = 0
 
 
 class Disposition(enum.Enum):
@@ -81,6 +83,14 @@ class Disposition(enum.Enum):
     STUCK = "stuck"  # an undo failed for good, or cannot be known to be needed: a human must look
 
 
+@frozen
+class Renewal:
+    """The run continued as new: from the final state `state` on, with this input."""
+
+    state: int
+    input: Any
+
+
 class Step(Struct, frozen=True, gc=False):
     """The outcome of one macrostep.
 
@@ -88,9 +98,11 @@ class Step(Struct, frozen=True, gc=False):
     :ivar edges: numbers of the edges taken, one tuple a microstep.
     :ivar commands: what is asked of the world: closes in exit order, then sends as they were made,
         then timers and activities in entry order.
+    :ivar renewal: set where the run continued as new on the way.
     """
 
     snapshot: Snapshot
     disposition: Disposition
     edges: tuple[tuple[int, ...], ...]
     commands: tuple[Command, ...]
+    renewal: Renewal | None = None

@@ -203,8 +203,9 @@ class Carrier(Protocol):
     async def restore(self, images: Sequence[RunImage]) -> list[RestoreOutcome]:
         """Write whole runs, each all or nothing, into this handle's namespace.
 
-        EXISTS where the run's record of the image's version has the image's commit id; where it is of that
-        version and keeps no record of it, the run itself (version 0: where the digest is the same). Raises UsageError for an image that is no whole run; then nothing was written.
+        EXISTS where the run's record of the image's version has the image's commit id, or the run itself
+        where it is of that version (version 0: where the digest is the same). Raises UsageError for an image
+        that is no whole run; then nothing was written.
         """
         ...
 
@@ -216,7 +217,9 @@ class Carrier(Protocol):
         ...
 
     async def erase(self, runs: Sequence[Version]) -> list[bool]:
-        """Delete ended runs, whole, like pruning. False for what is another version, goes on, moves or is eternal."""
+        """Delete ended runs, whole, like pruning. False for what is another version, goes on, moves
+        or is eternal.
+        """
         ...
 
     async def results(self, cursor: str | None = None, limit: int = 1_000) -> ResultPage:

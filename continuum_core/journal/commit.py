@@ -508,8 +508,8 @@ class Inspection(Struct, frozen=True, gc=False):
 class PrunePlan(Struct, frozen=True, gc=False):
     """Delete whole ended runs last updated before `before`, at most `limit` of them.
 
-    :ivar generations: also delete the records of past generations, of runs that have not ended, that were over
-        before `before`, at most `limit` of those, the oldest first (`Capability.FORGETS`).
+    :ivar generations: also delete the records of past generations that were over before `before`, of runs
+        that have not ended; at most `limit` of those, the oldest first (`Capability.FORGETS`).
     """
 
     before: Micros

@@ -249,10 +249,10 @@ class Journal(Protocol):
     async def commit(self, commits: Sequence[Commit]) -> list[Committed]:
         """Write turns; each stands or falls alone. Releases the lease of those that stand.
 
-        A turn whose `commit_id` is that of the run's record `version + 1` (of its first record, where it keeps
-        only some) stands already and is COMMITTED again, whatever followed; one that keeps no record, as long
-        as the `commit_id` is the run's and nothing followed. Otherwise LOST, or REFUSED for a fused turn, tells all that
-        is in its way; for the latter an expired lease is not. A fused turn bumps no fence.
+        A turn whose `commit_id` is that of the run's record `version + 1` (of its own first record, where it
+        keeps only some) stands already and is COMMITTED again, whatever followed. So is one that keeps no
+        record, as long as its `commit_id` is the run's. Otherwise LOST, or REFUSED for a fused turn, tells
+        all that is in its way; for the latter an expired lease is not. A fused turn bumps no fence.
         """
         ...
 

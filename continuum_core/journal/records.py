@@ -76,6 +76,7 @@ class RecordKind(enum.IntEnum):
     CONTROL = 1  # an operator's or the engine's order: suspend, resume, terminate, park …
     MIGRATION = 2  # the run became one of another definition, by its upgrade
     FORK = 3  # the first record of a fork: the run and version it comes from, and what it took over
+    GENERATION = 4  # a macrostep in which the run continued as new: the first record of a generation
 
 
 class Run(Struct, frozen=True, gc=False):

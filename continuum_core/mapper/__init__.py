@@ -40,7 +40,14 @@ from continuum_core.mapper.migrations import (
     migrated,
     upgrade_word,
 )
-from continuum_core.mapper.steps import decode_control, decode_step, encode_control, encode_step
+from continuum_core.mapper.steps import (
+    decode_control,
+    decode_step,
+    encode_control,
+    encode_step,
+    record_kind,
+    step_word,
+)
 
 __all__ = [
     "Asked",
@@ -77,9 +84,11 @@ __all__ = [
     "migrated",
     "outcome_failure",
     "peek_event",
+    "record_kind",
     "signal_delivery",
     "start_digest",
     "status_of",
+    "step_word",
     "take_up",
     "unborn",
     "upgrade_word",

@@ -48,6 +48,7 @@ def encode_image(entry: Entry, image: Image) -> bytes:
         history={states[n].path: entry.paths(mask) for n, mask in snapshot.history.items()},
         cancelling=snapshot.cancelling,
         patches=dict(snapshot.patches) if snapshot.patches else {},
+        generation=snapshot.generation,
     )
     if snapshot.ledger is not None:
         encode_ledger(entry, snapshot.ledger, body)
@@ -73,6 +74,7 @@ def decode_image(entry: Entry, version: int, data: bytes) -> Image:
             ledger=decode_ledger(entry, body),
             cancelling=body.cancelling,
             patches=body.patches,
+            generation=body.generation,
         ),
         context,
     )

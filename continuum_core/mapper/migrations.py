@@ -65,6 +65,7 @@ def migrated(entry: Entry, way: Way, run_id: UUID, version: int, stored: bytes, 
         ledger=decode_ledger(entry, body),
         cancelling=body.cancelling,
         patches=body.patches,
+        generation=body.generation,
     )
     placement = _placement(entry, way, mapping, body.tokens)
 

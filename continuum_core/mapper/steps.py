@@ -14,15 +14,16 @@ from continuum_core.envelope import (
     write,
 )
 from continuum_core.interpreter.events import Failure
-from continuum_core.interpreter.snapshot import Disposition, Step
-from continuum_core.journal.records import Delivery, DeliveryKind, Record
+from continuum_core.interpreter.snapshot import Disposition, Renewal, Step
+from continuum_core.journal.records import Delivery, DeliveryKind, Record, RecordKind
 from continuum_core.mapper.asking import Asked
 from continuum_core.mapper.ends import encode_outcome
+from continuum_core.mapper.events import peek_event
 from continuum_core.mapper.failures import failure_body
-from continuum_core.mapper.images import Image
+from continuum_core.mapper.images import Image, encode_image
 from continuum_core.registry import Entry
 
-__all__ = ["decode_control", "decode_step", "encode_control", "encode_step"]
+__all__ = ["decode_control", "decode_step", "encode_control", "encode_step", "record_kind", "step_word"]
 
 
 def encode_step(
@@ -42,6 +43,25 @@ def encode_step(
     )
     if step.disposition is not Disposition.TAKEN:
         body.disposition = step.disposition.value
+    if step.renewal is not None:
+        _describe_renewal(entry, body, after, step.renewal)
+    else:
+        _describe_changes(entry, body, before, after)
+    if after.snapshot.outcome is not None:
+        body.outcome = Raw(encode_outcome(entry, after.snapshot.outcome))
+    return write(body)
+
+
+def _describe_renewal(entry: Entry, body: StepBody, after: Image, renewal: Renewal) -> None:
+    """What was before counts no more."""
+    body.generation = after.snapshot.generation
+    body.anew = Raw(entry.input.encode(renewal.input))
+    body.ended = entry.chart.states[renewal.state].path
+    body.after = Raw(encode_image(entry, after))
+    body.patches = dict(after.snapshot.patches)
+
+
+def _describe_changes(entry: Entry, body: StepBody, before: Image, after: Image) -> None:
     if after.context != before.context:
         _describe_change(body, before.context, after.context)
     if after.snapshot.history != before.snapshot.history:
@@ -50,9 +70,6 @@ def encode_step(
     if after.snapshot.patches is not before.snapshot.patches:
         old = before.snapshot.patches
         body.patches = {name: new for name, new in after.snapshot.patches.items() if name not in old}
-    if after.snapshot.outcome is not None:
-        body.outcome = Raw(encode_outcome(entry, after.snapshot.outcome))
-    return write(body)
 
 
 def _event(delivery: Delivery) -> EventBody:
@@ -78,6 +95,21 @@ def _describe_change(body: StepBody, before: bytes, after: bytes) -> None:
 def decode_step(record: Record) -> StepBody:
     """Raises UnknownVersion."""
     return read(StepBody, record.body)
+
+
+def record_kind(delivery: DeliveryKind, step: Step) -> RecordKind:
+    """What kind of record tells of a step."""
+    if delivery is DeliveryKind.FORK:
+        return RecordKind.FORK
+    return RecordKind.STEP if step.renewal is None else RecordKind.GENERATION
+
+
+def step_word(record: Record) -> str:
+    """What came with a step, as a word. Raises UnknownVersion."""
+    body = decode_step(record)
+    payload = bytes(body.event.payload) if isinstance(body.event.payload, Raw) else b""
+    word = peek_event(DeliveryKind(body.event.kind), payload)[0]
+    return f"{word}, as new" if record.kind is RecordKind.GENERATION else word
 
 
 def encode_control(

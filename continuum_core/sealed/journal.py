@@ -278,7 +278,7 @@ def _start_input(payload: bytes) -> bytes | None:
 
 def _event_payload(record: Record) -> bytes | None:
     """The payload of the start that a record tells of; None for other records."""
-    if record.kind is not RecordKind.STEP:
+    if record.kind not in (RecordKind.STEP, RecordKind.GENERATION):
         return None
     try:
         event = decode_step(record).event

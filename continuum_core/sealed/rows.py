@@ -67,7 +67,7 @@ class Sealer:
 
     def commit(self, commit: Commit) -> Commit:
         run_id, places = commit.run_id, self._places
-        version = commit.version + len(commit.records)
+        version = commit.after
         outcome = commit.outcome
         return replace(
             commit,

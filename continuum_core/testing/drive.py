@@ -39,7 +39,7 @@ from continuum_core.interpreter.events import Signal
 from continuum_core.interpreter.macrostep import step
 from continuum_core.interpreter.snapshot import Disposition
 from continuum_core.interpreter.snapshot import Step as Made
-from continuum_core.journal.records import ENDED, Delivery, DeliveryKind, Record, RecordKind, RunStatus
+from continuum_core.journal.records import ENDED, Delivery, DeliveryKind, Record, RunStatus
 from continuum_core.mapper import (
     Asked,
     ask,
@@ -55,6 +55,7 @@ from continuum_core.mapper import (
     encode_start,
     encode_step,
     imaged,
+    record_kind,
     signal_delivery,
     status_of,
     unborn,
@@ -349,7 +350,7 @@ class Drive(Generic[C, I, O]):
             Record(
                 run_id=self.id,
                 version=made.snapshot.version,
-                kind=RecordKind.STEP,
+                kind=record_kind(delivery.kind, made),
                 at=made.snapshot.now,
                 cause=delivery.id,
                 commit_id=delivery.id,

@@ -116,7 +116,8 @@ def _item(chart: Chart, state: State) -> Item:
     width = height = 0
     match shape:
         case Shape.FINAL:
-            block = name_block(name, "name" if state.ok else "failed")
+            shown = name if state.anew is None else f"{name} ↻"
+            block = name_block(shown, "name" if state.ok else "failed")
             width, height = max(block.width, 24), 24 + block.height
         case Shape.CHOICE:
             block = name_block(name)

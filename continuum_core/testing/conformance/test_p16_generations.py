@@ -1,4 +1,4 @@
-"""Promises 1, 3, 6, 16, 23 of what a run forgets: steps without a record, past generations, and what is eternal."""
+"""Promises 1, 3, 6, 16, 23 of what is forgotten, steps without a record and past generations, or never."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def _versions(journal: Journal, run_id: UUID, after: int = 0, limit: int =
 
 
 async def test_steps_may_leave_no_record(kit: Kit) -> None:
-    """Promise 1: versions count all steps; what is kept keeps its number, and pages begin where they are told."""
+    """Promise 1: versions count all steps; what is kept keeps its number; pages begin where told."""
     kit.needs(Capability.FORGETS)
     journal = await kit.open()
     run_id = await waiting(journal)
@@ -108,7 +108,7 @@ async def test_a_repeat_is_known_without_a_record(kit: Kit) -> None:
 
 
 async def test_no_history_is_refused(kit: Kit) -> None:
-    """Promise 2: records beyond the steps, twice, or a generation that begins elsewhere: nothing is written."""
+    """Promise 2: records beyond the steps or twice, a generation begun elsewhere: nothing is written."""
     kit.needs(Capability.FORGETS)
     journal = await kit.open()
     run_id = await waiting(journal)
@@ -131,7 +131,7 @@ async def test_no_history_is_refused(kit: Kit) -> None:
 
 
 async def test_past_generations_go_while_the_run_lives(kit: Kit) -> None:
-    """Promise 16: oldest first, up to the limit, counted; the present generation stays, dry runs delete nothing."""
+    """Promise 16: oldest first, up to the limit, counted; the present one stays; a dry run only counts."""
     kit.needs(Capability.FORGETS)
     journal = await kit.open()
     run_id = await waiting(journal)

@@ -29,6 +29,9 @@ __all__ = ["Evidence", "Story", "accounted", "signals"]
 _DEFERRED = Disposition.DEFERRED.value
 
 
+_STEPS = (RecordKind.STEP, RecordKind.GENERATION)
+
+
 @define
 class Story:
     """One run at the end: its rows, its records, and the bodies of its steps (None for an order's)."""
@@ -38,7 +41,7 @@ class Story:
     bodies: Sequence[StepBody | None] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.bodies = [decode_step(r) if r.kind is RecordKind.STEP else None for r in self.records]
+        self.bodies = [decode_step(r) if r.kind in _STEPS else None for r in self.records]
 
     @property
     def name(self) -> str:

@@ -43,7 +43,7 @@ def nothing_is_lost(found: Inspection, records: Sequence[Record]) -> Iterator[st
         commands: Sequence[CommandBody] = ()
         if record.kind is RecordKind.MIGRATION:
             commands = decode_migration(record).commands
-        elif record.kind is RecordKind.STEP:
+        elif record.kind in (RecordKind.STEP, RecordKind.GENERATION):
             body = decode_step(record)
             commands = body.commands
             if body.event.token:

@@ -89,7 +89,7 @@ def records_fold_to_snapshots(evidence: Evidence) -> Iterator[str]:
                 yield f"{story.name}, record {record.version}: {wrong}"
                 break
             applied = evidence.witness.applied.get(record.commit_id)
-            if applied is None or applied.commit.records[-1].version != record.version:
+            if applied is None or applied.commit.after != record.version:
                 continue
             if applied.commit.snapshot != folding.snapshot():
                 yield f"{story.name}, record {record.version}: the snapshot is not the fold"
@@ -144,7 +144,7 @@ class _Folding:
         payload = bytes(body.event.payload) if isinstance(body.event.payload, Raw) else b""
         kind, token = DeliveryKind(body.event.kind), body.event.token
         event = decode_event(entry, before, kind, payload, token, body.event.slot)
-        made = step(entry.program, before, event, record.at, self.run_id.bytes)
+        made = step(entry.program, before, event, record.at, self.run_id.bytes, renewed=body.patches)
         self.image = imaged(entry, self.image, made.snapshot)
         if token and made.disposition is Disposition.TAKEN and token not in before.tokens.values():
             return "took what a dead state entry had asked for"
