@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from continuum_core.cli.carrying import Machine, OlderThan, Statuses, counted, opened, progress, statuses_of
 from continuum_core.cli.options import AsJson, Debug, JournalUrl, Namespace, journal_of
@@ -35,6 +35,12 @@ def prune(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete, and not only say what would go.")] = False,
     machine: Machine = None,
     status: Statuses = None,
+    generations: Annotated[
+        bool,
+        typer.Option(
+            "--generations", help="Also the records of past generations, of runs that have not ended."
+        ),
+    ] = False,
     journal: JournalUrl = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
@@ -42,14 +48,15 @@ def prune(
 ) -> None:
     """Delete runs that ended long ago, and all that is past its window; without --yes, only count them.
 
-    Runs that have not ended are never touched. `archive --prune` keeps what it deletes.
+    Of runs that have not ended nothing goes but, with --generations, the records of generations that were
+    over so long ago. Eternal runs are never touched. `archive --prune` keeps what it deletes.
     """
     url = journal_of(journal)
 
     async def pruned() -> Pruned:
         async with opened(url, namespace) as handle:
             before = await handle.now() - round(older_than.total_seconds() * 1_000_000)
-            plan = PrunePlan(before, _EVERYTHING, machine, statuses_of(status), dry_run=True)
+            plan = PrunePlan(before, _EVERYTHING, machine, statuses_of(status), True, generations)
             found = await handle.prune(plan)
             if not yes:
                 return found
@@ -58,23 +65,31 @@ def prune(
 
     done = asyncio.run(pruned())
     if as_json:
-        told = {"runs": done.runs, "records": done.records, "expired": done.expired}
-        print_json({"deleted": yes, **told})
+        print_json({"deleted": yes, **asdict(done)})
         return
-    runs = f"{counted(done.runs, 'run')} with {counted(done.records, 'record')}"
+    past = f" and {counted(done.generations, 'past generation')}" if generations else ""
+    runs = f"{counted(done.runs, 'run')}{past} with {counted(done.records, 'record')}"
     what = f"{runs}; past their window: {done.expired}"
+    if done.eternal:
+        say(f"never pruned: {counted(done.eternal, 'eternal run')}")
     say(f"deleted: {what}" if yes else f"would be deleted: {what}; give --yes to delete")
 
 
 async def _prune(handle: Journal, plan: PrunePlan, tell: Callable[[int], None]) -> Pruned:
     """Batch by batch until there is nothing left."""
-    runs = records = expired = 0
+    done = Pruned(0, 0, 0)
     while True:
         some = await handle.prune(plan)
-        runs, records, expired = runs + some.runs, records + some.records, expired + some.expired
-        tell(runs)
-        if some.runs < plan.limit:
-            return Pruned(runs, records, expired)
+        done = Pruned(
+            done.runs + some.runs,
+            done.records + some.records,
+            done.expired + some.expired,
+            done.generations + some.generations,
+            max(done.eternal, some.eternal),
+        )
+        tell(done.runs)
+        if max(some.runs, some.generations) < plan.limit:
+            return done
 
 
 # --- stats

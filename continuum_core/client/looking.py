@@ -76,9 +76,19 @@ class Looking(Connected):
                 return
 
     async def prune(
-        self, older_than: timedelta, *, limit: int = 1_000, machine: str | None = None, dry_run: bool = False
+        self,
+        older_than: timedelta,
+        *,
+        limit: int = 1_000,
+        machine: str | None = None,
+        dry_run: bool = False,
+        generations: bool = False,
     ) -> Pruned:
-        """Delete whole ended runs that have not changed for so long, at most `limit` of them."""
+        """Delete whole ended runs that have not changed for so long, at most `limit` of them.
+
+        :param generations: also the records of past generations that were over for so long, of runs that have
+            not ended: at most `limit` generations.
+        """
         self._check()
         before = await self._patience(self.journal.now) - span(older_than)
-        return await self.journal.prune(PrunePlan(before, limit, machine, dry_run=dry_run))
+        return await self.journal.prune(PrunePlan(before, limit, machine, frozenset(), dry_run, generations))

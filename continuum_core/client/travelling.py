@@ -80,8 +80,9 @@ class Travelling(Starting, Ordering):
         run_id, _ = self._ref(run)
         row = await self._row(run_id)
         past = await read_past(run_id, self._reader(run_id), version=max(version, 0))
-        if past.version < version:
-            raise no_record(run_id, version, row.version, await self._first(run_id))
+        first = await self._first(run_id)
+        if first and 0 < version < first[0].version:
+            raise no_record(run_id, version, row.version, first)
         check_point(row, past, version)
         entry, definition = await self._successor(row, past, machine)
         new = new_fork(self.namespace, row, past, definition, entry, ctx, key, self._host.new_id)

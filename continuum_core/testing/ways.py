@@ -87,15 +87,25 @@ def edges_of(chart: Chart) -> Iterator[Edge]:
 def adjacent(chart: Chart) -> Iterator[tuple[int, int]]:
     """The pairs of edges that the graph has: the second begins in a state where the first may lead."""
     for first in edges_of(chart):
-        if any(
-            chart.states[target].parent == ROOT and chart.states[target].kind is Kind.FINAL
+        ends = [
+            chart.states[target]
             for target in first.targets
-        ):
+            if chart.states[target].parent == ROOT and chart.states[target].kind is Kind.FINAL
+        ]
+        if any(state.anew is None for state in ends):
             continue  # the run is over
+        if ends:  # it continues as new: what follows begins where the run does
+            inside = entered(chart, chart.states[ROOT].initial)
+            yield from _following(chart, first, inside)
+            continue
         inside = entered(chart, first.targets) | set(
             ancestors(chart, first.source) if not first.targets else ()
         )
-        choices = {number for number in inside if chart.states[number].kind is Kind.CHOICE}
-        for second in edges_of(chart):
-            if second.source in (choices or inside):
-                yield first.number, second.number
+        yield from _following(chart, first, inside)
+
+
+def _following(chart: Chart, first: Edge, inside: set[int]) -> Iterator[tuple[int, int]]:
+    choices = {number for number in inside if chart.states[number].kind is Kind.CHOICE}
+    for second in edges_of(chart):
+        if second.source in (choices or inside):
+            yield first.number, second.number

@@ -59,6 +59,7 @@ class _Reading:
             invokes=tuple(_invoke(each, self.chart.compensates) for each in state.invokes),
             deferred=tuple(_event(cls) for cls in state.deferred),
             compensation=state.compensation,
+            anew=None if state.anew is None else state.anew.label,
             children=tuple(self.part(child) for child in state.children),
         )
 

@@ -93,7 +93,10 @@ class Invoke:
 
 @frozen
 class Part:
-    """One state with all below it. `opening`: actions of the way from a compound to its initial states."""
+    """One state with all below it. `opening`: actions of the way from a compound to its initial states.
+
+    :ivar anew: of a final state after which the run continues as new: what makes its next input, as a label.
+    """
 
     id: str
     name: str
@@ -108,6 +111,7 @@ class Part:
     invokes: tuple[Invoke, ...] = ()
     deferred: tuple[str, ...] = ()
     compensation: Compensation | None = None
+    anew: str | None = None
     children: tuple[Part, ...] = ()
     notes: tuple[str, ...] = field(default=(), eq=False)
 

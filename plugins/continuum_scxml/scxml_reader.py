@@ -114,6 +114,7 @@ class _Reading:
             invokes=invokes_of(node),
             deferred=deferred_of(node),
             compensation=compensation_of(node.get(f"{OWN} compensate"), f"line {node.line}"),
+            anew=node.get(f"{OWN} continue-as-new"),
         )
 
     def _history(self, node: Node, part: Part) -> Part:

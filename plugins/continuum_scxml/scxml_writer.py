@@ -112,6 +112,8 @@ class _Writing:
             element.set(_own("kind"), "choice")
         if not part.ok:
             element.set(_own("ok"), "false")
+        if part.anew is not None:
+            element.set(_own("continue-as-new"), _text(part.anew))
         if part.kind in (Kind.SHALLOW_HISTORY, Kind.DEEP_HISTORY):
             element.set("type", "deep" if part.kind is Kind.DEEP_HISTORY else "shallow")
             way = SubElement(element, _sc("transition"), {"target": " ".join(part.default)})

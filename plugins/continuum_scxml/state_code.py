@@ -60,6 +60,9 @@ class StateCode:
             lines.append(f"# {literal(part.name)} in the document")
         if part.kind in HISTORIES and part.opening:
             lines.append("# GAP: what the document does on the way to the default has no place here")
+        if part.anew is not None:
+            to_be = f"{self.words.states[above.id]}.continue_as_new(...), which makes: {literal(part.anew)}"
+            lines.append(f"# GAP: the run continues as new from here; {to_be}")
         made = f"{name} = {self.words.states[above.id]}.{_METHODS.get(part.kind, 'state')}({arguments})"
         return [*lines, made, *self._children(part)]
 

@@ -112,7 +112,14 @@ class _Reading:
             raise FormatRefused(f"the machine has more than {EDGES:,} edges, each event of a pattern counted")
         said = meta.get("compensate")
         how = compensation_of(None if said is None else words.name(said), place.where())
-        return evolve(part, invokes=invokes, edges=edges, compensation=how)
+        anew = meta.get("continueAsNew")
+        return evolve(
+            part,
+            invokes=invokes,
+            edges=edges,
+            compensation=how,
+            anew=None if anew is None else words.name(anew),
+        )
 
     def _history(self, place: Place) -> tuple[str, ...]:
         if place.value.get("target"):

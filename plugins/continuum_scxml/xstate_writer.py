@@ -200,6 +200,8 @@ def _meta(part: Part) -> dict[str, Any]:
         made["opening"] = [_action(action) for action in part.opening]
     if not part.ok:
         made["ok"] = False
+    if part.anew is not None:
+        made["continueAsNew"] = part.anew
     if part.deferred:
         made["defer"] = list(part.deferred)
     if part.invokes:

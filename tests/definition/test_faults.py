@@ -483,6 +483,19 @@ def _() -> None:
     listed(p.wait(Up, late=p.end()))
 
 
+@shows("C229")
+def _() -> None:
+    def another(c: Count) -> Count:
+        return c
+
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.continue_as_new(another)
+        init, result = begin, end
+        a.on(Up, z)
+
+
 @shows("C301")
 def _() -> None:
     listed(working("first"), p.end(), working("second"))

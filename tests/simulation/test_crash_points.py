@@ -53,6 +53,23 @@ _TRIPS = Scenario(
 """Runs that take back what they did: after a failure, an event, a cancel."""
 
 
+_LOOPS = Scenario(
+    actions=tuple(
+        Action(0, doing, RunPlan("sim.loop", Job(label, 3)), gap, event)
+        for label, doing, gap, event in (
+            ("i", Doing.START, 0.0, ""),
+            ("i", Doing.SEND, 0.2, "Stop"),
+            ("j", Doing.START, 0.0, ""),
+            ("j", Doing.CANCEL, 0.6, ""),
+        )
+    ),
+    workers=2,
+    horizon=9.0,
+    wild=200,
+)
+"""Runs that continue as new twice, and take back in the last generation what all of them did."""
+
+
 def _calls(scenario: Scenario) -> list[str]:
     """The place of every call that the workers make while faults may happen, ``wait`` left out."""
     numbers: Counter[tuple[str, str]] = Counter()
@@ -66,6 +83,7 @@ def _calls(scenario: Scenario) -> list[str]:
 
 _PLACES = _calls(SCENARIO)
 _TRIP_PLACES = _calls(_TRIPS)
+_LOOP_PLACES = _calls(_LOOPS)
 
 
 def test_there_are_many_points() -> None:
@@ -94,4 +112,13 @@ def test_every_single_crash_point_while_taking_back(kind: FaultKind) -> None:
     assert len(_TRIP_PLACES) > 30
     died = Mishap(Fault(kind, before=0.0, after=0.0))
     found = one_at_a_time(_SEED, _TRIPS, dict.fromkeys(_TRIP_PLACES, died))
+    assert {place: wrong for place, wrong in found if wrong} == {}
+
+
+@pytest.mark.parametrize("kind", [FaultKind.CRASH_BEFORE, FaultKind.CRASH_AFTER], ids=lambda kind: kind.value)
+def test_every_single_crash_point_while_continuing_as_new(kind: FaultKind) -> None:
+    """Whatever the moment of the death: each generation happens once, and all is taken back."""
+    assert len(_LOOP_PLACES) > 30
+    died = Mishap(Fault(kind, before=0.0, after=0.0))
+    found = one_at_a_time(_SEED, _LOOPS, dict.fromkeys(_LOOP_PLACES, died))
     assert {place: wrong for place, wrong in found if wrong} == {}

@@ -29,6 +29,7 @@ __all__ = [
     "Close",
     "Item",
     "Job",
+    "Loop",
     "Nested",
     "Order",
     "Ping",
@@ -360,9 +361,33 @@ class Trip(Machine[Told, Job, str], name="sim.trip"):
     result = staticmethod(told)
 
 
+class Loop(Machine[Told, Job, str], name="sim.loop"):
+    """As many generations as the job is big, a booking in each; the last one takes all of them back."""
+
+    s = root(Told)
+    booking = s.state(initial=True)
+    resting = s.state()
+    more = s.choice()
+    undoing = s.state()
+    again = s.continue_as_new(lambda c: Job(c.label, c.size - 1, c.peer))
+    end = s.final()
+
+    booking.invoke(book, lambda c: f"{c.label}-{c.size}", done=resting, assign=with_output, error=undoing)
+    resting.after(timedelta(seconds=0.2), more)
+    more.always(again, when=lambda c: c.size > 1)
+    more.always(undoing)
+    undoing.compensate(end)
+    s.on(Stop, assign=seen)
+    s.on_cancel(undoing)
+    undoing.on_cancel()
+
+    init = staticmethod(began)
+    result = staticmethod(told)
+
+
 MACHINES: Mapping[str, type[Machine[Told, Job, str]]] = {
     machine.chart.name: machine
-    for machine in (Order, Reminder, Nested, Basket, Pinger, Pinged, Race, Shared, Trip)
+    for machine in (Order, Reminder, Nested, Basket, Pinger, Pinged, Race, Shared, Trip, Loop)
 }
 
 DETERMINISTIC = frozenset({"sim.order", "sim.nested", "sim.pinger", "sim.shared"})

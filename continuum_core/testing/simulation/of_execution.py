@@ -97,6 +97,10 @@ def _times_asked(evidence: Evidence) -> Counter[str]:
     )
 
 
+_UNDONE_AT = {"sim.trip": b'"given_up"', "sim.loop": b'"end"'}
+"""By machine, the final state that is reached when all was undone, as an outcome has it."""
+
+
 def what_was_done_is_undone(evidence: Evidence) -> Iterator[str]:
     """17, 18: a run that gave up has undone all that the world did for it, once, newest first."""
     done: dict[UUID, set[str]] = {}
@@ -104,7 +108,8 @@ def what_was_done_is_undone(evidence: Evidence) -> Iterator[str]:
         if execution.fate is Fate.SUCCEEDED and execution.activity == "book":
             done.setdefault(execution.run_id, set()).add(execution.key)
     for run_id, story in evidence.stories.items():
-        if story.found.run.machine != "sim.trip":
+        gave_up = _UNDONE_AT.get(story.found.run.machine)
+        if gave_up is None:
             continue
         known: list[str] = []
         undone: list[int] = []
@@ -118,7 +123,7 @@ def what_was_done_is_undone(evidence: Evidence) -> Iterator[str]:
             elif word.startswith("done unbook"):
                 undone.append(slot & ~UNDO)
         outcome = story.found.run.outcome or b""
-        if b"given_up" not in outcome:
+        if gave_up not in outcome:
             if undone and story.found.run.status is RunStatus.COMPLETED:
                 yield f"{story.name} completed and undid {undone}"
             continue
