@@ -189,7 +189,8 @@ def _write_run(space: Space, turn: Commit, now: Micros) -> None:
     space.runs.put(
         replace(
             run,
-            version=turn.records[-1].version,
+            version=turn.after,
+            generation=run.generation + (turn.begins > 0),
             fingerprint=turn.fingerprint,
             status=turn.status,
             cause=turn.cause,
