@@ -228,6 +228,7 @@ class ControlBody(Struct, omit_defaults=True):
 
     `image` is the JSON of a `RunImage`: all that a run had open when it left for another journal.
     `event` is what a parking stumbled on, without its payload, which may be what is wrong with it.
+    `attributes` are what an order set, as texts for people; by name, none where one was taken away.
     """
 
     v: int
@@ -237,6 +238,7 @@ class ControlBody(Struct, omit_defaults=True):
     failure: FailureBody | UnsetType = UNSET
     image: Raw | UnsetType = UNSET
     event: EventBody | UnsetType = UNSET
+    attributes: dict[str, list[str]] | UnsetType = UNSET
 
 
 class OpenTimer(Struct):

@@ -36,6 +36,7 @@ __all__ = [
     "OperatorError",
     "PayloadLocked",
     "PayloadRefused",
+    "QueryRefused",
     "ResultTimeout",
     "RunCancelled",
     "RunEnded",
@@ -135,6 +136,29 @@ class PayloadRefused(CallerError):
 
     def __str__(self) -> str:
         return f"payload refused at {self.path}: {self.reason}"
+
+
+class QueryRefused(CallerError):
+    """A query for runs cannot be understood, or asks for what no machine here declares.
+
+    `text` is the query, `at` the place in it of what is wrong (-1: none in particular), `reason` the sentence
+    of it, and `hint` what to write instead, if that can be guessed.
+    """
+
+    def __init__(self, text: str, at: int, reason: str, hint: str = "") -> None:
+        super().__init__(text, at, reason, hint)
+        self.text = text
+        self.at = at
+        self.reason = reason
+        self.hint = hint
+
+    def __str__(self) -> str:
+        told = f"the query cannot be carried out: {self.reason}{f' ({self.hint})' if self.hint else ''}"
+        if self.at < 0:
+            return told
+        begin = max(0, self.at - 60)
+        shown = "".join(each if each.isprintable() else " " for each in self.text[begin : begin + 100])
+        return f"{told}\n  {shown}\n  {' ' * (self.at - begin)}^"
 
 
 class RunNotFound(CallerError):

@@ -62,6 +62,11 @@ class Entry:
     def fingerprint(self) -> str:
         return self.definition.fingerprint
 
+    @property
+    def described(self) -> bool:
+        """Whether turns have to tell what their runs are found by."""
+        return self.chart.finds_states or any(each.of is not None for each in self.chart.attributes)
+
     def named(self) -> tuple[str, int, str]:
         """Name, version and fingerprint of the machine."""
         return self.chart.name, self.chart.version, self.fingerprint

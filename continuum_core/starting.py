@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -43,6 +43,12 @@ class Definitions:
         except UnknownMachine:
             return await self._newest(machine)
         return await self.of_entry(entry)
+
+    async def every(self) -> Sequence[Definition]:
+        """All that are known: this process's machines', and stored ones."""
+        stored = await self._read()
+        mine = {entry.fingerprint: entry.definition for entry in self._registry.entries()}
+        return list({**stored, **mine}.values())
 
     async def _newest(self, machine: str) -> Definition:
         stored = await self._read()

@@ -9,17 +9,18 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar, overload
 from uuid import UUID
 
 from continuum_core.blame import Change
 from continuum_core.causes import Link
-from continuum_core.client import Client, Handle
+from continuum_core.client import Broadcast, Client, Count, Handle, Question
 from continuum_core.definition.declare import Machine
 from continuum_core.errors import UsageError
 from continuum_core.forking import Edit
+from continuum_core.journal.attributes import Value
 from continuum_core.journal.connect import Target
 from continuum_core.journal.protocol import Limits
 from continuum_core.journal.records import RunStatus
@@ -75,6 +76,14 @@ class SyncHandle(Generic[O]):
     def history(self, after: int = 0, limit: int = 1_000) -> list[Step]:
         """See `Handle.history`."""
         return self._client.wait_for(self.handle.history(after, limit))
+
+    def attributes(self) -> Mapping[str, Value | tuple[Value, ...]]:
+        """See `Handle.attributes`."""
+        return self._client.wait_for(self.handle.attributes())
+
+    def set_attributes(self, values: Mapping[str, Any], why: str = "", *, who: str = "") -> None:
+        """See `Handle.set_attributes`."""
+        self._client.wait_for(self.handle.set_attributes(values, why, who=who))
 
     def cancel(self, reason: str = "", *, who: str = "") -> None:
         """See `Handle.cancel`."""
@@ -190,17 +199,32 @@ class SyncClient:
         /,
         *,
         key: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
         connection: object | None = None,
     ) -> SyncHandle[O]: ...
     @overload
     def start(
-        self, machine: str, input: Any, /, *, key: str | None = None, connection: object | None = None
+        self,
+        machine: str,
+        input: Any,
+        /,
+        *,
+        key: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        connection: object | None = None,
     ) -> SyncHandle[Any]: ...
     def start(
-        self, machine: Any, input: Any, /, *, key: str | None = None, connection: object | None = None
+        self,
+        machine: Any,
+        input: Any,
+        /,
+        *,
+        key: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        connection: object | None = None,
     ) -> SyncHandle[Any]:
         """See `Client.start`. The connection is a plain one, not one for asyncio."""
-        work = self.client.start(machine, input, key=key, connection=connection)
+        work = self.client.start(machine, input, key=key, attributes=attributes, connection=connection)
         return SyncHandle(self, self.wait_for(work))
 
     @overload
@@ -255,6 +279,38 @@ class SyncClient:
         of = None if parent is None else _ref(parent)
         work = self.client.list(machine=machine, status=status, parent=of, limit=limit, cursor=cursor)
         return self.wait_for(work)
+
+    def find(
+        self, query: Question = "", *, limit: int = 100, cursor: str | None = None
+    ) -> tuple[Sequence[RunView], str | None]:
+        """See `Client.find`."""
+        return self.wait_for(self.client.find(query, limit=limit, cursor=cursor))
+
+    def count(self, query: Question = "", *, exact: bool = False) -> Count:
+        """See `Client.count`."""
+        return self.wait_for(self.client.count(query, exact=exact))
+
+    def attributes(self, run: SyncRef) -> Mapping[str, Value | tuple[Value, ...]]:
+        """See `Client.attributes`."""
+        return self.wait_for(self.client.attributes(_ref(run)))
+
+    def set_attributes(
+        self, run: SyncRef, values: Mapping[str, Any], why: str = "", *, who: str = ""
+    ) -> None:
+        """See `Client.set_attributes`."""
+        self.wait_for(self.client.set_attributes(_ref(run), values, why, who=who))
+
+    def broadcast(
+        self,
+        query: Question,
+        event: Any,
+        data: Any = None,
+        *,
+        key: str,
+        progress: Callable[[Broadcast], None] | None = None,
+    ) -> Broadcast:
+        """See `Client.broadcast`. `progress` is called on the client's own thread."""
+        return self.wait_for(self.client.broadcast(query, event, data, key=key, progress=progress))
 
     def cancel(self, run: SyncRef, reason: str = "", *, who: str = "") -> None:
         """See `Client.cancel`."""

@@ -29,12 +29,15 @@ from continuum_core.errors import CompensationStuck, ContinuumError, MachineFaul
 from continuum_core.hooks.facts import TurnFacts
 from continuum_core.interpreter.macrostep import step
 from continuum_core.interpreter.snapshot import Disposition, Step
+from continuum_core.journal.attributes import Attribute, changes
 from continuum_core.journal.commit import Commit, NewTask
 from continuum_core.journal.records import Delivery, DeliveryKind, Held, Record, RecordKind, RunStatus
 from continuum_core.mapper import (
+    Described,
     Image,
     ask,
     decode_event,
+    described,
     encode_control,
     encode_image,
     encode_migration,
@@ -43,6 +46,7 @@ from continuum_core.mapper import (
     imaged,
     migrated,
     record_kind,
+    rewritten,
     status_of,
     take_up,
 )
@@ -67,6 +71,7 @@ class Due(Struct, frozen=True, gc=False):
     :ivar fence: of the claim; None for a fused turn.
     :ivar image: the run at rest; of one that has to be migrated only the version counts.
     :ivar now: the journal's clock, microseconds.
+    :ivar adopted: another definition took the turn before.
     """
 
     namespace: str
@@ -79,6 +84,7 @@ class Due(Struct, frozen=True, gc=False):
     tries: int = 0
     has_deferred: bool = False
     moving: Moving | None = None
+    adopted: bool = False
 
 
 class Watched(Struct, frozen=True):
@@ -131,6 +137,8 @@ class _Fold:
         self.doing = ""
         self.stuck = False
         self.begins = 0
+        self.before: Described = {}
+        self.after: Described | None = None
 
     def take(self, delivery: Delivery) -> bool:
         """Fold one delivery in; True when the fold may go on."""
@@ -145,6 +153,8 @@ class _Fold:
         asked = ask(entry, due.namespace, due.run_id, made, delivery.id, self.new_id, encoded)
         self.doing = "outcome cannot be stored"
         body = encode_step(entry, before, after, made, delivery, asked)
+        self.doing = "attributes"
+        self._describe(after)
         # Nothing above has touched this fold: a step that raises leaves it as it was.
         self.image = after
         self.records.append(
@@ -200,7 +210,29 @@ class _Fold:
         )
         self._ask(asked.tasks, asked.deliveries, asked.closed)
         self.release = due.has_deferred
+        self._describe(self.image)
         return made.image.snapshot.outcome is None and not (due.has_deferred or self.begins)
+
+    def _describe(self, image: Image) -> None:
+        """Tell what the run is found by from here on."""
+        if not self.entry.described:
+            return
+        after = described(self.entry, image)
+        if self.after is None and not self._fresh:
+            self.before = described(self.entry, self.due.image)
+        self.after = after
+
+    @property
+    def _fresh(self) -> bool:
+        """Nothing was written by this definition before."""
+        return self.due.adopted or self.due.moving is not None or not self.due.image.context
+
+    def _attributes(self) -> tuple[Attribute, ...]:
+        if self.after is None:
+            return ()
+        if self._fresh and self.due.image.snapshot.version > 0:
+            return rewritten(self.entry, self.after)
+        return changes(self.before, self.after)
 
     def _step(self, delivery: Delivery) -> Step:
         entry, snapshot, due = self.entry, self.image.snapshot, self.due
@@ -249,6 +281,7 @@ class _Fold:
             tasks=tuple([self.born(task) for task in self.tasks]),
             closed=tuple(self.closed),
             begins=self.begins,
+            attributes=self._attributes(),
         )
 
     def park(self, poison: Delivery | None, cause: str, fault: Exception | None) -> Turn:

@@ -4,8 +4,10 @@ A client speaks to the journal and to nothing else; it needs no worker to be ali
 machine's class takes the first turn of a run itself, in the transaction that starts it.
 """
 
+from continuum_core.client.broadcasting import Broadcast
 from continuum_core.client.client import Client
 from continuum_core.client.connected import Here
+from continuum_core.client.finding import Count, Question
 from continuum_core.client.handle import Handle
 
-__all__ = ["Client", "Handle", "Here"]
+__all__ = ["Broadcast", "Client", "Count", "Handle", "Here", "Question"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, TypeVar, overload
 from uuid import UUID
 
+from continuum_core.client.broadcasting import Broadcasting
 from continuum_core.client.handle import Handle, Ref, run_id_of
 from continuum_core.client.looking import Looking
-from continuum_core.client.sending import Sending
 from continuum_core.client.travelling import Travelling
 from continuum_core.definition.declare import Machine
 from continuum_core.ending import result_of
@@ -20,7 +20,7 @@ __all__ = ["Client"]
 O = TypeVar("O")  # noqa: E741
 
 
-class Client(Travelling, Sending, Looking):
+class Client(Travelling, Broadcasting, Looking):
     """A connection to a journal, for one namespace and one event loop.
 
     :param journal: a URL such as ``sqlite:///orders.db``, an unopened journal, or an engine or pool that a

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from uuid import UUID
@@ -12,6 +12,7 @@ from continuum_core.causes import Link
 from continuum_core.definition.declare import Machine
 from continuum_core.errors import PayloadRefused
 from continuum_core.forking import Edit
+from continuum_core.journal.attributes import Value
 from continuum_core.past import Moment
 from continuum_core.registry import Entry
 from continuum_core.view import RunView, Step
@@ -64,6 +65,14 @@ class Handle(Generic[O]):
     async def cancel(self, reason: str = "", *, who: str = "") -> None:
         """Ask the run to stop; acknowledged, it is not lost. Raises RunOver, RunNotFound."""
         await self._client.cancel(self, reason, who=who)
+
+    async def attributes(self) -> Mapping[str, Value | tuple[Value, ...]]:
+        """What the run is found by; see `Client.attributes`."""
+        return await self._client.attributes(self)
+
+    async def set_attributes(self, values: Mapping[str, Any], why: str = "", *, who: str = "") -> None:
+        """Set attributes that are for clients to set; see `Client.set_attributes`."""
+        await self._client.set_attributes(self, values, why, who=who)
 
     async def at(self, point: int | datetime) -> Moment:
         """The run as it was at an earlier point; see `Client.at`."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 
-from continuum_core.client.connected import Connected
+from continuum_core.client.finding import Finding, Question
 from continuum_core.client.handle import Ref
 from continuum_core.clock import from_datetime, span
-from continuum_core.errors import RunNotFound
+from continuum_core.errors import RunNotFound, UsageError
 from continuum_core.journal.commit import Pruned, PrunePlan, Query
 from continuum_core.journal.records import RunStatus
 from continuum_core.view import RunView, Step, page_views, run_view, step_view
@@ -16,7 +16,7 @@ from continuum_core.view import RunView, Step, page_views, run_view, step_view
 __all__ = ["Looking"]
 
 
-class Looking(Connected):
+class Looking(Finding):
     """The part of a client that reads."""
 
     async def view(self, run: Ref) -> RunView:
@@ -64,9 +64,20 @@ class Looking(Connected):
         return page_views(page.runs, self._registry), page.cursor
 
     async def runs(
-        self, *, machine: str | None = None, status: RunStatus | None = None
+        self, query: Question = "", *, machine: str | None = None, status: RunStatus | None = None
     ) -> AsyncIterator[RunView]:
-        """All runs, newest first, page by page: one that is there throughout is given exactly once."""
+        """All runs, or those that a query finds, page by page: one that is there throughout is given once.
+
+        :param query: as in `find`, and in its order; without one newest first.
+        :param machine, status: only these; they go with no query, which can say so itself.
+        """
+        if query != "":
+            if machine is not None or status is not None:
+                raise UsageError("runs: say machine and status in the query, or leave the query out")
+            async for found in self._pages(query):
+                for view in page_views(found, self._registry):
+                    yield view
+            return
         cursor: str | None = None
         while True:
             page, cursor = await self.list(machine=machine, status=status, cursor=cursor)

@@ -6,6 +6,7 @@ from continuum_core.client.connected import Connected
 from continuum_core.client.handle import Ref
 from continuum_core.errors import RunNotFound, RunOver
 from continuum_core.hooks.facts import RunFacts
+from continuum_core.journal.attributes import Attribute
 from continuum_core.journal.commit import Order, OrderKind, OrderOutcome
 from continuum_core.journal.records import Delivery, DeliveryKind, RunStatus
 from continuum_core.mapper import encode_cancel, encode_control, encode_termination
@@ -61,6 +62,7 @@ class Ordering(Connected):
         *,
         outcome: bytes | None = None,
         delivery: Delivery | None = None,
+        attributes: tuple[Attribute, ...] = (),
     ) -> bool:
         self._check()
         run_id, _ = self._ref(run)
@@ -68,10 +70,11 @@ class Ordering(Connected):
             id=self._host.new_id(),
             run_id=run_id,
             kind=kind,
-            body=encode_control(kind.name.lower(), who, why),
+            body=encode_control(kind.name.lower(), who, why, attributes=attributes),
             cause=why,
             outcome=outcome,
             delivery=delivery,
+            attributes=attributes,
         )
         [answer] = await self._patience(lambda: self.journal.control([order]))
         self._tell_here()

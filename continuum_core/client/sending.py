@@ -15,7 +15,7 @@ from continuum_core.codec import codec_for
 from continuum_core.definition.event import event_name, is_event
 from continuum_core.errors import RunNotFound, RunOver, TooManyPending, UnexpectedEvent, UsageError
 from continuum_core.journal.commit import Delivered, DeliverOutcome
-from continuum_core.journal.records import Definition, Delivery
+from continuum_core.journal.records import Definition, Delivery, Run
 from continuum_core.journal.transactions import Within
 from continuum_core.mapper import encode_signal, encode_signal_raw, signal_delivery
 from continuum_core.registry import Entry
@@ -106,11 +106,18 @@ class Sending(Connected):
         if isinstance(event, type) and is_event(event):
             raise UsageError(f"send an instance: {event.__name__}(...), not the class")
         if entry is None:
-            row = await self._row(run_id, within)
-            entry = self._registry.find(row.fingerprint)
-            if entry is None:
-                definition = await self._definitions.of_run(row.fingerprint, row.machine)
-                return _untyped_event(definition, event, data)
+            return await self._payload_of(await self._row(run_id, within), event, data)
+        return self._typed_payload(entry, event, data)
+
+    async def _payload_of(self, row: Run, event: Any, data: Any) -> bytes:
+        """An event for a run, by the definition that it was last run by."""
+        entry = self._registry.find(row.fingerprint)
+        if entry is None:
+            definition = await self._definitions.of_run(row.fingerprint, row.machine)
+            return _untyped_event(definition, event, data)
+        return self._typed_payload(entry, event, data)
+
+    def _typed_payload(self, entry: Entry, event: Any, data: Any) -> bytes:
         if not isinstance(event, str):
             if data is not None:
                 raise UsageError("data= goes with an event's name; an event instance carries its own")

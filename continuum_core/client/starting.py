@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar, overload
 
 from msgspec.structs import replace
 
 from continuum_core.client.connected import Connected
+from continuum_core.client.finding import attributes_given
 from continuum_core.client.handle import Handle
 from continuum_core.definition.declare import Machine
 from continuum_core.errors import AlreadyStarted
 from continuum_core.journal.commit import CommitOutcome, NewRun, Started, StartOutcome
 from continuum_core.journal.records import RunStatus
+from continuum_core.journal.searching import searcher_of
 from continuum_core.registry import Entry
 from continuum_core.shape import parse_json
 from continuum_core.starting import first_turn, new_run
@@ -35,19 +38,36 @@ class Starting(Connected):
         /,
         *,
         key: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
         connection: object | None = None,
     ) -> Handle[O]: ...
     @overload
     async def start(
-        self, machine: str, input: Any, /, *, key: str | None = None, connection: object | None = None
+        self,
+        machine: str,
+        input: Any,
+        /,
+        *,
+        key: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        connection: object | None = None,
     ) -> Handle[Any]: ...
     async def start(
-        self, machine: Any, input: Any, /, *, key: str | None = None, connection: object | None = None
+        self,
+        machine: Any,
+        input: Any,
+        /,
+        *,
+        key: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        connection: object | None = None,
     ) -> Handle[Any]:
         """Start a run, or find the one that was started with the same key and input.
 
         :param machine: the class; or a name, and then the input is JSON values.
         :param key: makes the start idempotent in its namespace.
+        :param attributes: what the machine declares for clients to set, by name. They come with the run; of a
+            run that is there already they are left as they are.
         :param connection: a database connection or session of yours, to the journal's own database: the run
             is there if its transaction is committed, and never was if it is rolled back.
 
@@ -64,6 +84,9 @@ class Starting(Connected):
             if isinstance(machine, str):
                 input = parse_json(entry.input, input)
         new = new_run(self.namespace, definition, entry, input, key, self._host.new_id)
+        if attributes:
+            searcher_of(self.journal)  # another journal would drop them
+            new = replace(new, attributes=attributes_given(definition, attributes))
         if self.plugins.outgoing_headers is not None:
             new = replace(new, delivery=self._outgoing(new.delivery, new.machine))
         if connection is None:

@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from continuum_core.archive import Archive
 from continuum_core.blame import Change, blame
 from continuum_core.causes import Link, causes, consequences
@@ -18,10 +20,13 @@ from continuum_core.clock import from_datetime, to_datetime
 from continuum_core.definition.declare import Machine
 from continuum_core.errors import AlreadyStarted, RunOver, UsageError
 from continuum_core.forking import Edit, check_point, new_fork
+from continuum_core.journal.attributes import Attribute
 from continuum_core.journal.commit import StartOutcome
 from continuum_core.journal.records import Definition, Record, Run
+from continuum_core.journal.searching import searcher_of
 from continuum_core.lineage import Lineage, lineage
 from continuum_core.past import Moment, Past, Reader, moment_of, no_record, read_past
+from continuum_core.query import declared
 from continuum_core.registry import Entry
 
 __all__ = ["Travelling"]
@@ -86,11 +91,20 @@ class Travelling(Starting, Ordering):
         check_point(row, past, version)
         entry, definition = await self._successor(row, past, machine)
         new = new_fork(self.namespace, row, past, definition, entry, ctx, key, self._host.new_id)
+        new = replace(new, attributes=await self._inherited(run_id, definition))
         started = await self._started(entry, new)
         self._clock.observe(started.now)
         if started.outcome is StartOutcome.CONFLICT:
             raise AlreadyStarted(new.machine, key or "", str(new.run_id))
         return self._held(new.run_id, entry)
+
+    async def _inherited(self, run_id: UUID, definition: Definition) -> tuple[Attribute, ...]:
+        """What clients have set on a run, as far as the definition lets them; it computes the rest itself."""
+        settable = {name for name, (_, computed) in declared(definition).items() if not computed}
+        if not settable:
+            return ()
+        [found] = await self._patience(lambda: searcher_of(self.journal).attributes([run_id]))
+        return tuple(each for each in found if each.name in settable)
 
     async def reset(
         self,

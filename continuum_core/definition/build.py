@@ -17,6 +17,7 @@ from continuum_core.definition.bench import Bench, function, shown
 from continuum_core.definition.chart import Chart, Edge, Function, Kind, State, TriggerKind
 from continuum_core.definition.draft import Node
 from continuum_core.definition.event import AnyEvent, event_name, is_event
+from continuum_core.definition.searchable import attributes
 from continuum_core.definition.upgrading import upgrades
 
 __all__ = ["RESERVED", "build"]
@@ -304,6 +305,8 @@ def _chart(bench: Bench, states: tuple[State, ...], top: Node) -> Chart:
         module=header.cls.__module__,
         place=header.place,
         upgrades=upgrades(bench, top),
+        attributes=attributes(bench, top),
+        finds_states=top.finds_states,
         patches=frozenset(bench.patches),  # of all functions read above
     )
 

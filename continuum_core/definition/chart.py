@@ -31,6 +31,7 @@ __all__ = [
     "Invoke",
     "Kind",
     "Place",
+    "SearchAttribute",
     "State",
     "Timer",
     "Trigger",
@@ -212,6 +213,20 @@ class Upgrade:
 
 
 @frozen
+class SearchAttribute:
+    """What runs can be found by.
+
+    :ivar kind: text, number, flag or time: what its type is kept as.
+    :ivar of: makes the value of the context, or None where the run has none; None: clients set it.
+    """
+
+    name: str
+    kind: str
+    of: Function | None = None
+    place: Place | None = field(default=None, eq=False)
+
+
+@frozen
 class Chart:
     """A whole machine.
 
@@ -220,6 +235,8 @@ class Chart:
 
     `upgrades` say how runs come here from older versions, and are no part of what the machine does:
     its fingerprint does not know them. `patches` are the names that its functions ask `patched` for.
+
+    `attributes` are what its runs can be found by; `finds_states` says that their states are kept for that.
     """
 
     name: str
@@ -240,6 +257,8 @@ class Chart:
     place: Place | None = field(default=None, eq=False)
     upgrades: tuple[Upgrade, ...] = ()
     patches: frozenset[str] = frozenset()
+    attributes: tuple[SearchAttribute, ...] = ()
+    finds_states: bool = False
 
     @property
     def compensates(self) -> bool:

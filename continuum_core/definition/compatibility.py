@@ -83,6 +83,9 @@ def _header(old: Graph, new: Graph) -> Iterator[Difference]:
     for name in sorted(old["functions"]):
         if old["functions"][name] != new["functions"].get(name):
             yield Difference(name, "its body changed", False)
+    for name, what in (("attributes", "runs are found by others"), ("finds_states", "states are found")):
+        if old.get(name) != new.get(name):
+            yield Difference(name, f"{what}: written at a run's next turn", False)
 
 
 # --- types -----------------------------------------------------------------------------------------

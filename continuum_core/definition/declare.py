@@ -25,6 +25,7 @@ from continuum_core.definition.chart import ActionKind, Chart, Kind, TriggerKind
 from continuum_core.definition.check import judge, settle
 from continuum_core.definition.draft import (
     ActionDraft,
+    AttributeDraft,
     CompensationDraft,
     EdgeDraft,
     InvokeDraft,
@@ -45,6 +46,7 @@ I = TypeVar("I")  # noqa: E741  # the input of a run
 O = TypeVar("O")  # noqa: E741  # its result
 A = TypeVar("A")  # the input of an activity
 B = TypeVar("B")  # its output
+V = TypeVar("V")  # the value of an attribute
 C_contra = TypeVar("C_contra", contravariant=True)
 R_co = TypeVar("R_co", covariant=True)
 
@@ -405,6 +407,23 @@ class Root(State[C]):
         :param input: a pure function that makes the next generation's input, of the machine's input type.
         """
         return Final(_child(self, Kind.FINAL, anew=input))
+
+    def attribute(self, name: str, type: type[V], of: Callable[[C], V | None] | None = None) -> None:
+        """Let runs be found by a value: it is kept beside each run, typed, in an index of the journal.
+
+        :param name: what queries call it.
+        :param type: str, int, float, Decimal, bool, datetime, or an Enum of texts or whole numbers.
+        :param of: a pure function of the context, asked after each turn; None: the run has no such value.
+            Without it clients set the value, at the start or later.
+        """
+        _open(self.node).attributes.append(AttributeDraft(name, type, of, caller()[0]))
+
+    def index_states(self) -> None:
+        """Let runs be found by the states they are in (``state = "paying"``): names and dotted paths.
+
+        What it costs: a turn that changes the states writes an entry for each state entered and left.
+        """
+        _open(self.node).finds_states = True
 
 
 def root(context: type[C]) -> Root[C]:

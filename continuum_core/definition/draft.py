@@ -16,6 +16,7 @@ from continuum_core.definition.fault import Fault
 
 __all__ = [
     "ActionDraft",
+    "AttributeDraft",
     "CompensationDraft",
     "EdgeDraft",
     "InvokeDraft",
@@ -85,6 +86,16 @@ class UpgradeDraft:
 
 
 @define(eq=False)
+class AttributeDraft:
+    """One `attribute`."""
+
+    name: Any
+    type: Any
+    of: Any
+    place: Place
+
+
+@define(eq=False)
 class Node:
     """One state as it was declared. `kind` ATOMIC becomes COMPOUND when it gains children.
 
@@ -111,6 +122,8 @@ class Node:
     faults: list[Fault] = field(factory=list[Any])
     upgrades: list[UpgradeDraft] = field(factory=list[Any])
     anew: Any = None
+    attributes: list[AttributeDraft] = field(factory=list[Any])
+    finds_states: bool = False
     sealed: bool = False
 
     @property

@@ -104,6 +104,9 @@ _ERRORS = {
     "C604": "an upgrade leads to what a run cannot be in",
     "C605": "an upgrade leaves contexts unreadable",
     "C606": "a lock file cannot be used",
+    "C701": "an attribute has no name that queries could use",
+    "C702": "two attributes share a name",
+    "C703": "an attribute's type cannot be searched",
 }
 
 _WARNINGS = {

@@ -73,7 +73,19 @@ def graph(chart: Chart) -> dict[str, Any]:
         "events": {name: _event(cls) for name, cls in sorted(chart.events.items())},
         "activities": {name: _activity(chart, each) for name, each in sorted(chart.activities.items())},
         "states": [_state(chart, state) for state in chart.states],
+        **_found_by(chart),
     }
+
+
+def _found_by(chart: Chart) -> dict[str, Any]:
+    """What runs are found by; nothing of a machine that declares nothing, so that it keeps its old hash."""
+    found: dict[str, Any] = {}
+    if chart.attributes:
+        found["attributes"] = {
+            each.name: {"kind": each.kind, "of": None if each.of is None else _function(each.of)}
+            for each in sorted(chart.attributes, key=lambda each: each.name)
+        }
+    return {**found, "finds_states": True} if chart.finds_states else found
 
 
 def _event(cls: type) -> dict[str, Any]:

@@ -110,8 +110,12 @@ class _Select:
         return f"{dialect.attributes} WHERE {named} AND {self.spans('a.key', where.spans)}"
 
     def spans(self, value: str, spans: Sequence[Span]) -> str:
-        told = " OR ".join(self._span(value, span) for span in spans)
-        return f"({told})" if spans else "1 = 0"
+        # Values one by one as a list: a chain of OR is as deep as it is long, and stores bound its depth.
+        exact = [span for span in spans if span.low is not None and span == Span.of(span.low)]
+        told = [self._span(value, span) for span in spans if span not in exact]
+        if exact:
+            told.append(f"{value} IN ({', '.join(self.bound(span.low) for span in exact)})")
+        return f"({' OR '.join(told)})" if told else "1 = 0"
 
     def _span(self, value: str, span: Span) -> str:
         if span.low is not None and span.low == span.high:

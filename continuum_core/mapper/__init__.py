@@ -9,6 +9,7 @@ is not encoded a second time for the record that tells of it.
 """
 
 from continuum_core.mapper.asking import Asked, ask
+from continuum_core.mapper.attributes import Described, described, given, rewritten
 from continuum_core.mapper.ends import (
     decode_outcome,
     encode_outcome,
@@ -51,6 +52,7 @@ from continuum_core.mapper.steps import (
 
 __all__ = [
     "Asked",
+    "Described",
     "Image",
     "Migrated",
     "ask",
@@ -64,6 +66,7 @@ __all__ = [
     "decode_outcome",
     "decode_step",
     "derive_run_id",
+    "described",
     "encode_cancel",
     "encode_control",
     "encode_failed",
@@ -79,12 +82,14 @@ __all__ = [
     "encode_start_raw",
     "encode_step",
     "encode_termination",
+    "given",
     "imaged",
     "machine_name",
     "migrated",
     "outcome_failure",
     "peek_event",
     "record_kind",
+    "rewritten",
     "signal_delivery",
     "start_digest",
     "status_of",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import Raw
 
 from continuum_core.envelope import (
@@ -15,6 +17,7 @@ from continuum_core.envelope import (
 )
 from continuum_core.interpreter.events import Failure
 from continuum_core.interpreter.snapshot import Disposition, Renewal, Step
+from continuum_core.journal.attributes import Attribute, value_of
 from continuum_core.journal.records import Delivery, DeliveryKind, Record, RecordKind
 from continuum_core.mapper.asking import Asked
 from continuum_core.mapper.ends import encode_outcome
@@ -113,14 +116,21 @@ def step_word(record: Record) -> str:
 
 
 def encode_control(
-    order: str, who: str, why: str, failure: Failure | None = None, poison: Delivery | None = None
+    order: str,
+    who: str,
+    why: str,
+    failure: Failure | None = None,
+    poison: Delivery | None = None,
+    attributes: Sequence[Attribute] = (),
 ) -> bytes:
-    """The body of an order's record; `poison` is what a parking stumbled on."""
+    """The body of an order's record; `poison` is what a parking stumbled on, `attributes` what was set."""
     body = ControlBody(v=FORMAT, order=order, who=who, why=why)
     if failure is not None:
         body.failure = failure_body(failure)
     if poison is not None:
         body.event = _event(poison)
+    if attributes:
+        body.attributes = {each.name: [str(value_of(key)) for key in each.keys] for each in attributes}
     return write(body)
 
 

@@ -104,7 +104,8 @@ class Turns:
             image = self._image(entry, claim) if moving is None else unborn(claim.version)
         except Exception as fault:  # by whatever: the run waits for a human, this worker for nobody
             return self._unreadable(claim, now, f"unreadable: {fault}", fault)
-        due = _due(self._namespace, claim, image, now, moving)
+        adopted = claim.fingerprint != entry.fingerprint
+        due = _due(self._namespace, claim, image, now, moving, adopted)
         if claim.tries > self._tries:
             cause = f"claimed {claim.tries} times without a commit"
             if moving is not None:
@@ -227,7 +228,14 @@ class Turns:
         return known
 
 
-def _due(namespace: str, claim: RunClaim, image: Image, now: int, moving: Moving | None = None) -> Due:
+def _due(
+    namespace: str,
+    claim: RunClaim,
+    image: Image,
+    now: int,
+    moving: Moving | None = None,
+    adopted: bool = False,
+) -> Due:
     return Due(
         namespace=namespace,
         run_id=claim.run_id,
@@ -239,4 +247,5 @@ def _due(namespace: str, claim: RunClaim, image: Image, now: int, moving: Moving
         tries=claim.tries - 1,  # this claim is one of them
         has_deferred=claim.has_deferred,
         moving=moving,
+        adopted=adopted,
     )

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from continuum_core.envelope import StartBody, read
 from continuum_core.errors import UnknownVersion
 from continuum_core.hooks.sealing import Pipeline
+from continuum_core.journal.attributes import Attribute
 from continuum_core.journal.commit import (
     Claims,
     Commit,
@@ -36,6 +37,7 @@ from continuum_core.journal.commit import (
 )
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import Delivery, DeliveryKind, Record, RecordKind, Run
+from continuum_core.journal.searching import Condition, Search, Searcher, searcher_of
 from continuum_core.journal.transactions import Transaction, Within
 from continuum_core.mapper import decode_step, start_digest
 from continuum_core.sealed.rows import Opener, Places, Sealer
@@ -66,7 +68,11 @@ class _Sealed:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)  # what the inner handle has not, this one has not either
-        return {"within": self._within, "transaction": self._transaction}.get(name, found)
+        mine = {"within": self._within, "transaction": self._transaction, "searcher": self._searcher}
+        return mine.get(name, found)
+
+    def _searcher(self) -> Searcher:
+        return _SealedSearcher(self, searcher_of(self._inner))
 
     def sibling(self) -> Journal:
         return sealed(self._inner.sibling(), self._pipeline)
@@ -165,7 +171,9 @@ class _Sealed:
         return [None if row is None else await self._run(row) for row in await self._inner.load(runs)]
 
     async def list(self, query: Query, limit: int = 100, cursor: str | None = None) -> Page:
-        page = await self._inner.list(query, limit, cursor)
+        return await self.opened_page(await self._inner.list(query, limit, cursor))
+
+    async def opened_page(self, page: Page) -> Page:
         return replace(page, runs=tuple([await self._run(row) for row in page.runs]))
 
     async def inspect(self, run: UUID) -> Inspection | None:
@@ -239,6 +247,23 @@ class _Sealed:
 
     async def finish_in(self, transaction: Transaction, ending: TaskFinish) -> Finished:
         return self._finished(ending, await transaction.finish(self._in.finish(ending)))
+
+
+class _SealedSearcher:
+    """What is searched is stored in clear; the rows that are found are opened."""
+
+    def __init__(self, journal: _Sealed, inner: Searcher) -> None:
+        self._journal = journal
+        self._inner = inner
+
+    async def search(self, search: Search, limit: int = 100, cursor: str | None = None) -> Page:
+        return await self._journal.opened_page(await self._inner.search(search, limit, cursor))
+
+    async def count(self, where: Condition, most: int | None = None) -> int:
+        return await self._inner.count(where, most)
+
+    async def attributes(self, runs: Sequence[UUID]) -> list[tuple[Attribute, ...]]:
+        return await self._inner.attributes(runs)
 
 
 class _SealedWithin:
