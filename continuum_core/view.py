@@ -299,7 +299,7 @@ def step_view(record: Record, registry: Registry) -> Step:
             at=to_datetime(record.at),
             kind=record.kind,
             event=order.order,
-            data=None,
+            data=order.attributes or None,
             disposition="",
             states=(),
             edges=(),

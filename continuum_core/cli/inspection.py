@@ -17,6 +17,7 @@ from rich.text import Text
 from continuum_core.cli.apps import MachineClass, load
 from continuum_core.cli.earlier import Earlier, draw_moment, show_moment
 from continuum_core.cli.facts import run_facts, step_facts
+from continuum_core.cli.finding import attributes_of
 from continuum_core.cli.options import (
     Apps,
     AsJson,
@@ -61,7 +62,8 @@ def show(
         return
     portrait = asyncio.run(_portrait(url, namespace, run, load(app)))
     if as_json:
-        print_json(run_facts(portrait.view, whole=True, unclaimable=bool(portrait.unclaimable)))
+        facts = run_facts(portrait.view, whole=True, unclaimable=bool(portrait.unclaimable))
+        print_json({**facts, "attributes": portrait.attributes})
     else:
         show_run(portrait)
 
@@ -73,7 +75,8 @@ async def _portrait(url: str, namespace: str | None, run: str, machines: Sequenc
         takers = Takers(client.journal)
         unclaimable = await takers.missing(view)
         drawing = draw_run(view, [machine.chart for machine in machines], takers.definition(view))
-        return Portrait(view, drawing, to_datetime(await client.journal.now()), unclaimable)
+        now = to_datetime(await client.journal.now())
+        return Portrait(view, drawing, now, unclaimable, await attributes_of(client, handle))
 
 
 async def _earlier(
@@ -209,9 +212,14 @@ class _Wanted:
     parent: str | None
     since: str | None
     limit: int | None
+    query: str | None
 
 
 def list_(
+    query: Annotated[
+        str | None,
+        typer.Argument(metavar="QUERY", help="Which runs, such as 'total >= 100 sort by total desc'."),
+    ] = None,
     machine: Annotated[str | None, typer.Option("--machine", "-m", metavar="NAME")] = None,
     status: Annotated[Status | None, typer.Option("--status", "-s")] = None,
     parent: Annotated[
@@ -231,14 +239,18 @@ def list_(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """List runs, newest first."""
+    """List runs, newest first, or those that a query finds, in its order."""
     url = journal_of(journal)
+    if query is not None and (machine or status or parent or since):
+        words = "say machine, status, parent and since in the query, or leave the query out"
+        raise typer.BadParameter(words, param_hint="QUERY")
     wanted = _Wanted(
         machine=machine,
         status=None if status is None else RunStatus[status.name],
         parent=parent,
         since=since,
         limit=None if everything else limit,
+        query=query,
     )
     if since is not None:
         _since(since, datetime.now(UTC))  # noqa: TID251 - only to refuse a wrong text before anything opens
@@ -277,14 +289,17 @@ async def _list_pages(
     parent = None if wanted.parent is None else find(client, wanted.parent)
     while True:
         size = 200 if left is None else min(left, 200)
-        views, cursor = await client.list(
-            machine=wanted.machine,
-            status=wanted.status,
-            parent=parent,
-            created_from=since,
-            limit=size,
-            cursor=cursor,
-        )
+        if wanted.query is not None:
+            views, cursor = await client.find(wanted.query, limit=size, cursor=cursor)
+        else:
+            views, cursor = await client.list(
+                machine=wanted.machine,
+                status=wanted.status,
+                parent=parent,
+                created_from=since,
+                limit=size,
+                cursor=cursor,
+            )
         yield views, cursor
         left = None if left is None else left - len(views)
         if cursor is None or left == 0:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 from rich.text import Text
 
 from continuum_core.cli.output import Rows, ascii_only, console, moment, pretty, safe, span_words
@@ -33,12 +33,14 @@ class Portrait:
     """A run, its machine drawn (with marks around active names), and the journal's time.
 
     :ivar unclaimable: which worker it waits for, where none that lives takes it; else "".
+    :ivar attributes: what it is found by, as JSON values.
     """
 
     view: RunView
     drawing: str
     now: datetime
     unclaimable: str = ""
+    attributes: Mapping[str, Any] = field(factory=dict[str, Any])
 
 
 def draw_run(view: RunView, charts: Sequence[Chart], stored: Definition | None) -> str:
@@ -73,6 +75,11 @@ def show_run(portrait: Portrait) -> None:
         out.print()
         print_drawing(portrait.drawing)
     _section("Context", pretty(view.context) if view.version else [])
+    found_by = [
+        safe(f"{name} = {json.dumps(value, ensure_ascii=False)}")
+        for name, value in portrait.attributes.items()
+    ]
+    _section("Found by", found_by)
     if view.outcome is not None:
         _section("Outcome", list(_outcome(view.outcome)))
     if view.waiting:

@@ -74,6 +74,9 @@ def replay(
     machine: Annotated[str | None, typer.Option("--machine", "-m", metavar="NAME")] = None,
     status: Annotated[Status | None, typer.Option("--status", "-s")] = None,
     everything: Annotated[bool, typer.Option("--all", "-a", help="All runs of the namespace.")] = False,
+    query: Annotated[
+        str | None, typer.Option("--query", "-q", metavar="QUERY", help="Those that it finds.")
+    ] = None,
     against: Annotated[
         str | None,
         typer.Option("--against", metavar="MODULE:MACHINE", help="Fold through this machine instead."),
@@ -100,13 +103,16 @@ def replay(
         raise typer.BadParameter(
             "say which code: --app MODULE, or --against MODULE:MACHINE", param_hint="--app"
         )
-    if not runs and not (machine or status or everything):
-        words = "name runs, or choose them: --machine, --status or --all"
+    if not runs and not (machine or status or everything or query):
+        words = "name runs, or choose them: --machine, --status, --query or --all"
         raise typer.BadParameter(words, param_hint="RUN")
+    if query is not None and (machine or status):
+        raise typer.BadParameter("say machine and status in the query", param_hint="--query")
     if against is not None:
         machine = machine or machines[0].chart.name
+        query = f'({query}) and machine = "{machine}"' if query is not None else None
     wanted = None if status is None else RunStatus[status.name]
-    chosen = asyncio.run(_chosen(folding, runs or (), machine, wanted))
+    chosen = asyncio.run(_chosen(folding, runs or (), machine, wanted, query))
     processes = jobs or _processes(url, len(chosen))
     told = _Told(as_json=as_json)
     with _progress(len(chosen)) as progress:
@@ -191,9 +197,15 @@ def _processes(url: str, runs: int) -> int:
 
 
 async def _chosen(
-    folding: Folding, runs: Sequence[str], machine: str | None, status: RunStatus | None
+    folding: Folding,
+    runs: Sequence[str],
+    machine: str | None,
+    status: RunStatus | None,
+    query: str | None,
 ) -> list[UUID]:
     async with Client(folding.url, namespace=folding.namespace) as client:
+        if not runs and query is not None:
+            return [view.id async for view in client.runs(query)]
         if not runs:
             return [view.id async for view in client.runs(machine=machine, status=status)]
         found: list[UUID] = []

@@ -22,8 +22,8 @@ __all__ = ["Broadcast", "Broadcasting"]
 class Broadcast:
     """What became of a broadcast, so far or in the end.
 
-    :ivar sent: runs that have the event now; of a repeat, those too where it still waits.
-    :ivar repeated: runs that had taken it before, under the same key.
+    :ivar sent: runs that it was sent to now.
+    :ivar repeated: runs that it was sent to before, under the same key.
     :ivar over: runs that had ended.
     :ivar full: runs with as many pending events as they may have: repeat the broadcast for them later.
     :ivar unfit: runs of machines that never mention the event.

@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable
 from datetime import timedelta
+from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -26,6 +27,7 @@ from continuum_core.definition.activity import activity
 from continuum_core.definition.check import CODES, DefinitionWarning, Severity
 from continuum_core.definition.declare import Machine, root, to
 from continuum_core.definition.event import AnyEvent, event
+from continuum_core.definition.fingerprint import graph
 from continuum_core.definition.queue import Queue, Rate
 from continuum_core.definition.sequence import sequence
 from continuum_core.definition.steps import Step, steps
@@ -1435,6 +1437,75 @@ def _() -> None:
 @shows("C607")
 def _() -> None:
     upgraded(1, name="never-locked")
+
+
+def searchable(*attributes: tuple[Any, ...]) -> None:
+    class M(Machine[Bag, int, int], name="m"):
+        s = root(Bag)
+        for each in attributes:
+            s.attribute(*each)
+        s.index_states()
+        a = s.state(initial=True)
+        z = s.final()
+        init = staticmethod(lambda i: Bag())
+        result = staticmethod(lambda c: 1)
+        a.on(Up, z)
+
+
+@pytest.mark.parametrize("name", ["no name", "1st", "", "x" * 101, None, "machine", "state", "and", "SORT"])
+def test_an_attribute_has_a_name_that_queries_can_use(name: Any) -> None:
+    assert codes(lambda: searchable((name, str))) == ["C701"]
+
+
+@shows("C701")
+def _() -> None:
+    searchable(("version", int))
+
+
+@shows("C702")
+def _() -> None:
+    searchable(("id", str, lambda c: c.id), ("id", str))
+
+
+@shows("C703")
+def _() -> None:
+    searchable(("items", list, lambda c: c.items))
+
+
+@shows("C703")
+def _() -> None:
+    searchable(("either", int | None))
+
+
+@shows("C501")
+def _() -> None:
+    """What runs are found by is made by pure functions, too."""
+    searchable(("age", float, lambda c: time.time() - len(c.items)))
+
+
+def test_attributes_are_part_of_what_a_machine_is() -> None:
+    class M(Machine[Bag, int, int], name="m"):
+        s = root(Bag)
+        s.attribute("size", int, lambda c: len(c.items))
+        s.attribute("colour", Colour)
+        a = s.state(initial=True)
+        z = s.final()
+        init = staticmethod(lambda i: Bag())
+        result = staticmethod(lambda c: 1)
+        a.on(Up, z)
+
+    assert [(each.name, each.kind, each.of is None) for each in M.chart.attributes] == [
+        ("size", "number", False),
+        ("colour", "text", True),
+    ]
+    assert not M.chart.finds_states
+    told = graph(M.chart)["attributes"]
+    assert (told["colour"], told["size"]["kind"]) == ({"kind": "text", "of": None}, "number")
+
+
+class Colour(Enum):
+    RED = "red"
+    BLUE = "blue"
 
 
 def test_an_upgrade_that_leads_everywhere_is_sound() -> None:

@@ -38,6 +38,14 @@ PUBLIC = (
         {"continuum_core": _ALL},
     ),
     Section(
+        "For queries in Python",
+        "Import these from `continuum_core.query`; what the client's calls give and take comes from it, too.",
+        {
+            "continuum_core.query": ("field", "RunQuery", "SortBy", "Term"),
+            "continuum_core.client": ("Broadcast", "Count", "Question"),
+        },
+    ),
+    Section(
         "For tests",
         "Import these from `continuum_core.testing`. The kit for backends is run, not imported: see "
         "[](../howto/write-a-backend.md).",
@@ -63,6 +71,9 @@ PUBLIC = (
             "continuum_core.journal.rate": _ALL,
             "continuum_core.journal.gauges": _ALL,
             "continuum_core.journal.transactions": _ALL,
+            "continuum_core.journal.attributes": _ALL,
+            "continuum_core.journal.searching": _ALL,
+            "continuum_core.journal.selecting": _ALL,
             "continuum_core.journal.connect": _ALL,
         },
     ),

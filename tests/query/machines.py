@@ -64,7 +64,7 @@ class Purchase(Machine[Bought, Wanted, Decimal], name="purchase"):
     bought = s.final()
     choosing.on(Add, assign=lambda c, e: evolve(c, total=c.total + e.price, lines=c.lines + 1))
     choosing.on(Pay, paying)
-    paying.on(Pay, bought, assign=lambda c: evolve(c, paid=True))
+    paying.on(Pay, bought, assign=lambda c, e: evolve(c, paid=True))
 
     @staticmethod
     def init(wanted: Wanted) -> Bought:
@@ -115,7 +115,7 @@ class Broken(Machine[Bought, Wanted, Decimal], name="broken"):
     s.attribute("share", Decimal, lambda c: Decimal(1) / (1 - c.lines))
     open = s.state(initial=True)
     bought = s.final()
-    open.on(Bad, assign=lambda c: evolve(c, lines=1))
+    open.on(Bad, assign=lambda c, e: evolve(c, lines=1))
     open.on(Pay, bought)
     init = staticmethod(Purchase.init)
     result = staticmethod(Purchase.result)

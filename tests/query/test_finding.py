@@ -205,7 +205,7 @@ async def test_a_broadcast_reaches_each_run_once(journal: str) -> None:
         assert seen == [told]
         assert told.runs == 5
         again = await client.broadcast("total >= 0", Add(Decimal(100)), key="b1")
-        assert again.sent + again.repeated == 4
+        assert (again.sent, again.repeated, again.over) == (1, 3, 1)
         for run in runs:
             await run.send(Pay())
             await run.send(Pay())
@@ -243,7 +243,7 @@ async def test_namespaces_are_a_wall(journal: str) -> None:
             run = worker.client.get(Purchase, "same")
             await run.send(Pay(), dedupe="pay")
             await run.send(Pay(), dedupe="pay again")
-        assert (await mine.result(20), await theirs.result(20)) == (11, 22)
+        assert (await mine.result(20), await theirs.result(20)) == (Decimal(11), Decimal(22))
         with pytest.raises(RunNotFound):
             await one.client.send(theirs.id, Pay())
         with pytest.raises(RunNotFound):

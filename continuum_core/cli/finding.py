@@ -1,0 +1,184 @@
+"""The verbs over what a query finds: count, broadcast; and setting what runs are found by."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+import typer
+
+from continuum_core.cli.apps import load
+from continuum_core.cli.options import (
+    Apps,
+    AsJson,
+    Data,
+    Debug,
+    JournalUrl,
+    Namespace,
+    RunRef,
+    Who,
+    Why,
+    journal_of,
+)
+from continuum_core.cli.output import print_json, say
+from continuum_core.cli.payload import read_values
+from continuum_core.cli.references import named
+from continuum_core.client import Broadcast, Client, Count, Handle
+from continuum_core.query import declared
+
+__all__ = ["attributes_of", "broadcast", "count", "set_"]
+
+Query = Annotated[
+    str, typer.Argument(metavar="QUERY", help="Which runs, such as 'status = running and total >= 100'.")
+]
+
+
+async def attributes_of(client: Client, run: Handle[Any]) -> Mapping[str, Any]:
+    """What a run is found by, as JSON values; nothing where the journal keeps none."""
+    if getattr(client.journal, "searcher", None) is None:
+        return {}
+    return {name: _json(value) for name, value in (await client.attributes(run)).items()}
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_json(each) for each in value]
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    return str(value) if isinstance(value, Decimal) else value
+
+
+# --- count
+
+
+def count(
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="Which runs; all unless given.")] = "",
+    exact: Annotated[bool, typer.Option("--exact", help="Count on beyond 10,000.")] = False,
+    journal: JournalUrl = None,
+    namespace: Namespace = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Count the runs that a query finds. Beyond 10,000 nobody counts further: 10,000+."""
+    url = journal_of(journal)
+
+    async def counted() -> Count:
+        async with Client(url, namespace=namespace) as client:
+            return await client.count(query, exact=exact)
+
+    found = asyncio.run(counted())
+    if as_json:
+        print_json({"count": found.number, "capped": found.capped})
+    else:
+        say(str(found))
+
+
+# --- broadcast
+
+
+def broadcast(
+    query: Query,
+    event: Annotated[str, typer.Argument(metavar="EVENT", help="The event's name.")],
+    key: Annotated[
+        str, typer.Option("--key", "-k", metavar="KEY", help="Names the broadcast: repeated, it sends once.")
+    ],
+    data: Data = None,
+    app: Apps = None,
+    journal: JournalUrl = None,
+    namespace: Namespace = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Send an event to every run that a query finds and that has not ended; repeated, to each once."""
+    url, machines = journal_of(journal), load(app)
+    values = {} if data is None else read_values(data, "--data")
+
+    async def sent() -> Broadcast:
+        async with Client(url, machines, namespace=namespace) as client:
+            return await client.broadcast(query, event, values, key=key)
+
+    told = asyncio.run(sent())
+    counts = {
+        "sent": told.sent,
+        "repeated": told.repeated,
+        "over": told.over,
+        "full": told.full,
+        "unfit": told.unfit,
+    }
+    if as_json:
+        print_json({"runs": told.runs, **counts})
+        return
+    words = {
+        "repeated": "had it already",
+        "over": "have ended",
+        "full": "have no room for it: repeat this for them later",
+        "unfit": "are of machines that do not know it",
+    }
+    say(f"{event} sent to {told.sent:,} of {told.runs:,} runs")
+    for name, told_as in words.items():
+        if counts[name]:
+            say(f"  {counts[name]:,} {told_as}")
+
+
+# --- set
+
+
+def set_(
+    run: RunRef,
+    values: Annotated[
+        list[str], typer.Argument(metavar="NAME=JSON", help="An attribute; null takes it away.")
+    ],
+    why: Why = "",
+    who: Who = "",
+    journal: JournalUrl = None,
+    namespace: Namespace = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Set what a run is found by, as far as its machine leaves it to clients. It is kept in its history."""
+    url = journal_of(journal)
+    given = dict(map(_given, values))
+
+    async def ordered() -> Mapping[str, Any]:
+        async with Client(url, namespace=namespace) as client, named(client, run) as handle:
+            [row] = await client.journal.load([handle.id])
+            if row is not None:
+                known = {each.fingerprint: each for each in await client.journal.definitions()}
+                kinds = declared(known[row.fingerprint]) if row.fingerprint in known else {}
+                await client.set_attributes(handle, _typed(given, kinds), why, who=who)
+            return await attributes_of(client, handle)
+
+    attributes = asyncio.run(ordered())
+    if as_json:
+        print_json({"attributes": attributes})
+    else:
+        say(", ".join(f"{name} = {attributes.get(name, 'none')}" for name in sorted(given)))
+
+
+def _given(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise typer.BadParameter(f"{text!r} sets nothing: write NAME=JSON", param_hint="NAME=JSON")
+    return name, read_values(value, name)
+
+
+def _typed(values: Mapping[str, Any], kinds: Mapping[str, tuple[str, bool]]) -> Mapping[str, Any]:
+    """JSON has no times: a text is one where the machine declares one."""
+    return {
+        name: _time(name, value) if kinds.get(name, ("", False))[0] == "time" else value
+        for name, value in values.items()
+    }
+
+
+def _time(name: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        words = f'{name} is a time, such as "2024-05-31T12:00Z", not {value!r}'
+        raise typer.BadParameter(words, param_hint="NAME=JSON") from None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
