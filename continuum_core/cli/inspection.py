@@ -241,9 +241,6 @@ def list_(
 ) -> None:
     """List runs, newest first, or those that a query finds, in its order."""
     url = journal_of(journal)
-    if query is not None and (machine or status or parent or since):
-        words = "say machine, status, parent and since in the query, or leave the query out"
-        raise typer.BadParameter(words, param_hint="QUERY")
     wanted = _Wanted(
         machine=machine,
         status=None if status is None else RunStatus[status.name],
@@ -252,8 +249,7 @@ def list_(
         limit=None if everything else limit,
         query=query,
     )
-    if since is not None:
-        _since(since, datetime.now(UTC))  # noqa: TID251 - only to refuse a wrong text before anything opens
+    _check(wanted)
 
     async def listed() -> tuple[int, str | None]:
         count = 0
@@ -275,10 +271,23 @@ def list_(
     if not count and not as_json:
         say(f"no such runs in namespace {namespace or 'default'!r} of {url}", stderr=True)
     if left is not None:
-        if as_json:
-            print_json({"cursor": left}, stderr=True)
-        else:
-            say(f"there are more: --all, or go on with --cursor {left}", stderr=True)
+        _tell_more(left, as_json=as_json)
+
+
+def _tell_more(cursor: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"cursor": cursor}, stderr=True)
+    else:
+        say(f"there are more: --all, or go on with --cursor {cursor}", stderr=True)
+
+
+def _check(wanted: _Wanted) -> None:
+    """Refuse what cannot be meant before anything opens."""
+    if wanted.query is not None and (wanted.machine or wanted.status or wanted.parent or wanted.since):
+        words = "say machine, status, parent and since in the query, or leave the query out"
+        raise typer.BadParameter(words, param_hint="QUERY")
+    if wanted.since is not None:
+        _since(wanted.since, datetime.now(UTC))  # noqa: TID251 - only to refuse a wrong text
 
 
 async def _list_pages(
