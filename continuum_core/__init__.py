@@ -9,7 +9,7 @@ from continuum_core.collector import relax_collector
 from continuum_core.definition.activity import Activity, activity
 from continuum_core.definition.check import DefinitionWarning
 from continuum_core.definition.declare import Machine, root, to
-from continuum_core.definition.event import AnyEvent, event
+from continuum_core.definition.event import AnyEvent, Question, event
 from continuum_core.definition.failure import Failure
 from continuum_core.definition.known import pure
 from continuum_core.definition.message import Message
@@ -21,6 +21,8 @@ from continuum_core.definition.transaction import Transaction
 from continuum_core.deterministic import now, patched, random, today, uuid4
 from continuum_core.errors import (
     AlreadyStarted,
+    AskRejected,
+    AskTimeout,
     AttemptCancelled,
     ContinuumError,
     DefinitionError,
@@ -32,6 +34,7 @@ from continuum_core.errors import (
     ResultTimeout,
     RunCancelled,
     RunFailed,
+    RunNotBegun,
     RunNotFound,
     RunOver,
     RunTerminated,
@@ -52,6 +55,8 @@ __all__ = [
     "Activity",
     "AlreadyStarted",
     "AnyEvent",
+    "AskRejected",
+    "AskTimeout",
     "Attempt",
     "AttemptCancelled",
     "Client",
@@ -68,12 +73,14 @@ __all__ = [
     "Message",
     "PayloadRefused",
     "QueryRefused",
+    "Question",
     "Queue",
     "Rate",
     "ResultTimeout",
     "Retry",
     "RunCancelled",
     "RunFailed",
+    "RunNotBegun",
     "RunNotFound",
     "RunOver",
     "RunStatus",

@@ -29,6 +29,7 @@ __all__ = [
     "OpenTimer",
     "OutcomeBody",
     "PendingBody",
+    "ReplyBody",
     "SignalBody",
     "SnapshotBody",
     "StartBody",
@@ -130,6 +131,15 @@ class DoneBody(Struct, omit_defaults=True):
     output: Raw
     undo: int = 0
     stuck: bool = False
+
+
+class ReplyBody(Struct, omit_defaults=True):
+    """What a question was answered: `value` of kind "reply"; the other kinds say why there is none."""
+
+    v: int
+    kind: str
+    value: Raw | UnsetType = UNSET
+    states: tuple[str, ...] = ()
 
 
 class OutcomeBody(Struct, omit_defaults=True):
@@ -291,6 +301,7 @@ _DECODERS: dict[type[Struct], msgspec.json.Decoder[Any]] = {
         ForkBody,
         MigrationBody,
         OutcomeBody,
+        ReplyBody,
         SignalBody,
         SnapshotBody,
         StartBody,

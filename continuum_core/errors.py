@@ -237,6 +237,62 @@ class ResultTimeout(CallerError, TimeoutError):
         return f"run {self.run} has not ended within {self.seconds:g} s; it goes on"
 
 
+class AskRejected(CallerError):
+    """The run took the question and has no reply to it; `reason` says why, `states` where it was.
+
+    Reasons: ``guarded`` (edges wait for the event there, and no guard held), ``unexpected`` (no edge waits
+    for it there), ``unanswered`` (it was taken by an edge that says nothing, such as one on `AnyEvent`).
+    """
+
+    def __init__(self, run: str, event: str, reason: str, states: Sequence[str] = ()) -> None:
+        super().__init__(run, event, reason, tuple(states))
+        self.run = run
+        self.event = event
+        self.reason = reason
+        self.states = tuple(states)
+
+    def __str__(self) -> str:
+        where = f"in {', '.join(self.states)}" if self.states else "before it began"
+        told = {
+            "guarded": f"no guard let it take {self.event} {where}",
+            "unexpected": f"it does not expect {self.event} {where}",
+            "unanswered": f"it took {self.event} {where} by an edge that says nothing",
+        }
+        return f"run {self.run}: {told.get(self.reason, self.reason)}"
+
+
+class AskTimeout(CallerError, TimeoutError):
+    """The question was accepted and not taken within the time the caller was willing to wait.
+
+    It is not lost: asking again under the same `id` waits for the same reply. `known` says what holds it up.
+    """
+
+    def __init__(self, run: str, event: str, id: str, seconds: float, known: str) -> None:
+        super().__init__(run, event, id, seconds, known)
+        self.run = run
+        self.event = event
+        self.id = id
+        self.seconds = seconds
+        self.known = known
+
+    def __str__(self) -> str:
+        return (
+            f"run {self.run} did not answer {self.event} within {self.seconds:g} s: {self.known}; "
+            f"ask again with id={self.id!r} for the same reply"
+        )
+
+
+class RunNotBegun(CallerError):
+    """The run has no context yet: its first turn was not taken."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(run)
+        self.run = run
+
+    def __str__(self) -> str:
+        return f"run {self.run} has not begun, and has no context to look at yet"
+
+
 # --- the operator must act ----------------------------------------------------------------------
 
 

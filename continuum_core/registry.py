@@ -17,6 +17,7 @@ from continuum_core.codec import Codec, codec_for
 from continuum_core.definition.activity import Activity
 from continuum_core.definition.chart import Chart
 from continuum_core.definition.compatibility import Change, ChangeKind, Difference, compare
+from continuum_core.definition.event import reply_type
 from continuum_core.definition.fingerprint import fingerprint, graph
 from continuum_core.definition.queue import Queue
 from continuum_core.definition.upgrade import Graph, Way, way
@@ -55,6 +56,9 @@ class Entry:
     activities: Mapping[str, ActivityEntry]
     invoked: Mapping[tuple[int, int], ActivityEntry]  # (state, slot) → what is started there
     numbers: Mapping[str, int]  # state path → number
+    replies: Mapping[str, Codec[Any]] = field(
+        factory=dict[str, Codec[Any]]
+    )  # name of a question → codec of its reply
     compensates: bool = False  # what declares an undo may be undone
     _leaves: dict[int, tuple[str, ...]] = field(factory=dict[int, tuple[str, ...]])  # as `leaves` answered
 
@@ -125,6 +129,11 @@ def _entry(chart: Chart) -> Entry:
         verdict=None if chart.verdict is None else codec_for(chart.verdict_type),
         events={name: codec_for(cls) for name, cls in chart.events.items()},
         names={cls: name for name, cls in chart.events.items()},
+        replies={
+            name: codec_for(reply)
+            for name, cls in chart.events.items()
+            if (reply := reply_type(cls)) is not None
+        },
         activities=activities,
         invoked={
             (state.number, invoke.slot): activities[invoke.activity.name]

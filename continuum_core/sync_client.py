@@ -16,8 +16,9 @@ from uuid import UUID
 
 from continuum_core.blame import Change
 from continuum_core.causes import Link
-from continuum_core.client import Broadcast, Client, Count, Handle, Question
+from continuum_core.client import Broadcast, Client, Count, Handle, Wanted
 from continuum_core.definition.declare import Machine
+from continuum_core.definition.event import Question
 from continuum_core.errors import UsageError
 from continuum_core.forking import Edit
 from continuum_core.journal.attributes import Value
@@ -32,6 +33,7 @@ __all__ = ["SyncClient", "SyncHandle"]
 
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
+R = TypeVar("R")
 T = TypeVar("T")
 
 
@@ -64,6 +66,26 @@ class SyncHandle(Generic[O]):
         self._client.wait_for(
             self.handle.send(event, data, dedupe=dedupe, delay=delay, connection=connection)
         )
+
+    @overload
+    def ask(self, event: Question[R], *, timeout: float | None = None, id: str | None = None) -> R: ...
+    @overload
+    def ask(
+        self, event: str, data: Any = None, *, timeout: float | None = None, id: str | None = None
+    ) -> Any: ...
+    def ask(
+        self, event: Any, data: Any = None, *, timeout: float | None = None, id: str | None = None
+    ) -> Any:
+        """See `Handle.ask`."""
+        return self._client.wait_for(self.handle.ask(event, data, timeout=timeout, id=id))
+
+    @overload
+    def query(self, function: Callable[[Any], T]) -> T: ...
+    @overload
+    def query(self, function: Callable[[Any, RunView], T]) -> T: ...
+    def query(self, function: Callable[..., Any]) -> Any:
+        """See `Handle.query`."""
+        return self._client.wait_for(self.handle.query(function))
 
     def result(self, timeout: float | None = None) -> O:
         """See `Handle.result`."""
@@ -254,6 +276,40 @@ class SyncClient:
             self.client.send(_ref(run), event, data, dedupe=dedupe, delay=delay, connection=connection)
         )
 
+    @overload
+    def ask(
+        self, run: SyncRef, event: Question[R], *, timeout: float | None = None, id: str | None = None
+    ) -> R: ...
+    @overload
+    def ask(
+        self,
+        run: SyncRef,
+        event: str,
+        data: Any = None,
+        *,
+        timeout: float | None = None,
+        id: str | None = None,
+    ) -> Any: ...
+    def ask(
+        self,
+        run: SyncRef,
+        event: Any,
+        data: Any = None,
+        *,
+        timeout: float | None = None,
+        id: str | None = None,
+    ) -> Any:
+        """See `Client.ask`."""
+        return self.wait_for(self.client.ask(_ref(run), event, data, timeout=timeout, id=id))
+
+    @overload
+    def query(self, run: SyncRef, function: Callable[[Any], T]) -> T: ...
+    @overload
+    def query(self, run: SyncRef, function: Callable[[Any, RunView], T]) -> T: ...
+    def query(self, run: SyncRef, function: Callable[..., Any]) -> Any:
+        """See `Client.query`."""
+        return self.wait_for(self.client.query(_ref(run), function))
+
     def result(self, run: SyncRef, timeout: float | None = None) -> Any:
         """See `Client.result`."""
         return self.wait_for(self.client.result(_ref(run), timeout))
@@ -281,12 +337,12 @@ class SyncClient:
         return self.wait_for(work)
 
     def find(
-        self, query: Question = "", *, limit: int = 100, cursor: str | None = None
+        self, query: Wanted = "", *, limit: int = 100, cursor: str | None = None
     ) -> tuple[Sequence[RunView], str | None]:
         """See `Client.find`."""
         return self.wait_for(self.client.find(query, limit=limit, cursor=cursor))
 
-    def count(self, query: Question = "", *, exact: bool = False) -> Count:
+    def count(self, query: Wanted = "", *, exact: bool = False) -> Count:
         """See `Client.count`."""
         return self.wait_for(self.client.count(query, exact=exact))
 
@@ -302,7 +358,7 @@ class SyncClient:
 
     def broadcast(
         self,
-        query: Question,
+        query: Wanted,
         event: Any,
         data: Any = None,
         *,

@@ -30,7 +30,7 @@ from continuum_core.hooks.facts import TurnFacts
 from continuum_core.interpreter.macrostep import step
 from continuum_core.interpreter.snapshot import Disposition, Step
 from continuum_core.journal.attributes import Attribute, changes
-from continuum_core.journal.commit import Commit, NewTask
+from continuum_core.journal.commit import Commit, NewTask, Reply
 from continuum_core.journal.records import Delivery, DeliveryKind, Held, Record, RecordKind, RunStatus
 from continuum_core.mapper import (
     Described,
@@ -42,8 +42,10 @@ from continuum_core.mapper import (
     encode_image,
     encode_migration,
     encode_outcome,
+    encode_reply,
     encode_step,
     imaged,
+    is_asked,
     migrated,
     record_kind,
     rewritten,
@@ -134,6 +136,7 @@ class _Fold:
         self.tasks: list[NewTask] = []
         self.deliveries: list[Delivery] = []
         self.closed: list[int] = []
+        self.replies: list[Reply] = []
         self.doing = ""
         self.stuck = False
         self.begins = 0
@@ -155,6 +158,8 @@ class _Fold:
         body = encode_step(entry, before, after, made, delivery, asked)
         self.doing = "attributes"
         self._describe(after)
+        self.doing = "reply cannot be stored"
+        reply = encode_reply(entry, before.snapshot, delivery, made) if is_asked(delivery) else None
         # Nothing above has touched this fold: a step that raises leaves it as it was.
         self.image = after
         self.records.append(
@@ -169,6 +174,8 @@ class _Fold:
             )
         )
         self._ask(asked.tasks, asked.deliveries, asked.closed)
+        if reply is not None:
+            self.replies.append(reply)
         if made.disposition is Disposition.STUCK:  # the delivery stays, as the poison to unpark
             self.stuck = True
             return False
@@ -282,6 +289,7 @@ class _Fold:
             closed=tuple(self.closed),
             begins=self.begins,
             attributes=self._attributes(),
+            replies=tuple(self.replies),
         )
 
     def park(self, poison: Delivery | None, cause: str, fault: Exception | None) -> Turn:

@@ -1,4 +1,4 @@
-"""Who waits for which run to end: one watcher for all of them.
+"""Who waits for which run to end, or for which reply: one watcher for all of them.
 
 A run that ends in this process is told at once. Ends in other processes are found by reading the rows
 of all awaited runs together, whenever the journal hints that something changed, and at the latest after
@@ -19,6 +19,7 @@ from continuum_core.errors import JournalUnavailable
 from continuum_core.host import Flag, Host, Job
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import ENDED, Run, RunStatus
+from continuum_core.journal.replies import Asked, Replied, ReplyState, replying
 
 __all__ = ["End", "Waiting"]
 
@@ -51,6 +52,14 @@ class _Waiter:
         self.end: End | None = None
 
 
+class _Asker:
+    __slots__ = ("answer", "flag")
+
+    def __init__(self, flag: Flag) -> None:
+        self.flag = flag
+        self.answer: Replied | None = None
+
+
 class Waiting:
     """The waiters of one client.
 
@@ -63,6 +72,8 @@ class Waiting:
         self._poll = poll
         self._waiters: dict[UUID, list[_Waiter]] = {}
         self._fresh: list[UUID] = []
+        self._askers: dict[Asked, list[_Asker]] = {}
+        self._unread: list[Asked] = []
         self._later: deque[tuple[float, UUID]] = deque()  # when to read which run for the first time
         self._wake = host.flag()
         self._jobs: list[Job] = []
@@ -88,6 +99,27 @@ class Waiting:
                 self._forget(run, waiter)
         return waiter.end
 
+    async def reply(self, asked: Asked, seconds: float | None) -> Replied | None:
+        """Wait until a question waits no more; None after `seconds`."""
+        asker = _Asker(self._host.flag())
+        self._askers.setdefault(asked, []).append(asker)
+        self._unread.append(asked)
+        self._wake.set()
+        self._watch()
+        try:
+            await asker.flag.wait(seconds)
+        finally:
+            left = [other for other in self._askers.pop(asked, []) if other is not asker]
+            if left:
+                self._askers[asked] = left
+        return asker.answer
+
+    def tell_reply(self, asked: Asked, answer: Replied) -> None:
+        """What became of a question was seen."""
+        for asker in self._askers.pop(asked, []):
+            asker.answer = answer
+            asker.flag.set()
+
     def _forget(self, run: UUID, waiter: _Waiter) -> None:
         left = [w for w in self._waiters.get(run, []) if w is not waiter]
         if left:
@@ -100,12 +132,19 @@ class Waiting:
         for waiter in self._waiters.pop(run, []):
             waiter.end = end
             waiter.flag.set()
+        left = [asked for asked in self._askers if asked.run_id == run]
+        if left:  # what it did not take, it will not
+            self._unread += left
+            self._wake.set()
 
     def wake(self) -> None:
         """Let everybody go, with nothing to tell: what they wait with is closed or broken."""
         for waiters in self._waiters.values():
             for waiter in waiters:
                 waiter.flag.set()
+        for askers in self._askers.values():
+            for asker in askers:
+                asker.flag.set()
 
     async def close(self) -> None:
         for job in self._jobs:
@@ -135,8 +174,9 @@ class Waiting:
             pause = self._rest_until - self._host.monotonic()
             if pause > 0:
                 await self._host.sleep(pause)
-            if self._waiters:
+            if self._waiters or self._askers:
                 self._fresh.extend(self._waiters)
+                self._unread.extend(self._askers)
                 self._wake.set()
 
     async def _read(self) -> None:
@@ -146,7 +186,11 @@ class Waiting:
             # In order and without repeats; who is no longer awaited is not read.
             runs = [run for run in dict.fromkeys(self._fresh) if run in self._waiters]
             self._fresh.clear()
+            questions = [asked for asked in dict.fromkeys(self._unread) if asked in self._askers]
+            self._unread.clear()
             began = self._host.monotonic()
+            for start in range(0, len(questions), _BATCH):
+                await self._look_for_replies(questions[start : start + _BATCH])
             for start in range(0, len(runs), _BATCH):
                 await self._look(runs[start : start + _BATCH])
             now = self._host.monotonic()
@@ -162,16 +206,31 @@ class Waiting:
                     return due - now
                 self._fresh.append(run)
             self._later.popleft()
-        return 0.0 if self._fresh else None
+        return 0.0 if self._fresh or self._unread else None
+
+    async def _look_for_replies(self, questions: list[Asked]) -> None:
+        try:
+            answers = await replying(self._journal).replies(questions)
+        except Exception as error:  # as in `_look`
+            await self._put_by("replies", error)
+            self._unread.extend(questions)
+            self._wake.set()
+            return
+        for asked, answer in zip(questions, answers, strict=True):
+            if answer.state is not ReplyState.PENDING:
+                self.tell_reply(asked, answer)
+
+    async def _put_by(self, what: str, error: Exception) -> None:
+        expected = isinstance(error, JournalUnavailable)
+        level = logging.WARNING if expected else logging.ERROR
+        logger.log(level, "reading awaited %s: %s; trying again", what, error, exc_info=not expected)
+        await self._host.sleep(self._poll)
 
     async def _look(self, runs: list[UUID]) -> None:
         try:
             rows = await self._journal.load(runs)
         except Exception as error:  # also what should never be: somebody waits for this loop alone
-            expected = isinstance(error, JournalUnavailable)
-            level = logging.WARNING if expected else logging.ERROR
-            logger.log(level, "reading awaited runs: %s; trying again", error, exc_info=not expected)
-            await self._host.sleep(self._poll)
+            await self._put_by("runs", error)
             self._fresh.extend(runs)
             self._wake.set()
             return

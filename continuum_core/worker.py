@@ -154,6 +154,7 @@ class Worker:
                 host, host_apart, self.journal, self.registry, runner, self.settings, plugins
             )
             supervisor.turns.on_ended = self._ended
+            supervisor.turns.on_replied = self.client.waiting_told
             supervisor.on_broken = self._broken
             self.client.borrow(host, opened)
             exits.push_async_callback(self.client.close)

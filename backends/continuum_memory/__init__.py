@@ -22,7 +22,14 @@ __all__ = ["CAPABILITIES", "PORT_VERSION", "MemoryJournal", "Store", "connect", 
 
 PORT_VERSION = 1
 CAPABILITIES = frozenset(
-    {Capability.CARRIES, Capability.CLOCK, Capability.FORGETS, Capability.GAUGES, Capability.SEARCH}
+    {
+        Capability.CARRIES,
+        Capability.CLOCK,
+        Capability.FORGETS,
+        Capability.GAUGES,
+        Capability.REPLIES,
+        Capability.SEARCH,
+    }
 )
 
 _NAME = re.compile(r"memory://([A-Za-z0-9._~-]*)", re.ASCII)

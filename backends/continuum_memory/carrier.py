@@ -146,6 +146,7 @@ def _image(space: Space, run_id: UUID) -> RunImage | None:
     if run is None:
         return None
     tasks = [run.tasks[name] for name in sorted(run.tasks)]
+    replies = sorted((name, body) for (owner, name), body in space.replies.items() if owner == run_id)
     noted = sorted((name, at) for (owner, name), at in space.seen.items() if owner == run_id)
     return RunImage(
         run=run.value(space.name),
@@ -158,6 +159,7 @@ def _image(space: Space, run_id: UUID) -> RunImage | None:
         forgotten=run.version - len(run.records),
         eternal=run.eternal,
         generations=tuple(sorted(run.past.items())),
+        replies=tuple(replies),
     )
 
 
@@ -238,6 +240,8 @@ def _restore(space: Space, limits: Limits, now: Micros, image: RunImage) -> Rest
     space.created.add((run.created, run.run_id.int, run))
     for name, consumed in image.seen:
         space.seen[run.run_id, name] = consumed
+    for name, body in image.replies:
+        space.replies[run.run_id, name] = body
     for delivery in image.deliveries:
         insert(space, run, delivery, now)
         set_held(space, run, delivery.id, delivery.held)

@@ -74,6 +74,7 @@ def insert(space: Space, run: RunRow, delivery: Delivery, now: Micros) -> None:
     _index(space, run, stored)
     if stored.dedupe is not None:
         space.seen[run.run_id, stored.dedupe] = None
+        space.replies.pop((run.run_id, stored.dedupe), None)
 
 
 def remove(space: Space, run: RunRow, delivery: Delivery, now: Micros) -> None:

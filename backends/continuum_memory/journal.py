@@ -39,9 +39,11 @@ from continuum_core.journal.commit import (
 from continuum_core.journal.gauges import Gauges
 from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run
+from continuum_core.journal.replies import Asked, Replied
 from continuum_memory import claims, deliveries, orders, reading, results, tasks, turns
 from continuum_memory.carrier import MemoryCarrier
 from continuum_memory.gauges import gauges
+from continuum_memory.replies import replied
 from continuum_memory.rows import Space
 from continuum_memory.searching import MemorySearcher
 from continuum_memory.store import Store
@@ -131,6 +133,10 @@ class MemoryJournal:
     async def reserve(self, reservations: Sequence[Reservation]) -> list[Reserved]:
         with self._verb() as (space, now):
             return results.reserve(space, now, reservations)
+
+    async def replies(self, asked: Sequence[Asked]) -> list[Replied]:
+        with self._verb() as (space, now):
+            return [replied(space, self.limits, now, each) for each in asked]
 
     # --- operators
 

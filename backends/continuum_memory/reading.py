@@ -203,6 +203,7 @@ def _expire(space: Space, limits: Limits, now: Micros, plan: PrunePlan) -> int:
     if not plan.dry_run:
         for name in seen:
             del space.seen[name]
+            space.replies.pop(name, None)
         for order in orders:
             del space.orders[order]
         for result in results:

@@ -213,6 +213,7 @@ class Space:
     buckets: dict[str, Bucket] = field(factory=dict[str, Bucket])
     dealt: dict[tuple[str, int], str] = field(factory=dict[tuple[str, int], str])
     seen: dict[tuple[UUID, str], Micros | None] = field(factory=dict[tuple[UUID, str], "Micros | None"])
+    replies: dict[tuple[UUID, str], bytes] = field(factory=dict[tuple[UUID, str], bytes])  # of ids in `seen`
     orders: dict[UUID, tuple[Micros, OrderAnswer]] = field(factory=dict[UUID, tuple[Micros, OrderAnswer]])
     results: dict[tuple[str, str], Result] = field(factory=dict[tuple[str, str], Result])
     dead: dict[UUID, dict[UUID, DeadLetter]] = field(factory=dict[UUID, dict[UUID, DeadLetter]])

@@ -168,6 +168,9 @@ def _apply(space: Space, limits: Limits, now: Micros, run: RunRow, turn: Commit)
     for delivery_id in turn.consumed:
         if (delivery := run.deliveries.get(delivery_id)) is not None:
             remove(space, run, delivery, now)
+    for reply in turn.replies:
+        if (run.run_id, reply.dedupe) in space.seen:
+            space.replies[run.run_id, reply.dedupe] = reply.body
     for delivery_id, reason in turn.hold:
         set_held(space, run, delivery_id, reason)
     if turn.release:  # after `hold`: what one step of the fold deferred, a later one may have freed

@@ -36,6 +36,7 @@ PORT_VERSION = 1
 CAPABILITIES = frozenset(
     {
         Capability.CARRIES,
+        Capability.REPLIES,
         Capability.DURABLE,
         Capability.SEARCH,
         Capability.SHARED,

@@ -108,7 +108,9 @@ def _asks(image: RunImage, now: Micros) -> list[Ask]:
     if image.seen:
         dedupes = arrays.texts([dedupe for dedupe, _ in image.seen])
         consumed = arrays.bigints([consumed for _, consumed in image.seen])
-        asks.append((statements.ADD_SEEN, (shard(run_id), run_id, dedupes, consumed)))
+        kept = dict(image.replies)
+        replies = arrays.byteas([kept.get(dedupe) for dedupe, _ in image.seen])
+        asks.append((statements.ADD_SEEN, (shard(run_id), run_id, dedupes, consumed, replies)))
     if image.deliveries:
         held = arrays.smallints([delivery.held for delivery in image.deliveries])
         asks.append((statements.COPY_DELIVERIES, (*delivery_arrays(list(image.deliveries), now), held)))

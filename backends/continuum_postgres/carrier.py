@@ -134,11 +134,12 @@ def _image(told: Rows, namespace: str) -> RunImage | None:
         tasks=tuple(map(rows.task, told[reading.TASKS_OF_RUN])),
         reported=tuple(fence for (fence,) in told[statements.REPORTED]),
         dead=tuple(map(rows.dead_letter, told[reading.DEAD_OF_RUN])),
-        seen=tuple((dedupe, consumed) for dedupe, consumed in told[statements.SEEN_OF_RUN]),
         attributes=rows.attributes(told[ATTRIBUTES_OF_RUNS]).get(1, ()),
         forgotten=run.version - records,
         eternal=bool(eternal),
         generations=tuple((below, over) for below, over in told[statements.GENERATIONS_OF_RUN]),
+        seen=tuple((dedupe, consumed) for dedupe, consumed, _ in told[statements.SEEN_OF_RUN]),
+        replies=tuple((name, reply) for name, _, reply in told[statements.SEEN_OF_RUN] if reply is not None),
     )
 
 

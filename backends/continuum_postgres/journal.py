@@ -41,6 +41,7 @@ from continuum_core.journal.commit import (
 from continuum_core.journal.gauges import Gauges
 from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run
+from continuum_core.journal.replies import Asked, Replied
 from continuum_postgres import reading, results
 from continuum_postgres.carrier import PostgresCarrier
 from continuum_postgres.claims import ClaimRuns, release, renew
@@ -187,6 +188,12 @@ class PostgresJournal:
         return await self._opened().claiming.gather(results.reserve, reservations)
 
     # --- what is looked at
+
+    async def replies(self, asked: Sequence[Asked]) -> list[Replied]:
+        if not asked:
+            self._opened()
+            return []
+        return await self._opened().reading.gather(reading.replies, asked)
 
     async def define(self, definitions: Sequence[Definition]) -> None:
         if definitions:

@@ -363,5 +363,7 @@ MIGRATIONS = (
     Migration(version=4, min_reader=1, statements=_ATTRIBUTES),
     # A release that does not know them writes none; it must not prune, for it would take what is eternal.
     Migration(version=5, min_reader=1, statements=(*_GENERATIONS, _ETERNAL)),
+    # The release before writes no replies, and drops them with their ids.
+    Migration(version=6, min_reader=1, statements=("ALTER TABLE continuum.seen ADD COLUMN reply bytea",)),
 )
 """Ascending by version, without gaps."""

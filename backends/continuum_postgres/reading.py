@@ -10,17 +10,19 @@ from continuum_core.clock import Micros
 from continuum_core.errors import PayloadRefused
 from continuum_core.journal.commit import Inspection, Page, Query
 from continuum_core.journal.records import Definition, Record, Run, RunStatus
+from continuum_core.journal.replies import Asked, Replied, ReplyState
 from continuum_postgres import arrays, rows
 from continuum_postgres.arrays import Bigint
 from continuum_postgres.session import Session
 from continuum_postgres.shards import shard
 from continuum_postgres.statements import reading as statements
+from continuum_postgres.statements.deliveries import REPLIED
 from continuum_postgres.statements.runs import HISTORY, RUNS_BY_ID
 from continuum_postgres.statements.waiting import PUT_OFF_TASKS, WAITING_TASKS
 from continuum_postgres.waiting import places
 from continuum_postgres.writes import by_run
 
-__all__ = ["define", "definitions", "history", "inspect", "load", "now", "page", "position"]
+__all__ = ["define", "definitions", "history", "inspect", "load", "now", "page", "position", "replies"]
 
 _FIRST, _LAST = -(2**63), 2**63 - 1
 _BY_STATUS = {RunStatus.RUNNING: statements.RUNS_RUNNING, RunStatus.COMPLETED: statements.RUNS_COMPLETED}
@@ -40,6 +42,22 @@ async def load(session: Session, runs: Sequence[UUID]) -> list[Run | None]:
     for row in told:
         found[row[0] - 1] = rows.run(row[1:], session.space.namespace)
     return found
+
+
+async def replies(session: Session, asked: Sequence[Asked]) -> list[Replied]:
+    """The verb: what became of questions."""
+    dedupes = arrays.texts([each.dedupe for each in asked])
+    (told,) = await session.ask((REPLIED, (*by_run(each.run_id for each in asked), dedupes)))
+    return [_replied(session, *row) for row in told]
+
+
+def _replied(
+    session: Session, now: Micros, there: bool, consumed: Micros | None, reply: bytes | None
+) -> Replied:
+    forgotten = session.space.at(now) - session.space.limits.dedupe_window
+    if not there or (consumed is not None and consumed <= forgotten):
+        return Replied(ReplyState.UNKNOWN)
+    return Replied(ReplyState.PENDING) if consumed is None else Replied(ReplyState.GONE, reply)
 
 
 async def inspect(session: Session, run_id: UUID) -> Inspection | None:

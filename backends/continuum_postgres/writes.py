@@ -13,7 +13,7 @@ from attrs import define, field
 
 from continuum_core.clock import Micros
 from continuum_core.journal.attributes import Attribute
-from continuum_core.journal.commit import Commit, NewRun, NewTask
+from continuum_core.journal.commit import Commit, NewRun, NewTask, Reply
 from continuum_core.journal.records import ENDED, Delivery, Held, Record, RunStatus
 from continuum_postgres import arrays
 from continuum_postgres.arrays import Bigint
@@ -85,6 +85,7 @@ class Writes:
     plain: list[Delivery] = field(factory=list[Delivery])
     messages: list[Delivery] = field(factory=list[Delivery])
     seen: list[tuple[UUID, str, Micros | None]] = field(factory=list["tuple[UUID, str, Micros | None]"])
+    replies: list[tuple[UUID, Reply]] = field(factory=list["tuple[UUID, Reply]"])
     dead: list[tuple[Delivery, str]] = field(factory=list["tuple[Delivery, str]"])
     tasks: list[tuple[UUID, NewTask]] = field(factory=list["tuple[UUID, NewTask]"])
     silenced: list[tuple[UUID, int]] = field(factory=list["tuple[UUID, int]"])
@@ -108,6 +109,7 @@ class Writes:
             self.generations.append((turn.run_id, turn.begins))
         if not begins:
             self.consumed += [(turn.run_id, delivery_id) for delivery_id in turn.consumed]
+        self.replies += [(turn.run_id, reply) for reply in turn.replies]
         self.held += [(turn.run_id, delivery_id, held) for delivery_id, held in turn.hold]
         if turn.release:
             self.free(turn.run_id, Held.DEFERRED)
@@ -213,6 +215,13 @@ class Writes:
                 arrays.uuids([name for _, name in self.consumed]),
             )
             asks.append((on_deliveries.CONSUME, (Bigint(self.now), *gone)))
+        if self.replies:
+            told = (
+                *by_run(run for run, _ in self.replies),
+                arrays.texts([reply.dedupe for _, reply in self.replies]),
+                arrays.byteas([reply.body for _, reply in self.replies]),
+            )
+            asks.append((on_deliveries.REPLY, told))
         if self.held:
             marked = (
                 *by_run(run for run, _, _ in self.held),

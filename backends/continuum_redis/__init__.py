@@ -34,6 +34,7 @@ CAPABILITIES = frozenset(
         Capability.FORGETS,
         Capability.GAUGES,
         Capability.SEARCH,
+        Capability.REPLIES,
         Capability.SHARED,
         Capability.WAKEUPS,
     }

@@ -14,6 +14,7 @@ from continuum_core.journal.commit import (
     NewTask,
     Order,
     PrunePlan,
+    Reply,
     Reservation,
     RunHold,
     TaskFinish,
@@ -22,6 +23,7 @@ from continuum_core.journal.commit import (
 )
 from continuum_core.journal.rate import Rate
 from continuum_core.journal.records import ENDED, Definition, Delivery, Held, Record
+from continuum_core.journal.replies import Asked
 from continuum_redis.errors import UNFIT, port_error
 from continuum_redis.wire import Writer, whole
 
@@ -103,6 +105,7 @@ class Arguments(Writer):
             self.number(token)
         for attribute in turn.attributes:
             self.attribute(attribute)
+        self.list(self._reply, turn.replies)
         self.flag(not turn.plain)
         if not turn.plain:
             self.number(turn.steps)
@@ -113,6 +116,14 @@ class Arguments(Writer):
     def attribute(self, attribute: Attribute) -> None:
         self.text(attribute.name)
         self.list(self.bytes, attribute.keys)
+
+    def _reply(self, reply: Reply) -> None:
+        self.text(reply.dedupe)
+        self.bytes(reply.body)
+
+    def asked(self, asked: Asked) -> None:
+        self.uuid(asked.run_id)
+        self.text(asked.dedupe)
 
     def record(self, record: Record) -> None:
         ids = record.cause.bytes, record.commit_id.bytes

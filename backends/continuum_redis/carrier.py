@@ -66,6 +66,10 @@ class _Batch(Protocol):
     ) -> Sequence[Any]: ...
 
 
+_Seen = dict[str, tuple[int | None, bytes | None]]
+"""Of a run: dedupe id → when it was consumed, and what was replied."""
+
+
 @frozen
 class RedisCarrier:
     """See `continuum_core.journal.carrying.Carrier`.
@@ -86,17 +90,15 @@ class RedisCarrier:
             for run_id, each in zip(runs, told, strict=True)
         ]
 
-    async def _seen(self, runs: Sequence[UUID]) -> dict[UUID, dict[str, int | None]]:
+    async def _seen(self, runs: Sequence[UUID]) -> dict[UUID, _Seen]:
         """Dedupe ids of runs. Read after the runs: what came since shows in their marks."""
-        found: dict[UUID, dict[str, int | None]] = {run_id: {} for run_id in runs}
+        found: dict[UUID, _Seen] = {run_id: {} for run_id in runs}
         store = self.store()
         for tag in dict.fromkeys(map(store.tags.of_run, runs)):
             await self._seen_in(store, tag, [run for run in runs if store.tags.of_run(run) == tag], found)
         return found
 
-    async def _seen_in(
-        self, store: Store, tag: int, runs: Sequence[UUID], found: dict[UUID, dict[str, int | None]]
-    ) -> None:
+    async def _seen_in(self, store: Store, tag: int, runs: Sequence[UUID], found: dict[UUID, _Seen]) -> None:
         cursor = b"0"
         while True:
 
@@ -106,8 +108,8 @@ class RedisCarrier:
                 to.list(to.uuid, runs)
 
             cursor, entries = await store.ask(READING, "seen_of", packed(write), tag)
-            for run_id, dedupe, consumed in entries:
-                found[UUID(bytes=run_id)][dedupe.decode()] = consumed
+            for run_id, dedupe, consumed, reply in entries:
+                found[UUID(bytes=run_id)][dedupe.decode()] = (consumed, reply)
             if cursor == b"0":
                 return
 
@@ -201,7 +203,7 @@ def _position(cursor: str | None, tags: int) -> tuple[int, bytes]:
     return int(tag), at.encode()
 
 
-def _image(reply: Any, namespace: str, seen: dict[str, int | None]) -> RunImage:
+def _image(reply: Any, namespace: str, seen: _Seen) -> RunImage:
     row, waiting, tasks, reported, letters, described, forgotten, eternal, past = reply
     run = answers.run(row, namespace)
     deliveries = [answers.delivery(each, run.run_id) for each in waiting]
@@ -214,11 +216,12 @@ def _image(reply: Any, namespace: str, seen: dict[str, int | None]) -> RunImage:
         tasks=tuple(map(answers.task, tasks)),
         reported=tuple(reported),
         dead=tuple(sorted(dead, key=lambda letter: (letter.at, letter.delivery.id.int))),
-        seen=tuple(sorted(seen.items())),
         attributes=answers.attributes(described),
         forgotten=forgotten,
         eternal=bool(eternal),
         generations=tuple((below, over) for below, over in past),
+        seen=tuple((name, consumed) for name, (consumed, _) in sorted(seen.items())),
+        replies=tuple((name, reply) for name, (_, reply) in sorted(seen.items()) if reply is not None),
     )
 
 

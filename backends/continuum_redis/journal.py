@@ -44,6 +44,7 @@ from continuum_core.journal.dealing import PLACES
 from continuum_core.journal.gauges import Gauges
 from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run
+from continuum_core.journal.replies import Asked, Replied, ReplyState
 from continuum_redis import answers
 from continuum_redis.arguments import Arguments, packed, packed_member
 from continuum_redis.carrier import RedisCarrier
@@ -205,6 +206,10 @@ class RedisJournal:
 
     # --- what is looked at
 
+    async def replies(self, asked: Sequence[Asked]) -> list[Replied]:
+        told = await self._batch(READING, "replies", Arguments.asked, asked, _run_of, tells=False)
+        return [Replied(ReplyState(state.decode()), body) for state, body in told]
+
     async def define(self, definitions: Sequence[Definition]) -> None:
         store = self._opened().store
         members = [(HOME, packed_member(Arguments.definition, each)) for each in definitions]
@@ -313,7 +318,7 @@ def _tag(store: Store, name: UUID | bytes) -> int:
     return store.tags.of(name) if isinstance(name, bytes) else store.tags.of_run(name)
 
 
-def _run_of(member: NewRun | Delivery | Commit | RunHold | Order) -> UUID:
+def _run_of(member: NewRun | Delivery | Commit | RunHold | Order | Asked) -> UUID:
     return member.run_id
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 from continuum_core.clock import Micros
@@ -39,7 +40,7 @@ def image(to: Arguments, whole: RunImage) -> None:
     to.list(partial(_whole_delivery, to), whole.deliveries)
     to.list(partial(_whole_task, to), list(zip(whole.tasks, whole.reported, strict=True)))
     to.list(partial(_letter, to), whole.dead)
-    to.list(partial(_seen, to), whole.seen)
+    to.list(partial(_seen, to, dict(whole.replies)), whole.seen)
     to.list(to.attribute, whole.attributes)
 
 
@@ -104,10 +105,11 @@ def _letter(to: Arguments, letter: DeadLetter) -> None:
     to.number(letter.at)
 
 
-def _seen(to: Arguments, entry: tuple[str, Micros | None]) -> None:
+def _seen(to: Arguments, replies: Mapping[str, bytes], entry: tuple[str, Micros | None]) -> None:
     dedupe, consumed = entry
     to.text(dedupe)
     to.maybe(to.number, consumed)
+    to.maybe(to.bytes, replies.get(dedupe))
 
 
 def result(to: Arguments, kept: KeyedResult) -> None:

@@ -29,6 +29,7 @@ CAPABILITIES = frozenset(
         Capability.FORGETS,
         Capability.GAUGES,
         Capability.CARRIES,
+        Capability.REPLIES,
     }
 )
 

@@ -114,17 +114,19 @@ def _image(transaction: Transaction, run_id: UUID) -> RunImage | None:
     if run is None:
         return None
     name = (transaction.ns, run_id.bytes)
+    noted = transaction.execute(statements.SEEN_OF_RUN, name).fetchall()
     return RunImage(
         run=run,
         deliveries=tuple(rows.delivery(row) for row in transaction.execute(DELIVERIES_OF_RUN, name)),
         tasks=tuple(rows.task(row) for row in transaction.execute(TASKS_OF_RUN, name)),
         reported=tuple(fence for (fence,) in transaction.execute(statements.REPORTED, name)),
         dead=tuple(rows.dead_letter(row) for row in transaction.execute(DEAD_OF_RUN, name)),
-        seen=tuple((dedupe, at) for dedupe, at in transaction.execute(statements.SEEN_OF_RUN, name)),
         attributes=attributes.described(transaction, run_id),
         forgotten=run.version - transaction.execute(statements.RECORDS_OF_RUN, name).fetchone()[0],
         eternal=transaction.execute(ETERNAL, name).fetchone() is not None,
         generations=tuple((b, o) for b, o in transaction.execute(statements.GENERATIONS_OF_RUN, name)),
+        seen=tuple((dedupe, at) for dedupe, at, _ in noted),
+        replies=tuple((dedupe, reply) for dedupe, _, reply in noted if reply is not None),
     )
 
 
@@ -217,8 +219,9 @@ def _write_rows(transaction: Transaction, image: RunImage) -> None:
     transaction.executemany(
         statements.COPY_GENERATION, ((ns, image.run.run_id.bytes, *each) for each in image.generations)
     )
+    replies, run_id = dict(image.replies), image.run.run_id.bytes
     transaction.executemany(
-        statements.COPY_SEEN, ((ns, image.run.run_id.bytes, name, at) for name, at in image.seen)
+        statements.COPY_SEEN, ((ns, run_id, name, at, replies.get(name)) for name, at in image.seen)
     )
     transaction.executemany(
         statements.COPY_DELIVERY, ((*_delivery_row(ns, each), int(each.held)) for each in image.deliveries)

@@ -13,7 +13,7 @@ from continuum_core.journal.commit import Commit, CommitOutcome, Committed, NewT
 from continuum_core.journal.records import ENDED, Held, RunStatus, Task
 from continuum_sqlite import attributes, deliveries, rows
 from continuum_sqlite.rows import Head
-from continuum_sqlite.statements.deliveries import DUE_OF_RUN
+from continuum_sqlite.statements.deliveries import DUE_OF_RUN, REPLY
 from continuum_sqlite.statements.runs import (
     ADD_RECORD,
     BEGIN_GENERATION,
@@ -135,6 +135,8 @@ def apply(transaction: Transaction, head: Head, turn: Commit) -> Committed:
         _remember(transaction, turn)
     for delivery_id in turn.consumed:
         deliveries.consume(transaction, run_id, delivery_id)
+    for reply in turn.replies:
+        transaction.execute(REPLY, (ns, run_id.bytes, reply.dedupe, reply.body))
     for delivery_id, held in turn.hold:
         deliveries.hold(transaction, run_id.bytes, delivery_id.bytes, held)
     if turn.release:

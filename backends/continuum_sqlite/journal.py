@@ -39,6 +39,7 @@ from continuum_core.journal.commit import (
 from continuum_core.journal.gauges import Gauges
 from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run
+from continuum_core.journal.replies import Asked, Replied
 from continuum_sqlite import reading
 from continuum_sqlite.carrier import SqliteCarrier
 from continuum_sqlite.claims import ClaimRuns, release, renew
@@ -168,6 +169,9 @@ class SqliteJournal:
 
     def searcher(self) -> SqliteSearcher:
         return SqliteSearcher(self.namespace, self._opened().read)
+
+    async def replies(self, asked: Sequence[Asked]) -> list[Replied]:
+        return await self._opened().read(lambda transaction: reading.replies(transaction, asked))
 
     async def define(self, definitions: Sequence[Definition]) -> None:
         await self._opened().write(lambda transaction: reading.define(transaction, definitions))

@@ -323,5 +323,7 @@ MIGRATIONS = (
     # Generations and eternal runs. A release that does not know them writes none; it must not prune, for it
     # would take what is eternal.
     Migration(version=4, min_reader=1, statements=(*_GENERATIONS, _ETERNAL)),
+    # A release that does not know replies writes none, and drops them with their ids.
+    Migration(version=5, min_reader=1, statements=("ALTER TABLE continuum_seen ADD COLUMN reply BLOB",)),
 )
 """Ascending by version, without gaps."""

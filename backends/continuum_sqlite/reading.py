@@ -17,9 +17,11 @@ from continuum_core.clock import Micros
 from continuum_core.errors import PayloadRefused
 from continuum_core.journal.commit import Inspection, Page, Query
 from continuum_core.journal.records import Definition, Record, Run
+from continuum_core.journal.replies import Asked, Replied, ReplyState
 from continuum_sqlite import rows
 from continuum_sqlite.places import places
 from continuum_sqlite.statements.definitions import ADD_DEFINITION, DEFINITIONS
+from continuum_sqlite.statements.deliveries import REPLIED
 from continuum_sqlite.statements.reading import (
     CHILDREN,
     DEAD_OF_RUN,
@@ -31,7 +33,7 @@ from continuum_sqlite.statements.reading import (
 from continuum_sqlite.statements.runs import HISTORY, RUN
 from continuum_sqlite.transaction import Transaction
 
-__all__ = ["define", "definitions", "history", "inspect", "load", "page", "position"]
+__all__ = ["define", "definitions", "history", "inspect", "load", "page", "position", "replies"]
 
 _EARLIEST, _LATEST = -(2**63), 2**63 - 1
 _CURSOR = struct.Struct(">8sq16s")
@@ -65,6 +67,19 @@ def inspect(transaction: Transaction, run_id: UUID) -> Inspection | None:
 def history(transaction: Transaction, run_id: UUID, after: int, limit: int) -> list[Record]:
     asked = (transaction.ns, run_id.bytes, after, max(limit, 0))
     return [rows.record(row) for row in transaction.execute(HISTORY, asked)]
+
+
+def replies(transaction: Transaction, asked: Sequence[Asked]) -> list[Replied]:
+    return [_replied(transaction, each) for each in asked]
+
+
+def _replied(transaction: Transaction, asked: Asked) -> Replied:
+    since = transaction.now - transaction.limits.dedupe_window
+    name = (transaction.ns, asked.run_id.bytes, asked.dedupe, since)
+    row = transaction.execute(REPLIED, name).fetchone()
+    if row is None:
+        return Replied(ReplyState.UNKNOWN)
+    return Replied(ReplyState.PENDING) if row[0] is None else Replied(ReplyState.GONE, row[1])
 
 
 def define(transaction: Transaction, definitions: Sequence[Definition]) -> None:

@@ -7,7 +7,7 @@ machine's class takes the first turn of a run itself, in the transaction that st
 from continuum_core.client.broadcasting import Broadcast
 from continuum_core.client.client import Client
 from continuum_core.client.connected import Here
-from continuum_core.client.finding import Count, Question
+from continuum_core.client.finding import Count, Wanted
 from continuum_core.client.handle import Handle
 
-__all__ = ["Broadcast", "Client", "Count", "Handle", "Here", "Question"]
+__all__ = ["Broadcast", "Client", "Count", "Handle", "Here", "Wanted"]

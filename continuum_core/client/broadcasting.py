@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from continuum_core.client.finding import Finding, Question
+from continuum_core.client.finding import Finding, Wanted
 from continuum_core.client.sending import Sending
 from continuum_core.definition.event import event_name
 from continuum_core.errors import UnexpectedEvent, UsageError
@@ -55,7 +55,7 @@ class Broadcasting(Sending, Finding):
 
     async def broadcast(
         self,
-        query: Question,
+        query: Wanted,
         event: Any,
         data: Any = None,
         *,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar, overload
 from uuid import UUID
 
+from continuum_core.client.asking import Asking
 from continuum_core.client.broadcasting import Broadcasting
 from continuum_core.client.handle import Handle, Ref, run_id_of
 from continuum_core.client.looking import Looking
@@ -20,7 +21,7 @@ __all__ = ["Client"]
 O = TypeVar("O")  # noqa: E741
 
 
-class Client(Travelling, Broadcasting, Looking):
+class Client(Travelling, Broadcasting, Asking, Looking):
     """A connection to a journal, for one namespace and one event loop.
 
     :param journal: a URL such as ``sqlite:///orders.db``, an unopened journal, or an engine or pool that a

@@ -18,9 +18,9 @@ from continuum_core.mapper import given
 from continuum_core.query import RunQuery, Schema, Term, compiled, declared, parse, schema_of
 from continuum_core.view import RunView, page_views
 
-__all__ = ["Count", "Finding", "Question", "attributes_given"]
+__all__ = ["Count", "Finding", "Wanted", "attributes_given"]
 
-Question = str | RunQuery | Term
+Wanted = str | RunQuery | Term
 """A query: its text, or what `continuum_core.query` makes in Python."""
 
 _MOST = 10_000
@@ -52,7 +52,7 @@ class Finding(Ordering):
     """The part of a client that searches."""
 
     async def find(
-        self, query: Question = "", *, limit: int = 100, cursor: str | None = None
+        self, query: Wanted = "", *, limit: int = 100, cursor: str | None = None
     ) -> tuple[Sequence[RunView], str | None]:
         """One page of the runs that a query finds, and the cursor of the next page (None: there is none).
 
@@ -65,7 +65,7 @@ class Finding(Ordering):
         runs, following = await self._found(query, limit, cursor)
         return page_views(runs, self._registry), following
 
-    async def count(self, query: Question = "", *, exact: bool = False) -> Count:
+    async def count(self, query: Wanted = "", *, exact: bool = False) -> Count:
         """How many runs a query finds. From 10,000 on nobody counts further, unless `exact`; see `find`."""
         self._check()
         search = await self._search(query, await self._patience(self.journal.now))
@@ -106,7 +106,7 @@ class Finding(Ordering):
     def _searcher(self) -> Searcher:
         return searcher_of(self.journal)
 
-    async def _search(self, query: Question, now: int) -> Search:
+    async def _search(self, query: Wanted, now: int) -> Search:
         text = query if isinstance(query, str) else None
         tree = parse(query) if isinstance(query, str) else query
         whole = tree if isinstance(tree, RunQuery) else RunQuery(tree)
@@ -116,9 +116,7 @@ class Finding(Ordering):
     async def _schema(self) -> Schema:
         return schema_of(await self._definitions.every())
 
-    async def _found(
-        self, query: Question, limit: int, cursor: str | None
-    ) -> tuple[Sequence[Run], str | None]:
+    async def _found(self, query: Wanted, limit: int, cursor: str | None) -> tuple[Sequence[Run], str | None]:
         if cursor is None:
             now, inner = await self._patience(self.journal.now), None
         else:
@@ -127,7 +125,7 @@ class Finding(Ordering):
         page = await self._patience(lambda: self._searcher().search(search, limit, inner))
         return page.runs, None if page.cursor is None else f"{now:x}.{page.cursor}"
 
-    async def _pages(self, query: Question, limit: int = 100) -> AsyncIterator[Sequence[Run]]:
+    async def _pages(self, query: Wanted, limit: int = 100) -> AsyncIterator[Sequence[Run]]:
         cursor: str | None = None
         while True:
             runs, cursor = await self._found(query, limit, cursor)

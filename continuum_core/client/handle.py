@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from uuid import UUID
 
 from continuum_core.blame import Change
 from continuum_core.causes import Link
 from continuum_core.definition.declare import Machine
+from continuum_core.definition.event import Question
 from continuum_core.errors import PayloadRefused
 from continuum_core.forking import Edit
 from continuum_core.journal.attributes import Value
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Handle", "Ref", "run_id_of"]
 
 O = TypeVar("O")  # noqa: E741
+R = TypeVar("R")
+T = TypeVar("T")
 
 
 class Handle(Generic[O]):
@@ -49,6 +52,26 @@ class Handle(Generic[O]):
     ) -> None:
         """Send the run an event; see `Client.send`."""
         await self._client.send(self, event, data, dedupe=dedupe, delay=delay, connection=connection)
+
+    @overload
+    async def ask(self, event: Question[R], *, timeout: float | None = None, id: str | None = None) -> R: ...
+    @overload
+    async def ask(
+        self, event: str, data: Any = None, *, timeout: float | None = None, id: str | None = None
+    ) -> Any: ...
+    async def ask(
+        self, event: Any, data: Any = None, *, timeout: float | None = None, id: str | None = None
+    ) -> Any:
+        """Send the run a question and wait for its reply; see `Client.ask`."""
+        return await self._client.ask(self, event, data, timeout=timeout, id=id)
+
+    @overload
+    async def query(self, function: Callable[[Any], T]) -> T: ...
+    @overload
+    async def query(self, function: Callable[[Any, RunView], T]) -> T: ...
+    async def query(self, function: Callable[..., Any]) -> Any:
+        """What a function makes of the run's context as it is; see `Client.query`."""
+        return await self._client.query(self, function)
 
     def result(self, timeout: float | None = None) -> Coroutine[Any, Any, O]:
         """Wait for the result; see `Client.result`."""

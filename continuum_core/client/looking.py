@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta
+from inspect import Parameter, signature
+from typing import Any, TypeVar, overload
 
-from continuum_core.client.finding import Finding, Question
+from continuum_core.client.finding import Finding, Wanted
 from continuum_core.client.handle import Ref
 from continuum_core.clock import from_datetime, span
-from continuum_core.errors import RunNotFound, UsageError
+from continuum_core.errors import RunNotBegun, RunNotFound, UnknownMachine, UsageError
 from continuum_core.journal.commit import Pruned, PrunePlan, Query
 from continuum_core.journal.records import RunStatus
+from continuum_core.mapper import decode_image
 from continuum_core.view import RunView, Step, page_views, run_view, step_view
 
 __all__ = ["Looking"]
+
+T = TypeVar("T")
 
 
 class Looking(Finding):
@@ -27,6 +32,37 @@ class Looking(Finding):
         if found is None:
             raise RunNotFound(str(run_id))
         return run_view(found, self._registry.reader(found.run.fingerprint, entry))
+
+    @overload
+    async def query(self, run: Ref, function: Callable[[Any], T]) -> T: ...
+    @overload
+    async def query(self, run: Ref, function: Callable[[Any, RunView], T]) -> T: ...
+    async def query(self, run: Ref, function: Callable[..., Any]) -> Any:
+        """What a function makes of a run's context as it is, without a turn: also of an ended or parked run.
+
+        :param function: of the context; or of the context and the run's view (active states, open work). It
+            is called here, with what one reading of the journal gave, and must change nothing.
+
+        Raises RunNotFound, RunNotBegun, UnknownMachine where the machine's code is not here, PayloadLocked,
+        and what the function raises.
+        """
+        self._check()
+        run_id, known = self._ref(run)
+        if _arity(function) == 1:
+            row, view = await self._row(run_id), None
+        else:
+            found = await self._patience(lambda: self.journal.inspect(run_id))
+            if found is None:
+                raise RunNotFound(str(run_id))
+            row, view = found.run, run_view(found, self._registry.reader(found.run.fingerprint, known))
+        entry = self._registry.reader(row.fingerprint, known)
+        if entry is None:
+            raise UnknownMachine(row.machine, sorted({one.chart.name for one in self._registry.entries()}))
+        image = decode_image(entry, row.version, row.snapshot)
+        if not image.context or image.snapshot.context is None:
+            raise RunNotBegun(str(run_id))
+        context = image.snapshot.context
+        return function(context) if view is None else function(context, view)
 
     async def history(self, run: Ref, after: int = 0, limit: int = 1_000) -> list[Step]:
         """A run's records as values for people, oldest first. Raises RunNotFound."""
@@ -64,7 +100,7 @@ class Looking(Finding):
         return page_views(page.runs, self._registry), page.cursor
 
     async def runs(
-        self, query: Question = "", *, machine: str | None = None, status: RunStatus | None = None
+        self, query: Wanted = "", *, machine: str | None = None, status: RunStatus | None = None
     ) -> AsyncIterator[RunView]:
         """All runs, or those that a query finds, page by page: one that is there throughout is given once.
 
@@ -103,3 +139,14 @@ class Looking(Finding):
         self._check()
         before = await self._patience(self.journal.now) - span(older_than)
         return await self.journal.prune(PrunePlan(before, limit, machine, frozenset(), dry_run, generations))
+
+
+def _arity(function: Callable[..., Any]) -> int:
+    """Whether it is given the context alone, or the view as well."""
+    positional = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+    try:
+        parameters = signature(function).parameters.values()
+    except (TypeError, ValueError):  # some built-in callables have no signature
+        return 1
+    needed = [each for each in parameters if each.kind in positional and each.default is Parameter.empty]
+    return 2 if len(needed) > 1 else 1

@@ -53,17 +53,24 @@ class Sending(Connected):
         be joined.
         """
         self._check()
-        run_id, entry = self._ref(run)
         within = None if connection is None else await self._within(connection)
+        due = None if delay is None else self._clock.estimate() + span(delay)
+        await self._send(run, event, data, dedupe, due, within)
+
+    async def _send(
+        self,
+        run: Ref,
+        event: Any,
+        data: Any,
+        dedupe: str | None,
+        due: int | None = None,
+        within: Within | None = None,
+    ) -> None:
+        run_id, entry = self._ref(run)
         payload = await self._event_payload(run_id, entry, event, data, within)
         id_ = self._host.new_id()
         delivery = signal_delivery(
-            id_,
-            run_id,
-            payload,
-            dedupe=dedupe or str(id_),
-            due=None if delay is None else self._clock.estimate() + span(delay),
-            floor=self._floors.get(run_id, 0),
+            id_, run_id, payload, dedupe=dedupe or str(id_), due=due, floor=self._floors.get(run_id, 0)
         )
         if self.plugins.outgoing_headers is not None:
             cls: Any = event.__class__
@@ -73,7 +80,7 @@ class Sending(Connected):
             answer = await self._delivered(delivery)
         else:
             [answer] = await within.deliver([delivery])
-        if delay is None and answer.outcome is DeliverOutcome.ACCEPTED:
+        if due is None and answer.outcome is DeliverOutcome.ACCEPTED:
             self._floors[run_id] = answer.due
             self._floors.move_to_end(run_id)
             while len(self._floors) > _FLOORS:

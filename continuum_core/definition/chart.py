@@ -104,6 +104,7 @@ class ActionKind(enum.Enum):
     ASSIGN = "assign"  # returns the next context
     RAISE = "raise"  # returns an event (or a tuple of events, or None) for the internal queue
     SEND = "send"  # returns a `Message` (or a tuple of them, or None) for other runs
+    REPLY = "reply"  # returns what whoever asked is told, if the event was asked
 
 
 @frozen

@@ -18,7 +18,7 @@ from continuum_core.codec import unsupported
 from continuum_core.definition.bench import Bench
 from continuum_core.definition.chart import Chart, Kind, Place, State
 from continuum_core.definition.conflict import conflicts
-from continuum_core.definition.event import event_name
+from continuum_core.definition.event import event_name, reply_type
 from continuum_core.definition.fault import CODES, DefinitionWarning, Fault, Severity
 from continuum_core.definition.reach import ancestors, cycles, endless, inside, traps, unreachable
 from continuum_core.definition.upgrading import check_upgrades
@@ -148,6 +148,8 @@ def _types(bench: Bench, chart: Chart) -> None:
         _carried(bench, "C402", "verdict", chart.verdict_type, chart.verdict.place if chart.verdict else None)
     for cls in chart.events.values():
         _carried(bench, "C403", f"event {event_name(cls)}", cls, None)
+        if (reply := reply_type(cls)) not in (None, NoneType):
+            _carried(bench, "C403", f"reply of event {event_name(cls)}", reply, None)
     for activity in chart.activities.values():
         _carried(bench, "C404", f"activity {activity.name} input", activity.input_type, activity.place)
         if activity.output_type is not NoneType:

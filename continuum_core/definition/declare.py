@@ -48,6 +48,8 @@ A = TypeVar("A")  # the input of an activity
 B = TypeVar("B")  # its output
 V = TypeVar("V")  # the value of an attribute
 C_contra = TypeVar("C_contra", contravariant=True)
+R = TypeVar("R")  # what a question is answered with
+E_co = TypeVar("E_co", covariant=True)
 R_co = TypeVar("R_co", covariant=True)
 
 
@@ -58,6 +60,12 @@ class OfContext(Protocol[C_contra, R_co]):
     """
 
     def __call__(self, context: C_contra, /) -> R_co: ...
+
+
+class Asked(Protocol[E_co, R_co]):
+    """A question, as type checkers see it: of its own class, and of what it is answered with."""
+
+    def __question__(self) -> tuple[E_co, R_co]: ...
 
 
 Messages = Message | tuple[Message, ...] | None
@@ -215,6 +223,28 @@ class _Active(_Acting[C], _Leaving[C]):
         :param internal: do not exit a compound source whose own descendant is the target.
         """
         actions = _actions(assign, raise_, send)
+        _edge(self, TriggerKind.EVENT, target, when, actions, event=event, internal=internal, pair=True)
+
+    def answer(
+        self,
+        event: type[Asked[E, R]],
+        reply: Callable[[C, E], R] | OfContext[C, R],
+        target: Targets[C] = None,
+        *,
+        when: Callable[[C, E], bool] | OfContext[C, bool] | None = None,
+        assign: Callable[[C, E], C] | OfContext[C, C] | None = None,
+        raise_: Callable[[C, E], object] | OfContext[C, object] | None = None,
+        send: Callable[[C, E], Messages] | OfContext[C, Messages] | None = None,
+        internal: bool = False,
+    ) -> None:
+        """Take this edge when a question arrives and the guard holds, and tell whoever asked the reply.
+
+        :param event: an event class that is a `Question`.
+        :param reply: gives the reply, of the context as `assign` left it, and of the event.
+
+        The rest is as for `on`.
+        """
+        actions = (*_actions(assign, raise_, send), ActionDraft(ActionKind.REPLY, reply))
         _edge(self, TriggerKind.EVENT, target, when, actions, event=event, internal=internal, pair=True)
 
     def after(

@@ -8,7 +8,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast, dataclass_transform, overload
+from types import NoneType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    Self,
+    TypeVar,
+    cast,
+    dataclass_transform,
+    get_args,
+    get_origin,
+    overload,
+)
 
 import attrs
 import msgspec
@@ -18,15 +30,42 @@ from continuum_core.errors import UsageError
 if TYPE_CHECKING:
     from typing import TypeGuard
 
-__all__ = ["AnyEvent", "event", "event_name", "event_version", "is_event"]
+
+__all__ = [
+    "AnyEvent",
+    "Question",
+    "event",
+    "event_name",
+    "event_version",
+    "is_event",
+    "reply_type",
+    "takes_none",
+]
 
 T = TypeVar("T")
+R_co = TypeVar("R_co", covariant=True)
 
 _MARK = "__continuum_event__"
 
 
 class AnyEvent:
     """The wildcard of `on`: an event of any user's class. Edges are tried in order: declare it last."""
+
+
+class Question(Generic[R_co]):
+    """An event that is answered: ``@event class Quote(Question[Price])`` is asked and gets a ``Price``.
+
+    Every edge that takes it says what (`answer`). Of a ``Question[None]``, or one of another type that None
+    belongs to, it need not (`on`): None is the reply then, and tells that it was taken.
+    """
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        def __question__(self) -> tuple[Self, R_co]:
+            """For type checkers alone: how an event's class tells of itself and of its reply."""
+            ...
 
 
 @overload
@@ -77,6 +116,20 @@ def event_name(cls: type[Any]) -> str:
 def event_version(cls: type[Any]) -> int:
     """The version of an event class. Raises `UsageError` for a class that is not marked."""
     return _mark(cls)[1]
+
+
+def reply_type(cls: type[Any]) -> Any:
+    """What a question is answered with: a type. None for an event that is no question."""
+    for base in cls.__mro__:
+        for written in vars(base).get("__orig_bases__", ()):
+            if get_origin(written) is Question:
+                return get_args(written)[0]
+    return None
+
+
+def takes_none(tp: Any) -> bool:
+    """Whether None is a value of this type of replies."""
+    return tp is NoneType or NoneType in get_args(tp)
 
 
 def _mark(cls: type[Any]) -> tuple[str, int]:

@@ -69,6 +69,8 @@ _ERRORS = {
     "C224": "a compensate leads nowhere",
     "C225": "two states that can be active together both compensate",
     "C229": "a run continues as new with what is not its input",
+    "C231": "what is answered is no question",
+    "C232": "a question is taken without a reply",
     "C301": "a state is unreachable",
     "C302": "a state is a trap",
     "C304": "eventless edges go round without changing anything",

@@ -19,7 +19,7 @@ from continuum_core.clock import span
 from continuum_core.codec import describe
 from continuum_core.definition.activity import Activity
 from continuum_core.definition.chart import Action, Chart, Edge, Function, Invoke, State, Timer
-from continuum_core.definition.event import event_name, event_version, is_event
+from continuum_core.definition.event import event_name, event_version, is_event, reply_type
 from continuum_core.definition.naming import qualified_name
 
 __all__ = ["FORMAT", "fingerprint", "graph", "print_of"]
@@ -89,7 +89,9 @@ def _found_by(chart: Chart) -> dict[str, Any]:
 
 
 def _event(cls: type) -> dict[str, Any]:
-    return {"version": event_version(cls) if is_event(cls) else 1, "type": describe(cls)}
+    found = {"version": event_version(cls) if is_event(cls) else 1, "type": describe(cls)}
+    reply = reply_type(cls)
+    return found if reply is None else {**found, "reply": describe(reply)}
 
 
 def _activity(chart: Chart, activity: Activity[Any, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from continuum_core.definition.activity import Activity
 from continuum_core.definition.bench import Bench, function, shown
 from continuum_core.definition.chart import (
     Action,
+    ActionKind,
     Compensation,
     Edge,
     Function,
@@ -24,14 +25,14 @@ from continuum_core.definition.chart import (
     TriggerKind,
 )
 from continuum_core.definition.draft import ActionDraft, EdgeDraft, InvokeDraft, Node, TimerDraft
-from continuum_core.definition.event import AnyEvent, is_event
+from continuum_core.definition.event import AnyEvent, is_event, reply_type, takes_none
 from continuum_core.definition.failure import Failure
 from continuum_core.definition.purity import plain_function
 from continuum_core.definition.source import locate
 
 __all__ = ["actions", "anew", "compensation", "edge", "invokes", "targets", "timers"]
 
-_KEYWORDS = {"assign": "assign=", "raise": "raise_=", "send": "send="}
+_KEYWORDS = {"assign": "assign=", "raise": "raise_=", "send": "send=", "reply": "reply"}
 _VERBS = {TriggerKind.COMPENSATED: "compensate", TriggerKind.CANCEL: "on_cancel"}
 _NO_DELAY = timedelta(microseconds=1)
 
@@ -67,6 +68,7 @@ def edge(bench: Bench, node: Node, draft: EdgeDraft, number: int) -> Edge:
     where = words(node, draft)
     bench.words.append(where)
     trigger = _trigger(bench, node, draft, where)
+    _answered(bench, draft, trigger, where)
     types = _arguments(bench, node, draft)
     guard = None
     if draft.when is not None:
@@ -98,6 +100,20 @@ def _trigger(bench: Bench, node: Node, draft: EdgeDraft, where: str) -> Trigger:
         what, remedy = _never_done(node)
         bench.fault("C216", where, what, remedy, draft.place)
     return Trigger(kind, slot=draft.slot, error=error)
+
+
+def _answered(bench: Bench, draft: EdgeDraft, trigger: Trigger, where: str) -> None:
+    """Whether an edge says what a question is told, and nothing where none is asked."""
+    replies = any(action.kind is ActionKind.REPLY for action in draft.actions)
+    given = None if trigger.event is None else reply_type(trigger.event)
+    if replies and given is None:
+        what = f"{_name(draft.event)} is no question"
+        remedy = f"Say what it is answered with, class {_name(draft.event)}(Question[Reply]), or use on()"
+        bench.fault("C231", where, what, remedy, draft.place)
+    if not replies and given is not None and not takes_none(given):
+        what = f"whoever asks {_name(draft.event)} is told nothing"
+        remedy = f"Use answer() with a reply that gives a {_name(given)}, or make it a Question[None]"
+        bench.fault("C232", where, what, remedy, draft.place)
 
 
 def event_class(bench: Bench, event: Any, where: str, place: Place) -> None:

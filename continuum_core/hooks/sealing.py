@@ -51,6 +51,7 @@ class Kind(enum.IntEnum):
     OUTCOME = 8
     RESULT = 9
     CAUSE = 10
+    REPLY = 11
 
 
 class Place(Struct, frozen=True, gc=False):

@@ -34,7 +34,7 @@ from continuum_core.interpreter.progress import Progress
 from continuum_core.interpreter.select import enabled
 from continuum_core.interpreter.snapshot import Disposition, Outcome, OutcomeKind, Snapshot, Step
 
-__all__ = ["arrive", "step", "unborn"]
+__all__ = ["arrive", "awaits", "step", "unborn"]
 
 _TAKEN = Disposition.TAKEN
 
@@ -82,6 +82,11 @@ def step(
         return _macrostep(progress, event, key, max_microsteps)
     finally:
         drawing.reset(reset)
+
+
+def awaits(program: Program, snapshot: Snapshot, cls: type) -> bool:
+    """Whether some edge from where the run is waits for events of this class, be it guarded."""
+    return bool(layout_of(program, snapshot.configuration).candidates(program, cls))
 
 
 def arrive(
@@ -282,4 +287,5 @@ def _step(progress: Progress, disposition: Disposition, outcome: Outcome | None 
         progress.patches,
         progress.generation,
     )
-    return Step(after, disposition, progress.edges, progress.commands(), progress.renewal)
+    commands = progress.commands()
+    return Step(after, disposition, progress.edges, commands, progress.renewal, progress.reply)

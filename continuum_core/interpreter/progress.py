@@ -35,7 +35,7 @@ from continuum_core.interpreter.ledger import (
 )
 from continuum_core.interpreter.microstep import Op, Plan
 from continuum_core.interpreter.program import Arc, Key, Program, ascending
-from continuum_core.interpreter.snapshot import Renewal, Snapshot
+from continuum_core.interpreter.snapshot import Renewal, Reply, Snapshot
 
 __all__ = ["Progress", "minted_by", "token_of"]
 
@@ -81,6 +81,7 @@ class Progress:
     generation: int
     renewal: Renewal | None = None  # the run continued as new
     renewed: Mapping[str, bool] | None = None  # the patches to pin then; None: all that the machine knows
+    reply: Reply | None = None
 
     def __init__(self, program: Program, snapshot: Snapshot, payload: Any, now: int, seed: bytes) -> None:
         self.program = program
@@ -149,6 +150,9 @@ class Progress:
             return
         if op.kind is _ASSIGN:
             self.context = value
+        elif op.kind is ActionKind.REPLY:
+            if self.reply is None and len(self.edges) == 1:  # what is raised inside is nobody's question
+                self.reply = Reply(value)
         elif value is not None:
             values = _each(value)
             if op.kind is ActionKind.RAISE:

@@ -21,7 +21,7 @@ from msgspec import Struct
 from continuum_core.interpreter.commands import Command
 from continuum_core.interpreter.ledger import Ledger
 
-__all__ = ["Disposition", "Outcome", "OutcomeKind", "Renewal", "Snapshot", "Step"]
+__all__ = ["Disposition", "Outcome", "OutcomeKind", "Renewal", "Reply", "Snapshot", "Step"]
 
 
 class OutcomeKind(enum.Enum):
@@ -91,6 +91,12 @@ class Renewal:
     input: Any
 
 
+class Reply(Struct, frozen=True, gc=False):
+    """What an edge said that whoever asked is told: `value`, which may be None."""
+
+    value: Any
+
+
 class Step(Struct, frozen=True, gc=False):
     """The outcome of one macrostep.
 
@@ -99,6 +105,7 @@ class Step(Struct, frozen=True, gc=False):
     :ivar commands: what is asked of the world: closes in exit order, then sends as they were made,
         then timers and activities in entry order.
     :ivar renewal: set where the run continued as new on the way.
+    :ivar reply: what the first of the edges that took the event, and says something, replies to it.
     """
 
     snapshot: Snapshot
@@ -106,3 +113,4 @@ class Step(Struct, frozen=True, gc=False):
     edges: tuple[tuple[int, ...], ...]
     commands: tuple[Command, ...]
     renewal: Renewal | None = None
+    reply: Reply | None = None

@@ -4,6 +4,6 @@
 - `records`: the rows. `commit`: what goes into the verbs, and their answers.
 - `checking`: turns that no journal may take, refused alike by all.
 - `cursor`: cursors of pages. `dealing`: the order of a queue's tasks. `rate`: token buckets.
-- `transactions`, `gauges`: optional, for backends that declare so.
+- `transactions`, `gauges`, `replies`: optional, for backends that declare so.
 - `connect`: from a URL to a journal: for tests, and for programs that look at journals themselves.
 """

@@ -74,6 +74,7 @@ class RunImage(Struct, frozen=True, omit_defaults=True):
     :ivar reported: for each of `tasks`, the fence whose attempt was reported last, 0 for none.
     :ivar dead: by (at, id).
     :ivar seen: dedupe ids and when their deliveries were consumed, None while they wait; by id.
+    :ivar replies: dedupe ids and what was replied under them; by id.
     :ivar attributes: by name; a journal that does not search keeps none, and drops those it is given.
     :ivar records: those of the run that are stored, ascending; left out of what `dump` gives.
     :ivar forgotten: how many of the run's versions have no record: none was kept, or it went with a past
@@ -89,6 +90,7 @@ class RunImage(Struct, frozen=True, omit_defaults=True):
     reported: tuple[int, ...] = ()
     dead: tuple[DeadLetter, ...] = ()
     seen: tuple[tuple[str, Micros | None], ...] = ()
+    replies: tuple[tuple[str, bytes], ...] = ()
     records: tuple[Record, ...] = ()
     attributes: tuple[Attribute, ...] = ()
     forgotten: int = 0

@@ -46,6 +46,7 @@ __all__ = [
     "PrunePlan",
     "Pruned",
     "Query",
+    "Reply",
     "Reservation",
     "ReserveOutcome",
     "Reserved",
@@ -90,6 +91,13 @@ class NewTask(Struct, frozen=True, gc=False):
         return replace(self, lease=lease, claim_id=claim_id)
 
 
+class Reply(Struct, frozen=True, gc=False):
+    """What a turn answers to a delivery that it consumes: kept beside its dedupe id (`journal.replies`)."""
+
+    dedupe: str
+    body: bytes
+
+
 class Commit(Struct, frozen=True, gc=False):
     """All that 1..n steps of one run write, or one parking of it.
 
@@ -123,6 +131,7 @@ class Commit(Struct, frozen=True, gc=False):
         by one; 0: none does. Records below it are of past generations, which `prune` may take while the run
         lives.
     :ivar eternal: from now on the run is never pruned, nor its past generations (`Capability.FORGETS`).
+    :ivar replies: to deliveries of `consumed`, for journals that declare `Capability.REPLIES`.
     """
 
     run_id: UUID
@@ -147,6 +156,7 @@ class Commit(Struct, frozen=True, gc=False):
     steps: int = 0
     begins: int = 0
     eternal: bool = False
+    replies: tuple[Reply, ...] = ()
 
     @property
     def after(self) -> int:

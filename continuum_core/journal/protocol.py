@@ -147,6 +147,7 @@ class Capability:
     CARRIES = "carries"
     SEARCH = "search"
     FORGETS = "forgets"
+    REPLIES = "replies"
 
 
 MEANINGS: Mapping[str, str] = {
@@ -161,6 +162,7 @@ MEANINGS: Mapping[str, str] = {
     Capability.SEARCH: "handles have a `journal.searching.Searcher`: attributes are kept, runs found by them",
     Capability.FORGETS: "commits may leave steps without a record and make a run eternal; `prune` takes past "
     "generations",
+    Capability.REPLIES: "handles are `journal.replies.Replying`: what turns answered is kept and can be read",
 }
 """Capability → what a backend that declares it claims. There are no others."""
 

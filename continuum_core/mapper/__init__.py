@@ -41,6 +41,16 @@ from continuum_core.mapper.migrations import (
     migrated,
     upgrade_word,
 )
+from continuum_core.mapper.replies import (
+    ASK,
+    GUARDED,
+    REPLIED,
+    UNANSWERED,
+    UNEXPECTED,
+    decode_reply,
+    encode_reply,
+    is_asked,
+)
 from continuum_core.mapper.steps import (
     decode_control,
     decode_step,
@@ -51,6 +61,11 @@ from continuum_core.mapper.steps import (
 )
 
 __all__ = [
+    "ASK",
+    "GUARDED",
+    "REPLIED",
+    "UNANSWERED",
+    "UNEXPECTED",
     "Asked",
     "Described",
     "Image",
@@ -64,6 +79,7 @@ __all__ = [
     "decode_image",
     "decode_migration",
     "decode_outcome",
+    "decode_reply",
     "decode_step",
     "derive_run_id",
     "described",
@@ -76,6 +92,7 @@ __all__ = [
     "encode_migration",
     "encode_outcome",
     "encode_output",
+    "encode_reply",
     "encode_signal",
     "encode_signal_raw",
     "encode_start",
@@ -84,6 +101,7 @@ __all__ = [
     "encode_termination",
     "given",
     "imaged",
+    "is_asked",
     "machine_name",
     "migrated",
     "outcome_failure",

@@ -20,6 +20,7 @@ from continuum_core.errors import ContinuumError, UnknownVersion
 from continuum_core.host import Host
 from continuum_core.journal.commit import Commit, CommitOutcome, Committed, NewTask, RunClaim
 from continuum_core.journal.records import ENDED, Delivery, DeliveryKind, RunStatus
+from continuum_core.journal.replies import Asked, Replied, ReplyState
 from continuum_core.journal_clock import JournalClock
 from continuum_core.mapper import Image, decode_image, unborn
 from continuum_core.registry import Entry, Registry
@@ -78,6 +79,7 @@ class Turns:
         self._known: OrderedDict[UUID, _Known] = OrderedDict()
         self._known_bytes = 0
         self.on_ended: Callable[[UUID, RunStatus, bytes | None], None] = lambda _run, _status, _outcome: None
+        self.on_replied: Callable[[Asked, Replied], None] = lambda _asked, _answer: None
         self.on_due: Callable[[], None] = lambda: None
 
     # --- making turns ---
@@ -178,6 +180,9 @@ class Turns:
             self.on_due()
             return
         self._clock.observe(committed.now)
+        for reply in commit.replies:
+            answer = Replied(ReplyState.GONE, reply.body)
+            self.on_replied(Asked(commit.run_id, reply.dedupe), answer)
         if commit.status is RunStatus.PARKED:
             logger.error(
                 "run %s parked: %s",

@@ -37,6 +37,7 @@ from continuum_core.journal.commit import (
 )
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import Delivery, DeliveryKind, Record, RecordKind, Run
+from continuum_core.journal.replies import Asked, Replied, replying
 from continuum_core.journal.searching import Condition, Search, Searcher, searcher_of
 from continuum_core.journal.transactions import Transaction, Within
 from continuum_core.mapper import decode_step, start_digest
@@ -68,7 +69,12 @@ class _Sealed:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)  # what the inner handle has not, this one has not either
-        mine = {"within": self._within, "transaction": self._transaction, "searcher": self._searcher}
+        mine = {
+            "within": self._within,
+            "transaction": self._transaction,
+            "searcher": self._searcher,
+            "replies": self._replies,
+        }
         return mine.get(name, found)
 
     def _searcher(self) -> Searcher:
@@ -166,6 +172,10 @@ class _Sealed:
         return [self._out.result(*pair) for pair in zip(reservations, answers, strict=True)]
 
     # --- reading ---
+
+    async def _replies(self, asked: Sequence[Asked]) -> Sequence[Replied]:
+        answers = await replying(self._inner).replies(asked)
+        return [self._out.replied(*pair) for pair in zip(asked, answers, strict=True)]
 
     async def load(self, runs: Sequence[UUID]) -> list[Run | None]:
         return [None if row is None else await self._run(row) for row in await self._inner.load(runs)]

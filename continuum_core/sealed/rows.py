@@ -22,6 +22,7 @@ from continuum_core.journal.commit import (
     TaskHold,
 )
 from continuum_core.journal.records import DeadLetter, Delivery, Record, RecordKind, Run, Task
+from continuum_core.journal.replies import Asked, Replied
 
 __all__ = ["Opener", "Places", "Sealer"]
 
@@ -46,6 +47,9 @@ class Places:
 
     def record(self, record: Record) -> Place:
         return self.of(Kind.RECORD, record.run_id, bytes([record.kind]), record.version)
+
+    def reply(self, run_id: UUID, dedupe: str) -> Place:
+        return self.of(Kind.REPLY, run_id, dedupe.encode())
 
     def result(self, activity: str, key: str) -> Place:
         return Place(Kind.RESULT, self._namespace, other=f"{activity}\x00{key}".encode())
@@ -76,6 +80,12 @@ class Sealer:
             cause=self._seal_text(commit.cause, places.of(Kind.CAUSE, run_id)),
             outcome=None if outcome is None else self._seal(outcome, places.of(Kind.OUTCOME, run_id)),
             deliveries=tuple([self.delivery(each) for each in commit.deliveries]),
+            replies=tuple(
+                [
+                    replace(each, body=self._seal(each.body, places.reply(run_id, each.dedupe)))
+                    for each in commit.replies
+                ]
+            ),
             tasks=tuple(
                 [
                     replace(t, payload=self._seal(t.payload, places.task(Kind.TASK, run_id, t.token, t.slot)))
@@ -185,6 +195,11 @@ class Opener:
         if payload is None:
             return self.claim(claim)
         return replace(claim, task=replace(claim.task, payload=payload))
+
+    def replied(self, asked: Asked, answer: Replied) -> Replied:
+        if answer.body is None:
+            return answer
+        return replace(answer, body=self._open(answer.body, self._places.reply(asked.run_id, asked.dedupe)))
 
     def result(self, reservation: Reservation, answer: Reserved) -> Reserved:
         if answer.result is None:

@@ -48,6 +48,7 @@ from continuum_core.journal.commit import (
 )
 from continuum_core.journal.protocol import Journal, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run
+from continuum_core.journal.replies import Asked, Replied, replying
 
 __all__ = [
     "AsyncioSurroundings",
@@ -151,7 +152,7 @@ class AsyncioSurroundings:
         task.add_done_callback(self._late.discard)
 
 
-_READS = frozenset({"now", "definitions", "load", "inspect", "history", "list"})
+_READS = frozenset({"now", "definitions", "load", "inspect", "history", "list", "replies"})
 
 
 class FaultyJournal:
@@ -295,6 +296,9 @@ class FaultyJournal:
 
     async def history(self, run: UUID, after: int = 0, limit: int = 1_000) -> list[Record]:
         return await self._do("history", 0, lambda: self.inner.history(run, after, limit))
+
+    async def replies(self, asked: Sequence[Asked]) -> list[Replied]:
+        return await self._do("replies", len(asked), lambda: replying(self.inner).replies(asked))
 
     async def list(self, query: Query, limit: int = 100, cursor: str | None = None) -> Page:
         return await self._do("list", 0, lambda: self.inner.list(query, limit, cursor))

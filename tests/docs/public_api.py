@@ -42,7 +42,7 @@ PUBLIC = (
         "Import these from `continuum_core.query`; what the client's calls give and take comes from it, too.",
         {
             "continuum_core.query": ("field", "RunQuery", "SortBy", "Term"),
-            "continuum_core.client": ("Broadcast", "Count", "Question"),
+            "continuum_core.client": ("Broadcast", "Count", "Wanted"),
         },
     ),
     Section(

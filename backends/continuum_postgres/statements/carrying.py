@@ -40,7 +40,9 @@ FORGET_PAST = tuple(f"DELETE FROM continuum.{table} WHERE {_RUN}" for table in (
 
 REPORTED = f"SELECT reported FROM continuum.tasks WHERE {_RUN} ORDER BY token, slot"
 
-SEEN_OF_RUN = f"""SELECT dedupe, consumed FROM continuum.seen WHERE {_RUN} ORDER BY dedupe COLLATE "C" """
+SEEN_OF_RUN = (
+    f"""SELECT dedupe, consumed, reply FROM continuum.seen WHERE {_RUN} ORDER BY dedupe COLLATE "C" """
+)
 
 # --- out
 
@@ -89,10 +91,10 @@ INSERT INTO continuum.runs (
 """
 
 ADD_SEEN = """
-INSERT INTO continuum.seen (shard, ns, run_id, dedupe, consumed)
-SELECT $2::smallint, $1::integer, $3::uuid, m.dedupe, m.consumed
-FROM unnest($4::text[], $5::bigint[]) AS m (dedupe, consumed)
-ON CONFLICT (shard, ns, run_id, dedupe) DO UPDATE SET consumed = excluded.consumed
+INSERT INTO continuum.seen (shard, ns, run_id, dedupe, consumed, reply)
+SELECT $2::smallint, $1::integer, $3::uuid, m.dedupe, m.consumed, m.reply
+FROM unnest($4::text[], $5::bigint[], $6::bytea[]) AS m (dedupe, consumed, reply)
+ON CONFLICT (shard, ns, run_id, dedupe) DO UPDATE SET consumed = excluded.consumed, reply = excluded.reply
 """
 
 _NEW = """

@@ -15,6 +15,8 @@ __all__ = [
     "HOLD",
     "MORE",
     "PENDING",
+    "REPLIED",
+    "REPLY",
     "SEEN",
     "SEE_CONSUMED",
     "SEND",
@@ -113,7 +115,7 @@ WITH m AS MATERIALIZED (SELECT * FROM {_NEW}), s AS (
   INSERT INTO continuum.seen (shard, ns, run_id, dedupe)
   SELECT m.shard, $1::integer, m.run_id, m.dedupe FROM m WHERE m.dedupe IS NOT NULL
   ORDER BY m.shard, m.run_id, m.dedupe
-  ON CONFLICT (shard, ns, run_id, dedupe) DO UPDATE SET consumed = NULL
+  ON CONFLICT (shard, ns, run_id, dedupe) DO UPDATE SET consumed = NULL, reply = NULL
   WHERE seen.consumed <= $12::bigint
   RETURNING run_id, dedupe
 )
@@ -127,7 +129,7 @@ ON CONFLICT DO NOTHING RETURNING run_id, id
 # (Looked at once more, under the lock, in words that no index knows.)
 SEND_UNLOCKED = f"""
 WITH m AS MATERIALIZED (SELECT * FROM {_NEW}), f AS (
-  UPDATE continuum.seen s SET consumed = NULL
+  UPDATE continuum.seen s SET consumed = NULL, reply = NULL
   WHERE s.ctid = ANY (ARRAY(
     SELECT s.tid FROM m
     CROSS JOIN LATERAL (
@@ -221,7 +223,31 @@ SEE_CONSUMED = """
 INSERT INTO continuum.seen (shard, ns, run_id, dedupe, consumed)
 SELECT m.shard, $1::integer, m.run_id, m.dedupe, m.consumed
 FROM unnest($2::smallint[], $3::uuid[], $4::text[], $5::bigint[]) AS m (shard, run_id, dedupe, consumed)
-ON CONFLICT (shard, ns, run_id, dedupe) DO UPDATE SET consumed = excluded.consumed
+ON CONFLICT (shard, ns, run_id, dedupe) DO UPDATE SET consumed = excluded.consumed, reply = NULL
+"""
+
+# What a turn answers to what it consumes.
+REPLY = """
+UPDATE continuum.seen s SET reply = m.reply
+FROM (
+  SELECT m.reply, s.tid
+  FROM unnest($2::smallint[], $3::uuid[], $4::text[], $5::bytea[]) AS m (shard, run_id, dedupe, reply)
+  CROSS JOIN LATERAL (
+    SELECT s.ctid AS tid FROM continuum.seen s
+    WHERE s.shard = m.shard AND s.ns = $1::integer AND s.run_id = m.run_id AND s.dedupe = m.dedupe OFFSET 0
+  ) s
+) m
+WHERE s.ctid = m.tid
+"""
+
+REPLIED = f"""
+SELECT {CLOCK}, s.there IS NOT NULL, s.consumed, s.reply
+FROM unnest($2::smallint[], $3::uuid[], $4::text[]) WITH ORDINALITY AS m (shard, run_id, dedupe, ord)
+LEFT JOIN LATERAL (
+  SELECT true AS there, s.consumed, s.reply FROM continuum.seen s
+  WHERE s.shard = m.shard AND s.ns = $1::integer AND s.run_id = m.run_id AND s.dedupe = m.dedupe OFFSET 0
+) s ON true
+ORDER BY m.ord
 """
 
 # --- held

@@ -2,7 +2,8 @@
 --
 -- i:<run> and m:<run> hold all of a run, timers apart so that closing a state reads no inbox. Those that are
 -- not held stand in f:<run> and in `due`, by (due, id). hd:<run> tells why others are held. `seen` tells when
--- a dedupe id was consumed: never yet (+inf) while its delivery is pending.
+-- a dedupe id was consumed: never yet (+inf) while its delivery is pending. `rep` maps such ids to what turns
+-- replied, as long as `seen` has them.
 
 local deliveries = {}
 
@@ -59,6 +60,7 @@ function deliveries.insert(d)
   index(d)
   if d.dedupe then
     call('ZADD', P .. 'seen', '+inf', d.run .. d.dedupe)
+    call('HDEL', P .. 'rep', d.run .. d.dedupe)
   end
 end
 
@@ -81,6 +83,26 @@ end
 function deliveries.seen(d)
   local consumed = d.dedupe and call('ZSCORE', P .. 'seen', d.run .. d.dedupe)
   return consumed and (consumed == 'inf' or now < consumed + dedupe_window)
+end
+
+function deliveries.reply(run, dedupe, body)
+  if call('ZSCORE', P .. 'seen', run .. dedupe) then
+    call('HSET', P .. 'rep', run .. dedupe, body)
+  end
+end
+
+function verbs.replies()
+  return list(function()
+    local name = bytes() .. bytes()
+    local consumed = call('ZSCORE', P .. 'seen', name)
+    if not consumed or (consumed ~= 'inf' and now >= consumed + dedupe_window) then
+      return {'unknown', false}
+    end
+    if consumed == 'inf' then
+      return {'pending', false}
+    end
+    return {'gone', call('HGET', P .. 'rep', name)}
+  end)
 end
 
 -- Signals are kept that reach nobody; timers and outcomes concern only the run itself.

@@ -52,6 +52,7 @@ function turns.read_argument()
     records = some(records, turns.read_record), consumed = some(consumed, read_id), hold = some(hold, read_hold),
     deliveries = some(sent, deliveries.read_argument), tasks = some(started, read_task),
     closed = some(closed, number), attributes = some(described, attributes.read_argument),
+    replies = list(function() return {bytes(), bytes()} end),
   }
   if flag() then -- it says what is kept, and for how long
     local steps = number()
@@ -181,6 +182,9 @@ end
 local function apply(r, turn, alone, brought)
   write_run(r, turn)
   consume(r, turn.consumed, brought)
+  for _, reply in ipairs(turn.replies) do
+    deliveries.reply(r.id, reply[1], reply[2])
+  end
   for _, hold in ipairs(turn.hold) do
     deliveries.hold(r.id, hold[1], hold[2])
   end

@@ -136,7 +136,7 @@ function verbs.prune()
   local past = oldest_past(plan)
   plan.limit = limit
   local eternal = #oldest(plan, 'eternal')
-  local count = expired(P .. 'seen', now - dedupe_window, false, dry)
+  local count = expired(P .. 'seen', now - dedupe_window, P .. 'rep', dry)
     + expired(P .. 'ox', now - dedupe_window, P .. 'o', dry) + expired(P .. 'resx', now, P .. 'res', dry)
   if not dry then
     ticked()

@@ -69,7 +69,8 @@ function verbs.seen_of()
     local member, consumed = page[2][i], page[2][i + 1]
     local run = string.sub(member, 1, 16)
     if wanted[run] then
-      found[#found + 1] = {run, string.sub(member, 17), consumed ~= 'inf' and tonumber(consumed)}
+      local reply = call('HGET', P .. 'rep', member)
+      found[#found + 1] = {run, string.sub(member, 17), consumed ~= 'inf' and tonumber(consumed), reply}
     end
   end
   return {page[1], found}
@@ -202,7 +203,8 @@ local function read_image()
     run = read_run(),
     records = list(turns.read_record), versions = list(number), eternal = flag(), past = list(function() return {number(), number()} end),
     deliveries = list(read_whole_delivery), tasks = list(read_whole_task), dead = list(read_letter),
-    seen = list(function() return {bytes(), maybe(number)} end), attributes = list(attributes.read_argument),
+    seen = list(function() return {bytes(), maybe(number), maybe(bytes)} end),
+    attributes = list(attributes.read_argument),
   }
 end
 
@@ -256,6 +258,9 @@ local function write_image(image)
   end
   for _, entry in ipairs(image.seen) do
     call('ZADD', P .. 'seen', entry[2] or '+inf', r.id .. entry[1])
+    if entry[3] then
+      call('HSET', P .. 'rep', r.id .. entry[1], entry[3])
+    end
   end
   for _, d in ipairs(image.deliveries) do
     local held = d.held

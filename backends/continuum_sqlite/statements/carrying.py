@@ -41,7 +41,7 @@ FORGET_PAST = (
 
 REPORTED = f"SELECT reported FROM continuum_tasks WHERE {_OF_RUN} ORDER BY token, slot"
 
-SEEN_OF_RUN = f"SELECT dedupe, consumed FROM continuum_seen WHERE {_OF_RUN} ORDER BY dedupe"
+SEEN_OF_RUN = f"SELECT dedupe, consumed, reply FROM continuum_seen WHERE {_OF_RUN} ORDER BY dedupe"
 
 # --- out
 
@@ -85,8 +85,8 @@ INSERT INTO continuum_tasks (
 """
 
 COPY_SEEN = """
-INSERT INTO continuum_seen (namespace, run_id, dedupe, consumed) VALUES (?1, ?2, ?3, ?4)
-ON CONFLICT DO UPDATE SET consumed = excluded.consumed
+INSERT INTO continuum_seen (namespace, run_id, dedupe, consumed, reply) VALUES (?1, ?2, ?3, ?4, ?5)
+ON CONFLICT DO UPDATE SET consumed = excluded.consumed, reply = excluded.reply
 """
 
 COPY_DEAD = """

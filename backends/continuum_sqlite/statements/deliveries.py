@@ -18,6 +18,8 @@ __all__ = [
     "NOTE_SEEN",
     "PENDING_COUNT",
     "PENDING_DUE",
+    "REPLIED",
+    "REPLY",
     "SEEN",
     "SEE_CONSUMED",
     "UNHOLD",
@@ -51,11 +53,18 @@ WHERE namespace = ?1 AND run_id = ?2 AND dedupe = ?3 AND (consumed IS NULL OR co
 
 NOTE_SEEN = """
 INSERT INTO continuum_seen (namespace, run_id, dedupe, consumed) VALUES (?1, ?2, ?3, ?4)
-ON CONFLICT DO UPDATE SET consumed = excluded.consumed
+ON CONFLICT DO UPDATE SET consumed = excluded.consumed, reply = NULL
 """
 
 SEE_CONSUMED = """
 UPDATE continuum_seen SET consumed = ?4 WHERE namespace = ?1 AND run_id = ?2 AND dedupe = ?3
+"""
+
+REPLY = "UPDATE continuum_seen SET reply = ?4 WHERE namespace = ?1 AND run_id = ?2 AND dedupe = ?3"
+
+REPLIED = """
+SELECT consumed, reply FROM continuum_seen
+WHERE namespace = ?1 AND run_id = ?2 AND dedupe = ?3 AND (consumed IS NULL OR consumed > ?4)
 """
 
 # --- claims

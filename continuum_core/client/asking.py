@@ -1,0 +1,111 @@
+"""Asking runs: an event goes in like any other, and what the turn that took it replies comes back."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar, overload
+
+import msgspec
+from msgspec import Raw
+
+from continuum_core.client.handle import Ref
+from continuum_core.client.sending import Sending
+from continuum_core.codec import codec_for
+from continuum_core.definition.event import Question, event_name, is_event, reply_type
+from continuum_core.errors import AskRejected, AskTimeout, RunNotFound, RunOver, UsageError
+from continuum_core.journal.records import Held
+from continuum_core.journal.replies import Asked, Replied, ReplyState, replying
+from continuum_core.mapper import ASK, REPLIED, decode_reply
+
+__all__ = ["Asking"]
+
+R = TypeVar("R")
+
+_HELD = {
+    Held.NO: "it is accepted, and no worker has taken it yet",
+    Held.DEFERRED: "the run has deferred it, until a state that takes it",
+    Held.PAUSED: "it waits, for the run is suspended or parked",
+    Held.POISON: "the run is parked, for it stumbled over this very event",
+}
+
+
+class Asking(Sending):
+    """The part of a client that asks."""
+
+    @overload
+    async def ask(
+        self, run: Ref, event: Question[R], *, timeout: float | None = None, id: str | None = None
+    ) -> R: ...
+    @overload
+    async def ask(
+        self, run: Ref, event: str, data: Any = None, *, timeout: float | None = None, id: str | None = None
+    ) -> Any: ...
+    async def ask(
+        self, run: Ref, event: Any, data: Any = None, *, timeout: float | None = None, id: str | None = None
+    ) -> Any:
+        """Send a run a question and wait for what the turn that takes it replies.
+
+        :param event: an instance of a question's class; or its name, and then `data`, and the reply, are JSON
+            values.
+        :param timeout: seconds; None waits for ever. The question stays with the run all the same.
+        :param id: under which the run is asked once, however often this is called: each call gets the same
+            reply, until the dedupe window ends, also when the run has ended. Without one each call asks anew.
+
+        Raises AskRejected where the run took it and has no reply, AskTimeout, RunOver where the run ended
+        without taking it, UsageError for an event that is no question and for a journal that keeps no
+        replies, and what `send` raises.
+        """
+        self._check()
+        replying(self.journal)
+        reply = _reply_of(event)
+        run_id, _ = self._ref(run)
+        name = id or str(self._host.new_id())
+        asked = Asked(run_id, ASK + name)
+        await self._send(run, event, data, asked.dedupe)
+        answer = await self.waiting.reply(asked, timeout)
+        self.watch()
+        told = event if isinstance(event, str) else event_name(type(event))
+        if answer is None and not self._open:
+            raise UsageError("this client was closed while it waited; the question stays with the run")
+        if answer is None:
+            raise AskTimeout(str(run_id), told, name, timeout or 0.0, await self._holding(asked))
+        return _told(answer, asked, told, reply)
+
+    async def _holding(self, asked: Asked) -> str:
+        """What holds a question up, in words."""
+        found = await self._patience(lambda: self.journal.inspect(asked.run_id))
+        if found is None:
+            raise RunNotFound(str(asked.run_id))
+        for delivery in found.deliveries:
+            if delivery.dedupe == asked.dedupe:
+                return _HELD[delivery.held]
+        return "it was taken just now"
+
+    def waiting_told(self, asked: Asked, answer: Replied) -> None:
+        """For a worker on the same handle: what it replied."""
+        self.waiting.tell_reply(asked, answer)
+
+
+def _reply_of(event: Any) -> Any:
+    """What the reply is read as; None: as JSON values. Raises UsageError for an event that has none."""
+    if isinstance(event, str):
+        return None
+    if isinstance(event, type) and is_event(event):
+        raise UsageError(f"ask with an instance: {event.__name__}(...), not the class")
+    cls: Any = event.__class__
+    found = reply_type(cls)
+    if found is None:
+        raise UsageError(
+            f"{cls.__name__} is no question; declare class {cls.__name__}(Question[Reply]), or send() it"
+        )
+    return found
+
+
+def _told(answer: Replied, asked: Asked, event: str, reply: Any) -> Any:
+    run = str(asked.run_id)
+    if answer.state is not ReplyState.GONE or answer.body is None:
+        raise RunOver(run)  # the window cannot be over: it began after we asked
+    body = decode_reply(answer.body)
+    if body.kind != REPLIED or not isinstance(body.value, Raw):
+        raise AskRejected(run, event, body.kind, body.states)
+    value = bytes(body.value)
+    return msgspec.json.decode(value) if reply is None else codec_for(reply).decode(value)
