@@ -34,7 +34,7 @@ from continuum_core.errors import PayloadRefused, ResultTimeout, RunEnded, RunNo
 from continuum_core.journal.records import ENDED, RunStatus
 from continuum_core.view import RunView, run_view
 
-__all__ = ["cancel", "resume", "send", "start", "suspend", "terminate", "unpark"]
+__all__ = ["ask", "cancel", "resume", "send", "start", "suspend", "terminate", "unpark"]
 
 
 def name_of(view: RunView) -> str:
@@ -173,6 +173,40 @@ def send(
         )
     else:
         say(f"{event} sent to {name_of(view)}")
+
+
+def ask(
+    run: RunRef,
+    event: Annotated[str, typer.Argument(metavar="QUESTION", help="The question's name.")],
+    data: Data = None,
+    id: Annotated[
+        str | None, typer.Option(metavar="ID", help="Asked once under it; each call gets the same reply.")
+    ] = None,
+    timeout: Annotated[
+        timedelta,
+        typer.Option(parser=duration, metavar="DURATION", help="Wait no longer than this."),
+    ] = timedelta(seconds=30),
+    app: Apps = None,
+    journal: JournalUrl = None,
+    namespace: Namespace = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Ask a run, and print what the turn that takes the question replies. A worker has to be alive."""
+    url = journal_of(journal)
+    machines = load(app)
+    values = None if data is None else read_values(data, "--data")
+
+    async def asked() -> Any:
+        async with Client(url, machines, namespace=namespace) as client, named(client, run) as handle:
+            return await client.ask(handle, event, values, timeout=timeout.total_seconds(), id=id)
+
+    reply = asyncio.run(asked())
+    if as_json:
+        print_json({"reply": reply})
+    else:
+        for line in pretty(reply):
+            say(line)
 
 
 # --- orders ------------------------------------------------------------------------------------------

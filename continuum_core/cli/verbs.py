@@ -65,6 +65,7 @@ VERBS = {
     "worker": _Verb(_WORK, "workers", "worker"),
     "start": _Verb(_RUNS, "runs", "start"),
     "send": _Verb(_RUNS, "runs", "send"),
+    "ask": _Verb(_RUNS, "runs", "ask"),
     "show": _Verb(_RUNS, "inspection", "show"),
     "history": _Verb(_RUNS, "inspection", "history"),
     "list": _Verb(_RUNS, "inspection", "list_"),

@@ -62,10 +62,10 @@ class OfContext(Protocol[C_contra, R_co]):
     def __call__(self, context: C_contra, /) -> R_co: ...
 
 
-class Asked(Protocol[E_co, R_co]):
+class Asked(Protocol[E_co, R]):
     """A question, as type checkers see it: of its own class, and of what it is answered with."""
 
-    def __question__(self) -> tuple[E_co, R_co]: ...
+    def __question__(self, reply: R) -> tuple[E_co, R]: ...
 
 
 Messages = Message | tuple[Message, ...] | None

@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-R_co = TypeVar("R_co", covariant=True)
+R = TypeVar("R")
 
 _MARK = "__continuum_event__"
 
@@ -52,7 +52,7 @@ class AnyEvent:
     """The wildcard of `on`: an event of any user's class. Edges are tried in order: declare it last."""
 
 
-class Question(Generic[R_co]):
+class Question(Generic[R]):
     """An event that is answered: ``@event class Quote(Question[Price])`` is asked and gets a ``Price``.
 
     Every edge that takes it says what (`answer`). Of a ``Question[None]``, or one of another type that None
@@ -63,8 +63,8 @@ class Question(Generic[R_co]):
 
     if TYPE_CHECKING:
 
-        def __question__(self) -> tuple[Self, R_co]:
-            """For type checkers alone: how an event's class tells of itself and of its reply."""
+        def __question__(self, reply: R) -> tuple[Self, R]:
+            """For type checkers alone: how an event's class tells of itself and of its reply's very type."""
             ...
 
 

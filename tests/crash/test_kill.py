@@ -67,7 +67,7 @@ class Fleet:
         codes = [process.wait(30) for process in self.processes]
         for log in self.logs:
             log.close()
-        assert codes == [0] * WORKERS, "workers drain and end well"
+        assert codes == [0] * len(self.processes), "workers drain and end well"
 
 
 async def carry_out(url: str, trace: Path, runs: int, kills: int, seed: int) -> list[UUID]:

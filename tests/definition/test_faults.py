@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from continuum_core.definition.activity import activity
 from continuum_core.definition.check import CODES, DefinitionWarning, Severity
 from continuum_core.definition.declare import Machine, root, to
-from continuum_core.definition.event import AnyEvent, event
+from continuum_core.definition.event import AnyEvent, Question, event
 from continuum_core.definition.fingerprint import graph
 from continuum_core.definition.queue import Queue, Rate
 from continuum_core.definition.sequence import sequence
@@ -865,6 +865,31 @@ def _() -> None:
         init, result = begin, end
         a.invoke(undoable, lambda c: c.value, done=z, error=u)
         u.compensate(z)
+
+
+@event
+class HowMuch(Question[int]):
+    pass
+
+
+@shows("C231")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.answer(Up, lambda c, _: c.value, z)  # type: ignore[arg-type]  # the fault
+
+
+@shows("C232")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(HowMuch, z)
 
 
 @shows("C301")

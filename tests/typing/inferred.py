@@ -12,7 +12,7 @@ from continuum_core.client import Client, Handle
 from continuum_core.definition.activity import Activity, AsyncActivity, PlainActivity, activity
 from continuum_core.definition.chart import Chart
 from continuum_core.definition.declare import Choice, Final, History, Machine, Parallel, Root, State, root, to
-from continuum_core.definition.event import AnyEvent, event
+from continuum_core.definition.event import AnyEvent, Question, event
 from continuum_core.definition.failure import Failure
 from continuum_core.definition.known import pure
 from continuum_core.definition.message import Message
@@ -58,6 +58,11 @@ class Pool:
 class Paid:
     token: str
     amount: int = 0
+
+
+@event
+class Quote(Question[Receipt]):
+    count: int
 
 
 @event(name="cancel", version=2)
@@ -167,6 +172,12 @@ class Order(Machine[Ctx, Given, Receipt], name="order", version=2, trusted_modul
     )
     asking.on(Cancel, failed, send=lambda c, e: Message(e, machine="other", key=c.given.key))
     asking.on(AnyEvent, raise_=lambda c, e: (Cancel("x"), Paid("y")) if c.token else None)
+    asking.answer(
+        Quote,
+        lambda c, e: Receipt(assert_type(c, Ctx).token * assert_type(e, Quote).count),
+        when=lambda c, e: assert_type(e.count, int) > 1,
+        assign=lambda c, e: assert_type(evolve(c, token=""), Ctx),
+    )
     asking.after(timedelta(minutes=1), failed, when=lambda c: assert_type(c.given.total, int) > 1)
     asking.after(lambda c: timedelta(minutes=c.given.total), (left, right))
     branch.always(closed, when=is_big)
@@ -221,6 +232,9 @@ async def joined(client: Client, connection: psycopg.AsyncConnection, session: S
     assert_type(handle, Handle[Receipt])
     await handle.send(Paid("t"), connection=session)
     assert_type(await handle.result(), Receipt)
+    assert_type(await handle.ask(Quote(1), timeout=1, id="q"), Receipt)
+    assert_type(await client.ask("id", Quote(1)), Receipt)
+    assert_type(await handle.query(is_big), bool)
     await client.start("order", {"key": "k"}, connection=session)
 
 
@@ -230,6 +244,8 @@ def joined_plainly(client: SyncClient, connection: psycopg.Connection) -> None:
     assert_type(handle, SyncHandle[Receipt])
     handle.send(Paid("t"), connection=connection)
     assert_type(handle.result(), Receipt)
+    assert_type(handle.ask(Quote(1)), Receipt)
+    assert_type(handle.query(is_big), bool)
 
 
 # --- sequences ---------------------------------------------------------------------------------------

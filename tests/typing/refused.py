@@ -7,7 +7,7 @@ from attrs import evolve, frozen
 
 from continuum_core.definition.activity import activity
 from continuum_core.definition.declare import Machine, root, to
-from continuum_core.definition.event import event
+from continuum_core.definition.event import Question, event
 from continuum_core.definition.sequence import sequence
 from continuum_core.definition.steps import steps
 from continuum_core.definition.transaction import Transaction
@@ -27,6 +27,11 @@ class Payment:
 @event
 class Paid:
     token: str
+
+
+@event
+class Quote(Question[int]):
+    count: int
 
 
 @activity()
@@ -63,6 +68,9 @@ class Order(Machine[Ctx, int, str], name="order"):
 
     asking.on(Paid, closed, assign=lambda c, e: evolve(c, token=e.tokne))  # E: payload typo
     asking.on(Paid, closed, assign=lambda c, e: e.token)  # E: wrong reducer return
+    asking.answer(Quote, lambda c, e: "three", closed)  # E: wrong reply type
+    asking.answer(Quote, lambda c, e: e.cuont, closed)  # E: payload typo
+    asking.answer(Paid, lambda c, e: 1, closed)  # E: no question
     asking.invoke(charge, lambda c: c.token, done=closed, error=closed)  # E: wrong activity input
     asking.invoke(charge, pay, assign=lambda c, out: Ctx(out), error=closed)  # E: wrong output use
     asking.on(Paid, "closed")  # E: string target
