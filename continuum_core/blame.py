@@ -19,7 +19,7 @@ from continuum_core.archive import Archive
 from continuum_core.clock import to_datetime
 from continuum_core.errors import UsageError
 from continuum_core.journal.records import Record, RecordKind
-from continuum_core.mapper import decode_migration, step_word, upgrade_word
+from continuum_core.mapper import decode_migration, decode_step, step_word, upgrade_word
 from continuum_core.past import Past
 
 __all__ = ["ABSENT", "Change", "blame"]
@@ -42,6 +42,8 @@ class Change:
     :ivar event: what came, as a word.
     :ivar before: the JSON value before it; `ABSENT` where the field was not there.
     :ivar after: the JSON value after it.
+    :ivar steps: how many steps the record stands for: one of them set it. More than one only where states say
+        that not every step leaves a record.
     """
 
     run: UUID
@@ -51,6 +53,7 @@ class Change:
     before: Any
     after: Any
     cause: UUID
+    steps: int = 1
 
 
 async def blame(archive: Archive, run_id: UUID, field: str) -> list[Change]:
@@ -97,7 +100,8 @@ async def _inherited(archive: Archive, run_id: UUID, path: Sequence[str]) -> lis
 
 def _change(record: Record, before: Any, after: Any) -> Change:
     at = to_datetime(record.at)
-    return Change(record.run_id, record.version, at, _word(record), before, after, record.cause)
+    steps = 1 if record.kind is RecordKind.MIGRATION else decode_step(record).steps
+    return Change(record.run_id, record.version, at, _word(record), before, after, record.cause, steps)
 
 
 def _word(record: Record) -> str:

@@ -108,6 +108,8 @@ class SnapshotBody(Struct, omit_defaults=True):
     cancelling: str | None = None
     patches: dict[str, bool] = {}
     generation: int = 0
+    unrecorded: int = 0  # steps since the last record
+    eternal: bool = False
 
 
 class PendingBody(Struct, omit_defaults=True):
@@ -191,6 +193,8 @@ class StepBody(Struct, omit_defaults=True):
     the number of the generation that begins, `ended` the final state that the one before reached. What the
     run was before counts no more, so it has `after`, the whole snapshot, in place of changes; a history can
     be read on from there though what came before was pruned. `patches` are all that the generation pinned.
+
+    So does a record of any kind that stands for more than one step (`steps`): those before it left none.
     """
 
     v: int
@@ -208,6 +212,7 @@ class StepBody(Struct, omit_defaults=True):
     generation: int = 0
     anew: Raw | UnsetType = UNSET
     ended: str = ""
+    steps: int = 1
     after: Raw | UnsetType = UNSET
 
 

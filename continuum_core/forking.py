@@ -52,6 +52,11 @@ def check_point(row: Run, past: Past, version: int) -> None:
             f"run {row.run_id} was {past.status.name.lower()} by record {version}: there is nothing to go on "
             "with; fork it from an earlier one"
         )
+    if past.vague:
+        raise UsageError(
+            f"of run {row.run_id} it is not known what it had open at record {version}, for steps before it "
+            "left no record; fork it from an earlier one, before which every step left one"
+        )
     if not past.states:
         raise UsageError(
             f"run {row.run_id} had not begun at record {version}; fork it from a later one, or start another"

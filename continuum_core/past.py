@@ -83,6 +83,7 @@ class Moment:
     :ivar outcome: how the run ended, as JSON values, where it had.
     :ivar deferred: names of the events that it kept for later.
     :ivar generation: how often it had continued as new.
+    :ivar vague: steps before it left no record, so that it may have had more open than is told.
     """
 
     run: UUID
@@ -97,6 +98,7 @@ class Moment:
     activities: tuple[OpenActivity, ...] = ()
     deferred: tuple[str, ...] = ()
     generation: int = 0
+    vague: bool = False
 
 
 # --- the fold ----------------------------------------------------------------------------------------
@@ -127,7 +129,7 @@ class Past:
         self.deferred: dict[UUID, bytes] = {}  # delivery → payload
         self.patches: dict[str, bool] = {}
         self.generation = 0
-        self.first = 0  # the version of the first record that was taken in: what came before was pruned
+        self.vague = False  # some steps left no record: it may have more open than is told
         self._fields: dict[str, Raw] = {}
         self._whole: bytes | None = b"null"  # what is no JSON object; so it is before the first turn
 
@@ -145,7 +147,6 @@ class Past:
         else:
             self._step(decode_step(record), record)
         self.version, self.at = record.version, record.at
-        self.first = self.first or record.version
 
     def _order(self, order: str) -> None:
         self.status = _ORDERED.get(order, self.status)
@@ -163,6 +164,8 @@ class Past:
         self.deferred.pop(record.cause, None)
         if isinstance(body.after, Raw):
             self._take_over(read(SnapshotBody, bytes(body.after)))
+            if body.steps > 1:
+                self._forget(read(SnapshotBody, bytes(body.after)))
         if body.disposition == "deferred" and isinstance(body.event.payload, Raw):
             self.deferred[record.cause] = bytes(body.event.payload)
         self._change(body)
@@ -189,6 +192,15 @@ class Past:
         self.patches = after.patches
         self.generation = after.generation
         self._whole_context(bytes(after.context))
+
+    def _forget(self, after: SnapshotBody) -> None:
+        """Steps before left no record: what they closed is closed, and what they opened is not told."""
+        self.vague = True
+        live = {*after.tokens.values(), *(each.token for each in after.pending)}
+        for opened in (self.timers, self.activities):
+            for place in [place for place in opened if place[0] not in live]:
+                del opened[place]
+        self.deferred.clear()
 
     def _asked(self, commands: list[CommandBody], outcome: Raw | UnsetType, at: Micros) -> None:
         for command in commands:
@@ -249,13 +261,19 @@ async def read_past(
 
 def no_record(run_id: UUID, wanted: int, version: int, records: Sequence[Record]) -> UsageError:
     """The error for somebody who asks for a record that is not there: it never was, or was pruned."""
-    first = records[0].version if records else version + 1
-    if 0 < wanted < first:
+    stored = [record.version for record in records]
+    if 0 < wanted <= version and (not stored or wanted < stored[0]):
+        begins = f"what is stored begins with record {stored[0]}" if stored else "no record is stored"
         return UsageError(
-            f"record {wanted} of run {run_id} was pruned, with a past generation of the run; what is stored "
-            f"begins with record {first}"
+            f"record {wanted} of run {run_id} was pruned with a past generation, or never kept; {begins}"
         )
-    known = f"it has records {min(first, version)} to {version}"
+    if 0 < wanted <= version:
+        near = max(each for each in stored if each < wanted)
+        return UsageError(
+            f"step {wanted} of run {run_id} left no record, as its states ask for; the nearest before it is "
+            f"record {near}"
+        )
+    known = f"it has records {min(stored[0] if stored else 1, version)} to {version}"
     return UsageError(f"run {run_id} has no record {wanted}; {known}")
 
 
@@ -277,6 +295,7 @@ def moment_of(past: Past, entry: Entry | None) -> Moment:
         activities=tuple(_activity(o, entry) for o in past.activities.values()),
         deferred=tuple(peek_event(DeliveryKind.SIGNAL, each)[0] for each in past.deferred.values()),
         generation=past.generation,
+        vague=past.vague,
     )
 
 

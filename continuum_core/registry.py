@@ -23,6 +23,8 @@ from continuum_core.definition.queue import Queue
 from continuum_core.definition.upgrade import Graph, Way, way
 from continuum_core.errors import UnknownMachine, UnknownVersion, UsageError
 from continuum_core.interpreter.program import Program, compile_chart
+from continuum_core.journal.connect import capabilities
+from continuum_core.journal.protocol import Capability
 from continuum_core.journal.records import Definition
 
 __all__ = ["ActivityEntry", "Entry", "Registry"]
@@ -60,6 +62,7 @@ class Entry:
         factory=dict[str, Codec[Any]]
     )  # name of a question → codec of its reply
     compensates: bool = False  # what declares an undo may be undone
+    remembers: bool = False  # some state says which steps leave a record
     _leaves: dict[int, tuple[str, ...]] = field(factory=dict[int, tuple[str, ...]])  # as `leaves` answered
 
     @property
@@ -142,6 +145,7 @@ def _entry(chart: Chart) -> Entry:
         },
         numbers={s.path: s.number for s in chart.states},
         compensates=chart.compensates,
+        remembers=chart.remembers,
     )
 
 
@@ -186,6 +190,18 @@ class Registry:
     def replace(self, machines: Iterable[Any]) -> None:
         """Forget everything and know these machines instead: for tests that deploy a new release."""
         self.__init__(machines)  # type: ignore[misc]  # the object stays, as others hold it
+
+    def check_forgets(self, journal: object) -> None:
+        """Raises UsageError for machines that choose what is remembered, on a journal that cannot forget.
+
+        :param journal: a URL; of anything else it is not known what its backend declares.
+        """
+        chosen = [each.chart.name for each in self._entries.values() if each.remembers]
+        if chosen and isinstance(journal, str) and Capability.FORGETS not in capabilities(journal):
+            raise UsageError(
+                f"machine {chosen[0]} says which of its steps leave a record, and this journal's backend "
+                "keeps all (it does not declare 'forgets'): choose another journal, or leave remember() out"
+            )
 
     def entries(self) -> list[Entry]:
         return list(self._entries.values())

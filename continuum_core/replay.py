@@ -143,7 +143,7 @@ def fold(
                 past.take(record)
             continue
         image, drift = _folded(runs_on, image or unborn(), past, part.records, against=against)
-        if drift is None and part.until is not None:
+        if drift is None and part.until is not None and image.snapshot.version + 1 == part.until.version:
             drift = _snapshots(part.until, "the snapshot before", part.until.before, runs_on, image)
         if drift is not None:
             return image, drift
@@ -169,9 +169,9 @@ def _arrived(
 
 
 def _snapshots(arrival: Arrival, what: str, recorded: bytes, entry: Entry, image: Image) -> Drift | None:
-    folded = encode_image(entry, image)
+    folded = encode_image(entry, image.told())
     # Read by this code first: one that adopted the run may have given the context another field.
-    read = encode_image(entry, decode_image(entry, image.snapshot.version, recorded))
+    read = encode_image(entry, decode_image(entry, image.snapshot.version, recorded).told())
     return None if read == folded else _moved_drift(arrival, what, read.decode(), folded.decode())
 
 
@@ -187,12 +187,14 @@ def _folded(
     for record in records:
         past.take(record)
         if record.kind is RecordKind.CONTROL:
-            # An order moves the version and nothing else of the run's value.
-            image = _moved(image, record.version)
+            # An order moves the version and nothing else of the run's value. After steps that left no record
+            # it is not known what that is; the next record tells.
+            if record.version == image.snapshot.version + 1:
+                image = _moved(image, record.version)
             continue
         body = decode_step(record)
-        if record.version > image.snapshot.version + 1 and isinstance(body.after, Raw):
-            # What came before was pruned: a generation's first record tells all that it began with.
+        if isinstance(body.after, Raw) and (body.steps > 1 or record.version > image.snapshot.version + 1):
+            # What came before was pruned, or left no record: this one tells all that the run was after it.
             image = decode_image(entry, record.version, bytes(body.after))
             continue
         delivery = _delivery(record, body)
@@ -301,18 +303,20 @@ def verify(
 ) -> Drift | None:
     """Fold a run's records and compare each, and at the end what is stored of the run.
 
+    Where the last steps left no record, there is nothing to compare its snapshot with.
+
     :param records: of the run; those above its version, written while it was read, are passed over.
     :param known: as of `fold`, and `against`.
     """
     records = [record for record in records if record.version <= run.version]
     image, drift = fold(entry, run.run_id, records, known, against=against)
-    if drift is None and run.snapshot and not against:
+    if drift is None and run.snapshot and not against and image.snapshot.version == run.version:
         try:
             # Both written by this code: one that adopted the run may have given the context another field.
-            stored = encode_image(entry, decode_image(entry, run.version, run.snapshot)).decode()
+            stored = encode_image(entry, decode_image(entry, run.version, run.snapshot).told()).decode()
         except (UnknownVersion, PayloadRefused) as fault:
             stored = str(fault)
-        folded = encode_image(entry, image).decode()
+        folded = encode_image(entry, image.told()).decode()
         if stored != folded:
             drift = Drift(
                 run.version, "the snapshot", stored, folded, parts=(("the snapshot", stored, folded),)

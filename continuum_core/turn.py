@@ -23,7 +23,9 @@ from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from continuum_core.definition.memory import Memory, keeps, memory_of
 from continuum_core.definition.upgrade import Way
 from continuum_core.errors import CompensationStuck, ContinuumError, MachineFault
 from continuum_core.hooks.facts import TurnFacts
@@ -142,6 +144,7 @@ class _Fold:
         self.begins = 0
         self.before: Described = {}
         self.after: Described | None = None
+        self.eternal = False
 
     def take(self, delivery: Delivery) -> bool:
         """Fold one delivery in; True when the fold may go on."""
@@ -155,24 +158,27 @@ class _Fold:
         encoded = None if after.context is before.context else after.context
         asked = ask(entry, due.namespace, due.run_id, made, delivery.id, self.new_id, encoded)
         self.doing = "outcome cannot be stored"
-        body = encode_step(entry, before, after, made, delivery, asked)
+        memory = _memory(entry, before, made)
+        kept = memory is None or delivery.kind is DeliveryKind.FORK or _keeps(entry, memory, before, made)
+        body = encode_step(entry, before, after, made, delivery, asked) if kept else b""
         self.doing = "attributes"
         self._describe(after)
         self.doing = "reply cannot be stored"
         reply = encode_reply(entry, before.snapshot, delivery, made) if is_asked(delivery) else None
         # Nothing above has touched this fold: a step that raises leaves it as it was.
-        self.image = after
-        self.records.append(
-            Record(
-                run_id=self.due.run_id,
-                version=made.snapshot.version,
-                kind=record_kind(delivery.kind, made),
-                at=made.snapshot.now,
-                cause=delivery.id,
-                commit_id=self.commit_id,
-                body=body,
+        self._remember(after, memory, kept=kept)
+        if kept:
+            self.records.append(
+                Record(
+                    run_id=self.due.run_id,
+                    version=made.snapshot.version,
+                    kind=record_kind(delivery.kind, made),
+                    at=made.snapshot.now,
+                    cause=delivery.id,
+                    commit_id=self.commit_id,
+                    body=body,
+                )
             )
-        )
         self._ask(asked.tasks, asked.deliveries, asked.closed)
         if reply is not None:
             self.replies.append(reply)
@@ -195,13 +201,23 @@ class _Fold:
             return False
         return self.due.tries < SUSPECT and not renewed
 
+    def _remember(self, after: Image, memory: Memory | None, *, kept: bool) -> None:
+        """The run after a step, with what is kept of it."""
+        if memory is Memory.ETERNAL and not after.eternal:
+            self.eternal = True
+        unrecorded = 0 if kept else after.unrecorded + 1
+        eternal = after.eternal or self.eternal
+        if (unrecorded, eternal) != (after.unrecorded, after.eternal):
+            after = replace(after, unrecorded=unrecorded, eternal=eternal)
+        self.image = after
+
     def migrate(self, moving: Moving) -> bool:
         """Put the run into this definition; True when the fold may go on."""
         entry, due = self.entry, self.due
         made = migrated(entry, moving.way, due.run_id, due.image.snapshot.version, moving.stored, due.now)
         asked = ask(entry, due.namespace, due.run_id, made.step, self.commit_id, self.new_id)
         body = encode_migration(entry, moving.way, moving.stored, made, asked)
-        self.image = made.image
+        self.image = replace(made.image, eternal=made.eternal)
         if made.step.renewal is not None:
             self.begins = made.image.snapshot.version
         self.records.append(
@@ -264,6 +280,8 @@ class _Fold:
 
     def commit(self, status: RunStatus, cause: str = "", poison: UUID | None = None) -> Commit:
         entry, due, image = self.entry, self.due, self.image
+        last = self.records[-1].version if self.records else 0
+        steps = max(image.snapshot.version, last) - due.image.snapshot.version
         outcome = image.snapshot.outcome
         hold = tuple([(id_, Held.DEFERRED) for id_ in self.deferred]) if self.deferred else ()
         if poison is not None:
@@ -278,7 +296,7 @@ class _Fold:
             status=status,
             snapshot=encode_image(entry, image) if image.context else b"",
             records=tuple(self.records),
-            now=self.records[-1].at if self.records else due.now,
+            now=max(due.now if last == 0 else self.records[-1].at, image.snapshot.now),
             cause=cause,
             outcome=None if outcome is None else encode_outcome(entry, outcome),
             consumed=tuple(self.consumed),
@@ -287,9 +305,11 @@ class _Fold:
             deliveries=tuple(self.deliveries),
             tasks=tuple([self.born(task) for task in self.tasks]),
             closed=tuple(self.closed),
+            steps=0 if steps == len(self.records) else steps,
             begins=self.begins,
             attributes=self._attributes(),
             replies=tuple(self.replies),
+            eternal=self.eternal,
         )
 
     def park(self, poison: Delivery | None, cause: str, fault: Exception | None) -> Turn:
@@ -309,6 +329,20 @@ class _Fold:
         )
         commit = self.commit(RunStatus.PARKED, why, None if poison is None else poison.id)
         return Turn(commit, self.image, fault=fault)
+
+
+def _memory(entry: Entry, before: Image, made: Step) -> Memory | None:
+    """The most that the states before and after a step ask for; None where none says anything."""
+    if not entry.remembers:
+        return None
+    after = memory_of(entry.chart, made.snapshot.configuration)
+    return max(after, memory_of(entry.chart, before.snapshot.configuration))
+
+
+def _keeps(entry: Entry, memory: Memory, before: Image, made: Step) -> bool:
+    ends = made.snapshot.outcome is not None or made.renewal is not None
+    earlier, later = before.snapshot.configuration, made.snapshot.configuration
+    return keeps(entry.chart, memory, earlier, later, made.edges, ends=ends)
 
 
 def take_turn(entry: Entry, due: Due, new_id: Callable[[], UUID], born: Born = _unclaimed) -> Turn:

@@ -147,6 +147,7 @@ class Step:
     :ivar changed: fields of the context that changed, with their new JSON values.
     :ivar asked: what the step asked of the world, in words.
     :ivar patches: those that it pinned; True: the run goes the new way.
+    :ivar steps: how many steps the record stands for; those before it left none.
     """
 
     version: int
@@ -163,6 +164,7 @@ class Step:
     who: str = ""
     why: str = ""
     patches: Mapping[str, bool] = field(factory=dict[str, bool])
+    steps: int = 1
 
 
 # --- runs --------------------------------------------------------------------------------------------
@@ -326,6 +328,7 @@ def step_view(record: Record, registry: Registry) -> Step:
         asked=tuple(_asked(command) for command in body.commands),
         cause=record.cause,
         patches=body.patches,
+        steps=body.steps,
     )
 
 

@@ -79,7 +79,9 @@ class TurnWatch:
         return replace(turn, commit=commit, watched=Watched(facts, began))
 
     def _facts(self, commit: Commit, deliveries: Sequence[Delivery]) -> TurnFacts:
-        taken = deliveries[: sum(record.kind in _TAKEN for record in commit.records)]
+        # Steps that leave no record take deliveries, too.
+        others = sum(record.kind not in _TAKEN for record in commit.records)
+        taken = deliveries[: commit.after - commit.version - others]
         machine, version = self._machine(commit.fingerprint)
         dues = [d.due for d in taken if d.due is not None]
         return TurnFacts(

@@ -91,6 +91,7 @@ class Worker:
         self.registry = Registry(machines)
         if not self.registry.entries():
             raise UsageError("a worker needs at least one machine: Worker(url, [Order])")
+        self.registry.check_forgets(journal)
         self.settings = Settings(
             queues=tuple((queues or _all_queues(self.registry)).items()),
             lease=lease,

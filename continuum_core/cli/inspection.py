@@ -137,6 +137,8 @@ async def _pages(client: Client, handle: Handle[Any], *, follow: bool) -> AsyncI
 
 def _row(step: Step, *, full: bool) -> Sequence[str | Text]:
     event = Text(safe(step.event), style="bold")
+    if step.steps > 1:
+        event.append(f"\n{step.steps - 1} steps before it left no record", style="yellow")
     if step.disposition not in ("", "taken"):
         event.append(f"\n{safe(step.disposition)}", style="yellow")
     event.append(f"\n← {_cause_word(step)} {short_id(step.cause)}", style="dim")

@@ -54,6 +54,7 @@ class Folding:
 class Finding:
     """What came of one run.
 
+    :ivar unrecorded: how many of its steps have no record: nothing is there to compare.
     :ivar why: why it could not be folded: no code for it here; "" where it was.
     """
 
@@ -62,6 +63,7 @@ class Finding:
     records: int
     drift: Drift | None = None
     why: str = ""
+    unrecorded: int = 0
 
 
 # --- the verb ----------------------------------------------------------------------------------------
@@ -145,7 +147,10 @@ class _Told:
         if not self._as_json:
             records = sum(each.records for each in self._found)
             folded = len(self._found) - len(unknown)
+            unrecorded = sum(each.unrecorded for each in self._found)
             say(f"{folded} of {len(self._found)} runs folded, {records} records: {drifted} drifted")
+            if unrecorded:
+                say(f"{unrecorded} steps have no record: it was never kept, or was pruned")
             for why in sorted({each.why for each in unknown}):
                 say(f"{sum(1 for each in unknown if each.why == why)} not folded: {why}", stderr=True)
         if drifted:
@@ -168,6 +173,7 @@ def _facts(finding: Finding) -> dict[str, object]:
         "run": finding.run,
         "name": finding.name,
         "records": finding.records,
+        "unrecorded": finding.unrecorded,
         "not_folded": finding.why or None,
         "drift": None
         if drift is None
@@ -260,7 +266,7 @@ async def _fold_one(client: Client, registry: Registry, other: Entry | None, run
         drift = verify(entry, run, records, registry, against=other is not None)
     except UnknownVersion as error:
         return Finding(str(run_id), name, 0, why=f"{name}: {error}")
-    return Finding(str(run_id), name, len(records), drift)
+    return Finding(str(run_id), name, len(records), drift, unrecorded=run.version - len(records))
 
 
 def _code(registry: Registry, other: Entry | None, run: Run) -> Entry | str:

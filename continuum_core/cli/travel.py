@@ -184,6 +184,8 @@ def blame(
 
 def _change_row(change: Change, first: Change) -> Sequence[str | Text]:
     record = str(change.version) if change.run == first.run else f"{change.version} of {change.run}"
+    if change.steps > 1:
+        record += f"\none of {change.steps} steps"
     became = Text(_flat(change.after), style="bold")
     if change.before is not ABSENT:
         became.append(f"\nwas {_flat(change.before)}", style="dim")
@@ -194,6 +196,7 @@ def _change_facts(change: Change) -> dict[str, Any]:
     facts = {
         "run": str(change.run),
         "version": change.version,
+        "steps": change.steps,
         "at": change.at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "event": change.event,
         "cause": str(change.cause),

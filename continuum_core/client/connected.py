@@ -72,6 +72,7 @@ class Connected:
         self.journal = sealed(connect(journal, namespace, self._limits), pipeline_of(self.plugins))
         self.namespace = self.journal.namespace
         self._registry = registry if registry is not None else Registry(machines)
+        self._registry.check_forgets(journal)
         self._seconds = patience
         self._poll = poll
         self._given_host = host

@@ -51,7 +51,7 @@ class Travelling(Starting, Ordering):
         else:
             past = await read_past(run_id, self._reader(run_id), version=max(point, 0))
             if past.version != point:
-                raise no_record(run_id, point, row.version, await self._first(run_id))
+                raise no_record(run_id, point, row.version, await self._archive().records(run_id))
         if past.version == 0:
             await self._check_kept(run_id)
         return moment_of(past, self._registry.reader(past.fingerprint, entry))
@@ -85,9 +85,8 @@ class Travelling(Starting, Ordering):
         run_id, _ = self._ref(run)
         row = await self._row(run_id)
         past = await read_past(run_id, self._reader(run_id), version=max(version, 0))
-        first = await self._first(run_id)
-        if first and 0 < version < first[0].version:
-            raise no_record(run_id, version, row.version, first)
+        if past.version < version <= row.version:
+            raise no_record(run_id, version, row.version, await self._archive().records(run_id))
         check_point(row, past, version)
         entry, definition = await self._successor(row, past, machine)
         new = new_fork(self.namespace, row, past, definition, entry, ctx, key, self._host.new_id)
@@ -170,7 +169,7 @@ class Travelling(Starting, Ordering):
         if first and first[0].version > 1:
             raise UsageError(
                 f"of run {run_id} nothing so early is stored: what is begins with record {first[0].version}, "
-                f"of {to_datetime(first[0].at)}; the past generations before it were pruned"
+                f"of {to_datetime(first[0].at)}; what was before was pruned, or never kept"
             )
 
     async def _first(self, run_id: UUID) -> list[Record]:

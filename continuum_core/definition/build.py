@@ -251,6 +251,8 @@ def _state(bench: Bench, node: Node, edges: tuple[Edge, ...]) -> State:
         invokes=wiring.invokes(bench, node),
         deferred=tuple(each for each in node.deferred if isinstance(each, type)),
         compensation=wiring.compensation(bench, node),
+        memory=wiring.memory(bench, node),
+        checkpoint=bool(node.checkpoints),
         anew=None if node.anew is None else wiring.anew(bench, node),
         place=node.place,
     )

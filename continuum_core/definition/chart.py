@@ -138,6 +138,7 @@ class Edge:
     guard: Function | None = None
     actions: tuple[Action, ...] = ()
     internal: bool = False
+    checkpoint: bool = False  # a step that takes it leaves a record where not every one does
     place: Place | None = field(default=None, eq=False)
 
 
@@ -192,6 +193,8 @@ class State:
     invokes: tuple[Invoke, ...] = ()
     deferred: tuple[type, ...] = ()  # event classes kept for later while this state is active
     compensation: Compensation | None = None  # of a state that undoes
+    memory: str | None = None  # which of its steps leave records, see `memory`; None: as its parent says
+    checkpoint: bool = False  # a step that enters it leaves a record where not every one does
     anew: Function | None = None  # FINAL of the root: the run continues as new, with the input this makes
     place: Place | None = field(default=None, eq=False)
 
@@ -265,6 +268,11 @@ class Chart:
     def compensates(self) -> bool:
         """Whether any of its states undoes; if none does, no activity's undo is ever asked for."""
         return any(state.compensation is not None for state in self.states)
+
+    @property
+    def remembers(self) -> bool:
+        """Whether any of its states says what is remembered; if none does, every step leaves a record."""
+        return any(state.memory is not None for state in self.states)
 
     def state(self, path: str) -> State:
         """The state of this dotted path. Raises KeyError."""

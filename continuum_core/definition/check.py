@@ -85,11 +85,26 @@ def _graph(bench: Bench, chart: Chart) -> None:
         what, remedy = _caught(chart, state)
         bench.fault("C302", state.name, what, remedy, state.place)
     _undoing(bench, chart)
+    _pointless(bench, chart)
     for edge in cycles(chart):
         what = "eventless edges lead back here and change nothing on the way: a run would go round for ever"
         remedy = "Give one of them an assign= that ends it, or let it wait with on() or after()"
         bench.fault("C304", bench.words[edge.number], what, remedy, edge.place)
     _ends(bench, chart, {state.number for state in caught})
+
+
+def _pointless(bench: Bench, chart: Chart) -> None:
+    """Checkpoints where no step is left out, or none is kept."""
+    if any(state.memory == "selective" for state in chart.states):
+        return
+    what = "no state remembers selectively, so that a checkpoint changes nothing"
+    remedy = 'Write s.remember("selective") for the machine or the state, or leave the checkpoint out'
+    for state in chart.states:
+        if state.checkpoint:
+            bench.fault("C238", f"{state.name}.checkpoint()", what, remedy, state.place)
+        for edge in state.edges:
+            if edge.checkpoint:
+                bench.fault("C238", bench.words[edge.number], what, remedy, edge.place)
 
 
 def _undoing(bench: Bench, chart: Chart) -> None:

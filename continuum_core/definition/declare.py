@@ -34,6 +34,7 @@ from continuum_core.definition.draft import (
     UpgradeDraft,
 )
 from continuum_core.definition.failure import Failure
+from continuum_core.definition.memory import Word
 from continuum_core.definition.message import Message
 from continuum_core.definition.place import caller
 from continuum_core.errors import UsageError
@@ -159,9 +160,14 @@ class _Leaving(Target[C]):
         assign: Callable[[C], C] | None = None,
         raise_: Callable[[C], object] | None = None,
         send: Callable[[C], Messages] | None = None,
+        checkpoint: bool = False,
     ) -> None:
-        """Take this edge as soon as the state is active and the guard holds; no event is needed."""
-        _edge(self, TriggerKind.ALWAYS, target, when, _actions(assign, raise_, send))
+        """Take this edge as soon as the state is active and the guard holds; no event is needed.
+
+        :param checkpoint: see `on`.
+        """
+        actions = _actions(assign, raise_, send)
+        _edge(self, TriggerKind.ALWAYS, target, when, actions, checkpoint=checkpoint)
 
 
 class _Borrowing:
@@ -211,6 +217,7 @@ class _Active(_Acting[C], _Leaving[C]):
         raise_: Callable[[C, E], object] | OfContext[C, object] | None = None,
         send: Callable[[C, E], Messages] | OfContext[C, Messages] | None = None,
         internal: bool = False,
+        checkpoint: bool = False,
     ) -> None:
         """Take this edge when an event of this class arrives and the guard holds.
 
@@ -221,9 +228,11 @@ class _Active(_Acting[C], _Leaving[C]):
         :param raise_: gives an event (or several) for this machine itself, taken before any other.
         :param send: gives a `Message` (or several) for other runs.
         :param internal: do not exit a compound source whose own descendant is the target.
+        :param checkpoint: a step that takes it leaves a record where states remember selectively.
         """
         actions = _actions(assign, raise_, send)
-        _edge(self, TriggerKind.EVENT, target, when, actions, event=event, internal=internal, pair=True)
+        how: dict[str, Any] = {"internal": internal, "checkpoint": checkpoint, "pair": True}
+        _edge(self, TriggerKind.EVENT, target, when, actions, event=event, **how)
 
     def answer(
         self,
@@ -256,15 +265,18 @@ class _Active(_Acting[C], _Leaving[C]):
         assign: Callable[[C], C] | None = None,
         raise_: Callable[[C], object] | None = None,
         send: Callable[[C], Messages] | None = None,
+        checkpoint: bool = False,
     ) -> None:
         """Take this edge when the state was active for so long.
 
         :param delay: a length of time, or a function of the context evaluated on entry.
+        :param checkpoint: see `on`.
         """
         node = _open(self.node)
         slot = len(node.timers)
         node.timers.append(TimerDraft(slot, delay, caller()[0]))
-        _edge(self, TriggerKind.AFTER, target, when, _actions(assign, raise_, send), slot=slot)
+        actions = _actions(assign, raise_, send)
+        _edge(self, TriggerKind.AFTER, target, when, actions, slot=slot, checkpoint=checkpoint)
 
     def done(
         self,
@@ -274,9 +286,13 @@ class _Active(_Acting[C], _Leaving[C]):
         assign: Callable[[C], C] | None = None,
         raise_: Callable[[C], object] | None = None,
         send: Callable[[C], Messages] | None = None,
+        checkpoint: bool = False,
     ) -> None:
-        """Take this edge when a final child was entered; of a parallel state, in every region."""
-        _edge(self, TriggerKind.DONE, target, when, _actions(assign, raise_, send))
+        """Take this edge when a final child was entered; of a parallel state, in every region.
+
+        :param checkpoint: see `on`.
+        """
+        _edge(self, TriggerKind.DONE, target, when, _actions(assign, raise_, send), checkpoint=checkpoint)
 
     def invoke(
         self,
@@ -347,6 +363,22 @@ class _Active(_Acting[C], _Leaving[C]):
         ``ok=True`` it ends completed. Without a target the run stays where it is, and the cancel is over.
         """
         _edge(self, TriggerKind.CANCEL, target, None, _actions(assign, raise_, send))
+
+    def remember(self, memory: Word) -> None:
+        """Say which steps leave a record while this state is active; what is inside may say otherwise.
+
+        What a run is now is as durable whatever is said. The innermost active state that says something
+        decides, in parallel regions the one that keeps most; a step is judged by the states before and after.
+
+        :param memory: ``"ephemeral"``: none. ``"selective"``: the first step, checkpoints and the last.
+            ``"all"``, as it is where nothing is said: every step, until it is pruned. ``"eternal"``: every
+            step, and a run that was ever in this state is never pruned.
+        """
+        _open(self.node).memories.append((memory, caller()[0]))
+
+    def checkpoint(self) -> None:
+        """Let each step that enters this state leave a record where states remember selectively."""
+        _open(self.node).checkpoints.append(caller()[0])
 
     def defer(self, *events: type[Any]) -> None:
         """Keep events of these classes for later while this state is active."""

@@ -47,6 +47,7 @@ class EdgeDraft:
     when: Any = None
     actions: tuple[ActionDraft, ...] = ()
     internal: bool = False
+    checkpoint: bool = False
     pair: bool = False  # whether its functions take a second argument
 
 
@@ -124,6 +125,8 @@ class Node:
     anew: Any = None
     attributes: list[AttributeDraft] = field(factory=list[Any])
     finds_states: bool = False
+    memories: list[tuple[Any, Place]] = field(factory=list[Any])
+    checkpoints: list[Place] = field(factory=list[Any])
     sealed: bool = False
 
     @property

@@ -27,10 +27,11 @@ from continuum_core.definition.chart import (
 from continuum_core.definition.draft import ActionDraft, EdgeDraft, InvokeDraft, Node, TimerDraft
 from continuum_core.definition.event import AnyEvent, is_event, reply_type, takes_none
 from continuum_core.definition.failure import Failure
+from continuum_core.definition.memory import WORDS
 from continuum_core.definition.purity import plain_function
 from continuum_core.definition.source import locate
 
-__all__ = ["actions", "anew", "compensation", "edge", "invokes", "targets", "timers"]
+__all__ = ["actions", "anew", "compensation", "edge", "invokes", "memory", "targets", "timers"]
 
 _KEYWORDS = {"assign": "assign=", "raise": "raise_=", "send": "send=", "reply": "reply"}
 _VERBS = {TriggerKind.COMPENSATED: "compensate", TriggerKind.CANCEL: "on_cancel"}
@@ -81,6 +82,7 @@ def edge(bench: Bench, node: Node, draft: EdgeDraft, number: int) -> Edge:
         guard=guard,
         actions=actions(bench, draft.actions, where, draft.place, types),
         internal=draft.internal,
+        checkpoint=draft.checkpoint,
         place=draft.place,
     )
 
@@ -296,6 +298,20 @@ def compensation(bench: Bench, node: Node) -> Compensation | None:
             bench.fault("C224", f"{shown(node)}.compensate()", "it leads nowhere", remedy, draft.place)
     first = next(iter(node.compensations), None)
     return None if first is None else Compensation(first.parallel)
+
+
+def memory(bench: Bench, node: Node) -> str | None:
+    """What a state says of its records."""
+    where = f"{shown(node)}.remember()"
+    for word, place in node.memories:
+        if word not in WORDS:
+            remedy = f"Give one of {', '.join(repr(each) for each in WORDS)}"
+            bench.fault("C230", where, f"{word!r} is no word for what is remembered", remedy, place)
+    said = [word for word, _ in node.memories if word in WORDS]
+    if len(said) > 1:
+        place = node.memories[-1][1]
+        bench.fault("C230", where, f"it was said before: {said[0]!r}", "Keep one of the two", place)
+    return said[0] if said else None
 
 
 def anew(bench: Bench, node: Node) -> Function | None:

@@ -150,6 +150,10 @@ def state_rows(chart: Chart, state: State) -> tuple[Row, ...]:
     if state.kind is Kind.COMPOUND:
         rows += [_titled("initial", action) for action in state.opening]
     rows += [_invoke_row(invoke) for invoke in state.invokes]
+    if state.memory is not None:
+        rows.append(Row(f"remember {state.memory}", tone=Tone.QUIET, full=f"remember {state.memory}"))
+    if state.checkpoint:
+        rows.append(Row("checkpoint", tone=Tone.QUIET, full="a step that enters it leaves a record"))
     if state.anew is not None:
         text = _called(state.anew)
         rows.append(Row(f"as new / {shortened(text)}", full=f"continue as new with {text}"))

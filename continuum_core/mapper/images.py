@@ -25,10 +25,19 @@ class Image(Struct, frozen=True, gc=False):
     """A snapshot together with the stored bytes of its context.
 
     The bytes tell cheaply which fields the next step changed, and save encoding what did not.
+
+    :ivar unrecorded: how many steps there were since the last that left a record.
+    :ivar eternal: the run is never pruned.
     """
 
     snapshot: Snapshot
     context: bytes
+    unrecorded: int = 0
+    eternal: bool = False
+
+    def told(self) -> Image:
+        """The run alone, without what is kept of it."""
+        return Image(self.snapshot, self.context) if self.unrecorded or self.eternal else self
 
 
 def unborn(version: int = 0) -> Image:
@@ -49,6 +58,8 @@ def encode_image(entry: Entry, image: Image) -> bytes:
         cancelling=snapshot.cancelling,
         patches=dict(snapshot.patches) if snapshot.patches else {},
         generation=snapshot.generation,
+        unrecorded=image.unrecorded,
+        eternal=image.eternal,
     )
     if snapshot.ledger is not None:
         encode_ledger(entry, snapshot.ledger, body)
@@ -77,6 +88,8 @@ def decode_image(entry: Entry, version: int, data: bytes) -> Image:
             generation=body.generation,
         ),
         context,
+        body.unrecorded,
+        body.eternal,
     )
 
 
@@ -97,8 +110,9 @@ def recorded_histories(entry: Entry, stored: Mapping[str, tuple[str, ...]]) -> d
 
 def imaged(entry: Entry, before: Image, snapshot: Snapshot) -> Image:
     """The image of a snapshot that a step made out of `before`."""
+    kept = (before.unrecorded, before.eternal)
     if snapshot.context is before.snapshot.context and before.context:
-        return Image(snapshot, before.context)
+        return Image(snapshot, before.context, *kept)
     if snapshot.configuration == 0 and not before.context:
-        return Image(snapshot, _NO_CONTEXT)  # cancelled before it began: there never was a context
-    return Image(snapshot, entry.context.encode(snapshot.context))
+        return Image(snapshot, _NO_CONTEXT, *kept)  # cancelled before it began: there never was a context
+    return Image(snapshot, entry.context.encode(snapshot.context), *kept)

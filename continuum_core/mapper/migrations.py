@@ -39,11 +39,13 @@ class Migrated(Struct, frozen=True, gc=False):
     """A run that was put into another definition.
 
     :ivar mapping: where each state led that it was in, innermost states only.
+    :ivar eternal: it is never pruned.
     """
 
     step: Step
     image: Image
     mapping: dict[str, str]
+    eternal: bool = False
 
 
 def migrated(entry: Entry, way: Way, run_id: UUID, version: int, stored: bytes, now: int) -> Migrated:
@@ -74,7 +76,7 @@ def migrated(entry: Entry, way: Way, run_id: UUID, version: int, stored: bytes, 
 
     step = migrate(entry.program, before, placement, context, now, run_id.bytes)
     image = Image(step.snapshot, entry.context.encode(step.snapshot.context))
-    return Migrated(step, image, mapping)
+    return Migrated(step, image, mapping, body.eternal)
 
 
 def _place(way: Way, path: str) -> str:

@@ -16,7 +16,7 @@ from continuum_core.envelope import (
     write,
 )
 from continuum_core.interpreter.events import Failure
-from continuum_core.interpreter.snapshot import Disposition, Renewal, Step
+from continuum_core.interpreter.snapshot import Disposition, Step
 from continuum_core.journal.attributes import Attribute, value_of
 from continuum_core.journal.records import Delivery, DeliveryKind, Record, RecordKind
 from continuum_core.mapper.asking import Asked
@@ -46,22 +46,19 @@ def encode_step(
     )
     if step.disposition is not Disposition.TAKEN:
         body.disposition = step.disposition.value
+    body.steps = before.unrecorded + 1
     if step.renewal is not None:
-        _describe_renewal(entry, body, after, step.renewal)
+        body.generation = after.snapshot.generation
+        body.anew = Raw(entry.input.encode(step.renewal.input))
+        body.ended = entry.chart.states[step.renewal.state].path
+    if step.renewal is not None or body.steps > 1:  # what was before counts no more, or is not told
+        body.after = Raw(encode_image(entry, after.told()))
+        body.patches = dict(after.snapshot.patches)
     else:
         _describe_changes(entry, body, before, after)
     if after.snapshot.outcome is not None:
         body.outcome = Raw(encode_outcome(entry, after.snapshot.outcome))
     return write(body)
-
-
-def _describe_renewal(entry: Entry, body: StepBody, after: Image, renewal: Renewal) -> None:
-    """What was before counts no more."""
-    body.generation = after.snapshot.generation
-    body.anew = Raw(entry.input.encode(renewal.input))
-    body.ended = entry.chart.states[renewal.state].path
-    body.after = Raw(encode_image(entry, after))
-    body.patches = dict(after.snapshot.patches)
 
 
 def _describe_changes(entry: Entry, body: StepBody, before: Image, after: Image) -> None:

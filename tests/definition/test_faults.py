@@ -498,6 +498,27 @@ def _() -> None:
         a.on(Up, z)
 
 
+@shows("C230")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z)
+        a.remember("everything")  # type: ignore[arg-type]  # what is wrong here
+
+
+@shows("C238")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z, checkpoint=True)
+
+
 @shows("C301")
 def _() -> None:
     listed(working("first"), p.end(), working("second"))
