@@ -222,6 +222,10 @@ class SyncClient:
         *,
         key: str | None = None,
         attributes: Mapping[str, Any] | None = None,
+        at: datetime | None = None,
+        after: timedelta | None = None,
+        debounce: timedelta | None = None,
+        debounce_max: timedelta | None = None,
         connection: object | None = None,
     ) -> SyncHandle[O]: ...
     @overload
@@ -233,6 +237,10 @@ class SyncClient:
         *,
         key: str | None = None,
         attributes: Mapping[str, Any] | None = None,
+        at: datetime | None = None,
+        after: timedelta | None = None,
+        debounce: timedelta | None = None,
+        debounce_max: timedelta | None = None,
         connection: object | None = None,
     ) -> SyncHandle[Any]: ...
     def start(
@@ -243,10 +251,24 @@ class SyncClient:
         *,
         key: str | None = None,
         attributes: Mapping[str, Any] | None = None,
+        at: datetime | None = None,
+        after: timedelta | None = None,
+        debounce: timedelta | None = None,
+        debounce_max: timedelta | None = None,
         connection: object | None = None,
     ) -> SyncHandle[Any]:
         """See `Client.start`. The connection is a plain one, not one for asyncio."""
-        work = self.client.start(machine, input, key=key, attributes=attributes, connection=connection)
+        work = self.client.start(
+            machine,
+            input,
+            key=key,
+            attributes=attributes,
+            at=at,
+            after=after,
+            debounce=debounce,
+            debounce_max=debounce_max,
+            connection=connection,
+        )
         return SyncHandle(self, self.wait_for(work))
 
     @overload

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 from continuum_core.clock import Micros
 from continuum_core.journal.commit import Order, Ordered, OrderKind, OrderOutcome
 from continuum_core.journal.protocol import Limits
-from continuum_core.journal.records import DeliveryKind, Held, Record, RecordKind, RunStatus
+from continuum_core.journal.records import Delivery, DeliveryKind, Held, Record, RecordKind, RunStatus
 from continuum_memory.claims import SUSPECT
-from continuum_memory.deliveries import insert, unhold
+from continuum_memory.deliveries import insert, remove, unhold
 from continuum_memory.rows import RunRow, Space, next_fence
 from continuum_memory.turns import close_everything
 
@@ -24,6 +24,7 @@ _ACTS_ON: dict[OrderKind, frozenset[RunStatus]] = {
     OrderKind.CANCEL: frozenset({RunStatus.RUNNING, RunStatus.SUSPENDED, RunStatus.PARKED}),
     OrderKind.TERMINATE: frozenset({RunStatus.RUNNING, RunStatus.SUSPENDED, RunStatus.PARKED}),
     OrderKind.SET: frozenset({RunStatus.RUNNING, RunStatus.SUSPENDED, RunStatus.PARKED}),
+    OrderKind.POSTPONE: frozenset({RunStatus.RUNNING, RunStatus.SUSPENDED}),
 }
 """From which statuses an order changes something."""
 
@@ -48,7 +49,7 @@ def _control(space: Space, limits: Limits, now: Micros, order: Order) -> Ordered
     if run.ended:
         return Ordered(OrderOutcome.RUN_OVER, run.status)
     outcome = OrderOutcome.UNCHANGED
-    if run.status in _ACTS_ON[order.kind] and not _cancelled_already(run, order):
+    if run.status in _ACTS_ON[order.kind] and not _cancelled_already(run, order) and not _begun(run, order):
         _carry_out(space, run, order, now)
         outcome = OrderOutcome.DONE
     answer = Ordered(outcome, run.status)
@@ -67,6 +68,15 @@ def _cancelled_already(run: RunRow, order: Order) -> bool:
     )
 
 
+def _begun(run: RunRow, order: Order) -> bool:
+    """Whether there is no start left to postpone."""
+    return order.kind is OrderKind.POSTPONE and not _starts(run)
+
+
+def _starts(run: RunRow) -> list[Delivery]:
+    return [each for each in run.deliveries.values() if each.kind is DeliveryKind.START]
+
+
 def _carry_out(space: Space, run: RunRow, order: Order, now: Micros) -> None:
     _write_run(space, run, order, now)
     unhold(space, run, _FREES.get(order.kind, ()))
@@ -80,6 +90,12 @@ def _carry_out(space: Space, run: RunRow, order: Order, now: Micros) -> None:
             run.status = RunStatus.RUNNING
         case OrderKind.SET:
             run.describe(order.attributes)
+        case OrderKind.POSTPONE:
+            run.digest = run.digest if order.digest is None else order.digest
+            for start in _starts(run):
+                remove(space, run, start, now)
+            if order.delivery is not None:
+                insert(space, run, order.delivery, now)
         case OrderKind.CANCEL:
             run.status = RunStatus.RUNNING
             if order.delivery is not None:  # due at the epoch: it sorts before all that waits
@@ -105,6 +121,6 @@ def _write_run(space: Space, run: RunRow, order: Order, now: Micros) -> None:
     run.fence = next_fence(run.fence, now)
     space.unlease(run)
     run.tries = min(run.tries, SUSPECT)
-    if order.kind is not OrderKind.SET:
+    if order.kind not in (OrderKind.SET, OrderKind.POSTPONE):
         run.cause = ""
     run.updated = now

@@ -23,8 +23,8 @@ from continuum_postgres.deliveries import Looked, send, touched_by
 from continuum_postgres.rounds import Touched
 from continuum_postgres.rows import Head
 from continuum_postgres.session import Ask, Session
-from continuum_postgres.statements.deliveries import CANCELS
-from continuum_postgres.statements.orders import ANSWERED_ORDERS, NOTE_ORDERS
+from continuum_postgres.statements.deliveries import CANCELS, STARTS
+from continuum_postgres.statements.orders import ANSWERED_ORDERS, NOTE_ORDERS, SET_DIGESTS
 from continuum_postgres.statements.runs import LAST_RECORDS, LOCK_RUNS, ORDER_RUNS
 from continuum_postgres.writes import Writes, by_run
 
@@ -52,6 +52,7 @@ _EFFECTS = {
     OrderKind.CANCEL: _Effect(None, RunStatus.RUNNING, (Held.PAUSED,)),
     OrderKind.TERMINATE: _Effect(None, RunStatus.TERMINATED),
     OrderKind.SET: _Effect(None, None),
+    OrderKind.POSTPONE: _Effect(frozenset({RunStatus.RUNNING, RunStatus.SUSPENDED}), None),
 }
 
 
@@ -64,6 +65,7 @@ class _Round:
     known: dict[UUID, Ordered]
     heads: dict[UUID, Head] = field(factory=dict[UUID, Head])
     cancelling: dict[UUID, bool] = field(factory=dict[UUID, bool])
+    starts: dict[UUID, list[UUID]] = field(factory=dict[UUID, "list[UUID]"])
     last: dict[UUID, Micros | None] = field(factory=dict[UUID, "Micros | None"])
     acted: list[tuple[Order, int, RunStatus]] = field(factory=list["tuple[Order, int, RunStatus]"])
     noted: list[tuple[UUID, Ordered]] = field(factory=list["tuple[UUID, Ordered]"])
@@ -87,6 +89,8 @@ class _Round:
         return answer
 
     def _needed(self, order: Order, status: RunStatus, effect: _Effect) -> bool:
+        if order.kind is OrderKind.POSTPONE and not self.starts.get(order.run_id):
+            return False  # it has begun
         if effect.before is not None:
             return status in effect.before
         if order.kind is OrderKind.CANCEL and status is RunStatus.RUNNING:
@@ -103,6 +107,9 @@ class _Round:
         self.writes.free(run_id, *effect.frees)
         if order.kind is OrderKind.CANCEL and order.delivery is not None:
             send(self.writes, self.looked, replace(order.delivery, due=0), run_id)  # before all others
+        if order.kind is OrderKind.POSTPONE and order.delivery is not None:
+            self.writes.consumed += [(run_id, start) for start in self.starts[run_id]]
+            send(self.writes, self.looked, order.delivery, run_id)
         if effect.after in ENDED:
             self.writes.end(run_id)
 
@@ -120,6 +127,14 @@ class _Round:
                 arrays.uuids([order.id for order in orders]),
             )
             asks.append((ORDER_RUNS, changed))
+        if digests := [
+            (order.run_id, order.digest) for order, _, _ in self.acted if order.digest is not None
+        ]:
+            set_ = (
+                *by_run(run_id for run_id, _ in digests),
+                arrays.byteas([digest for _, digest in digests]),
+            )
+            asks.append((SET_DIGESTS, set_))
         asks += self.writes.asks()
         if self.noted:
             noted = (
@@ -133,7 +148,7 @@ class _Round:
 
 def _cause(order: Order) -> str | None:
     """The run's cause from then on; None: it stays."""
-    if order.kind is OrderKind.SET:
+    if order.kind in (OrderKind.SET, OrderKind.POSTPONE):
         return None
     return order.cause if order.kind is OrderKind.SUSPEND else ""
 
@@ -156,7 +171,10 @@ async def _control(batch: Batch, orders: Sequence[Order]) -> list[Ordered]:
             looked.messages(order.run_id, (order.delivery,))
     runs = in_order([order.run_id for order in orders])
     named = by_run(runs)
-    locked = await batch.read((LOCK_RUNS, named), (CANCELS, named), (LAST_RECORDS, named), *looked.asks())
+    asked: list[Ask] = [(LOCK_RUNS, named), (CANCELS, named), (LAST_RECORDS, named), *looked.asks()]
+    if any(order.kind is OrderKind.POSTPONE for order in orders):
+        asked.append((STARTS, named))
+    locked = await batch.read(*asked)
     for row in locked[LOCK_RUNS]:
         batch.at(row[0])
     looked.read(locked, batch.forgotten)
@@ -174,6 +192,8 @@ async def _control(batch: Batch, orders: Sequence[Order]) -> list[Ordered]:
             deciding.heads[run_id] = Head(*head[1:])
         deciding.cancelling[run_id] = cancel[0]
         deciding.last[run_id] = last[0]
+    for place, start in locked.get(STARTS, ()):
+        deciding.starts.setdefault(runs[place - 1], []).append(start)
     answers = [deciding.decide(order) for order in orders]
     await batch.write(*deciding.asks())
     return answers

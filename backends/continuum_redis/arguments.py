@@ -183,6 +183,7 @@ class Arguments(Writer):
         self.maybe(self.bytes, order.outcome)
         self.maybe(self.delivery, order.delivery)
         self.list(self.attribute, order.attributes)
+        self.maybe(self.bytes, order.digest)
 
     def reservation(self, asked: Reservation) -> None:
         self.text(asked.activity)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
+from uuid import UUID
 
 from msgspec.structs import replace
 
@@ -15,9 +16,9 @@ from continuum_core.journal.commit import Order, Ordered, OrderKind, OrderOutcom
 from continuum_core.journal.records import ENDED, Held, Record, RecordKind, RunStatus
 from continuum_sqlite import attributes, commits, deliveries, rows
 from continuum_sqlite.rows import Head
-from continuum_sqlite.statements.deliveries import CANCEL_PENDING
+from continuum_sqlite.statements.deliveries import CANCEL_PENDING, PENDING_START
 from continuum_sqlite.statements.orders import ANSWERED_ORDER, NOTE_ORDER
-from continuum_sqlite.statements.runs import ADD_RECORD, LAST_RECORD_AT, ORDER_RUN
+from continuum_sqlite.statements.runs import ADD_RECORD, LAST_RECORD_AT, ORDER_RUN, SET_DIGEST
 from continuum_sqlite.transaction import Transaction
 
 __all__ = ["control"]
@@ -44,6 +45,7 @@ _EFFECTS = {
     OrderKind.CANCEL: _Effect(None, RunStatus.RUNNING, (Held.PAUSED,)),
     OrderKind.TERMINATE: _Effect(None, RunStatus.TERMINATED),
     OrderKind.SET: _Effect(None, None),
+    OrderKind.POSTPONE: _Effect(frozenset({RunStatus.RUNNING, RunStatus.SUSPENDED}), None),
 }
 
 
@@ -76,12 +78,28 @@ def _control(transaction: Transaction, order: Order) -> Ordered:
 
 
 def _needed(transaction: Transaction, order: Order, status: RunStatus, effect: _Effect) -> bool:
+    if order.kind is OrderKind.POSTPONE and not _starts(transaction, order):
+        return False  # it has begun
     if effect.before is not None:
         return status in effect.before
     if order.kind is OrderKind.CANCEL and status is RunStatus.RUNNING:
         asked = (transaction.ns, order.run_id.bytes)
         return transaction.execute(CANCEL_PENDING, asked).fetchone() is None
     return True
+
+
+def _starts(transaction: Transaction, order: Order) -> list[UUID]:
+    """What starts the run, if it waits still."""
+    found = transaction.execute(PENDING_START, (transaction.ns, order.run_id.bytes)).fetchall()
+    return [UUID(bytes=row[0]) for row in found]
+
+
+def _postpone(transaction: Transaction, order: Order) -> None:
+    transaction.execute(SET_DIGEST, (transaction.ns, order.run_id.bytes, order.digest))
+    for start in _starts(transaction, order):
+        deliveries.consume(transaction, order.run_id, start)
+    if order.delivery is not None:
+        deliveries.insert(transaction, order.delivery)
 
 
 def _act(transaction: Transaction, order: Order, head: Head, effect: _Effect) -> None:
@@ -98,6 +116,8 @@ def _act(transaction: Transaction, order: Order, head: Head, effect: _Effect) ->
     deliveries.unhold(transaction, run_id, *effect.frees)
     if order.kind is OrderKind.CANCEL and order.delivery is not None:
         deliveries.send(transaction, replace(order.delivery, due=0), own=True)  # before all others
+    if order.kind is OrderKind.POSTPONE:
+        _postpone(transaction, order)
     attributes.describe(transaction, run_id, order.attributes)
     if effect.after in ENDED:
         commits.close_run(transaction, run_id)

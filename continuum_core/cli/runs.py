@@ -53,6 +53,10 @@ def start(
     key: Annotated[
         str | None, typer.Option("--key", "-k", metavar="KEY", help="Makes the start idempotent.")
     ] = None,
+    after: Annotated[
+        timedelta | None,
+        typer.Option(parser=duration, metavar="DURATION", help="Let it begin so much later."),
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for the result and print it.")] = False,
     timeout: Annotated[
         timedelta | None,
@@ -76,7 +80,7 @@ def start(
 
     async def started() -> int:
         async with Client(url, machines, namespace=namespace) as client:
-            handle = await _started(client, name, values, key)
+            handle = await _started(client, name, values, key, after)
             if wait or timeout is not None:
                 seconds = None if timeout is None else timeout.total_seconds()
                 return await _awaited(client, handle, seconds, as_json=as_json)
@@ -86,9 +90,11 @@ def start(
     raise typer.Exit(asyncio.run(started()))
 
 
-async def _started(client: Client, name: str, values: Any, key: str | None) -> Handle[Any]:
+async def _started(
+    client: Client, name: str, values: Any, key: str | None, after: timedelta | None
+) -> Handle[Any]:
     try:
-        return await client.start(name, values, key=key)
+        return await client.start(name, values, key=key, after=after)
     except UnknownMachine as error:
         if hint := suggestion(name, error.known):
             error.add_note(hint)

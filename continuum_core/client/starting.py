@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any, TypeVar, overload
 
 from msgspec.structs import replace
@@ -10,11 +11,21 @@ from msgspec.structs import replace
 from continuum_core.client.connected import Connected
 from continuum_core.client.finding import attributes_given
 from continuum_core.client.handle import Handle
+from continuum_core.clock import from_datetime, span
 from continuum_core.definition.declare import Machine
-from continuum_core.errors import AlreadyStarted
-from continuum_core.journal.commit import CommitOutcome, NewRun, Started, StartOutcome
+from continuum_core.errors import AlreadyStarted, UsageError
+from continuum_core.journal.commit import (
+    CommitOutcome,
+    NewRun,
+    Order,
+    OrderKind,
+    OrderOutcome,
+    Started,
+    StartOutcome,
+)
 from continuum_core.journal.records import RunStatus
 from continuum_core.journal.searching import searcher_of
+from continuum_core.mapper import encode_control
 from continuum_core.registry import Entry
 from continuum_core.shape import parse_json
 from continuum_core.starting import first_turn, new_run
@@ -39,6 +50,10 @@ class Starting(Connected):
         *,
         key: str | None = None,
         attributes: Mapping[str, Any] | None = None,
+        at: datetime | None = None,
+        after: timedelta | None = None,
+        debounce: timedelta | None = None,
+        debounce_max: timedelta | None = None,
         connection: object | None = None,
     ) -> Handle[O]: ...
     @overload
@@ -50,6 +65,10 @@ class Starting(Connected):
         *,
         key: str | None = None,
         attributes: Mapping[str, Any] | None = None,
+        at: datetime | None = None,
+        after: timedelta | None = None,
+        debounce: timedelta | None = None,
+        debounce_max: timedelta | None = None,
         connection: object | None = None,
     ) -> Handle[Any]: ...
     async def start(
@@ -60,6 +79,10 @@ class Starting(Connected):
         *,
         key: str | None = None,
         attributes: Mapping[str, Any] | None = None,
+        at: datetime | None = None,
+        after: timedelta | None = None,
+        debounce: timedelta | None = None,
+        debounce_max: timedelta | None = None,
         connection: object | None = None,
     ) -> Handle[Any]:
         """Start a run, or find the one that was started with the same key and input.
@@ -68,14 +91,45 @@ class Starting(Connected):
         :param key: makes the start idempotent in its namespace.
         :param attributes: what the machine declares for clients to set, by name. They come with the run; of a
             run that is there already they are left as they are.
+        :param at: when the run begins, no earlier; until then it is there, waits, and can be cancelled. A
+            time that is over is now. Of a run that is there already it changes nothing.
+        :param after: the same as a length of time from now.
+        :param debounce: the run begins so long after the last start with its key: each start before it began
+            replaces the input and puts the beginning off. Needs a key.
+        :param debounce_max: but no later than so long after the first of these starts.
         :param connection: a database connection or session of yours, to the journal's own database: the run
             is there if its transaction is committed, and never was if it is rolled back.
 
         Raises AlreadyStarted where the key was used with another input, PayloadRefused where the input
         does not fit, UnknownMachine for a name that no stored definition has, UsageError for a connection
-        that cannot be joined, JournalUnavailable.
+        that cannot be joined and for times that contradict one another, JournalUnavailable.
         """
         self._check()
+        begins = self._begins(at, after, debounce)
+        if debounce is not None:
+            _check_debounce(key, debounce, debounce_max, attributes, connection)
+        entry, new = await self._new(machine, input, key, attributes)
+        if begins is not None:
+            new = replace(new, delivery=replace(new.delivery, due=begins))
+        if connection is None:
+            started = await self._started(entry, new)
+        else:
+            within = await self._within(connection)
+            unborn, turn = self._unborn(entry, new)
+            [started] = await within.start([unborn])
+            self._tell_started(entry, unborn, turn, started)
+        self._clock.observe(started.now)
+        there = started.outcome is not StartOutcome.STARTED
+        if debounce is not None and there and await self._postponed(new, debounce, debounce_max):
+            return self._held(new.run_id, entry)
+        if started.outcome is StartOutcome.CONFLICT:
+            raise AlreadyStarted(new.machine, key or "", str(new.run_id))
+        return self._held(new.run_id, entry)
+
+    async def _new(
+        self, machine: Any, input: Any, key: str | None, attributes: Mapping[str, Any] | None
+    ) -> tuple[Entry | None, NewRun]:
+        """The run to be created, without a first turn; the machine's code, where it is here."""
         entry = self._met(machine) if not isinstance(machine, str) else self._registry.look(machine)
         if entry is None:
             definition = await self._definitions.named(machine)
@@ -89,17 +143,35 @@ class Starting(Connected):
             new = replace(new, attributes=attributes_given(definition, attributes))
         if self.plugins.outgoing_headers is not None:
             new = replace(new, delivery=self._outgoing(new.delivery, new.machine))
-        if connection is None:
-            started = await self._started(entry, new)
-        else:
-            within = await self._within(connection)
-            unborn, turn = self._unborn(entry, new)
-            [started] = await within.start([unborn])
-            self._tell_started(entry, unborn, turn, started)
-        self._clock.observe(started.now)
-        if started.outcome is StartOutcome.CONFLICT:
-            raise AlreadyStarted(new.machine, key or "", str(new.run_id))
-        return self._held(new.run_id, entry)
+        return entry, new
+
+    def _begins(self, at: datetime | None, after: timedelta | None, debounce: timedelta | None) -> int | None:
+        """When the run is to begin, if not at once. Raises UsageError."""
+        if sum(each is not None for each in (at, after, debounce)) > 1:
+            raise UsageError("at=, after= and debounce= each say when the run begins; give one of them")
+        if at is not None:
+            return from_datetime(at)
+        length = debounce if after is None else after
+        return None if length is None else self._clock.estimate() + max(0, span(length))
+
+    async def _postponed(self, new: NewRun, wait: timedelta, most: timedelta | None) -> bool:
+        """Put a run off that has not begun, with another input; False where it has begun."""
+        row = await self._row(new.run_id)
+        due = await self._patience(self.journal.now) + span(wait)
+        if most is not None:
+            due = min(due, row.created + span(most))
+        id_ = self._host.new_id()
+        order = Order(
+            id=id_,
+            run_id=new.run_id,
+            kind=OrderKind.POSTPONE,
+            body=encode_control("postpone", "", ""),
+            delivery=replace(new.delivery, id=self._host.new_id(), due=due),
+            digest=new.digest,
+        )
+        [answer] = await self._patience(lambda: self.journal.control([order]))
+        self._tell_here()
+        return answer.outcome is OrderOutcome.DONE
 
     async def _started(self, entry: Entry | None, new: NewRun) -> Started:
         turn = None if entry is None else self._first_turn(entry, new)
@@ -149,8 +221,26 @@ class Starting(Connected):
             self._watch.settled(turn, committed is not None and committed.outcome is CommitOutcome.COMMITTED)
 
     def _first_turn(self, entry: Entry, new: NewRun, *, born: bool = True) -> Turn | None:
+        if new.delivery.due is not None:
+            return None  # it begins later
         watch = self._watch
         began = 0.0 if watch is None else watch.clock()
         claim = self.here.born if self.here is not None and born else None
         turn = first_turn(self.namespace, entry, new, self._clock.estimate(), self._host.new_id, claim)
         return turn if turn is None or watch is None else watch.begun(turn, [new.delivery], began)
+
+
+def _check_debounce(
+    key: str | None,
+    wait: timedelta,
+    most: timedelta | None,
+    attributes: Mapping[str, Any] | None,
+    connection: object | None,
+) -> None:
+    """Raises UsageError."""
+    if key is None:
+        raise UsageError("debounce= puts the start of one key off; give key= as well")
+    if most is not None and most < wait:
+        raise UsageError(f"debounce_max={most} is shorter than debounce={wait}: nothing could be put off")
+    if attributes or connection is not None:
+        raise UsageError("debounce= goes with neither attributes= nor connection=; leave them out")

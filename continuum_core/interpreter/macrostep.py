@@ -121,7 +121,7 @@ def _check(snapshot: Snapshot, event: Event) -> None:
     begins = isinstance(event, Start)
     # Not by the version: orders (suspend, resume) are records too, and may come before the start.
     unborn_ = snapshot.configuration == 0
-    if begins != unborn_ and not (unborn_ and isinstance(event, Cancel)):
+    if begins != unborn_ and not (unborn_ and isinstance(event, Cancel | Signal | Undeclared)):
         what = "it has begun already" if begins else "its first event must be a Start"
         raise UsageError(f"a run cannot take {type(event).__name__} here: {what}")
 
@@ -155,6 +155,8 @@ def _owned(kind: TriggerKind, token: int, slot: int, snapshot: Snapshot) -> Key 
 
 def _macrostep(progress: Progress, event: Event, key: Key | None, max_microsteps: int) -> Step:
     program = progress.program
+    if not progress.configuration and isinstance(event, Signal | Undeclared):
+        return _step(progress, Disposition.DEFERRED)  # until the run has begun
     if progress.fate is Fate.STUCK:
         return _step(progress, Disposition.STUCK)
     if key is not None:

@@ -419,6 +419,7 @@ class OrderKind(enum.IntEnum):
     TERMINATE = 3
     UNPARK = 4
     SET = 5
+    POSTPONE = 6
 
 
 class Order(Struct, frozen=True, gc=False):
@@ -428,6 +429,8 @@ class Order(Struct, frozen=True, gc=False):
     :ivar body: of the record that tells of it (who, why).
     :ivar outcome: TERMINATE: the bytes of the run's outcome.
     :ivar delivery: CANCEL: the delivery that tells the machine; it sorts before all others.
+        POSTPONE: the START that takes the place of the one that waits.
+    :ivar digest: POSTPONE: what the run's becomes: of the input that it starts with now.
     :ivar attributes: SET: what the run has under these names from now on. The body tells of them, too.
     """
 
@@ -439,6 +442,7 @@ class Order(Struct, frozen=True, gc=False):
     outcome: bytes | None = None
     delivery: Delivery | None = None
     attributes: tuple[Attribute, ...] = ()
+    digest: bytes | None = None
 
 
 class OrderOutcome(enum.Enum):

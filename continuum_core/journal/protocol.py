@@ -318,7 +318,9 @@ class Journal(Protocol):
         SUSPEND acts on a running run, RESUME on a suspended, UNPARK on a parked one, TERMINATE on all
         that have not ended, and so does CANCEL, which inserts its delivery with due 0, unless an unheld
         one waits on a running run; SET acts on all that have not ended, and leaves status and cause as they
-        are, and what is held; otherwise UNCHANGED, and nothing is written. RESUME and CANCEL free
+        are, and what is held. POSTPONE acts on a running or suspended run whose START was not consumed: its
+        delivery takes that one's place, its digest the run's, and status and cause stay as they are.
+        Otherwise the answer is UNCHANGED, and nothing is written. RESUME and CANCEL free
         what is PAUSED, UNPARK also the POISON. Each lowers `tries` to 2 at most. Answers DONE and
         UNCHANGED are kept for the dedupe window, under the order's id.
         """

@@ -130,6 +130,7 @@ class Sealer:
             cause=self._seal_text(order.cause, places.of(Kind.CAUSE, run_id)),
             outcome=None if outcome is None else self._seal(outcome, places.of(Kind.OUTCOME, run_id)),
             delivery=None if order.delivery is None else self.delivery(order.delivery),
+            digest=None if order.digest is None else self._digest(order.digest),
         )
 
 

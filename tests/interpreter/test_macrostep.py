@@ -6,11 +6,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from continuum_core.definition.event import event
 from continuum_core.errors import UsageError
 from continuum_core.interpreter.commands import Message, Send
-from continuum_core.interpreter.events import Signal, Start, Undeclared
+from continuum_core.interpreter.events import Signal, Start, TimedOut, Undeclared
 from continuum_core.interpreter.macrostep import step, unborn
 from continuum_core.interpreter.program import compile_chart
 from continuum_core.interpreter.snapshot import Disposition, OutcomeKind
@@ -323,7 +324,10 @@ def test_sends_are_commands_in_the_order_made() -> None:
 def test_the_first_event_is_a_start_and_only_that() -> None:
     made = chart(flip())
     with pytest.raises(UsageError, match="first event must be a Start"):
-        step(made, unborn(made), Signal(Go()), 0)
+        step(made, unborn(made), TimedOut(1, 0), 0)
+    early = step(made, unborn(made), Signal(Go()), 0)
+    assert early.disposition is Disposition.DEFERRED, "events may come before the run has begun"
+    assert early.snapshot == replace(unborn(made), version=1)
     run = Drive.start(made)
     with pytest.raises(UsageError, match="begun already"):
         run.take(Start(None))

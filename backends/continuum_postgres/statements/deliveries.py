@@ -21,6 +21,7 @@ __all__ = [
     "SEE_CONSUMED",
     "SEND",
     "SEND_UNLOCKED",
+    "STARTS",
     "TARGETS",
     "UNHOLD",
 ]
@@ -90,6 +91,14 @@ LEFT JOIN LATERAL (
   SELECT true AS there FROM continuum.deliveries d WHERE {_OF_RUN} AND {_FREE} AND d.kind = 4 LIMIT 1
 ) d ON true
 ORDER BY m.ord
+"""
+
+# What starts a run, if it waits still.
+STARTS = f"""
+SELECT m.ord, d.id FROM {_RUNS}
+CROSS JOIN LATERAL (
+  SELECT d.id FROM continuum.deliveries d WHERE {_OF_RUN} AND d.kind = 0 OFFSET 0
+) d
 """
 
 # --- in

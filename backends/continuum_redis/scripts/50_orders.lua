@@ -1,6 +1,6 @@
 -- Operators' orders: carried out at once, whoever holds the run. `o` keeps answers, `ox` when they were given.
 
-local SUSPEND, RESUME, CANCEL_RUN, TERMINATE, UNPARK, DESCRIBE = 0, 1, 2, 3, 4, 5
+local SUSPEND, RESUME, CANCEL_RUN, TERMINATE, UNPARK, DESCRIBE, POSTPONE = 0, 1, 2, 3, 4, 5, 6
 
 local ACTS_ON = {
   [SUSPEND] = {[RUNNING] = true},
@@ -9,6 +9,7 @@ local ACTS_ON = {
   [CANCEL_RUN] = {[RUNNING] = true, [SUSPENDED] = true, [PARKED] = true},
   [TERMINATE] = {[RUNNING] = true, [SUSPENDED] = true, [PARKED] = true},
   [DESCRIBE] = {[RUNNING] = true, [SUSPENDED] = true, [PARKED] = true},
+  [POSTPONE] = {[RUNNING] = true, [SUSPENDED] = true},
 }
 
 local FREES = {
@@ -27,6 +28,15 @@ local function cancelled_already(r, kind)
   return found
 end
 
+-- What starts the run, if it waits still.
+local function start_of(run)
+  local found = false
+  deliveries.each(run, function(d)
+    found = found or (d.kind == START and d)
+  end)
+  return found
+end
+
 -- What every order does to a run: a record, a new fence that ends the holder's, fewer tries.
 local function write_order(r, order)
   local last = runs.last_record(r.id)
@@ -35,7 +45,7 @@ local function write_order(r, order)
   r.version, r.commit_id, r.fence = r.version + 1, order.id, next_fence(r.fence)
   runs.unlease(r)
   r.tries, r.updated = math.min(r.tries, SUSPECT), now
-  if order.kind ~= DESCRIBE then
+  if order.kind ~= DESCRIBE and order.kind ~= POSTPONE then
     r.cause = ''
   end
 end
@@ -49,6 +59,8 @@ local function carry_out(r, order)
     r.status, r.outcome = TERMINATED, order.outcome
   elseif order.kind == DESCRIBE then
     attributes.describe(r.id, order.attributes)
+  elseif order.kind == POSTPONE then
+    r.digest = order.digest or r.digest
   else
     r.status = RUNNING
   end
@@ -62,6 +74,9 @@ local function carry_out(r, order)
   elseif order.kind == CANCEL_RUN and order.delivery then -- due at the epoch: it sorts before all that waits
     order.delivery.due = 0
     deliveries.insert(order.delivery)
+  elseif order.kind == POSTPONE then
+    deliveries.remove(start_of(r.id))
+    deliveries.insert(order.delivery)
   end
 end
 
@@ -69,6 +84,7 @@ local function control()
   local order = {
     id = bytes(), run = bytes(), kind = number(), body = bytes(), cause = bytes(), outcome = maybe(bytes),
     delivery = maybe(deliveries.read_argument), attributes = list(attributes.read_argument),
+    digest = maybe(bytes),
   }
   local given = call('ZSCORE', P .. 'ox', order.id)
   if given and now < given + dedupe_window then
@@ -82,7 +98,8 @@ local function control()
     return {'run over', r.status}
   end
   local outcome = 'unchanged'
-  if ACTS_ON[order.kind][r.status] and not cancelled_already(r, order.kind) then
+  local late = order.kind == POSTPONE and not start_of(r.id)
+  if ACTS_ON[order.kind][r.status] and not cancelled_already(r, order.kind) and not late then
     carry_out(r, order)
     outcome = 'done'
   end

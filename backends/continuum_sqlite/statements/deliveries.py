@@ -18,6 +18,7 @@ __all__ = [
     "NOTE_SEEN",
     "PENDING_COUNT",
     "PENDING_DUE",
+    "PENDING_START",
     "REPLIED",
     "REPLY",
     "SEEN",
@@ -120,6 +121,8 @@ CANCEL_PENDING = """
 SELECT 1 FROM continuum_deliveries INDEXED BY continuum_deliveries_free
 WHERE namespace = ?1 AND run_id = ?2 AND held = 0 AND kind = 4 LIMIT 1
 """
+
+PENDING_START = "SELECT id FROM continuum_deliveries WHERE namespace = ?1 AND run_id = ?2 AND kind = 0"
 
 EMPTY_RUN = f"DELETE FROM continuum_deliveries WHERE namespace = ?1 AND run_id = ?2 RETURNING {_COLUMNS}"
 

@@ -22,6 +22,7 @@ __all__ = [
     "RENEW_RUN",
     "RUN",
     "RUN_COLUMNS",
+    "SET_DIGEST",
     "TURN_RUN",
 ]
 
@@ -128,6 +129,8 @@ WHERE namespace = ?1 AND run_id = ?2 AND fence = ?3 AND lease_until IS NOT NULL
 """
 
 # --- orders
+
+SET_DIGEST = "UPDATE continuum_runs SET digest = ?3 WHERE namespace = ?1 AND run_id = ?2"
 
 ORDER_RUN = """
 UPDATE continuum_runs SET version = ?3, status = ?4, cause = coalesce(?5, cause), outcome = ?6,

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 from continuum_core.clock import Micros
 from continuum_core.journal.commit import Order, Ordered, OrderKind, OrderOutcome
 from continuum_core.journal.protocol import Limits
-from continuum_core.journal.records import DeliveryKind, Held, Record, RecordKind, Run, RunStatus
+from continuum_core.journal.records import Delivery, DeliveryKind, Held, Record, RecordKind, Run, RunStatus
 from continuum_dbm.claims import SUSPECT
-from continuum_dbm.deliveries import insert, unhold
+from continuum_dbm.deliveries import insert, remove, unhold
 from continuum_dbm.rows import Given, Space, ended, next_fence
 from continuum_dbm.turns import close_everything
 
@@ -24,6 +24,7 @@ _ACTS_ON = {
     OrderKind.UNPARK: frozenset({RunStatus.PARKED}),
     OrderKind.CANCEL: _LIVING,
     OrderKind.TERMINATE: _LIVING,
+    OrderKind.POSTPONE: frozenset({RunStatus.RUNNING, RunStatus.SUSPENDED}),
 }
 _FREES = {
     OrderKind.RESUME: frozenset({Held.PAUSED}),
@@ -46,7 +47,8 @@ def _control(space: Space, limits: Limits, now: Micros, order: Order) -> Ordered
     if ended(run):
         return Ordered(OrderOutcome.RUN_OVER, run.status)
     answer = Ordered(OrderOutcome.UNCHANGED, run.status)
-    if run.status in _ACTS_ON[order.kind] and not _cancelled_already(space, run, order):
+    late = order.kind is OrderKind.POSTPONE and not _starts(space, run)
+    if run.status in _ACTS_ON[order.kind] and not _cancelled_already(space, run, order) and not late:
         answer = Ordered(OrderOutcome.DONE, _carry_out(space, run, order, now))
     space.orders.put(Given(order.id, now, answer))
     return answer
@@ -58,6 +60,10 @@ def _cancelled_already(space: Space, run: Run, order: Order) -> bool:
         and run.status is RunStatus.RUNNING
         and any(one.kind is DeliveryKind.CANCEL for one in space.free(run.run_id))
     )
+
+
+def _starts(space: Space, run: Run) -> list[Delivery]:
+    return [each for each in space.deliveries.of(run.run_id) if each.kind is DeliveryKind.START]
 
 
 def _carry_out(space: Space, run: Run, order: Order, now: Micros) -> RunStatus:
@@ -76,13 +82,16 @@ def _carry_out(space: Space, run: Run, order: Order, now: Micros) -> RunStatus:
     status = {
         OrderKind.SUSPEND: RunStatus.SUSPENDED,
         OrderKind.TERMINATE: RunStatus.TERMINATED,
+        OrderKind.POSTPONE: run.status,
     }.get(order.kind, RunStatus.RUNNING)
+    kept = run.cause if order.kind is OrderKind.POSTPONE else ""
     space.runs.put(
         replace(
             run,
             version=record.version,
             status=status,
-            cause=order.cause if order.kind is OrderKind.SUSPEND else "",
+            cause=order.cause if order.kind is OrderKind.SUSPEND else kept,
+            digest=order.digest or run.digest,
             outcome=order.outcome if order.kind is OrderKind.TERMINATE else run.outcome,
             commit_id=order.id,
             fence=next_fence(run.fence, now),
@@ -97,4 +106,8 @@ def _carry_out(space: Space, run: Run, order: Order, now: Micros) -> RunStatus:
         close_everything(space, run.run_id, now)
     if order.kind is OrderKind.CANCEL and order.delivery is not None:  # it sorts before all that waits
         insert(space, replace(order.delivery, due=0), now)
+    if order.kind is OrderKind.POSTPONE and order.delivery is not None:
+        for start in _starts(space, run):
+            remove(space, start, now)
+        insert(space, order.delivery, now)
     return status
