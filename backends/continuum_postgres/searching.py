@@ -86,20 +86,23 @@ def _found(of: str, by: str) -> str:
     return f"(SELECT * FROM continuum.runs {of} WHERE {same} OFFSET 0)"
 
 
+# All that a run has, by its key: with a name in it, the planner might go by the names of all runs instead.
+_OF_RUN = (
+    "(SELECT a.name, a.key FROM continuum.attributes a "
+    "WHERE a.shard = r.shard AND a.ns = $1::integer AND a.run_id = r.run_id OFFSET 0) a"
+)
+
 DIALECT = Dialect(
     columns=RUN_COLUMNS,
     runs="continuum.runs r",
     attributes="continuum.attributes a",
     in_runs="r.ns = $1::integer",
-    in_attributes="a.ns = $1::integer",
-    of_run="a.shard = r.shard AND a.ns = $1::integer AND a.run_id = r.run_id",
+    in_attributes="a.ns = $1::integer AND a.name <> ''",  # which the index of keys asks for
+    of_run=f"{_OF_RUN} WHERE true",
     hit="a.shard, a.run_id",
     from_hits=f"h CROSS JOIN LATERAL {_found('r', 'h')} r",
     from_attributes=f"continuum.attributes a CROSS JOIN LATERAL {_found('r', 'a')} r",
-    key_of_hit=(
-        "CROSS JOIN LATERAL (SELECT a.key FROM continuum.attributes a WHERE a.shard = r.shard "
-        "AND a.ns = $1::integer AND a.run_id = r.run_id AND a.name = {name} OFFSET 0) a"
-    ),
+    key_of_hit=f"CROSS JOIN LATERAL {_OF_RUN}",
     expressions=_expression,
     bind=_bind,
     parts=_parts,

@@ -70,13 +70,11 @@ DIALECT = Dialect(
     attributes="continuum_attributes a",
     in_runs="r.namespace = ?1",
     in_attributes="a.namespace = ?1",
-    of_run="a.namespace = ?1 AND a.run_id = r.run_id",
+    of_run="continuum_attributes a WHERE a.namespace = ?1 AND a.run_id = r.run_id",
     hit="a.run_id",
     from_hits="h CROSS JOIN continuum_runs r ON r.run_id = h.run_id",
     from_attributes="continuum_attributes a CROSS JOIN continuum_runs r ON r.run_id = a.run_id",
-    key_of_hit=(
-        "CROSS JOIN continuum_attributes a ON a.namespace = ?1 AND a.run_id = r.run_id AND a.name = {name}"
-    ),
+    key_of_hit="CROSS JOIN continuum_attributes a ON a.namespace = ?1 AND a.run_id = r.run_id",
     expressions=_expression,
     bind=_bind,
     parts=_parts,

@@ -44,11 +44,11 @@ class Dialect:
     :ivar columns: what a page selects of a run.
     :ivar runs, attributes: items of FROM.
     :ivar in_runs, in_attributes: conditions: of the namespace.
-    :ivar of_run: condition: the attribute's row is the run's.
+    :ivar of_run: an item of FROM with a condition: the attributes `a` of a run `r`.
     :ivar hit: the columns of an attribute that name its run.
     :ivar from_hits: an item of FROM: the runs of `h`, one after the other, each found by its key.
     :ivar from_attributes: the same, of `a`.
-    :ivar key_of_hit: an item of FROM: the attribute `a` of a run `r` whose name is ``{name}``.
+    :ivar key_of_hit: an item of FROM, behind `from_hits`: the attributes `a` of each run `r`.
     :ivar expressions: how a column is compared.
     :ivar bind: the placeholder and the parameter of a value, by its number.
     :ivar parts: conditions that divide the runs in these statuses, so that each part is one stretch of an
@@ -107,7 +107,7 @@ class _Select:
     def of_run(self, where: AttributeIn) -> str:
         dialect = self.dialect
         named = f"{dialect.of_run} AND a.name = {self.bound(where.name)}"
-        return f"{dialect.attributes} WHERE {named} AND {self.spans('a.key', where.spans)}"
+        return f"{named} AND {self.spans('a.key', where.spans)}"
 
     def spans(self, value: str, spans: Sequence[Span]) -> str:
         # Values one by one as a list: a chain of OR is as deep as it is long, and stores bound its depth.
@@ -129,15 +129,19 @@ class _Select:
 
     # --- where a statement begins
 
-    def entries(self, driver: AttributeIn) -> str:
+    def entries(self, driver: AttributeIn, most: int) -> str:
+        """What the index of keys has of a driver, in its order: no other index can be taken for it."""
         dialect = self.dialect
         named = f"{dialect.in_attributes} AND a.name = {self.bound(driver.name)}"
-        return f"{dialect.attributes} WHERE {named} AND {self.spans('a.key', driver.spans)}"
+        chosen = f"{dialect.attributes} WHERE {named} AND {self.spans('a.key', driver.spans)}"
+        return f"{chosen} ORDER BY a.key, a.run_id LIMIT {self.bound(most)}"
 
     def hits(self, driver: AttributeIn | None) -> str:
         if driver is None:
             return ""
-        return f"WITH h AS MATERIALIZED (SELECT DISTINCT {self.dialect.hit} FROM {self.entries(driver)}) "
+        named = self.dialect.hit
+        entries = f"SELECT {named} FROM {self.entries(driver, HITS + 1)}"
+        return f"WITH h AS MATERIALIZED (SELECT DISTINCT {named} FROM ({entries}) a) "
 
     def tail(self, order: str, place: Place | None, descending: bool, limit: int) -> tuple[str, str]:
         """The condition that goes on from a place, and the end of the statement; `order`: two columns."""
@@ -157,8 +161,7 @@ def drivers(where: Condition) -> list[AttributeIn]:
 def measured(dialect: Dialect, driver: AttributeIn, most: int) -> Statement:
     """How many entries a driver has: one row with their number, `most` + 1 at most."""
     select = _Select(dialect)
-    limited = f"SELECT 1 FROM {select.entries(driver)} LIMIT {select.bound(most + 1)}"
-    return select.told(f"SELECT count(*) FROM ({limited}) x")
+    return select.told(f"SELECT count(*) FROM (SELECT 1 FROM {select.entries(driver, most + 1)}) x")
 
 
 def counted(dialect: Dialect, where: Condition, most: int | None, driver: AttributeIn | None) -> Statement:
@@ -209,8 +212,8 @@ def by_attribute(
     asked = f"{dialect.in_runs} AND {select.holds(search.where)}{''.join(bounds)}{after}"
     chosen = f"SELECT {dialect.columns}, a.key FROM"
     if driver is not None:
-        source = f"{dialect.from_hits} {dialect.key_of_hit.format(name=named)}"
-        return select.told(f"{hits}{chosen} {source} WHERE {asked} {tail}")
+        source = f"{dialect.from_hits} {dialect.key_of_hit}"
+        return select.told(f"{hits}{chosen} {source} WHERE a.name = {named} AND {asked} {tail}")
     walked = f"{dialect.in_attributes} AND a.name = {named}"
     return select.told(f"{chosen} {dialect.from_attributes} WHERE {walked} AND {asked} {tail}")
 

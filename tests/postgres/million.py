@@ -21,6 +21,7 @@ import psycopg
 from continuum_core.journal.commit import PrunePlan, Query, TaskHold
 from continuum_core.journal.protocol import Limits
 from continuum_core.journal.records import RunStatus
+from continuum_core.journal.searching import AttributeIn, Column, ColumnIn, Every, Search, Sort, Span
 from continuum_core.testing.conformance.given import (
     FINGERPRINT,
     hold_run,
@@ -39,7 +40,9 @@ __all__ = ["EXPLAINING", "Pages", "fill", "make_due", "measure", "remember_empty
 
 FAR = 2**60
 HEAD = 5_000
-TABLES = ("runs", "records", "deliveries", "tasks")
+TABLES = ("runs", "records", "deliveries", "tasks", "attributes")
+RARE = 50
+"""Runs that have the attribute `rare`, however many there are."""
 
 EXPLAINING = "options=" + quote(
     "-c session_preload_libraries=auto_explain -c auto_explain.log_min_duration=0 "
@@ -75,6 +78,13 @@ SELECT (n % 1024)::smallint, {leased}, false, 1, md5('{salt}' || n)::uuid, 1, 0,
 """
 
 
+ATTRIBUTES = """
+INSERT INTO continuum.attributes (shard, ns, run_id, name, key)
+SELECT (n % 1024)::smallint, 1, md5('{salt}' || n)::uuid, '{name}', '\\x6e'::bytea || int8send(n)
+FROM generate_series({first}, {last}) n
+"""
+
+
 class _Filler:
     def __init__(self, connection: psycopg.Connection[Any], schema: str) -> None:
         self.connection, self.schema = connection, schema
@@ -93,6 +103,10 @@ def fill(connection: psycopg.Connection[Any], schema: str, first: int, last: int
     put.run(RUNS, salt="e", **{**waits, "status": 1, "ended": "n"}, **span)
     put.run(RECORDS, salt="e", **span)
     put.run(TASKS, salt="w", leased="false", due=FAR, wake=FAR, lease="NULL", claim="NULL", **span)
+    put.run(ATTRIBUTES, salt="w", name="wide", **span)
+    put.run(ATTRIBUTES, salt="e", name="wide", **span)
+    if first == 1:
+        put.run(ATTRIBUTES, salt="w", name="rare", first=1, last=min(RARE, last))
 
 
 def remember_empty(connection: psycopg.Connection[Any], schema: str) -> None:
@@ -183,8 +197,20 @@ async def measure(url: str, namespace: str) -> Pages:
         await of("list, the newest", lambda: journal.list(Query(), 100))
         await of("list, completed", lambda: journal.list(Query(status=RunStatus.COMPLETED), 100))
         await of("list, parked", lambda: journal.list(Query(status=RunStatus.PARKED), 100))
+        await _measure_searches(journal, of)
         await of("prune 10", lambda: journal.prune(PrunePlan(before=FAR, limit=10)))
         return told
+
+
+async def _measure_searches(journal: PostgresJournal, of: Callable[..., Awaitable[Any]]) -> None:
+    rare, wide = (AttributeIn(name, (Span(b"n", b"o"),)) for name in ("rare", "wide"))
+    going = Every((ColumnIn(Column.STATUS, (Span.of(0),)), wide))
+    searcher = journal.searcher()
+    await of("search, a few in a range", lambda: searcher.search(Search(rare), 100))
+    await of("search, the newest in a wide range", lambda: searcher.search(Search(going), 100))
+    await of("search, sorted by an attribute", lambda: searcher.search(Search(wide, Sort("wide")), 100))
+    await of("count, a few", lambda: searcher.count(rare))
+    await of("count, stopped at 50", lambda: searcher.count(going, 50))
 
 
 async def _main(count: int) -> None:

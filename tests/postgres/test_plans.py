@@ -8,17 +8,33 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
+from continuum_core.journal.searching import ALL as ALL_RUNS
+from continuum_core.journal.searching import (
+    AttributeIn,
+    Column,
+    ColumnIn,
+    Condition,
+    Every,
+    Not,
+    Place,
+    Search,
+    Some,
+    Sort,
+    Span,
+)
+from continuum_core.journal.selecting import Statement, by_attribute, by_column, counted, measured
 from continuum_postgres import arrays
 from continuum_postgres.arrays import Bigint
 from continuum_postgres.migrations import MIGRATIONS
 from continuum_postgres.place import parse
 from continuum_postgres.schema import migration_sql
-from continuum_postgres.statements import qualified
+from continuum_postgres.searching import DIALECT
+from continuum_postgres.statements import carrying, gauges, qualified
 from continuum_postgres.statements.claims import DUE_PAGE
 from continuum_postgres.statements.leases import EXPIRED_TASKS
 from continuum_postgres.statements.queues import NEXT_TASKS, READY_TASKS
@@ -45,6 +61,11 @@ INSERT INTO continuum.tasks (shard, leased, cancel, ns, run_id, token, slot, pri
 SELECT (n % 1024)::smallint, {leased}, false, 1, md5({salt} || n::text)::uuid, 1, 0, {priority}, {due}, 0,
   {wake}, {wake}, 1, 0, {claim}, 0, 0, false, 'act', 'queue', '' FROM generate_series(1, {count}) n
 """
+ATTRIBUTES = """
+INSERT INTO continuum.attributes (shard, ns, run_id, name, key)
+SELECT (n % 1024)::smallint, 1, md5({salt} || n::text)::uuid, 'total', '\\x6e'::bytea || int8send(n)
+FROM generate_series(1, {count}) n
+"""
 TABLES = (
     "runs",
     "records",
@@ -56,6 +77,7 @@ TABLES = (
     "orders",
     "claims",
     "definitions",
+    "attributes",
 )
 
 
@@ -96,6 +118,8 @@ def _fill(connection: Any, schema: str, count: int = MANY) -> None:
     run(DELIVERIES, salt="'w'", due=FAR, count=count)
     run(RUNS, salt="'e'", status=1, lease="NULL", claim="NULL", ended="n", count=count)
     run(RUNS, salt="'l'", status=0, lease=FAR, claim=own, ended="NULL", count=count // 4)
+    run(ATTRIBUTES, salt="'w'", count=count)
+    run(ATTRIBUTES, salt="'e'", count=count)
     run(TASKS, salt="'w'", leased="false", priority="n % 3", due=FAR, wake="NULL", claim="NULL", count=count)
     run(TASKS, salt="'l'", leased="true", priority=0, due=1, wake=FAR, claim=own, count=count // 4)
 
@@ -118,7 +142,9 @@ def _generic(connection: Any, schema: str, text: str) -> list[dict[str, Any]]:
     return list(_nodes(told[0]["Plan"]))
 
 
-BY_RUN = frozenset({"runs_pkey", "records_pkey", "deliveries_pkey", "seen_pkey", "dead_pkey", "tasks_pkey"})
+BY_RUN = frozenset(
+    f"{table}_pkey" for table in ("attributes", "runs", "records", "deliveries", "seen", "dead", "tasks")
+)
 WAITING = {"waiting.WAITING_TASKS[0]", "waiting.PUT_OFF_TASKS[0]"}
 CLAIMS = {
     "deliveries_due": {"claims.DUE_PAGE[0]"},
@@ -127,6 +153,7 @@ CLAIMS = {
     "tasks_later": {"queues.READY_TASKS[0]", "queues.DEALT_TASKS[0]", "queues.NEXT_TASKS[0]", *WAITING},
     "tasks_unneeded": {"leases.EXPIRED_TASKS[0]"},
     "tasks_claimed": {"leases.CLAIMED_TASKS[0]"},
+    "attributes_keys": set(),
 }
 """Indexes over many runs, and the only statements that may read them."""
 
@@ -134,7 +161,8 @@ UNORDERED = {"leases.CLAIMED_TASKS[0]", "leases.EXPIRED_TASKS[0]", "queues.LIMIT
 """They read all that the condition finds, so a bitmap is as good."""
 
 LISTS = re.compile(r"reading\.|retention\.|gauges\.|carrying\.TALLY|NAMESPACE|PRIVILEGES")
-"""What looks over a whole namespace, and is no part of a run's way: pages, counts, pruning."""
+"""What looks over a whole namespace, and is no part of a run's way: pages, counts, pruning. Counts have
+bounds of their own below."""
 
 
 def test_no_statement_reads_more_than_it_names(filled: tuple[Any, str]) -> None:
@@ -202,6 +230,112 @@ def test_a_page_stops_at_its_scan(filled: tuple[Any, str]) -> None:
         behind = _pages(connection, schema, DUE_PAGE, Bigint(1_000_000 + MANY // 4), Bigint(100), takes)
     assert few < 100 * 10  # a page of the heap and some of the key's tree for each entry
     assert behind < 60
+
+
+# --- searches
+
+TOTAL = AttributeIn("total", (Span(b"n", b"o", below=True),))
+OTHER = AttributeIn("other", (Span.of(b"n1"), Span(b"n2", b"n3")))
+RUNNING = ColumnIn(Column.STATUS, (Span.of(0),))
+PARKED = ColumnIn(Column.STATUS, (Span.of(6),))
+WHERE: dict[str, Condition] = {
+    "all": ALL_RUNS,
+    "of a range": TOTAL,
+    "going, of a range": Every((RUNNING, TOTAL)),
+    "parked": PARKED,
+    "either, not": Every((Some((TOTAL, PARKED)), Not(OTHER))),
+}
+PLACE = Place(5, UUID(int=5))
+SEARCHES: dict[str, Statement] = {
+    f"{verb}: {name}": statement
+    for name, where in WHERE.items()
+    for verb, statement in {
+        "count": counted(DIALECT, where, 100, None),
+        "newest": by_column(DIALECT, Search(where), None, 100, None),
+        "newest, on": by_column(DIALECT, Search(where), PLACE, 100, None),
+        "oldest": by_column(DIALECT, Search(where, Sort(Column.STARTED)), PLACE, 100, None),
+        "sorted": by_attribute(DIALECT, Search(where, Sort("total")), None, 100, None),
+        "sorted, on": by_attribute(
+            DIALECT, Search(where, Sort("total", descending=True)), Place(b"n5", UUID(int=5)), 100, None
+        ),
+        "measured": measured(DIALECT, TOTAL, 100),
+        "hits": by_column(DIALECT, Search(where, Sort(Column.UPDATED)), PLACE, 100, OTHER),
+        "hits, sorted": by_attribute(DIALECT, Search(where, Sort("total")), None, 100, OTHER),
+        "hits, counted": counted(DIALECT, where, 100, OTHER),
+    }.items()
+}
+IN_ORDER = {"runs_open", "runs_closed", "runs_status", "attributes_keys"}
+
+
+def test_every_search_goes_by_an_index(filled: tuple[Any, str]) -> None:
+    """Runs in the order of a page or by their key, attributes by their run or in the order of their keys."""
+    connection, schema = filled
+    if connection.info.server_version < 160_000:
+        pytest.skip("the server cannot tell generic plans (16 or later can)")
+    wrong: list[str] = []
+    for name, (text, _) in SEARCHES.items():
+        for node in _generic(connection, schema, text):
+            kind, index = node["Node Type"], node.get("Index Name")
+            if node.get("Relation Name") is None:
+                continue
+            by_run = index in BY_RUN and "run_id" in str(node.get("Index Cond", ""))
+            if kind not in ("Index Scan", "Index Only Scan", "Bitmap Heap Scan") or not (
+                by_run or index in IN_ORDER or kind == "Bitmap Heap Scan"
+            ):
+                wrong.append(f"{name}: {kind} of {node['Relation Name']} by {index}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_a_page_of_a_search_reads_what_it_shows(filled: tuple[Any, str]) -> None:
+    """Of twenty thousand runs with the attribute: a page, its followers, and counts that stop."""
+    connection, schema = filled
+    at = Place(MANY // 2, UUID(int=0))
+    page = Every((RUNNING, TOTAL))
+    for text, parameters in (
+        by_column(DIALECT, Search(page), None, 50, None),
+        by_column(DIALECT, Search(page), at, 50, None),
+        by_attribute(DIALECT, Search(page, Sort("total", descending=True)), None, 50, None),
+        counted(DIALECT, page, 50, None),
+        measured(DIALECT, TOTAL, 50),
+    ):
+        assert _pages(connection, schema, text, *parameters) < 50 * 20, text
+
+
+def test_few_hits_cost_what_they_are(filled: tuple[Any, str]) -> None:
+    connection, schema = filled
+    few = AttributeIn("total", (Span(b"n" + (5).to_bytes(8, "big"), b"n" + (14).to_bytes(8, "big")),))
+    for text, parameters in (
+        by_column(DIALECT, Search(few, Sort(Column.UPDATED)), None, 50, few),
+        by_attribute(DIALECT, Search(few, Sort("total")), None, 50, few),
+        counted(DIALECT, few, None, few),
+    ):
+        assert _pages(connection, schema, text, *parameters) < 20 * 30, text
+
+
+# --- what looks over a whole namespace
+
+
+def _scans(connection: Any, schema: str, text: str, *parameters: object) -> list[dict[str, Any]]:
+    asked = f"EXPLAIN (ANALYZE, TIMING off, FORMAT JSON) {qualified(text, schema)}"
+    plan = connection.execute(asked.encode(), (1, *parameters)).fetchone()[0][0]["Plan"]
+    return [node for node in _nodes(plan) if node.get("Relation Name") is not None]
+
+
+def test_gauges_count_no_further_than_they_tell(filled: tuple[Any, str]) -> None:
+    """Each stretch that is counted ends at its bound, though twenty thousand runs are there to be counted."""
+    connection, schema = filled
+    most = 100
+    for text in (gauges.DUE, gauges.STATUSES, gauges.TASKS):
+        for node in _scans(connection, schema, text, most):
+            read = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+            assert read <= most + 1, f"{node['Node Type']} of {node['Relation Name']} reads {read}: {text}"
+
+
+def test_a_tally_reads_each_table_once(filled: tuple[Any, str]) -> None:
+    connection, schema = filled
+    scans = _scans(connection, schema, carrying.TALLY, Bigint(86_400_000_000))
+    assert sorted(node["Relation Name"] for node in scans) == ["deliveries", "records", "runs", "tasks"]
+    assert [node["Relation Name"] for node in scans if node["Actual Loops"] != 1] == []
 
 
 def test_the_schema_is_what_these_tests_fill() -> None:

@@ -8,17 +8,40 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from continuum_core.journal.commit import TaskClaims, TaskWant
 from continuum_core.journal.protocol import Limits
 from continuum_core.journal.records import RunStatus
+from continuum_core.journal.searching import (
+    ALL,
+    AttributeIn,
+    Column,
+    ColumnIn,
+    Every,
+    Not,
+    Place,
+    Search,
+    Sort,
+    Span,
+)
+from continuum_core.journal.selecting import by_attribute, by_column, counted, measured
 from continuum_core.testing.conformance.given import ACTIVITY, FINGERPRINT, QUEUE, TAKES
 from continuum_sqlite.claims import ClaimRuns
 from continuum_sqlite.schema import migrate
-from continuum_sqlite.statements import deliveries, orders, queues, reading, retention, runs, tasks
+from continuum_sqlite.searching import DIALECT
+from continuum_sqlite.statements import (
+    attributes,
+    deliveries,
+    orders,
+    queues,
+    reading,
+    retention,
+    runs,
+    tasks,
+)
 from continuum_sqlite.tasks import ClaimTasks
 from continuum_sqlite.transaction import Transaction
 
@@ -173,9 +196,40 @@ def test_deliveries_of_one_run_are_found_among_many(connection: sqlite3.Connecti
     assert count < 100
 
 
+TOTAL = AttributeIn("total", (Span(b"n", b"o", below=True),))
+FEW = AttributeIn("other", (Span.of(b"n1"), Span.of(b"n2")))
+GOING = Every((ColumnIn(Column.STATUS, (Span.of(0), Span.of(6))), Not(TOTAL)))
+AT = Place(5, UUID(int=5))
+SEARCHES = {
+    f"{name} {verb}": statement
+    for name, where in (("all", ALL), ("range", TOTAL), ("going", GOING))
+    for verb, statement in {
+        "newest": by_column(DIALECT, Search(where), AT, 50, None),
+        "hits": by_column(DIALECT, Search(where), AT, 50, FEW),
+        "sorted": by_attribute(DIALECT, Search(where, Sort("total")), Place(b"n1", UUID(int=5)), 50, None),
+        "hits sorted": by_attribute(DIALECT, Search(where, Sort("total")), None, 50, FEW),
+        "counted": counted(DIALECT, where, 50, None),
+        "hits counted": counted(DIALECT, where, 50, FEW),
+        "measured": measured(DIALECT, TOTAL, 50),
+    }.items()
+}
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_every_search_seeks(name: str, connection: sqlite3.Connection) -> None:
+    """Runs in the order of a page or by their key, attributes by their run or in the order of their keys."""
+    text, parameters = SEARCHES[name]
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", (NS, *parameters))]
+    # What is scanned was made by the statement itself, out of what was found by seeking.
+    made = {step.split()[1] for step in plan if step.startswith(("MATERIALIZE", "CO-ROUTINE"))}
+    whole = [step for step in plan if step.startswith("SCAN") and step.split()[1] not in made]
+    assert [step for step in whole if not step.startswith("SCAN CONSTANT ROW")] == [], plan
+    assert "hits" in name or "going" in name or not [step for step in plan if "TEMP B-TREE" in step], plan
+
+
 STATEMENTS = [
     (f"{module.__name__.rpartition('.')[2]}.{name}", text)
-    for module in (deliveries, orders, queues, reading, retention, runs, tasks)
+    for module in (attributes, deliveries, orders, queues, reading, retention, runs, tasks)
     for name in module.__all__
     for text in (getattr(module, name),)
     if isinstance(text, str) and name != "RUN_COLUMNS"

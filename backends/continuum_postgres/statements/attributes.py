@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["ADD_ATTRIBUTES", "ATTRIBUTES_OF_RUNS", "DROP_OTHERS"]
 
-# What of these names a run has beside the keys it keeps. First the names, then the rows that stay or come.
+# What of these names a run has beside the keys it keeps: first the names, then the rows that stay or come.
 DROP_OTHERS = """
 DELETE FROM continuum.attributes a WHERE a.ctid = ANY (ARRAY(
   SELECT a.tid FROM unnest($2::smallint[], $3::uuid[], $4::text[]) AS m (shard, run_id, name)

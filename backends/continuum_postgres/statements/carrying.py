@@ -169,24 +169,26 @@ WHERE results.result IS NULL OR results.until <= $10::bigint
 
 # --- what is stored
 
-# Each table is read once, and summed up by run. `octet_length` of what is stored apart reads its header.
+# Each table is read once, and all rows are summed up by run together: tables joined by run would be compared
+# row by row where the planner takes them for empty. `octet_length` of what is stored apart reads its header.
 TALLY = """
-WITH e AS (
-  SELECT run_id, count(*) AS count, sum(octet_length(body)) AS size FROM continuum.records
-  WHERE ns = $1::integer GROUP BY run_id
-), d AS (
-  SELECT run_id, sum(octet_length(payload)) AS size FROM continuum.deliveries WHERE ns = $1::integer
-  GROUP BY run_id
-), t AS (
-  SELECT run_id, sum(octet_length(payload)) AS size FROM continuum.tasks WHERE ns = $1::integer
-  GROUP BY run_id
+WITH x AS (
+  SELECT run_id, machine, status, created, 0 AS records,
+    (octet_length(snapshot) + coalesce(octet_length(outcome), 0))::bigint AS size
+  FROM continuum.runs WHERE ns = $1::integer
+  UNION ALL
+  SELECT run_id, NULL, NULL, NULL, 1, octet_length(body) FROM continuum.records WHERE ns = $1::integer
+  UNION ALL
+  SELECT run_id, NULL, NULL, NULL, 0, octet_length(payload) FROM continuum.deliveries WHERE ns = $1::integer
+  UNION ALL
+  SELECT run_id, NULL, NULL, NULL, 0, octet_length(payload) FROM continuum.tasks WHERE ns = $1::integer
+), r AS (
+  SELECT max(machine) AS machine, max(status) AS status, max(created) AS created, sum(records) AS records,
+    sum(size) AS size
+  FROM x GROUP BY run_id
 )
-SELECT r.machine, r.status, floor(r.created / $2::numeric)::bigint AS day, count(*),
-  sum(coalesce(e.count, 0))::bigint,
-  sum(octet_length(r.snapshot) + coalesce(octet_length(r.outcome), 0) + coalesce(e.size, 0)
-      + coalesce(d.size, 0) + coalesce(t.size, 0))::bigint
-FROM continuum.runs r
-LEFT JOIN e ON e.run_id = r.run_id LEFT JOIN d ON d.run_id = r.run_id LEFT JOIN t ON t.run_id = r.run_id
-WHERE r.ns = $1::integer
-GROUP BY r.machine, r.status, day ORDER BY r.machine COLLATE "C", r.status, day
+SELECT machine, status, floor(created / $2::numeric)::bigint AS day, count(*), sum(records)::bigint,
+  sum(size)::bigint
+FROM r WHERE machine IS NOT NULL
+GROUP BY machine, status, day ORDER BY machine COLLATE "C", status, day
 """
