@@ -23,6 +23,7 @@ from continuum_core.journal.searching import (
     Place,
     Search,
     lacking,
+    may_lack,
     place_of,
     read_cursor,
     write_cursor,
@@ -35,6 +36,7 @@ from continuum_core.journal.selecting import (
     by_column,
     counted,
     drivers,
+    few,
     measured,
 )
 from continuum_postgres import rows
@@ -140,17 +142,17 @@ def _composed(statement: Statement) -> Ask:
     return Composed(text), parameters
 
 
-async def _driver(session: Session, where: Condition) -> AttributeIn | None:
+async def _driver(session: Session, where: Condition, most: int = HITS) -> AttributeIn | None:
     """What a search begins with: of the conjuncts that name few runs, the one that names fewest."""
     found = drivers(where)
-    told = await session.ask(*(_composed(measured(DIALECT, each, HITS)) for each in found))
+    told = await session.ask(*(_composed(measured(DIALECT, each, most)) for each in found))
     sizes = [(size, at) for at, ((size,),) in enumerate(told)]
-    size, at = min(sizes, default=(HITS + 1, 0))
-    return found[at] if size <= HITS else None
+    size, at = min(sizes, default=(most + 1, 0))
+    return found[at] if size <= most else None
 
 
 async def _count(session: Session, where: Condition, most: int | None) -> int:
-    driver = await _driver(session, where)
+    driver = await _driver(session, where, few(most))
     (((count,),),) = await session.ask(_composed(counted(DIALECT, where, most, driver)))
     told: int = count
     return told
@@ -172,12 +174,18 @@ async def _answers(
     if isinstance(search.sort.by, Column):
         return [[], *await session.ask(_composed(by_column(DIALECT, search, after, wanted, driver)))]
     lacks = after is not None and after.lacks
-    rest = by_column(DIALECT, lacking(search), after if lacks else None, wanted, driver)
+    rest = _composed(by_column(DIALECT, lacking(search), after if lacks else None, wanted, driver))
     if lacks:
-        return [[], *await session.ask(_composed(rest))]
-    first = by_attribute(DIALECT, search, after, wanted, driver)
-    told = await session.ask((BEGIN_READING, ()), _composed(first), _composed(rest), ("COMMIT", ()))
-    return told[1:3]
+        return [[], *await session.ask(rest)]
+    first = _composed(by_attribute(DIALECT, search, after, wanted, driver))
+    if not may_lack(search):
+        return [*await session.ask(first), []]
+    _, found = await session.ask((BEGIN_READING, ()), first)
+    if len(found) >= wanted:  # who lacks it is looked for among all others, which may be a long way
+        await session.ask(("COMMIT", ()))
+        return [found, []]
+    others, _ = await session.ask(rest, ("COMMIT", ()))
+    return [found, others]
 
 
 def _placed(search: Search, told: list[list[tuple[Any, ...]]], namespace: str) -> _Found:

@@ -34,6 +34,7 @@ from continuum_core.journal.searching import (
     Sort,
     Span,
     lacking,
+    may_lack,
     place_of,
     read_cursor,
     write_cursor,
@@ -113,7 +114,7 @@ class RedisSearcher:
         found: _Found = []
         if after is None or not after.lacks:
             found, after = await self._sorted(search, after, limit), None
-        if len(found) < limit:
+        if len(found) < limit and may_lack(search):
             rest = await self._sorted(lacking(search), after, limit - len(found))
             found += [(place_of(search.sort, run), run) for _, run in rest]
         return found

@@ -22,6 +22,7 @@ from continuum_core.journal.searching import (
     Place,
     Search,
     lacking,
+    may_lack,
     place_of,
     read_cursor,
     write_cursor,
@@ -34,6 +35,7 @@ from continuum_core.journal.selecting import (
     by_column,
     counted,
     drivers,
+    few,
     measured,
 )
 from continuum_sqlite import rows
@@ -106,19 +108,20 @@ def _ask(transaction: Transaction, statement: Statement) -> list[tuple[Any, ...]
     return transaction.execute(text, (transaction.ns, *parameters)).fetchall()
 
 
-def _driver(transaction: Transaction, where: Condition) -> AttributeIn | None:
+def _driver(transaction: Transaction, where: Condition, most: int = HITS) -> AttributeIn | None:
     """What a search begins with: of the conjuncts that name few runs, the one that names fewest."""
     sizes: list[tuple[int, int]] = []
     found = drivers(where)
     for at, each in enumerate(found):
-        [(size,)] = _ask(transaction, measured(DIALECT, each, HITS))
+        [(size,)] = _ask(transaction, measured(DIALECT, each, most))
         sizes.append((size, at))
-    size, at = min(sizes, default=(HITS + 1, 0))
-    return found[at] if size <= HITS else None
+    size, at = min(sizes, default=(most + 1, 0))
+    return found[at] if size <= most else None
 
 
 def _count(transaction: Transaction, where: Condition, most: int | None) -> int:
-    [(told,)] = _ask(transaction, counted(DIALECT, where, most, _driver(transaction, where)))
+    driver = _driver(transaction, where, few(most))
+    [(told,)] = _ask(transaction, counted(DIALECT, where, most, driver))
     count: int = told
     return count
 
@@ -140,7 +143,7 @@ def _placed(transaction: Transaction, search: Search, after: Place | None, limit
         for row in _ask(transaction, by_attribute(DIALECT, search, after, limit, driver)):
             found.append((row, Place(row[-1], UUID(bytes=row[0]))))
         after = None
-    if len(found) < limit:
+    if len(found) < limit and may_lack(search):
         told = _ask(transaction, by_column(DIALECT, lacking(search), after, limit - len(found), driver))
         found += _of_column(transaction, search, told)
     return found

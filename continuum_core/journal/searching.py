@@ -51,6 +51,7 @@ __all__ = [
     "conjuncts",
     "holds",
     "lacking",
+    "may_lack",
     "place_of",
     "read_cursor",
     "searcher_of",
@@ -231,6 +232,12 @@ def statuses_of(where: Condition) -> frozenset[RunStatus]:
         if isinstance(each, ColumnIn) and each.column is Column.STATUS:
             found = frozenset(status for status in found if any(span.has(status) for span in each.spans))
     return found
+
+
+def may_lack(search: Search) -> bool:
+    """Whether a run that is found may lack the attribute that its search sorts by."""
+    named = (each.name for each in conjuncts(search.where) if isinstance(each, AttributeIn))
+    return isinstance(search.sort.by, str) and search.sort.by not in named
 
 
 def lacking(search: Search) -> Search:

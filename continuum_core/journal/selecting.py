@@ -28,10 +28,22 @@ from continuum_core.journal.searching import (
     statuses_of,
 )
 
-__all__ = ["HITS", "Dialect", "Statement", "by_attribute", "by_column", "counted", "drivers", "measured"]
+__all__ = [
+    "HITS",
+    "Dialect",
+    "Statement",
+    "by_attribute",
+    "by_column",
+    "counted",
+    "drivers",
+    "few",
+    "measured",
+]
 
-HITS = 10_000
-"""Of so many runs at most a search begins with those that an index of attributes names."""
+HITS = 1_000
+"""Of so many runs at most a page begins with those that an index of attributes names."""
+
+_COUNTED = 10_000
 
 Statement = tuple[str, tuple[object, ...]]
 """A statement and its parameters after the namespace's number, which is the first."""
@@ -136,11 +148,11 @@ class _Select:
         chosen = f"{dialect.attributes} WHERE {named} AND {self.spans('a.key', driver.spans)}"
         return f"{chosen} ORDER BY a.key, a.run_id LIMIT {self.bound(most)}"
 
-    def hits(self, driver: AttributeIn | None) -> str:
+    def hits(self, driver: AttributeIn | None, most: int = HITS) -> str:
         if driver is None:
             return ""
         named = self.dialect.hit
-        entries = f"SELECT {named} FROM {self.entries(driver, HITS + 1)}"
+        entries = f"SELECT {named} FROM {self.entries(driver, most + 1)}"
         return f"WITH h AS MATERIALIZED (SELECT DISTINCT {named} FROM ({entries}) a) "
 
     def tail(self, order: str, place: Place | None, descending: bool, limit: int) -> tuple[str, str]:
@@ -151,6 +163,11 @@ class _Select:
             after = f" AND ({order}) {'<' if descending else '>'} ({told})"
         first, second = order.split(", ")
         return after, f"ORDER BY {first} {way}, {second} {way} LIMIT {self.bound(limit)}"
+
+
+def few(most: int | None) -> int:
+    """Of so many runs at most a count begins with hits: one that walks reads all where few are found."""
+    return _COUNTED if most is None else max(HITS, min(most, _COUNTED))
 
 
 def drivers(where: Condition) -> list[AttributeIn]:
@@ -167,7 +184,7 @@ def measured(dialect: Dialect, driver: AttributeIn, most: int) -> Statement:
 def counted(dialect: Dialect, where: Condition, most: int | None, driver: AttributeIn | None) -> Statement:
     """How many runs there are: one row with their number, `most` + 1 at most."""
     select = _Select(dialect)
-    hits = select.hits(driver)
+    hits = select.hits(driver, few(most))
     limit = "" if most is None else f" LIMIT {select.bound(most + 1)}"
     holds = select.holds(where)
     if driver is not None:
