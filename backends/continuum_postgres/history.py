@@ -69,6 +69,7 @@ class _Stood:
     :ivar commit_id: of the turn; None for a start.
     :ivar lasting: the run had not ended, so that nobody could prune it then.
     :ivar at: by this process's own clock, in seconds.
+    :ivar recorded: it left a record of its last step.
     """
 
     run_id: UUID
@@ -76,6 +77,7 @@ class _Stood:
     commit_id: UUID | None
     lasting: bool
     at: float
+    recorded: bool = True
 
     def __str__(self) -> str:
         return f"version {self.version} of run {self.run_id}" if self.version else f"run {self.run_id}"
@@ -119,9 +121,9 @@ class History:
                 return
 
     def _note(self, turn: Commit) -> None:
-        last = turn.after
+        last, recorded = turn.after, bool(turn.records) and turn.records[-1].version == turn.after
         lasting = turn.status not in ENDED
-        self._stood.append(_Stood(turn.run_id, last, turn.commit_id, lasting, time.monotonic()))
+        self._stood.append(_Stood(turn.run_id, last, turn.commit_id, lasting, time.monotonic(), recorded))
 
     # --- whether it is there
 
@@ -160,7 +162,7 @@ class History:
         for each, (version, latest, commit_id) in zip(stood, await cursor.fetchall(), strict=True):
             if version is not None:  # the run is there
                 # Of a step without a record, or whose generation was pruned, only the last one is known.
-                found = latest if commit_id is None and version == each.version else commit_id
+                found = latest if not each.recorded and version == each.version else commit_id
                 gone = found is None and version > each.version
                 if each.version and not gone and found != each.commit_id:
                     missing.append(each)
