@@ -192,8 +192,9 @@ async def _control(batch: Batch, orders: Sequence[Order]) -> list[Ordered]:
             deciding.heads[run_id] = Head(*head[1:])
         deciding.cancelling[run_id] = cancel[0]
         deciding.last[run_id] = last[0]
-    for place, start in locked.get(STARTS, ()):
-        deciding.starts.setdefault(runs[place - 1], []).append(start)
+    for found in locked.get(STARTS, []):
+        place: int = found[0]
+        deciding.starts.setdefault(runs[place - 1], []).append(found[1])
     answers = [deciding.decide(order) for order in orders]
     await batch.write(*deciding.asks())
     return answers

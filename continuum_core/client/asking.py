@@ -10,7 +10,7 @@ from msgspec import Raw
 from continuum_core.client.handle import Ref
 from continuum_core.client.sending import Sending
 from continuum_core.codec import codec_for
-from continuum_core.definition.event import Question, event_name, is_event, reply_type
+from continuum_core.definition.event import Question, event_name, reply_type
 from continuum_core.errors import AskRejected, AskTimeout, RunNotFound, RunOver, UsageError
 from continuum_core.journal.records import Held
 from continuum_core.journal.replies import Asked, Replied, ReplyState, replying
@@ -56,14 +56,13 @@ class Asking(Sending):
         """
         self._check()
         replying(self.journal)
-        reply = _reply_of(event)
+        told, reply = _question(event)
         run_id, _ = self._ref(run)
         name = id or str(self._host.new_id())
         asked = Asked(run_id, ASK + name)
         await self._send(run, event, data, asked.dedupe)
         answer = await self.waiting.reply(asked, timeout)
         self.watch()
-        told = event if isinstance(event, str) else event_name(type(event))
         if answer is None and not self._open:
             raise UsageError("this client was closed while it waited; the question stays with the run")
         if answer is None:
@@ -85,19 +84,22 @@ class Asking(Sending):
         self.waiting.tell_reply(asked, answer)
 
 
-def _reply_of(event: Any) -> Any:
-    """What the reply is read as; None: as JSON values. Raises UsageError for an event that has none."""
-    if isinstance(event, str):
-        return None
-    if isinstance(event, type) and is_event(event):
-        raise UsageError(f"ask with an instance: {event.__name__}(...), not the class")
-    cls: Any = event.__class__
-    found = reply_type(cls)
-    if found is None:
+def _question(given: object) -> tuple[str, Any]:
+    """The name of a question, and what its reply is read as (None: as JSON values).
+
+    Raises UsageError for an event that is none.
+    """
+    if isinstance(given, str):
+        return given, None
+    if isinstance(given, type):
+        raise UsageError(f"ask with an instance: {given.__name__}(...), not the class")
+    cls = type(given)
+    reply = reply_type(cls)
+    if reply is None:
         raise UsageError(
             f"{cls.__name__} is no question; declare class {cls.__name__}(Question[Reply]), or send() it"
         )
-    return found
+    return event_name(cls), reply
 
 
 def _told(answer: Replied, asked: Asked, event: str, reply: Any) -> Any:

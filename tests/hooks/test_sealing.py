@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -17,10 +18,12 @@ from continuum_core.errors import JournalUnavailable, PayloadLocked
 from continuum_core.hooks import PayloadCodec, PluginRefused, Plugins, hookimpl
 from continuum_core.hooks.sealing import Kind, Pipeline, Place
 from continuum_core.journal.records import RunStatus
+from continuum_core.journal.replies import Asked, replying
 from continuum_core.mapper import start_digest
 from continuum_core.unopened import Unopened, is_sealed, locked
 from continuum_crypto import Crypto, Key
 from tests.runtime.machines import Finish, Go, Job, Waits
+from tests.runtime.talks import Buy, Open, Shop
 
 OLD = Key("old", b"o" * 32)
 NEW = Key("new", b"n" * 32)
@@ -374,3 +377,27 @@ async def test_a_tampered_event_parks_its_run(tmp_path: Path) -> None:
         view = await run.view()
         assert view.cause.startswith("unreadable event: a stored delivery cannot be opened: it was changed")
         assert view.states == ("waiting",), "the run itself is unharmed"
+
+
+async def test_replies_and_postponed_starts_are_sealed(shared_journal: str) -> None:
+    async with Worker(shared_journal, [Shop], plugins=crypto(NEW), poll=0.05) as worker:
+        client = worker.client
+        run = await client.start(Shop, 10, key="a")
+        await run.send(Open())
+        assert await run.ask(Buy(4), timeout=30, id="b") == 6
+        async with Client(shared_journal, [Shop], plugins=Plugins()) as plain:
+            asked = Asked(run.id, "ask:b")
+            (stored,) = await replying(plain.journal).replies([asked])
+            assert stored.body is not None
+            assert is_sealed(stored.body)
+            (opened,) = await replying(client.journal).replies([asked])
+            assert opened.body is not None
+            assert b'"value":6' in opened.body
+            for stock in (1, 2):
+                other = await client.start(Shop, stock, key="c", debounce=timedelta(hours=1))
+            assert (await client.start(Shop, 2, key="c")).id == other.id
+            with pytest.raises(AlreadyStarted):
+                await client.start(Shop, 1, key="c")
+            found = await plain.journal.inspect(other.id)
+            assert found is not None
+            assert all(is_sealed(each.payload) for each in found.deliveries)

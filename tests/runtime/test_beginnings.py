@@ -81,10 +81,11 @@ async def test_debounced_starts_begin_one_run_with_the_last_input(journal: str) 
 async def test_a_debounced_start_is_put_off_so_long_at_most(journal: str) -> None:
     async with Engine([Shop], journal=journal) as engine:
         for stock in range(4):
-            run = await engine.client.start(
+            await engine.client.start(
                 Shop, stock, key="a", debounce=2 * MINUTE, debounce_max=timedelta(minutes=4, seconds=30)
             )
             await engine.advance(MINUTE)
+        run = engine.client.get(Shop, "a")
         assert await engine.states(run) == set()
         await engine.advance(timedelta(seconds=30))
         assert await run.query(lambda c: c.left) == 3
