@@ -20,6 +20,7 @@ __all__ = [
     "CancelBody",
     "CommandBody",
     "ControlBody",
+    "CrewBody",
     "DoneBody",
     "EventBody",
     "FailureBody",
@@ -27,6 +28,7 @@ __all__ = [
     "MigrationBody",
     "OpenActivity",
     "OpenTimer",
+    "OriginBody",
     "OutcomeBody",
     "PendingBody",
     "ReplyBody",
@@ -46,11 +48,25 @@ FORMAT = 1
 B = TypeVar("B", bound=Struct)
 
 
-class StartBody(Struct):
+class OriginBody(Struct, omit_defaults=True):
+    """Where a child run comes from: member `number` of the crew `token` of run `run`.
+
+    `root` is the run at the top of its family. `awaited`: the parent is told how it ends.
+    """
+
+    run: str
+    token: int
+    number: int
+    root: str
+    awaited: bool = True
+
+
+class StartBody(Struct, omit_defaults=True):
     """The payload of a START delivery."""
 
     v: int
     input: Raw
+    origin: OriginBody | UnsetType = UNSET
 
 
 class SignalBody(Struct):
@@ -61,11 +77,12 @@ class SignalBody(Struct):
     data: Raw
 
 
-class CancelBody(Struct):
-    """The payload of a CANCEL delivery."""
+class CancelBody(Struct, omit_defaults=True):
+    """The payload of a CANCEL delivery. `terminate`: of a parent that ends its child."""
 
     v: int
     reason: str
+    terminate: bool = False
 
 
 class FailureBody(Struct, omit_defaults=True):
@@ -110,6 +127,26 @@ class SnapshotBody(Struct, omit_defaults=True):
     generation: int = 0
     unrecorded: int = 0  # steps since the last record
     eternal: bool = False
+    origin: OriginBody | UnsetType = UNSET
+    crews: list[CrewBody] = []
+
+
+class CrewBody(Struct, omit_defaults=True):
+    """A crew that is not over: see `interpreter.crews.OpenCrew`.
+
+    `open` are the numbers under way. `context` is what members that wait are made of, where it is not the
+    run's. `runs` and `closing` are there for who must close it without the machine's code.
+    """
+
+    token: int
+    state: str
+    slot: int
+    total: int
+    next: int
+    open: tuple[int, ...]
+    runs: bool = False
+    closing: str = "cancel"
+    context: Raw | UnsetType = UNSET
 
 
 class PendingBody(Struct, omit_defaults=True):
@@ -178,6 +215,8 @@ class CommandBody(Struct, omit_defaults=True):
     due: int = 0
     to: str = ""
     event: Raw | UnsetType = UNSET
+    machine: str = ""
+    numbers: tuple[int, ...] = ()
 
 
 class StepBody(Struct, omit_defaults=True):

@@ -7,6 +7,7 @@ outcomes of activities are in the context. What was open there is asked for anew
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -80,6 +81,7 @@ def new_fork(
 
     Raises PayloadRefused for a context that does not fit, UsageError where `entry` cannot go on from there.
     """
+    _check_crews(row, past, definition)
     context = past.context if edit is None else _edited(past.context, definition, entry, edit)
     payload = encode_fork(
         ForkBody(
@@ -112,6 +114,23 @@ def new_fork(
         parent=row.run_id,
         root=row.root or row.run_id,
     )
+
+
+def _check_crews(row: Run, past: Past, definition: Definition) -> None:
+    """Raises UsageError where the run waits for child runs or members: they are its own, and told to it."""
+    active = {"", *(path[:at] for path in past.states for at in _dots(path))}
+    for state in json.loads(definition.body)["states"]:
+        waits = any(each["word"] != "spawn" for each in state.get("crews", ()))
+        if waits and state["path"] in active:
+            raise UsageError(
+                f"run {row.run_id} waits at record {past.version} in {state['path'] or 'its root'} for child "
+                "runs or members, which would tell it and no fork; fork it from a record before or after"
+            )
+
+
+def _dots(path: str) -> list[int]:
+    """Where the names of a dotted path end."""
+    return [at for at, letter in enumerate(path) if letter == "."] + [len(path)]
 
 
 def _activity(command: Any) -> OpenActivity:

@@ -15,7 +15,7 @@ from attrs import define, evolve, field, frozen
 
 from continuum_core.codec import Codec, codec_for
 from continuum_core.definition.activity import Activity
-from continuum_core.definition.chart import Chart
+from continuum_core.definition.chart import Chart, Crew
 from continuum_core.definition.compatibility import Change, ChangeKind, Difference, compare
 from continuum_core.definition.event import reply_type
 from continuum_core.definition.fingerprint import fingerprint, graph
@@ -27,7 +27,7 @@ from continuum_core.journal.connect import capabilities
 from continuum_core.journal.protocol import Capability
 from continuum_core.journal.records import Definition
 
-__all__ = ["ActivityEntry", "Entry", "Registry"]
+__all__ = ["ActivityEntry", "CrewEntry", "Entry", "Registry"]
 
 _KEPT = 4096
 """Configurations whose leaves an entry remembers: a chart with many regions has more than memory."""
@@ -40,6 +40,18 @@ class ActivityEntry:
     activity: Activity[Any, Any]
     input: Codec[Any]
     output: Codec[Any]
+
+
+@frozen
+class CrewEntry:
+    """What a crew starts, with the codecs of its members' input and output.
+
+    :ivar child: the definition of the child runs' machine; None where the members are activities.
+    """
+
+    input: Codec[Any]
+    output: Codec[Any]
+    child: Definition | None = None
 
 
 @define(eq=False)
@@ -61,6 +73,8 @@ class Entry:
     replies: Mapping[str, Codec[Any]] = field(
         factory=dict[str, Codec[Any]]
     )  # name of a question → codec of its reply
+    crews: Mapping[tuple[int, int], CrewEntry] = field(factory=dict[tuple[int, int], CrewEntry])
+    kin: tuple[Definition, ...] = ()  # of all machines that it or its child runs start
     compensates: bool = False  # what declares an undo may be undone
     remembers: bool = False  # some state says which steps leave a record
     _leaves: dict[int, tuple[str, ...]] = field(factory=dict[int, tuple[str, ...]])  # as `leaves` answered
@@ -111,8 +125,32 @@ class Entry:
         return mask
 
 
+def _definition(chart: Chart) -> Definition:
+    return Definition(
+        fingerprint=fingerprint(chart),
+        machine=chart.name,
+        version=chart.version,
+        body=json.dumps(graph(chart), sort_keys=True, separators=(",", ":")).encode(),
+    )
+
+
+def _kin(chart: Chart) -> dict[str, Chart]:
+    """All machines of child runs, and of theirs, by fingerprint."""
+    found: dict[str, Chart] = {}
+    for child in chart.machines.values():
+        if fingerprint(child) not in found:
+            found |= {fingerprint(child): child, **_kin(child)}
+    return found
+
+
+def _crew(crew: Crew) -> CrewEntry:
+    work = crew.work
+    if isinstance(work, Chart):
+        return CrewEntry(codec_for(work.input_type), codec_for(work.result_type), _definition(work))
+    return CrewEntry(codec_for(work.input_type), codec_for(work.output_type))
+
+
 def _entry(chart: Chart) -> Entry:
-    shape = graph(chart)
     activities = {
         name: ActivityEntry(a, codec_for(a.input_type), codec_for(a.output_type))
         for name, a in chart.activities.items()
@@ -120,12 +158,7 @@ def _entry(chart: Chart) -> Entry:
     return Entry(
         chart=chart,
         program=compile_chart(chart),
-        definition=Definition(
-            fingerprint=fingerprint(chart),
-            machine=chart.name,
-            version=chart.version,
-            body=json.dumps(shape, sort_keys=True, separators=(",", ":")).encode(),
-        ),
+        definition=_definition(chart),
         context=codec_for(chart.context_type),
         input=codec_for(chart.input_type),
         result=codec_for(chart.result_type),
@@ -144,6 +177,8 @@ def _entry(chart: Chart) -> Entry:
             for invoke in state.invokes
         },
         numbers={s.path: s.number for s in chart.states},
+        crews={(s.number, crew.slot): _crew(crew) for s in chart.states for crew in s.crews},
+        kin=tuple(_definition(child) for child in _kin(chart).values()),
         compensates=chart.compensates,
         remembers=chart.remembers,
     )
@@ -162,7 +197,7 @@ class Registry:
             self.add(machine)
 
     def add(self, machine: Any) -> Entry:
-        """Register a machine class (or a chart). A second time it is found, not made.
+        """Register a machine class (or a chart), and those of its child runs. A second time it is found.
 
         Raises UsageError where another definition has the same name and version.
         """
@@ -181,6 +216,8 @@ class Registry:
                 )
         entry = _entry(chart)
         self._check_queues(entry)
+        for child in chart.machines.values():
+            self.add(child)
         self._entries[print_] = entry
         newest = self._newest.get(chart.name)
         if newest is None or newest.chart.version < chart.version:

@@ -44,6 +44,7 @@ from continuum_core.mapper import (
     encode_step,
     imaged,
     migrated,
+    origin_of_start,
     peek_event,
     take_up,
     unborn,
@@ -160,12 +161,22 @@ def _arrived(
     way = None if known is None else known.way(arrival.since)
     try:
         if way is None or known is None or known.find(arrival.since) is not entry:
-            return decode_image(entry, arrival.version, arrival.after), None
+            return _with_results(before, decode_image(entry, arrival.version, arrival.after)), None
         version, at = arrival.version - 1, arrival.record.at
-        made = migrated(entry, way, run_id, version, arrival.before, at).image
+        made = _with_results(before, migrated(entry, way, run_id, version, arrival.before, at).image)
     except _CANNOT as fault:
         return before, _moved_drift(arrival, "the upgrade", "possible", str(fault))
     return made, _snapshots(arrival, "what the upgrade gave", arrival.after, entry, made)
+
+
+def _with_results(before: Image | None, image: Image) -> Image:
+    """What came of crews' members so far: it is beside the run, and was seen on the way."""
+    seen = {} if before is None else before.snapshot.crews
+    crews = {
+        token: replace(crew, results=seen[token].results, known=seen[token].known) if token in seen else crew
+        for token, crew in image.snapshot.crews.items()
+    }
+    return replace(image, snapshot=replace(image.snapshot, crews=crews)) if crews else image
 
 
 def _snapshots(arrival: Arrival, what: str, recorded: bytes, entry: Entry, image: Image) -> Drift | None:
@@ -200,7 +211,7 @@ def _folded(
         delivery = _delivery(record, body)
         try:
             made = _step(entry, image.snapshot, delivery, record.at, run_id, body.patches)
-            after = imaged(entry, image, made.snapshot)
+            after = _traced(imaged(entry, image, made.snapshot), delivery)
             asked = ask(entry, _NOWHERE, run_id, made, record.cause, lambda: run_id)
             folded = encode_step(entry, image, after, made, delivery, asked)
         except _CANNOT as fault:
@@ -289,8 +300,14 @@ def _text(value: object) -> str:
     return "nothing" if value is None else msgspec.json.encode(value).decode()
 
 
+def _traced(image: Image, delivery: Delivery) -> Image:
+    """A child run knows from its start where it comes from."""
+    begins = delivery.kind is DeliveryKind.START
+    return replace(image, origin=origin_of_start(delivery.payload)) if begins else image
+
+
 def _moved(image: Image, version: int) -> Image:
-    return Image(replace(image.snapshot, version=version), image.context)
+    return replace(image, snapshot=replace(image.snapshot, version=version))
 
 
 def verify(
@@ -313,7 +330,11 @@ def verify(
     if drift is None and run.snapshot and not against and image.snapshot.version == run.version:
         try:
             # Both written by this code: one that adopted the run may have given the context another field.
-            stored = encode_image(entry, decode_image(entry, run.version, run.snapshot).told()).decode()
+            rests = decode_image(entry, run.version, run.snapshot)
+            if image.origin is None and not image.snapshot.configuration:
+                # It ended before its start was taken, which no record tells of.
+                image = replace(image, origin=rests.origin)
+            stored = encode_image(entry, rests.told()).decode()
         except (UnknownVersion, PayloadRefused) as fault:
             stored = str(fault)
         folded = encode_image(entry, image.told()).decode()

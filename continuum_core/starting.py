@@ -8,6 +8,7 @@ from uuid import UUID
 
 from continuum_core.errors import UnknownMachine
 from continuum_core.journal.commit import NewRun, NewTask
+from continuum_core.journal.crews import crewed
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import Definition, Delivery, DeliveryKind
 from continuum_core.lane import Patience
@@ -31,8 +32,10 @@ class Definitions:
 
     async def of_entry(self, entry: Entry) -> Definition:
         """The definition of a machine that this process has; the journal knows it from now on."""
+        if entry.crews:
+            crewed(self._journal)
         if entry.fingerprint not in self._told:
-            await self._patience(lambda: self._journal.define([entry.definition]))
+            await self._patience(lambda: self._journal.define([entry.definition, *entry.kin]))
             self._told.add(entry.fingerprint)
         return entry.definition
 

@@ -27,14 +27,15 @@ from msgspec.structs import replace
 
 from continuum_core.definition.memory import Memory, keeps, memory_of
 from continuum_core.definition.upgrade import Way
-from continuum_core.errors import CompensationStuck, ContinuumError, MachineFault
+from continuum_core.errors import CompensationStuck, ContinuumError, MachineFault, UnknownVersion
 from continuum_core.hooks.facts import TurnFacts
 from continuum_core.interpreter.macrostep import step
-from continuum_core.interpreter.snapshot import Disposition, Step
+from continuum_core.interpreter.snapshot import Disposition, Snapshot, Step
 from continuum_core.journal.attributes import Attribute, changes
-from continuum_core.journal.commit import Commit, NewTask, Reply
+from continuum_core.journal.commit import Commit, Member, NewRun, NewTask, Reply
 from continuum_core.journal.records import Delivery, DeliveryKind, Held, Record, RecordKind, RunStatus
 from continuum_core.mapper import (
+    Asked,
     Described,
     Image,
     ask,
@@ -49,17 +50,34 @@ from continuum_core.mapper import (
     imaged,
     is_asked,
     migrated,
+    origin_of_start,
     record_kind,
     rewritten,
     status_of,
     take_up,
+    told_parent,
 )
 from continuum_core.registry import Entry
 
-__all__ = ["SUSPECT", "Due", "Moving", "Turn", "Watched", "park", "quarantine", "take_turn"]
+__all__ = [
+    "SUSPECT",
+    "Due",
+    "Moving",
+    "Turn",
+    "Watched",
+    "lacking",
+    "park",
+    "quarantine",
+    "slim",
+    "take_turn",
+]
 
 SUSPECT = 2
 """From so many claims without a commit on, a run is folded one delivery at a time."""
+
+
+_FEW = 256
+"""Results of a crew that are remembered between two turns; more are read again when they are wanted."""
 
 
 class Moving(Struct, frozen=True, gc=False):
@@ -139,12 +157,26 @@ class _Fold:
         self.deliveries: list[Delivery] = []
         self.closed: list[int] = []
         self.replies: list[Reply] = []
+        self.starts: list[NewRun] = []
+        self.members: list[Member] = []
+        if not due.image.snapshot.configuration:
+            self._trace()
         self.doing = ""
         self.stuck = False
         self.begins = 0
         self.before: Described = {}
         self.after: Described | None = None
         self.eternal = False
+
+    def _trace(self) -> None:
+        """Note where a run comes from that has not begun: it may end before its start is taken."""
+        for delivery in self.due.deliveries:
+            if delivery.kind is DeliveryKind.START:
+                try:
+                    origin = origin_of_start(delivery.payload)
+                except UnknownVersion:
+                    return  # the run parks on it
+                self.image = replace(self.image, origin=origin)
 
     def take(self, delivery: Delivery) -> bool:
         """Fold one delivery in; True when the fold may go on."""
@@ -156,7 +188,7 @@ class _Fold:
         due = self.due
         # Only bytes of this very step: what was stored before may be spelled as another release spells it.
         encoded = None if after.context is before.context else after.context
-        asked = ask(entry, due.namespace, due.run_id, made, delivery.id, self.new_id, encoded)
+        asked = ask(entry, due.namespace, due.run_id, made, delivery.id, self.new_id, encoded, self._root())
         self.doing = "outcome cannot be stored"
         memory = _memory(entry, before, made)
         kept = memory is None or delivery.kind is DeliveryKind.FORK or _keeps(entry, memory, before, made)
@@ -179,9 +211,10 @@ class _Fold:
                     body=body,
                 )
             )
-        self._ask(asked.tasks, asked.deliveries, asked.closed)
         if reply is not None:
             self.replies.append(reply)
+        self._ask(asked)
+        self._count(before.snapshot, delivery)
         if made.disposition is Disposition.STUCK:  # the delivery stays, as the poison to unpark
             self.stuck = True
             return False
@@ -215,9 +248,11 @@ class _Fold:
         """Put the run into this definition; True when the fold may go on."""
         entry, due = self.entry, self.due
         made = migrated(entry, moving.way, due.run_id, due.image.snapshot.version, moving.stored, due.now)
-        asked = ask(entry, due.namespace, due.run_id, made.step, self.commit_id, self.new_id)
-        body = encode_migration(entry, moving.way, moving.stored, made, asked)
         self.image = replace(made.image, eternal=made.eternal)
+        asked = ask(
+            entry, due.namespace, due.run_id, made.step, self.commit_id, self.new_id, root=self._root()
+        )
+        body = encode_migration(entry, moving.way, moving.stored, made, asked)
         if made.step.renewal is not None:
             self.begins = made.image.snapshot.version
         self.records.append(
@@ -231,10 +266,12 @@ class _Fold:
                 body=body,
             )
         )
-        self._ask(asked.tasks, asked.deliveries, asked.closed)
+        self._ask(asked)
         self.release = due.has_deferred
         self._describe(self.image)
-        return made.image.snapshot.outcome is None and not (due.has_deferred or self.begins)
+        # What came of a crew's members may have to be read before its last one is counted.
+        waits = due.has_deferred or self.begins or bool(made.image.snapshot.crews)
+        return made.image.snapshot.outcome is None and not waits
 
     def _describe(self, image: Image) -> None:
         """Tell what the run is found by from here on."""
@@ -266,7 +303,18 @@ class _Fold:
         self.doing = "fault"
         return step(entry.program, snapshot, event, due.now, due.run_id.bytes)
 
-    def _ask(self, tasks: list[NewTask], deliveries: list[Delivery], closed: list[int]) -> None:
+    def _root(self) -> UUID | None:
+        origin = self.image.origin
+        return None if origin is None else UUID(origin.root)
+
+    def _count(self, before: Snapshot, delivery: Delivery) -> None:
+        """Keep what came of a member of a crew beside the run."""
+        crew = before.crews.get(delivery.token) if delivery.kind is DeliveryKind.OUTCOME else None
+        if crew is not None and delivery.slot in crew.open and crew.total > 1:
+            self.members.append(Member(delivery.token, delivery.slot, delivery.payload))
+
+    def _ask(self, asked: Asked) -> None:
+        closed = asked.closed
         if closed:
             # What was opened and closed within this fold never reaches the journal.
             gone = set(closed)
@@ -275,7 +323,15 @@ class _Fold:
                 d for d in self.deliveries if d.run_id != self.due.run_id or d.token not in gone
             ]
             self.closed.extend(closed)
-        self.tasks.extend(tasks)
+        deliveries = asked.deliveries
+        if self.starts and deliveries:
+            # Nor do child runs that are closed before anybody has heard of them.
+            told = {each.run_id for each in deliveries if each.kind is DeliveryKind.CANCEL}
+            unheard = {new.run_id for new in self.starts if new.run_id in told}
+            self.starts = [new for new in self.starts if new.run_id not in unheard]
+            deliveries = [each for each in deliveries if each.run_id not in unheard]
+        self.tasks.extend(asked.tasks)
+        self.starts.extend(asked.starts)
         self.deliveries.extend(deliveries)
 
     def commit(self, status: RunStatus, cause: str = "", poison: UUID | None = None) -> Commit:
@@ -283,6 +339,10 @@ class _Fold:
         last = self.records[-1].version if self.records else 0
         steps = max(image.snapshot.version, last) - due.image.snapshot.version
         outcome = image.snapshot.outcome
+        end = None if outcome is None else encode_outcome(entry, outcome)
+        if end is not None and image.origin is not None and image.origin.awaited:
+            name = entry.chart.name
+            self.deliveries.append(told_parent(self.new_id(), due.run_id, name, image.origin, end))
         hold = tuple([(id_, Held.DEFERRED) for id_ in self.deferred]) if self.deferred else ()
         if poison is not None:
             hold += ((poison, Held.POISON),)
@@ -298,7 +358,7 @@ class _Fold:
             records=tuple(self.records),
             now=max(due.now if last == 0 else self.records[-1].at, image.snapshot.now),
             cause=cause,
-            outcome=None if outcome is None else encode_outcome(entry, outcome),
+            outcome=end,
             consumed=tuple(self.consumed),
             hold=hold,
             release=self.release,
@@ -310,6 +370,8 @@ class _Fold:
             attributes=self._attributes(),
             replies=tuple(self.replies),
             eternal=self.eternal,
+            starts=tuple(self.starts),
+            members=tuple(self.members),
         )
 
     def park(self, poison: Delivery | None, cause: str, fault: Exception | None) -> Turn:
@@ -345,6 +407,28 @@ def _keeps(entry: Entry, memory: Memory, before: Image, made: Step) -> bool:
     return keeps(entry.chart, memory, earlier, later, made.edges, ends=ends)
 
 
+def lacking(entry: Entry, image: Image, deliveries: Sequence[Delivery]) -> list[int]:
+    """The crews that may be over with these deliveries, and whose results are beside the run."""
+    found: list[int] = []
+    for token, crew in image.snapshot.crews.items():
+        left = crew.total - crew.count
+        ends = sum(each.token == token for each in deliveries) >= left
+        if ends and not crew.knows_all and entry.program.wants(crew.state, crew.slot):
+            found.append(token)
+    return found
+
+
+def slim(image: Image) -> Image:
+    """A run at rest without the results of large crews, which are beside it."""
+    if not image.snapshot.crews:
+        return image
+    crews = {
+        token: crew if crew.total <= _FEW else replace(crew, results=None, known=0)
+        for token, crew in image.snapshot.crews.items()
+    }
+    return replace(image, snapshot=replace(image.snapshot, crews=crews))
+
+
 def take_turn(entry: Entry, due: Due, new_id: Callable[[], UUID], born: Born = _unclaimed) -> Turn:
     """Fold what is due into one commit. What goes wrong parks the run; it never raises here.
 
@@ -357,7 +441,7 @@ def take_turn(entry: Entry, due: Due, new_id: Callable[[], UUID], born: Born = _
     if due.moving is not None:
         try:
             if not fold.migrate(due.moving):
-                return Turn(fold.commit(status_of(fold.image.snapshot.outcome)), fold.image)
+                return Turn(fold.commit(status_of(fold.image.snapshot.outcome)), slim(fold.image))
         except Exception as fault:
             # It stays what it is, under its own definition: whoever mends the upgrade finds it whole.
             why = f"cannot be upgraded from version {due.moving.way.version} to {entry.chart.version}"
@@ -375,7 +459,7 @@ def take_turn(entry: Entry, due: Due, new_id: Callable[[], UUID], born: Born = _
             break
     commit = fold.commit(status_of(fold.image.snapshot.outcome))
     has_deferred = bool(fold.deferred) or (due.has_deferred and not fold.release)
-    return Turn(commit, fold.image, has_deferred)
+    return Turn(commit, slim(fold.image), has_deferred)
 
 
 def park(entry: Entry, due: Due, cause: str, new_id: Callable[[], UUID]) -> Turn:

@@ -404,6 +404,10 @@ def edge_text(edge: Edge, entry: Entry) -> str:
         mark = "✓" if trigger.kind is TriggerKind.INVOKE_DONE else "✗"
         error = "" if trigger.error is None else f" {trigger.error.__name__}"
         word = f"{invoke.activity.name} {mark}{error}"
+    elif trigger.kind in (TriggerKind.CREW_DONE, TriggerKind.CREW_ERROR):
+        mark = "✓" if trigger.kind is TriggerKind.CREW_DONE else "✗"
+        error = "" if trigger.error is None else f" {trigger.error.__name__}"
+        word = f"{source.crews[trigger.slot].work.name} {mark}{error}"
     else:
         word = _TRIGGER_WORDS.get(trigger.kind, trigger.kind.value)
     guard = f" [{edge.guard.label}]" if edge.guard is not None and edge.guard.label else ""
@@ -415,6 +419,11 @@ def edge_text(edge: Edge, entry: Entry) -> str:
 def _asked(command: CommandBody) -> str:
     if command.do == "start-activity":
         return f"start {command.activity}"
+    if command.do == "start-run":
+        return f"start child run {command.to} of {command.machine}"
+    if command.do in ("cancel-runs", "terminate-runs"):
+        verb = command.do.partition("-")[0]
+        return f"{verb} child runs number {', '.join(map(str, command.numbers))}"
     if command.do == "start-timer":
         return f"timer until {to_datetime(command.due).isoformat(timespec='seconds')}"
     if command.do == "send":

@@ -74,7 +74,7 @@ def redis_server() -> Iterator[str]:
         yield server.url()
 
 
-def _fresh(backend: str, request: pytest.FixtureRequest) -> str:
+def fresh_journal(backend: str, request: pytest.FixtureRequest) -> str:
     """The URL of a journal that nobody opened before; only who asks for a server has it started."""
     if backend == "memory":
         return f"memory://{uuid4().hex}"
@@ -88,17 +88,17 @@ def _fresh(backend: str, request: pytest.FixtureRequest) -> str:
 @pytest.fixture(params=["memory", "sqlite", "postgres", "redis"])
 def journal(request: pytest.FixtureRequest) -> str:
     """The URL of a fresh journal, of each backend in turn."""
-    return _fresh(request.param, request)
+    return fresh_journal(request.param, request)
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgres", "redis", "redis&tags=4"])
 def gauged_journal(request: pytest.FixtureRequest) -> str:
     """The URL of a fresh journal that counts what waits in it, of each such backend in turn."""
     backend, mark, option = request.param.partition("&")
-    return f"{_fresh(backend, request)}{mark}{option}"
+    return f"{fresh_journal(backend, request)}{mark}{option}"
 
 
 @pytest.fixture(params=["sqlite", "postgres", "redis"])
 def shared_journal(request: pytest.FixtureRequest) -> str:
     """The URL of a fresh journal that several processes may open, of each such backend in turn."""
-    return _fresh(request.param, request)
+    return fresh_journal(request.param, request)

@@ -25,6 +25,7 @@ CAPABILITIES = frozenset(
     {
         Capability.CARRIES,
         Capability.CLOCK,
+        Capability.CREWS,
         Capability.FORGETS,
         Capability.GAUGES,
         Capability.REPLIES,

@@ -139,6 +139,7 @@ def _sizes(run: RunRow) -> Iterator[int]:
     yield from (len(record.body) for record in run.records)
     yield from (len(delivery.payload) for delivery in run.deliveries.values())
     yield from (len(row.task.payload) for row in run.tasks.values())
+    yield from (len(body) for crew in run.members.values() for body in crew.values())
 
 
 def _image(space: Space, run_id: UUID) -> RunImage | None:
@@ -160,6 +161,7 @@ def _image(space: Space, run_id: UUID) -> RunImage | None:
         eternal=run.eternal,
         generations=tuple(sorted(run.past.items())),
         replies=tuple(replies),
+        members=run.all_kept(),
     )
 
 
@@ -199,6 +201,7 @@ def _leave(space: Space, run: RunRow, now: Micros, departure: Departure) -> None
     for row in list(run.tasks.values()):
         space.drop_task(row)
     run.attributes.clear()
+    run.members.clear()
     space.dead.pop(run.run_id, None)
 
 
@@ -236,6 +239,7 @@ def _restore(space: Space, limits: Limits, now: Micros, image: RunImage) -> Rest
         return RestoreOutcome.EXISTS if _same(known, image) else RestoreOutcome.CONFLICT
     run = _row(image)
     run.describe(image.attributes)
+    run.keep(image.members)
     space.runs[run.run_id] = run
     space.created.add((run.created, run.run_id.int, run))
     for name, consumed in image.seen:

@@ -20,6 +20,7 @@ from continuum_core.journal.commit import (
     Delivered,
     Finished,
     Inspection,
+    Member,
     NewRun,
     Order,
     Ordered,
@@ -178,6 +179,10 @@ class MemoryJournal:
     async def history(self, run: UUID, after: int = 0, limit: int = 1_000) -> list[Record]:
         with self._verb() as (space, _):
             return reading.history(space, run, after, limit)
+
+    async def members(self, run: UUID, token: int, after: int = -1, limit: int = 1_000) -> list[Member]:
+        with self._verb() as (space, _):
+            return reading.members(space, run, token, after, limit)
 
     async def list(self, query: Query, limit: int = 100, cursor: str | None = None) -> Page:
         with self._verb() as (space, _):

@@ -11,7 +11,7 @@ from continuum_core.journal.commit import Order, Ordered, OrderKind, OrderOutcom
 from continuum_core.journal.protocol import Limits
 from continuum_core.journal.records import Delivery, DeliveryKind, Held, Record, RecordKind, RunStatus
 from continuum_memory.claims import SUSPECT
-from continuum_memory.deliveries import insert, remove, unhold
+from continuum_memory.deliveries import insert, remove, send, unhold
 from continuum_memory.rows import RunRow, Space, next_fence
 from continuum_memory.turns import close_everything
 
@@ -48,9 +48,13 @@ def _control(space: Space, limits: Limits, now: Micros, order: Order) -> Ordered
         return Ordered(OrderOutcome.UNKNOWN_RUN, None)
     if run.ended:
         return Ordered(OrderOutcome.RUN_OVER, run.status)
+    if order.version not in (None, run.version):
+        return Ordered(OrderOutcome.MOVED, run.status)
     outcome = OrderOutcome.UNCHANGED
     if run.status in _ACTS_ON[order.kind] and not _cancelled_already(run, order) and not _begun(run, order):
         _carry_out(space, run, order, now)
+        for delivery in order.sends:
+            send(space, limits, now, delivery)
         outcome = OrderOutcome.DONE
     answer = Ordered(outcome, run.status)
     space.orders[order.id] = (now, answer)

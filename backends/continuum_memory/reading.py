@@ -9,7 +9,7 @@ from uuid import UUID
 from continuum_core.clock import Micros
 from continuum_core.errors import PayloadRefused
 from continuum_core.journal.carrying import is_moving
-from continuum_core.journal.commit import Inspection, Page, Pruned, PrunePlan, Query
+from continuum_core.journal.commit import Inspection, Member, Page, Pruned, PrunePlan, Query
 from continuum_core.journal.protocol import Limits
 from continuum_core.journal.records import ENDED, DeadLetter, Definition, Delivery, Record
 from continuum_memory.queues import places
@@ -23,6 +23,7 @@ __all__ = [
     "due_order",
     "history",
     "inspect",
+    "members",
     "page",
     "prune",
 ]
@@ -46,6 +47,11 @@ def history(space: Space, run_id: UUID, after: int, limit: int) -> list[Record]:
         return []
     at = run.after(max(after, 0))
     return run.records[at : at + max(limit, 0)]
+
+
+def members(space: Space, run_id: UUID, token: int, after: int, limit: int) -> list[Member]:
+    run = space.runs.get(run_id)
+    return [] if run is None else run.kept(token, after, max(limit, 0))
 
 
 def inspect(space: Space, now: Micros, run_id: UUID) -> Inspection | None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
+from itertools import islice
 from uuid import UUID
 
 from attrs import define, field
 
 from continuum_core.clock import Micros
 from continuum_core.journal.attributes import Attribute
+from continuum_core.journal.commit import Member
 from continuum_core.journal.commit import Ordered as OrderAnswer
 from continuum_core.journal.rate import Bucket
 from continuum_core.journal.records import (
@@ -119,6 +121,7 @@ class RunRow:
     free: Ordered[FreeKey] = field(factory=lambda: Ordered[FreeKey]())
     held: dict[UUID, Held] = field(factory=dict[UUID, Held])
     tasks: dict[tuple[int, int], TaskRow] = field(factory=dict[tuple[int, int], TaskRow])
+    members: dict[int, dict[int, bytes]] = field(factory=dict[int, dict[int, bytes]])  # token → number → body
     attributes: dict[str, tuple[bytes, ...]] = field(factory=dict[str, "tuple[bytes, ...]"])
 
     @property
@@ -136,6 +139,20 @@ class RunRow:
 
     def leased(self, now: Micros) -> bool:
         return self.lease_until is not None and self.lease_until > now
+
+    def keep(self, members: Iterable[Member]) -> None:
+        """Keep what came of members of crews; what is there already stays."""
+        for each in members:
+            self.members.setdefault(each.token, {}).setdefault(each.number, each.body)
+
+    def kept(self, token: int, after: int, limit: int) -> list[Member]:
+        crew = self.members.get(token, {})
+        numbers = (number for number in range(after + 1, max(crew, default=-1) + 1) if number in crew)
+        return [Member(token, number, crew[number]) for number in islice(numbers, limit)]
+
+    def all_kept(self) -> tuple[Member, ...]:
+        crews = sorted(self.members.items())
+        return tuple(Member(token, *each) for token, crew in crews for each in sorted(crew.items()))
 
     def has_deferred(self) -> bool:
         return Held.DEFERRED in self.held.values()

@@ -49,6 +49,16 @@ def _start(space: Space, limits: Limits, now: Micros, new: NewRun) -> Started:
         if known.digest != new.digest:
             return Started(StartOutcome.CONFLICT, now, known.status)
         return Started(StartOutcome.EXISTS, now, known.status, stood(space, now, new.turn))
+    run = _row(space, new, now)
+    committed = None
+    if new.turn is not None:
+        committed = _start_turn(space, limits, now, run, new, new.turn)
+    if committed is None or committed.outcome is _REFUSED:
+        insert(space, run, new.delivery, now)
+    return Started(StartOutcome.STARTED, now, run.status, committed)
+
+
+def _row(space: Space, new: NewRun, now: Micros) -> RunRow:
     run = RunRow(
         run_id=new.run_id,
         machine=new.machine,
@@ -63,12 +73,12 @@ def _start(space: Space, limits: Limits, now: Micros, new: NewRun) -> Started:
     space.runs[run.run_id] = run
     space.created.add((now, run.run_id.int, run))
     run.describe(new.attributes)
-    committed = None
-    if new.turn is not None:
-        committed = _start_turn(space, limits, now, run, new, new.turn)
-    if committed is None or committed.outcome is _REFUSED:
-        insert(space, run, new.delivery, now)
-    return Started(StartOutcome.STARTED, now, run.status, committed)
+    return run
+
+
+def _create(space: Space, new: NewRun, now: Micros) -> None:
+    """A child run, which begins by its delivery."""
+    insert(space, _row(space, new, now), new.delivery, now)
 
 
 def _start_turn(
@@ -177,6 +187,10 @@ def _apply(space: Space, limits: Limits, now: Micros, run: RunRow, turn: Commit)
         unhold(space, run, (Held.DEFERRED,))
     for new in turn.tasks:
         _add_task(space, run, new, now)
+    run.keep(turn.members)
+    for child in turn.starts:
+        if child.run_id not in space.runs:
+            _create(space, child, now)
     for delivery in turn.deliveries:
         send(space, limits, now, delivery)
     _close(space, run, frozenset(turn.closed), now)

@@ -38,6 +38,7 @@ CAPABILITIES = frozenset(
         Capability.CARRIES,
         Capability.REPLIES,
         Capability.DURABLE,
+        Capability.CREWS,
         Capability.SEARCH,
         Capability.SHARED,
         Capability.WAKEUPS,

@@ -97,6 +97,7 @@ def _asks(image: RunImage, now: Micros) -> list[Ask]:
     writes = Writes(now, now)
     writes.records.extend(image.records)
     writes.describe(run_id, image.attributes)
+    writes.keep(run_id, image.members)
     if image.eternal:
         writes.eternal.append(run_id)
     asks = writes.asks()

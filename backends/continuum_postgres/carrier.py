@@ -34,6 +34,7 @@ from continuum_core.journal.carrying import (
     mark_of,
     unleased,
 )
+from continuum_core.journal.commit import Member
 from continuum_core.journal.records import ENDED, Record, RecordKind, RunStatus
 from continuum_postgres import arrays, rows
 from continuum_postgres.arrays import Bigint
@@ -45,6 +46,7 @@ from continuum_postgres.shards import shard
 from continuum_postgres.statements import carrying as statements
 from continuum_postgres.statements import reading
 from continuum_postgres.statements.attributes import ATTRIBUTES_OF_RUNS
+from continuum_postgres.statements.crews import ALL_MEMBERS
 from continuum_postgres.statements.deliveries import CONSUME
 from continuum_postgres.statements.retention import DROP_RUNS, LOCK_ENDED
 from continuum_postgres.statements.runs import LAST_RECORDS, LOCK_RUNS, RUNS_BY_ID
@@ -120,6 +122,7 @@ def _asks(run_id: UUID) -> tuple[Ask, ...]:
         (ATTRIBUTES_OF_RUNS, by_run((run_id,))),
         (statements.PAST_OF_RUN, named),
         (statements.GENERATIONS_OF_RUN, named),
+        (ALL_MEMBERS, named),
     )
 
 
@@ -140,6 +143,7 @@ def _image(told: Rows, namespace: str) -> RunImage | None:
         generations=tuple((below, over) for below, over in told[statements.GENERATIONS_OF_RUN]),
         seen=tuple((dedupe, consumed) for dedupe, consumed, _ in told[statements.SEEN_OF_RUN]),
         replies=tuple((name, reply) for name, _, reply in told[statements.SEEN_OF_RUN] if reply is not None),
+        members=tuple(Member(*row) for row in told[ALL_MEMBERS]),
     )
 
 
@@ -198,7 +202,13 @@ def _leaving(batch: Batch, image: RunImage, departure: Departure, last: int | No
             arrays.uuids([delivery.id for delivery in image.deliveries]),
         )
         asks.append((CONSUME, (Bigint(batch.now), *gone)))
-    drops = (statements.DROP_TASKS, statements.DROP_DEAD, statements.DROP_ATTRIBUTES, *statements.FORGET_PAST)
+    drops = (
+        statements.DROP_TASKS,
+        statements.DROP_DEAD,
+        statements.DROP_ATTRIBUTES,
+        statements.DROP_MEMBERS,
+        *statements.FORGET_PAST,
+    )
     return [*asks, *((statement, named) for statement in drops)]
 
 

@@ -21,13 +21,13 @@ async def commit(session: Session, commits: Sequence[Commit]) -> list[Committed]
 
 
 def _touched(turn: Commit) -> Touched:
-    return touched_by(turn.run_id, turn.deliveries)
+    return touched_by(turn.run_id, turn.deliveries, turn.starts)
 
 
 async def _commit(batch: Batch, turns: Sequence[Commit]) -> list[Committed]:
     looked = Looked()
     for turn in turns:
-        looked.messages(turn.run_id, turn.deliveries)
+        looked.turn(turn)
     standing = Standing(batch)
     rows = await batch.read(*lock(turns), *looked.asks())
     standing.read(rows, turns)

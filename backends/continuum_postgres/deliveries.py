@@ -12,7 +12,7 @@ from uuid import UUID
 from attrs import define, field
 
 from continuum_core.clock import Micros
-from continuum_core.journal.commit import Delivered, DeliverOutcome
+from continuum_core.journal.commit import Commit, Delivered, DeliverOutcome, NewRun
 from continuum_core.journal.records import ENDED, Delivery, DeliveryKind
 from continuum_postgres import arrays
 from continuum_postgres.arrays import Bigint
@@ -44,6 +44,12 @@ class Looked:
     pending: dict[UUID, int] = field(factory=dict[UUID, int])
     seen: dict[tuple[UUID, str], bool] = field(factory=dict[tuple[UUID, str], bool])
     due: dict[tuple[UUID, UUID], Micros | None] = field(factory=dict[tuple[UUID, UUID], "Micros | None"])
+
+    def turn(self, turn: Commit) -> None:
+        """Ask what decides about what a turn sends, and the child runs that it starts."""
+        self.messages(turn.run_id, turn.deliveries)
+        for new in turn.starts:
+            self.status[new.run_id] = None
 
     def messages(self, sender: UUID, deliveries: Iterable[Delivery]) -> None:
         """Ask what decides whether a run's messages are taken; those to itself without dedupe id are."""
@@ -77,9 +83,9 @@ class Looked:
             self.due[key] = due
 
 
-def touched_by(sender: UUID, deliveries: Iterable[Delivery]) -> Touched:
+def touched_by(sender: UUID, deliveries: Iterable[Delivery], starts: Iterable[NewRun] = ()) -> Touched:
     """What a run that writes and sends depends on."""
-    writes: list[object] = [sender]
+    writes: list[object] = [sender, *(new.run_id for new in starts)]
     reads: list[object] = []
     for delivery in deliveries:
         if delivery.run_id != sender:

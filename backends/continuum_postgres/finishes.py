@@ -66,8 +66,10 @@ async def finish(session: Session, finishes: Sequence[TaskFinish]) -> list[Finis
 
 def _touched(ending: TaskFinish) -> Touched:
     own = () if ending.delivery is None else (ending.delivery,)
-    sent = () if ending.turn is None else ending.turn.deliveries
-    return touched_by(ending.run_id, (*own, *sent))
+    turn = ending.turn
+    if turn is None:
+        return touched_by(ending.run_id, own)
+    return touched_by(ending.run_id, (*own, *turn.deliveries), turn.starts)
 
 
 def _locked(ending: TaskFinish) -> UUID | None:
@@ -166,8 +168,10 @@ async def _finish(batch: Batch, finishes: Sequence[TaskFinish]) -> list[Finished
     turns = [ending.turn for ending in finishes if ending.turn is not None]
     looked = Looked()
     for ending in finishes:
-        sent = () if ending.turn is None else ending.turn.deliveries
-        looked.messages(ending.run_id, sent if ending.delivery is None else (ending.delivery, *sent))
+        if ending.delivery is not None:
+            looked.messages(ending.run_id, (ending.delivery,))
+        if ending.turn is not None:
+            looked.turn(ending.turn)
     in_order = sorted(finishes, key=lambda one: (shard(one.run_id), one.run_id.int, one.token, one.slot))
     held: Ask = (LOCK_TASKS, names([_name(ending) for ending in in_order]))
     own = {ending.run_id: _name(ending) for ending in finishes if ending.kind not in _REOPENS}

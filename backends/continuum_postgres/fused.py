@@ -55,6 +55,7 @@ def _simple(turn: Commit) -> bool:
         and len(turn.tasks) < 2
         and turn.records[0].at == turn.now
         and turn.status in _TAKEN
+        and not (turn.starts or turn.members)
         and not (turn.deliveries or turn.hold or turn.release or turn.attributes or turn.replies)
     )
 

@@ -22,6 +22,7 @@ from continuum_core.journal.commit import (
     Delivered,
     Finished,
     Inspection,
+    Member,
     NewRun,
     Order,
     Ordered,
@@ -213,6 +214,10 @@ class PostgresJournal:
 
     async def history(self, run: UUID, after: int = 0, limit: int = 1_000) -> list[Record]:
         return await self._opened().reading.ask(lambda session: reading.history(session, run, after, limit))
+
+    async def members(self, run: UUID, token: int, after: int = -1, limit: int = 1_000) -> list[Member]:
+        ask = self._opened().reading.ask
+        return await ask(lambda session: reading.members(session, run, token, after, limit))
 
     async def list(self, query: Query, limit: int = 100, cursor: str | None = None) -> Page:
         after = reading.position(self.namespace, query, cursor)

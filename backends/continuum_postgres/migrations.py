@@ -336,6 +336,21 @@ CREATE TABLE continuum.eternal (
 )
 """
 
+# --- 6: what came of members of crews
+
+# Each by its number: no row that all of them would write.
+_MEMBERS = """
+CREATE TABLE continuum.members (
+  shard smallint NOT NULL,
+  ns integer NOT NULL,
+  run_id uuid NOT NULL,
+  token bigint NOT NULL,
+  number integer NOT NULL,
+  body bytea NOT NULL,
+  PRIMARY KEY (shard, ns, run_id, token, number)
+)
+"""
+
 MIGRATIONS = (
     Migration(
         version=1,
@@ -368,5 +383,7 @@ MIGRATIONS = (
     Migration(version=5, min_reader=1, statements=(*_GENERATIONS, _ETERNAL)),
     # The release before writes no replies, and drops them with their ids.
     Migration(version=6, min_reader=1, statements=("ALTER TABLE continuum.seen ADD COLUMN reply bytea",)),
+    # A release that knows no crews takes none of the machines that have them.
+    Migration(version=7, min_reader=1, statements=(_MEMBERS,)),
 )
 """Ascending by version, without gaps."""

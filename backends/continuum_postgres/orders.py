@@ -79,6 +79,8 @@ class _Round:
         status = RunStatus(head.status)
         if status in ENDED:
             return Ordered(OrderOutcome.RUN_OVER, status)
+        if order.version not in (None, head.version):
+            return Ordered(OrderOutcome.MOVED, status)
         effect = _EFFECTS[order.kind]
         if self._needed(order, status, effect):
             self._act(order, head, effect)
@@ -110,6 +112,8 @@ class _Round:
         if order.kind is OrderKind.POSTPONE and order.delivery is not None:
             self.writes.consumed += [(run_id, start) for start in self.starts[run_id]]
             send(self.writes, self.looked, order.delivery, run_id)
+        for delivery in order.sends:
+            send(self.writes, self.looked, delivery, run_id)
         if effect.after in ENDED:
             self.writes.end(run_id)
 
@@ -159,7 +163,7 @@ async def control(session: Session, orders: Sequence[Order]) -> list[Ordered]:
 
 
 def _touched(order: Order) -> Touched:
-    sent = () if order.delivery is None else (order.delivery,)
+    sent = order.sends if order.delivery is None else (order.delivery, *order.sends)
     touch = touched_by(order.run_id, sent)
     return Touched((*touch.writes, order.id), touch.reads)
 
@@ -169,6 +173,7 @@ async def _control(batch: Batch, orders: Sequence[Order]) -> list[Ordered]:
     for order in orders:
         if order.delivery is not None:
             looked.messages(order.run_id, (order.delivery,))
+        looked.messages(order.run_id, order.sends)
     runs = in_order([order.run_id for order in orders])
     named = by_run(runs)
     asked: list[Ask] = [(LOCK_RUNS, named), (CANCELS, named), (LAST_RECORDS, named), *looked.asks()]

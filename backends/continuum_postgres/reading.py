@@ -8,7 +8,7 @@ from uuid import UUID
 
 from continuum_core.clock import Micros
 from continuum_core.errors import PayloadRefused
-from continuum_core.journal.commit import Inspection, Page, Query
+from continuum_core.journal.commit import Inspection, Member, Page, Query
 from continuum_core.journal.records import Definition, Record, Run, RunStatus
 from continuum_core.journal.replies import Asked, Replied, ReplyState
 from continuum_postgres import arrays, rows
@@ -16,13 +16,25 @@ from continuum_postgres.arrays import Bigint
 from continuum_postgres.session import Session
 from continuum_postgres.shards import shard
 from continuum_postgres.statements import reading as statements
+from continuum_postgres.statements.crews import MEMBERS
 from continuum_postgres.statements.deliveries import REPLIED
 from continuum_postgres.statements.runs import HISTORY, RUNS_BY_ID
 from continuum_postgres.statements.waiting import PUT_OFF_TASKS, WAITING_TASKS
 from continuum_postgres.waiting import places
 from continuum_postgres.writes import by_run
 
-__all__ = ["define", "definitions", "history", "inspect", "load", "now", "page", "position", "replies"]
+__all__ = [
+    "define",
+    "definitions",
+    "history",
+    "inspect",
+    "load",
+    "members",
+    "now",
+    "page",
+    "position",
+    "replies",
+]
 
 _FIRST, _LAST = -(2**63), 2**63 - 1
 _BY_STATUS = {RunStatus.RUNNING: statements.RUNS_RUNNING, RunStatus.COMPLETED: statements.RUNS_COMPLETED}
@@ -91,6 +103,13 @@ async def history(session: Session, run_id: UUID, after: int, limit: int) -> lis
     asked = (shard(run_id), run_id, Bigint(after), Bigint(max(limit, 0)))
     (told,) = await session.ask((HISTORY, asked))
     return [rows.record(row) for row in told]
+
+
+async def members(session: Session, run_id: UUID, token: int, after: int, limit: int) -> list[Member]:
+    """The verb: what came of a crew's members with numbers above `after`."""
+    asked = (shard(run_id), run_id, Bigint(token), after, Bigint(max(limit, 0)))
+    (told,) = await session.ask((MEMBERS, asked))
+    return [Member(token, *row) for row in told]
 
 
 async def define(session: Session, definitions: Sequence[Definition]) -> None:

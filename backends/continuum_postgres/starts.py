@@ -35,14 +35,17 @@ async def start(session: Session, runs: Sequence[NewRun]) -> list[Started]:
 
 
 def _touched(new: NewRun) -> Touched:
-    return touched_by(new.run_id, () if new.turn is None else new.turn.deliveries)
+    turn = new.turn
+    return touched_by(
+        new.run_id, () if turn is None else turn.deliveries, () if turn is None else turn.starts
+    )
 
 
 async def _start(batch: Batch, runs: Sequence[NewRun]) -> list[Started]:
     looked = Looked()
     for new in runs:
         if new.turn is not None:
-            looked.messages(new.run_id, new.turn.deliveries)
+            looked.turn(new.turn)
     rows = await batch.look((READ_STARTS, by_run(new.run_id for new in runs)), *looked.asks())
     found = {new.run_id: row for new, row in zip(runs, rows[READ_STARTS], strict=True)}
     now = batch.at(max(row[0] for row in found.values()))

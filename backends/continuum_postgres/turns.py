@@ -129,6 +129,10 @@ class Standing:
         closes = turn.run_id in self.busy or any(_closes(turn, new) for new in turn.tasks)
         writes.turn(turn, begins, closes)
         over = turn.status in ENDED
+        for new in turn.starts:
+            if looked.status[new.run_id] is None:
+                looked.status[new.run_id] = RunStatus.RUNNING
+                writes.begin(new)
         for delivery in turn.deliveries:
             send(writes, looked, delivery, turn.run_id, over)
 

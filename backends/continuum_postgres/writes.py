@@ -13,7 +13,7 @@ from attrs import define, field
 
 from continuum_core.clock import Micros
 from continuum_core.journal.attributes import Attribute
-from continuum_core.journal.commit import Commit, NewRun, NewTask, Reply
+from continuum_core.journal.commit import Commit, Member, NewRun, NewTask, Reply
 from continuum_core.journal.records import ENDED, Delivery, Held, Record, RunStatus
 from continuum_postgres import arrays
 from continuum_postgres.arrays import Bigint
@@ -24,6 +24,7 @@ from continuum_postgres.statements import attributes as on_attributes
 from continuum_postgres.statements import deliveries as on_deliveries
 from continuum_postgres.statements import runs as on_runs
 from continuum_postgres.statements import tasks as on_tasks
+from continuum_postgres.statements.crews import ADD_MEMBERS
 
 __all__ = ["TaskName", "Writes", "by_run", "delivery_arrays", "described", "names"]
 
@@ -94,6 +95,7 @@ class Writes:
     described: list[tuple[UUID, Attribute]] = field(factory=list["tuple[UUID, Attribute]"])
     eternal: list[UUID] = field(factory=list[UUID])
     generations: list[tuple[UUID, int]] = field(factory=list["tuple[UUID, int]"])
+    members: list[tuple[UUID, Member]] = field(factory=list["tuple[UUID, Member]"])
 
     def turn(self, turn: Commit, begins: bool, closes: bool) -> None:
         """All of a turn that stands, but what it sends, and the row of its run.
@@ -107,6 +109,7 @@ class Writes:
             self.eternal.append(turn.run_id)
         if turn.begins:
             self.generations.append((turn.run_id, turn.begins))
+        self.keep(turn.run_id, turn.members)
         if not begins:
             self.consumed += [(turn.run_id, delivery_id) for delivery_id in turn.consumed]
         self.replies += [(turn.run_id, reply) for reply in turn.replies]
@@ -123,6 +126,16 @@ class Writes:
     def describe(self, run_id: UUID, attributes: Iterable[Attribute]) -> None:
         """Let the run have these attributes from now on; others stay."""
         self.described += [(run_id, attribute) for attribute in attributes]
+
+    def keep(self, run_id: UUID, members: Iterable[Member]) -> None:
+        """Keep what came of members of crews."""
+        self.members += [(run_id, member) for member in members]
+
+    def begin(self, new: NewRun) -> None:
+        """A run that is not there yet, by its first delivery."""
+        self.started.append((new, None))
+        self.plain.append(new.delivery)
+        self.describe(new.run_id, new.attributes)
 
     def free(self, run_id: UUID, *reasons: Held) -> None:
         if reasons:
@@ -153,6 +166,15 @@ class Writes:
             asks.append((on_runs.ADD_RECORDS, _records(self.records)))
         if self.described:
             asks += described(self.described)
+        if self.members:
+            told = [member for _, member in self.members]
+            kept = (
+                *by_run(run_id for run_id, _ in self.members),
+                arrays.bigints([member.token for member in told]),
+                arrays.integers([member.number for member in told]),
+                arrays.byteas([member.body for member in told]),
+            )
+            asks.append((ADD_MEMBERS, kept))
         return [*asks, *self._lasting()]
 
     def _lasting(self) -> list[Ask]:

@@ -33,6 +33,7 @@ CAPABILITIES = frozenset(
         Capability.DURABLE,
         Capability.FORGETS,
         Capability.GAUGES,
+        Capability.CREWS,
         Capability.SEARCH,
         Capability.REPLIES,
         Capability.SHARED,

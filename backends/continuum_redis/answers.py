@@ -16,6 +16,7 @@ from continuum_core.journal.commit import (
     Finished,
     FinishOutcome,
     Inspection,
+    Member,
     Ordered,
     OrderOutcome,
     Pruned,
@@ -51,6 +52,8 @@ __all__ = [
     "finished",
     "first_due",
     "inspection",
+    "member",
+    "members",
     "ordered",
     "pruned",
     "record",
@@ -278,3 +281,14 @@ def pruned(reply: Reply) -> Pruned:
 
 def attributes(reply: Reply) -> tuple[Attribute, ...]:
     return tuple(Attribute(name.decode(), tuple(keys)) for name, keys in reply)
+
+
+def member(token: int, reply: bytes) -> Member:
+    """As it is kept: its number, then what came of it."""
+    return Member(token, int.from_bytes(reply[:4], "big"), reply[4:])
+
+
+def members(reply: Reply) -> tuple[Member, ...]:
+    """Of all crews of a run: of each its token, and its members."""
+    found = [member(int(token), each) for token, kept in reply for each in kept]
+    return tuple(sorted(found, key=lambda each: (each.token, each.number)))

@@ -10,6 +10,7 @@ from uuid import UUID
 from continuum_core.journal.attributes import Attribute
 from continuum_core.journal.commit import (
     Commit,
+    Member,
     NewRun,
     NewTask,
     Order,
@@ -32,7 +33,7 @@ __all__ = ["Arguments", "packed", "packed_member", "task_name"]
 M = TypeVar("M")
 
 # Fields of turns that follow one another, made in one call each: commits are what there is most of.
-_TURN = struct.Struct(">16s????dd16s16sdd7II").pack
+_TURN = struct.Struct(">16s????dd16s16sdd9II").pack
 _RECORD = struct.Struct(">dd16s16sI").pack
 _NO_ID = bytes(16)
 
@@ -71,6 +72,8 @@ class Arguments(Writer):
             len(turn.tasks),
             len(turn.closed),
             len(turn.attributes),
+            len(turn.starts),
+            len(turn.members),
         )
         head = _TURN(
             turn.run_id.bytes,
@@ -106,12 +109,21 @@ class Arguments(Writer):
         for attribute in turn.attributes:
             self.attribute(attribute)
         self.list(self._reply, turn.replies)
+        for new in turn.starts:
+            self.start(new)
+        for member in turn.members:
+            self.member(member)
         self.flag(not turn.plain)
         if not turn.plain:
             self.number(turn.steps)
             self.number(turn.begins)
             self.flag(turn.eternal)
             self.list(self.number, [record.version for record in turn.records])
+
+    def member(self, member: Member) -> None:
+        self.number(member.token)
+        self.number(member.number)
+        self.bytes(member.body)
 
     def attribute(self, attribute: Attribute) -> None:
         self.text(attribute.name)
@@ -184,6 +196,8 @@ class Arguments(Writer):
         self.maybe(self.delivery, order.delivery)
         self.list(self.attribute, order.attributes)
         self.maybe(self.bytes, order.digest)
+        self.maybe(self.number, order.version)
+        self.list(self.delivery, order.sends)
 
     def reservation(self, asked: Reservation) -> None:
         self.text(asked.activity)

@@ -204,7 +204,7 @@ def _position(cursor: str | None, tags: int) -> tuple[int, bytes]:
 
 
 def _image(reply: Any, namespace: str, seen: _Seen) -> RunImage:
-    row, waiting, tasks, reported, letters, described, forgotten, eternal, past = reply
+    row, waiting, tasks, reported, letters, described, forgotten, eternal, past, kept = reply
     run = answers.run(row, namespace)
     deliveries = [answers.delivery(each, run.run_id) for each in waiting]
     dead = [
@@ -222,6 +222,7 @@ def _image(reply: Any, namespace: str, seen: _Seen) -> RunImage:
         generations=tuple((below, over) for below, over in past),
         seen=tuple((name, consumed) for name, (consumed, _) in sorted(seen.items())),
         replies=tuple((name, reply) for name, (_, reply) in sorted(seen.items()) if reply is not None),
+        members=answers.members(kept),
     )
 
 

@@ -7,7 +7,7 @@ several tags is in `spread`, `queues`, `ends`, `relay` and `listing`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -24,6 +24,7 @@ from continuum_core.journal.commit import (
     Delivered,
     Finished,
     Inspection,
+    Member,
     NewRun,
     Order,
     Ordered,
@@ -165,6 +166,9 @@ class RedisJournal:
 
     async def control(self, orders: Sequence[Order]) -> list[Ordered]:
         told = await self._batch(TURNING, "control", Arguments.order, orders, _run_of)
+        tags = self._opened().store.tags
+        if tags.count > 1:
+            await self._opened().relay.sent(tags.of_run(each.run_id) for each in orders if each.sends)
         return [answers.ordered(each) for each in told]
 
     # --- tasks
@@ -245,6 +249,17 @@ class RedisJournal:
         told = await store.ask(READING, "history", packed(write), store.tags.of_run(run))
         return [answers.record(each, run) for each in told]
 
+    async def members(self, run: UUID, token: int, after: int = -1, limit: int = 1_000) -> list[Member]:
+        def write(to: Arguments) -> None:
+            to.uuid(run)
+            to.number(token)
+            to.number(after)
+            to.number(max(limit, 0))
+
+        store = self._opened().store
+        told = await store.ask(READING, "members", packed(write), store.tags.of_run(run))
+        return [answers.member(token, each) for each in told]
+
     async def list(self, query: Query, limit: int = 100, cursor: str | None = None) -> Page:
         position = cursors.position(self.namespace, query, cursor)
         limit = max(limit, 0)
@@ -306,7 +321,7 @@ class RedisJournal:
             of(turn.run_id)
             for turn in turns
             if turn is not None
-            if any(of(delivery.run_id) != of(turn.run_id) for delivery in turn.deliveries)
+            if any(of(run) != of(turn.run_id) for run in _reached(turn))
         }
         if senders:
             await parts.relay.sent(senders)
@@ -316,6 +331,12 @@ def _tag(store: Store, name: UUID | bytes) -> int:
     if store.tags.count == 1:
         return 0
     return store.tags.of(name) if isinstance(name, bytes) else store.tags.of_run(name)
+
+
+def _reached(turn: Commit) -> Iterator[UUID]:
+    """The runs that a turn writes to."""
+    yield from (delivery.run_id for delivery in turn.deliveries)
+    yield from (new.run_id for new in turn.starts)
 
 
 def _run_of(member: NewRun | Delivery | Commit | RunHold | Order | Asked) -> UUID:

@@ -42,6 +42,7 @@ def image(to: Arguments, whole: RunImage) -> None:
     to.list(partial(_letter, to), whole.dead)
     to.list(partial(_seen, to, dict(whole.replies)), whole.seen)
     to.list(to.attribute, whole.attributes)
+    to.list(to.member, whole.members)
 
 
 def _past(to: Arguments, generation: tuple[int, Micros]) -> None:

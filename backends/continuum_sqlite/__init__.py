@@ -21,6 +21,7 @@ PORT_VERSION = 1
 CAPABILITIES = frozenset(
     {
         Capability.DURABLE,
+        Capability.CREWS,
         Capability.SEARCH,
         Capability.SHARED,
         Capability.WAKEUPS,

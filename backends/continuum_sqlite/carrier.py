@@ -34,9 +34,10 @@ from continuum_core.journal.carrying import (
     unleased,
 )
 from continuum_core.journal.records import ENDED, Delivery, Record, RecordKind, RunStatus
-from continuum_sqlite import attributes, deliveries, reading, rows
+from continuum_sqlite import attributes, crews, deliveries, reading, rows
 from continuum_sqlite.statements import carrying as statements
 from continuum_sqlite.statements.attributes import DROP_ATTRIBUTES
+from continuum_sqlite.statements.crews import DROP_MEMBERS
 from continuum_sqlite.statements.reading import DEAD_OF_RUN, DELIVERIES_OF_RUN, TASKS_OF_RUN
 from continuum_sqlite.statements.retention import DROP_RUN
 from continuum_sqlite.statements.runs import (
@@ -127,6 +128,7 @@ def _image(transaction: Transaction, run_id: UUID) -> RunImage | None:
         generations=tuple((b, o) for b, o in transaction.execute(statements.GENERATIONS_OF_RUN, name)),
         seen=tuple((dedupe, at) for dedupe, at, _ in noted),
         replies=tuple((dedupe, reply) for dedupe, _, reply in noted if reply is not None),
+        members=crews.all_members(transaction, run_id),
     )
 
 
@@ -161,7 +163,13 @@ def _leave(transaction: Transaction, image: RunImage, departure: Departure) -> N
     transaction.execute(statements.DEPART_RUN, (*name, *changed))
     for delivery in image.deliveries:
         deliveries.consume(transaction, run.run_id, delivery.id)
-    drops = (statements.DROP_TASKS, statements.DROP_DEAD, DROP_ATTRIBUTES, *statements.FORGET_PAST)
+    drops = (
+        statements.DROP_TASKS,
+        statements.DROP_DEAD,
+        DROP_ATTRIBUTES,
+        DROP_MEMBERS,
+        *statements.FORGET_PAST,
+    )
     for statement in drops:
         transaction.execute(statement, name)
 
@@ -212,6 +220,7 @@ def _write_rows(transaction: Transaction, image: RunImage) -> None:
     ns = transaction.ns
     transaction.execute(statements.COPY_RUN, _run_row(ns, image))
     attributes.describe(transaction, image.run.run_id, image.attributes)
+    crews.keep(transaction, image.run.run_id, image.members)
     transaction.executemany(ADD_RECORD, (rows.record_row(ns, record) for record in image.records))
     if image.eternal:
         for statement in MAKE_ETERNAL:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from continuum_core.journal.commit import Commit, CommitOutcome, Committed, NewTask, TaskClaim
 from continuum_core.journal.records import ENDED, Held, RunStatus, Task
-from continuum_sqlite import attributes, deliveries, rows
+from continuum_sqlite import attributes, crews, deliveries, rows
 from continuum_sqlite.rows import Head
 from continuum_sqlite.statements.deliveries import DUE_OF_RUN, REPLY
 from continuum_sqlite.statements.runs import (
@@ -141,6 +141,8 @@ def apply(transaction: Transaction, head: Head, turn: Commit) -> Committed:
         deliveries.hold(transaction, run_id.bytes, delivery_id.bytes, held)
     if turn.release:
         deliveries.unhold(transaction, run_id, Held.DEFERRED)
+    crews.keep(transaction, run_id, turn.members)
+    crews.start_children(transaction, turn.starts)
     ended = turn.status in ENDED  # what it sends to itself reaches nobody then, and uses up no dedupe id
     for delivery in turn.deliveries:
         deliveries.send(transaction, delivery, own=delivery.run_id == run_id and not ended)

@@ -20,6 +20,7 @@ from continuum_core.journal.commit import (
     Delivered,
     Finished,
     Inspection,
+    Member,
     NewRun,
     Order,
     Ordered,
@@ -40,7 +41,7 @@ from continuum_core.journal.gauges import Gauges
 from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run
 from continuum_core.journal.replies import Asked, Replied
-from continuum_sqlite import reading
+from continuum_sqlite import crews, reading
 from continuum_sqlite.carrier import SqliteCarrier
 from continuum_sqlite.claims import ClaimRuns, release, renew
 from continuum_sqlite.clock import HostClock, host_time
@@ -187,6 +188,11 @@ class SqliteJournal:
 
     async def history(self, run: UUID, after: int = 0, limit: int = 1_000) -> list[Record]:
         return await self._opened().read(lambda transaction: reading.history(transaction, run, after, limit))
+
+    async def members(self, run: UUID, token: int, after: int = -1, limit: int = 1_000) -> list[Member]:
+        return await self._opened().read(
+            lambda transaction: crews.members(transaction, run, token, after, limit)
+        )
 
     async def list(self, query: Query, limit: int = 100, cursor: str | None = None) -> Page:
         after = reading.position(self.namespace, query, cursor)

@@ -294,6 +294,18 @@ CREATE TABLE continuum_eternal (
 ) STRICT, WITHOUT ROWID
 """
 
+# What came of members of crews, each by its number: no row that all of them would write.
+_MEMBERS = """
+CREATE TABLE continuum_members (
+  namespace INTEGER NOT NULL,
+  run_id BLOB NOT NULL,
+  token INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  body BLOB NOT NULL,
+  PRIMARY KEY (namespace, run_id, token, number)
+) STRICT, WITHOUT ROWID
+"""
+
 MIGRATIONS = (
     Migration(
         version=1,
@@ -325,5 +337,7 @@ MIGRATIONS = (
     Migration(version=4, min_reader=1, statements=(*_GENERATIONS, _ETERNAL)),
     # A release that does not know replies writes none, and drops them with their ids.
     Migration(version=5, min_reader=1, statements=("ALTER TABLE continuum_seen ADD COLUMN reply BLOB",)),
+    # A release that knows no crews takes none of the machines that have them.
+    Migration(version=6, min_reader=1, statements=(_MEMBERS,)),
 )
 """Ascending by version, without gaps."""

@@ -66,6 +66,8 @@ def _control(transaction: Transaction, order: Order) -> Ordered:
     status = RunStatus(head.status)
     if status in ENDED:
         return Ordered(OrderOutcome.RUN_OVER, status)
+    if order.version not in (None, head.version):
+        return Ordered(OrderOutcome.MOVED, status)
     effect = _EFFECTS[order.kind]
     if _needed(transaction, order, status, effect):
         _act(transaction, order, head, effect)
@@ -118,6 +120,8 @@ def _act(transaction: Transaction, order: Order, head: Head, effect: _Effect) ->
         deliveries.send(transaction, replace(order.delivery, due=0), own=True)  # before all others
     if order.kind is OrderKind.POSTPONE:
         _postpone(transaction, order)
+    for delivery in order.sends:
+        deliveries.send(transaction, delivery, own=False)
     attributes.describe(transaction, run_id, order.attributes)
     if effect.after in ENDED:
         commits.close_run(transaction, run_id)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from continuum_core.journal.commit import Commit, Committed, NewRun, Started, StartOutcome
 from continuum_core.journal.records import RunStatus
-from continuum_sqlite import attributes, commits, deliveries, rows
-from continuum_sqlite.statements.runs import ADD_RUN, EXISTING_START
+from continuum_sqlite import commits, deliveries, rows
+from continuum_sqlite.crews import add_run
+from continuum_sqlite.statements.runs import EXISTING_START
 from continuum_sqlite.transaction import Transaction
 
 __all__ = ["start"]
@@ -26,21 +27,7 @@ def _start(transaction: Transaction, new: NewRun) -> Started:
             return Started(StartOutcome.CONFLICT, now, RunStatus(found[1]))
         again = None if new.turn is None else commits.repeated(transaction, new.turn)
         return Started(StartOutcome.EXISTS, now, RunStatus(found[1]), again)
-    transaction.execute(
-        ADD_RUN,
-        (
-            transaction.ns,
-            new.run_id.bytes,
-            new.machine,
-            new.fingerprint,
-            new.key,
-            new.digest,
-            rows.ident(new.parent),
-            rows.ident(new.root),
-            now,
-        ),
-    )
-    attributes.describe(transaction, new.run_id, new.attributes)
+    add_run(transaction, new)
     if new.turn is None:
         _deliver_first(transaction, new)
         return Started(StartOutcome.STARTED, now, RunStatus.RUNNING)

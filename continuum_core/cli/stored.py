@@ -79,6 +79,12 @@ def _trigger(state: dict[str, Any], edge: dict[str, Any]) -> str:
         if kind == "invoke-done":
             return f"{name} done"
         return f"{name} failed: {_plain(edge.get('error', '?').rpartition('.')[2])}"
+    if kind in ("crew-done", "crew-error"):
+        crew = state["crews"][slot]
+        name = _plain(crew.get("machine", crew.get("activity", "?")))
+        if kind == "crew-done":
+            return f"{name} done"
+        return f"{name} failed: {_plain(edge.get('error', '?').rpartition('.')[2])}"
     if kind == "after":
         delay = state["timers"][slot]
         return (

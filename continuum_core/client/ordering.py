@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import itertools
+import logging
+
 from continuum_core.client.connected import Connected
 from continuum_core.client.handle import Ref
-from continuum_core.errors import RunNotFound, RunOver
+from continuum_core.errors import RunNotFound, RunOver, UnknownVersion
 from continuum_core.hooks.facts import RunFacts
 from continuum_core.journal.attributes import Attribute
-from continuum_core.journal.commit import Order, OrderKind, OrderOutcome
+from continuum_core.journal.commit import Inspection, Order, OrderKind, OrderOutcome
 from continuum_core.journal.records import Delivery, DeliveryKind, RunStatus
-from continuum_core.mapper import encode_cancel, encode_control, encode_termination
+from continuum_core.mapper import (
+    closings,
+    crews_of,
+    encode_cancel,
+    encode_control,
+    encode_termination,
+    origin_in,
+    told_parent,
+)
 
 __all__ = ["Ordering"]
+
+logger = logging.getLogger(__name__)
+
+_HURRIED = 8
+"""Attempts to order a run that moves before it is made to rest."""
+
+
+class _Moved(Exception):
+    """The run is not at the version that an order was for."""
 
 
 class Ordering(Connected):
@@ -38,7 +58,7 @@ class Ordering(Connected):
 
     async def terminate(self, run: Ref, why: str = "", *, who: str = "") -> None:
         """End a run at once, whoever holds it: no exit reducers, no clean-up."""
-        done = await self._order(run, OrderKind.TERMINATE, who, why, outcome=encode_termination(why))
+        done = await self._terminate(run, who, why)
         if done and self.plugins.run_terminated is not None:
             run_id, entry = self._ref(run)
             machine, version, print_ = ("", 0, "") if entry is None else entry.named()
@@ -53,6 +73,43 @@ class Ordering(Connected):
         """
         return await self._order(run, OrderKind.UNPARK, who, why)
 
+    async def _terminate(self, run: Ref, who: str, why: str) -> bool:
+        """The family is told as the machine would tell it; so the order stands only for what was read."""
+        run_id, _ = self._ref(run)
+        outcome = encode_termination(why)
+        for attempt in itertools.count(1):
+            found = await self._patience(lambda: self.journal.inspect(run_id))
+            if found is None:
+                raise RunNotFound(str(run_id))
+            if attempt == _HURRIED and found.run.status is RunStatus.RUNNING:
+                await self._order(run, OrderKind.SUSPEND, who, why)  # it takes turns faster than we read
+                continue
+            sends = self._family(found, outcome)
+            try:
+                return await self._order(
+                    run, OrderKind.TERMINATE, who, why, outcome=outcome, at=found.run.version, sends=sends
+                )
+            except _Moved:
+                logger.debug("run %s moved while it was to be terminated", run_id)
+        raise AssertionError("it counts for ever")
+
+    def _family(self, found: Inspection, outcome: bytes) -> tuple[Delivery, ...]:
+        """What a run that is ended by an order has for its parent and its child runs."""
+        run, new_id = found.run, self._host.new_id
+        try:
+            origin = origin_in(run.snapshot, found.deliveries)
+            crews = crews_of(run.snapshot)
+        except UnknownVersion as error:
+            logger.warning("run %s: its family is not told of its end: %s", run.run_id, error)
+            return ()
+        told: list[Delivery] = []
+        if origin is not None and origin.awaited:
+            told.append(told_parent(new_id(), run.run_id, run.machine, origin, outcome))
+        for crew in crews:
+            if crew.runs:
+                told += closings(new_id, run.run_id, crew.token, crew.open, crew.closing)
+        return tuple(told)
+
     async def _order(
         self,
         run: Ref,
@@ -63,6 +120,8 @@ class Ordering(Connected):
         outcome: bytes | None = None,
         delivery: Delivery | None = None,
         attributes: tuple[Attribute, ...] = (),
+        at: int | None = None,
+        sends: tuple[Delivery, ...] = (),
     ) -> bool:
         self._check()
         run_id, _ = self._ref(run)
@@ -75,6 +134,8 @@ class Ordering(Connected):
             outcome=outcome,
             delivery=delivery,
             attributes=attributes,
+            version=at,
+            sends=sends,
         )
         [answer] = await self._patience(lambda: self.journal.control([order]))
         self._tell_here()
@@ -82,4 +143,6 @@ class Ordering(Connected):
             raise RunNotFound(str(run_id))
         if answer.outcome is OrderOutcome.RUN_OVER:
             raise RunOver(str(run_id))
+        if answer.outcome is OrderOutcome.MOVED:
+            raise _Moved
         return answer.outcome is OrderOutcome.DONE

@@ -11,10 +11,10 @@ import re
 import typing
 from typing import Any
 
-from continuum_core.definition import wiring
+from continuum_core.definition import crews, wiring
 from continuum_core.definition.activity import Activity
 from continuum_core.definition.bench import Bench, function, shown
-from continuum_core.definition.chart import Chart, Edge, Function, Kind, State, TriggerKind
+from continuum_core.definition.chart import Chart, Crew, Edge, Function, Kind, State, TriggerKind
 from continuum_core.definition.draft import Node
 from continuum_core.definition.event import AnyEvent, event_name, is_event
 from continuum_core.definition.searchable import attributes
@@ -172,7 +172,10 @@ def _held(node: Node) -> list[str]:
         "always": kinds & {TriggerKind.ALWAYS},
         "after": kinds & {TriggerKind.AFTER},
         "done": kinds & {TriggerKind.DONE},
-        "invoke": node.invokes,
+        "invoke": [*node.invokes, *(each for each in node.crews if each.word == "invoke")],
+        "spawn": [each for each in node.crews if each.word == "spawn"],
+        "each": [each for each in node.crews if each.word == "each"],
+        "collect": [each for each in node.crews if each.word == "collect"],
         "compensate": node.compensations,
         "on_cancel": kinds & {TriggerKind.CANCEL},
         "defer": node.deferred,
@@ -249,6 +252,7 @@ def _state(bench: Bench, node: Node, edges: tuple[Edge, ...]) -> State:
         edges=edges,
         timers=wiring.timers(bench, node),
         invokes=wiring.invokes(bench, node),
+        crews=_crews(bench, node),
         deferred=tuple(each for each in node.deferred if isinstance(each, type)),
         compensation=wiring.compensation(bench, node),
         memory=wiring.memory(bench, node),
@@ -256,6 +260,14 @@ def _state(bench: Bench, node: Node, edges: tuple[Edge, ...]) -> State:
         anew=None if node.anew is None else wiring.anew(bench, node),
         place=node.place,
     )
+
+
+def _crews(bench: Bench, node: Node) -> tuple[Crew, ...]:
+    for draft in node.crews:
+        if draft.word in ("invoke", "each"):
+            where = crews.crew_words(node, draft)
+            wiring.errors(bench, draft.error, where, draft.place, "its members and child runs")
+    return crews.crews(bench, node)
 
 
 def _initial(bench: Bench, node: Node) -> tuple[int, ...]:
@@ -304,6 +316,7 @@ def _chart(bench: Bench, states: tuple[State, ...], top: Node) -> Chart:
         verdict=verdict,
         events=_events(bench, states),
         activities=_activities(bench, states),
+        machines=crews.machines(bench, states),
         module=header.cls.__module__,
         place=header.place,
         upgrades=upgrades(bench, top),
@@ -369,13 +382,14 @@ def _activities(bench: Bench, states: tuple[State, ...]) -> dict[str, Activity[A
     found: dict[str, Activity[Any, Any]] = {}
     undoes = any(state.compensation is not None for state in states)
     for state in states:
-        for invoke in state.invokes:
-            undo = invoke.activity.undo if undoes else None
-            for activity in (invoke.activity,) if undo is None else (invoke.activity, undo):
+        of_crews = [(c.work, c.place) for c in state.crews if isinstance(c.work, Activity)]
+        for started, place in (*((i.activity, i.place) for i in state.invokes), *of_crews):
+            undo = started.undo if undoes else None
+            for activity in (started,) if undo is None else (started, undo):
                 if found.setdefault(activity.name, activity) is not activity:
                     what = f"another activity is also stored as {activity.name!r}"
                     remedy = '@activity(name="...") gives one of them another name'
-                    bench.fault("C406", state.name, what, remedy, invoke.place)
+                    bench.fault("C406", state.name, what, remedy, place)
     _queues(bench, found)
     return found
 

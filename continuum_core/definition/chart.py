@@ -21,11 +21,15 @@ if TYPE_CHECKING:
     from continuum_core.definition.activity import Activity
 
 __all__ = [
+    "LARGEST_WINDOW",
+    "MOST_MEMBERS",
     "ROOT",
     "Action",
     "ActionKind",
     "Chart",
+    "Closing",
     "Compensation",
+    "Crew",
     "Edge",
     "Function",
     "Invoke",
@@ -41,6 +45,12 @@ __all__ = [
 
 ROOT = 0
 """The number of the root state."""
+
+MOST_MEMBERS = 100_000
+"""Of one crew. More are started by child runs, each for a part of them."""
+
+LARGEST_WINDOW = 1_000
+"""Members of a crew under way at once: one commit may have to start, or to close, them all."""
 
 
 class Kind(enum.Enum):
@@ -65,6 +75,8 @@ class TriggerKind(enum.Enum):
     DONE = "done"  # the source state is complete (a final child, or all regions final)
     INVOKE_DONE = "invoke-done"  # activity `slot` of the source state succeeded
     INVOKE_ERROR = "invoke-error"  # activity `slot` failed for good with an error of class `error`
+    CREW_DONE = "crew-done"  # all members of crew `slot` of the source state ended, and none in the way of it
+    CREW_ERROR = "crew-error"  # a member of crew `slot` failed with an error of class `error`
     COMPENSATED = "compensated"  # the source state has undone all there was to undo
     CANCEL = "cancel"  # somebody asked the run to stop
 
@@ -119,8 +131,8 @@ class Trigger:
 
     kind: TriggerKind
     event: type | None = None  # EVENT: the event class
-    slot: int = 0  # AFTER: timer number; INVOKE_*: invoke number, within the source state
-    error: type[BaseException] | None = None  # INVOKE_ERROR: exception class it catches
+    slot: int = 0  # AFTER: timer number; INVOKE_*, CREW_*: invoke or crew number, within the source state
+    error: type[BaseException] | None = None  # INVOKE_ERROR, CREW_ERROR: exception class it catches
 
 
 @frozen
@@ -161,6 +173,48 @@ class Invoke:
     place: Place | None = field(default=None, eq=False)
 
 
+class Closing(enum.Enum):
+    """What becomes of child runs under way when the state that started them is left, or the run ends."""
+
+    CANCEL = "cancel"
+    TERMINATE = "terminate"
+    ABANDON = "abandon"
+
+
+@frozen
+class Crew:
+    """What a state starts together: child runs, or activities; its *members* are numbered from 0.
+
+    :ivar work: the machine of the child runs, or the activity.
+    :ivar input: gives the input of the only member, or, of `each`, the inputs of all, in order.
+    :ivar limit: how many members are under way at once at most.
+    :ivar collect: failures are results, and not the end of the crew.
+    :ivar awaited: the state waits for the end of the members; if not, they are child runs and forgotten.
+    """
+
+    slot: int
+    work: Chart | Activity[Any, Any]
+    input: Function
+    each: bool = False
+    limit: int = 1
+    collect: bool = False
+    closing: Closing = Closing.CANCEL
+    awaited: bool = True
+    place: Place | None = field(default=None, eq=False)
+
+    @property
+    def runs(self) -> bool:
+        """Whether its members are child runs."""
+        return isinstance(self.work, Chart)
+
+    @property
+    def word(self) -> str:
+        """How it was declared."""
+        if self.each:
+            return "collect" if self.collect else "each"
+        return "invoke" if self.awaited else "spawn"
+
+
 @frozen
 class Compensation:
     """What a state undoes while it is active: all that the run has done and that declares an undo.
@@ -191,6 +245,7 @@ class State:
     edges: tuple[Edge, ...] = ()  # in document order
     timers: tuple[Timer, ...] = ()
     invokes: tuple[Invoke, ...] = ()
+    crews: tuple[Crew, ...] = ()
     deferred: tuple[type, ...] = ()  # event classes kept for later while this state is active
     compensation: Compensation | None = None  # of a state that undoes
     memory: str | None = None  # which of its steps leave records, see `memory`; None: as its parent says
@@ -257,6 +312,7 @@ class Chart:
         factory=dict[str, type]
     )  # event name → class, of all edges and deferrals
     activities: Mapping[str, Activity[Any, Any]] = field(factory=dict[str, Any])  # name → activity
+    machines: Mapping[str, Chart] = field(factory=dict[str, Any])  # name → machine of child runs
     module: str = ""
     place: Place | None = field(default=None, eq=False)
     upgrades: tuple[Upgrade, ...] = ()

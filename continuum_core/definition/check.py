@@ -15,6 +15,7 @@ from types import NoneType
 from typing import Any
 
 from continuum_core.codec import unsupported
+from continuum_core.definition.activity import Activity
 from continuum_core.definition.bench import Bench
 from continuum_core.definition.chart import Chart, Kind, Place, State
 from continuum_core.definition.conflict import conflicts
@@ -116,21 +117,24 @@ def _undoing(bench: Bench, chart: Chart) -> None:
             what = f"{first.name} also undoes, and both can be active together"
             remedy = "Keep compensate() on one of them: it undoes all that the run has done"
             bench.fault("C225", second.name, what, remedy, second.place)
-    pairs = [(state, invoke) for state in chart.states for invoke in state.invokes]
-    undoable = [(state, invoke) for state, invoke in pairs if invoke.activity.undo is not None]
+    pairs = [(s, "invoke", i.activity, i.place) for s in chart.states for i in s.invokes]
+    pairs += [
+        (s, "each", c.work, c.place) for s in chart.states for c in s.crews if isinstance(c.work, Activity)
+    ]
+    undoable = [each for each in pairs if each[2].undo is not None]
     if undoing and not undoable:
         what = "no activity of this machine declares an undo"
         remedy = "Write @activity(undo=...) on what is to be taken back, or lead the edge on at once"
         bench.fault("C226", undoing[0].name, what, remedy, undoing[0].place)
-    for state, invoke in undoable:
-        where = f"{state.name}.invoke({invoke.activity.name})"
+    for state, word, activity, place in undoable:
+        where = f"{state.name}.{word}({activity.name})"
         if not undoing:
             remedy = "Add a state with compensate(), or use the activity without its undo"
-            what = f"no state compensates, so that {invoke.activity.name} is never undone"
-            bench.fault("C227", where, what, remedy, invoke.place)
-        elif invoke.activity.timeout is None:
-            what = f"{invoke.activity.name} has an undo and no timeout: undoing would wait for it for ever"
-            bench.fault("C228", where, what, "Give the activity timeout=timedelta(...)", invoke.place)
+            what = f"no state compensates, so that {activity.name} is never undone"
+            bench.fault("C227", where, what, remedy, place)
+        elif activity.timeout is None:
+            what = f"{activity.name} has an undo and no timeout: undoing would wait for it for ever"
+            bench.fault("C228", where, what, "Give the activity timeout=timedelta(...)", place)
 
 
 def _caught(chart: Chart, state: State) -> tuple[str, str]:

@@ -160,6 +160,7 @@ def _state(where: str, old: Graph, new: Graph) -> Iterator[Difference]:
         yield Difference(where, f"{old['kind']} became {new['kind']}", _held(old))
     yield from _timers(where, old.get("timers", []), new.get("timers", []), old, new)
     yield from _invokes(where, old.get("invokes", []), new.get("invokes", []))
+    yield from _crews(where, old.get("crews", []), new.get("crews", []))
     for key, what in (
         ("edges", "its edges changed"),
         ("entry", "its entry actions changed"),
@@ -196,6 +197,31 @@ def _invokes(where: str, old: list[Any], new: list[Any]) -> Iterator[Difference]
         yield Difference(where, f"it invoked {before} and now invokes {after}", True)
     elif old != new:
         yield Difference(where, "the input or key of an invoke changed", False)
+
+
+def _crews(where: str, old: list[Any], new: list[Any]) -> Iterator[Difference]:
+    for before, after in zip(old, new, strict=False):
+        if _members(before) != _members(after):
+            what = f"{_members(before)} stood where {_members(after)} stands, and may be under way"
+            yield Difference(where, what, True)
+        elif before.get("word") in ("each", "collect") and before["input"] != after["input"]:
+            # Members that wait are made again from it: another collection would be another work.
+            yield Difference(where, f"the collection of each({_crewed(before)}) changed", True)
+        elif before != after:
+            yield Difference(where, f"the input or policy of {_members(before)} changed", False)
+    if len(new) < len(old):
+        yield Difference(where, f"{_members(old[len(new)])} is gone, and may be under way", True)
+    elif len(new) > len(old):
+        what = f"{_members(new[len(old)])} was added; runs that are in it go on without"
+        yield Difference(where, what, any(each["word"] != "spawn" for each in new[len(old) :]))
+
+
+def _crewed(crew: Mapping[str, Any]) -> str:
+    return str(crew.get("machine", crew.get("activity")))
+
+
+def _members(crew: Mapping[str, Any]) -> str:
+    return f"{crew['word']}({_crewed(crew)})"
 
 
 def _ways(state: Graph, kind: str) -> Iterable[Any]:

@@ -12,9 +12,9 @@ static type. At run time the call is recorded all the same, and reported with al
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeGuard, TypeVar
 
 from attrs import frozen
 
@@ -23,10 +23,12 @@ from continuum_core.definition.bench import Bench, Header
 from continuum_core.definition.build import build
 from continuum_core.definition.chart import ActionKind, Chart, Kind, TriggerKind
 from continuum_core.definition.check import judge, settle
+from continuum_core.definition.crews import is_machine
 from continuum_core.definition.draft import (
     ActionDraft,
     AttributeDraft,
     CompensationDraft,
+    CrewDraft,
     EdgeDraft,
     InvokeDraft,
     Node,
@@ -70,6 +72,9 @@ class Asked(Protocol[E_co, R]):
 
 
 Messages = Message | tuple[Message, ...] | None
+
+Close = Literal["cancel", "terminate", "abandon"]
+"""What becomes of child runs when the state that started them is left, or the run ends: see `Closing`."""
 
 
 class Target(Generic[C]):
@@ -296,7 +301,7 @@ class _Active(_Acting[C], _Leaving[C]):
 
     def invoke(
         self,
-        activity: Activity[A, B],
+        work: Activity[A, B] | type[Machine[Any, A, B]],
         input: Callable[[C], A],
         *,
         done: Targets[C] = None,
@@ -305,27 +310,102 @@ class _Active(_Acting[C], _Leaving[C]):
         send: Callable[[C, B], Messages] | OfContext[C, Messages] | None = None,
         error: Mapping[type[BaseException], Target[C] | To[C]] | Target[C] | To[C] | None = None,
         key: Callable[[C], str] | None = None,
+        closing: Close = "cancel",
     ) -> None:
-        """Run an activity while the state is active; leaving the state cancels it.
+        """Run an activity, or a child run, while the state is active; leaving the state cancels it.
 
-        :param input: gives the activity's input.
+        :param work: the activity, or the machine of the child run.
+        :param input: gives its input.
         :param done: where its success leads; None to stay.
         :param assign: the reducer of context and output; `raise_` and `send` likewise.
         :param error: where its failure leads, by exception class, first fitting class first; a state
             alone stands for every class. Must handle `Exception`.
-        :param key: gives a key under which the activity is done once over all runs.
+        :param key: gives a key under which an activity is done once over all runs.
+        :param closing: what leaving the state, or the end of the run, does to a child run that goes on:
+            ``"cancel"`` asks it to stop, ``"terminate"`` ends it, ``"abandon"`` lets it be.
+        """
+        node, place = _open(self.node), caller()[0]
+        actions = _actions(assign, raise_, send)
+        if is_machine(work):
+            draft = CrewDraft(len(node.crews), "invoke", work, input, error, place, closing=closing, key=key)
+            node.crews.append(draft)
+            _ends(self, TriggerKind.CREW_DONE, TriggerKind.CREW_ERROR, draft.slot, done, actions, error)
+            return
+        slot = len(node.invokes)
+        node.invokes.append(InvokeDraft(slot, work, input, key, error, assign, place))
+        _ends(self, TriggerKind.INVOKE_DONE, TriggerKind.INVOKE_ERROR, slot, done, actions, error)
+
+    def spawn(
+        self,
+        machine: type[Machine[Any, A, Any]],
+        input: Callable[[C], A],
+        *,
+        closing: Close = "abandon",
+    ) -> None:
+        """Start a child run when the state is entered, and forget it: its end is told to nobody.
+
+        :param closing: as `invoke` has it; by default the child run goes on whatever becomes of this one.
         """
         node = _open(self.node)
-        slot, place = len(node.invokes), caller()[0]
-        node.invokes.append(InvokeDraft(slot, activity, input, key, error, assign, place))
-        actions = _actions(assign, raise_, send)
-        if done is not None or actions:
-            _edge(self, TriggerKind.INVOKE_DONE, done, None, actions, slot=slot, pair=True)
-        branches = error if isinstance(error, Mapping) else {} if error is None else {Exception: error}
-        for caught, branch in branches.items():
-            way = branch if isinstance(branch, To) else To(branch)
-            kind = TriggerKind.INVOKE_ERROR
-            _edge(self, kind, way.target, way.when, way.actions, error=caught, slot=slot, pair=True)
+        slot, place = len(node.crews), caller()[0]
+        node.crews.append(CrewDraft(slot, "spawn", machine, input, None, place, closing=closing))
+
+    def each(
+        self,
+        work: Activity[A, B] | type[Machine[Any, A, B]],
+        members: Callable[[C], Sequence[A]],
+        *,
+        limit: int = 100,
+        done: Targets[C] = None,
+        assign: Callable[[C, tuple[B, ...]], C] | OfContext[C, C] | None = None,
+        raise_: Callable[[C, tuple[B, ...]], object] | OfContext[C, object] | None = None,
+        send: Callable[[C, tuple[B, ...]], Messages] | OfContext[C, Messages] | None = None,
+        error: Mapping[type[BaseException], Target[C] | To[C]] | Target[C] | To[C] | None = None,
+        closing: Close = "cancel",
+    ) -> None:
+        """Run an activity, or a child run, for each member of a collection while the state is active.
+
+        :param members: gives the inputs, at most 100,000 of them. It is asked once, and again, with the
+            context as it was then, when members that waited are to be started.
+        :param limit: how many are under way at once, 1,000 at most; the others wait.
+        :param done: where it leads when all have ended; at once where there are none.
+        :param assign: the reducer of context and outputs, in the order of `members`; `raise_` and `send`
+            likewise.
+        :param error: where the first failure leads, as with `invoke`; the other members are cancelled.
+        :param closing: what becomes of child runs under way, as with `invoke`.
+        """
+        self._crew("each", work, members, limit, done, _actions(assign, raise_, send), error, closing)
+
+    def collect(
+        self,
+        work: Activity[A, B] | type[Machine[Any, A, B]],
+        members: Callable[[C], Sequence[A]],
+        *,
+        limit: int = 100,
+        done: Targets[C] = None,
+        assign: Callable[[C, tuple[B | Failure, ...]], C] | OfContext[C, C] | None = None,
+        raise_: Callable[[C, tuple[B | Failure, ...]], object] | OfContext[C, object] | None = None,
+        send: Callable[[C, tuple[B | Failure, ...]], Messages] | OfContext[C, Messages] | None = None,
+        closing: Close = "cancel",
+    ) -> None:
+        """Like `each`, but all end, whatever fails: a `Failure` stands in the place of each that did."""
+        self._crew("collect", work, members, limit, done, _actions(assign, raise_, send), None, closing)
+
+    def _crew(
+        self,
+        word: str,
+        work: Any,
+        members: Any,
+        limit: int,
+        done: Any,
+        actions: tuple[ActionDraft, ...],
+        error: Any,
+        closing: Close,
+    ) -> None:
+        node = _open(self.node)
+        slot, place = len(node.crews), caller()[0]
+        node.crews.append(CrewDraft(slot, word, work, members, error, place, limit, closing))
+        _ends(self, TriggerKind.CREW_DONE, TriggerKind.CREW_ERROR, slot, done, actions, error)
 
     def compensate(
         self,
@@ -596,6 +676,24 @@ def _history(parent: Target[C], deep: bool, default: Targets[C], initial: bool) 
 def _actions(assign: Any, raise_: Any, send: Any) -> tuple[ActionDraft, ...]:
     given = ((ActionKind.ASSIGN, assign), (ActionKind.RAISE, raise_), (ActionKind.SEND, send))
     return tuple(ActionDraft(kind, call) for kind, call in given if call is not None)
+
+
+def _ends(
+    source: Target[Any],
+    done_kind: TriggerKind,
+    error_kind: TriggerKind,
+    slot: int,
+    done: Any,
+    actions: tuple[ActionDraft, ...],
+    error: Any,
+) -> None:
+    """The edges that the success and the failure of an activity or a crew take."""
+    if done is not None or actions:
+        _edge(source, done_kind, done, None, actions, slot=slot, pair=True)
+    branches: Any = error if isinstance(error, Mapping) else {} if error is None else {Exception: error}
+    for caught, branch in branches.items():
+        way = branch if isinstance(branch, To) else To(branch)
+        _edge(source, error_kind, way.target, way.when, way.actions, error=caught, slot=slot, pair=True)
 
 
 def _edge(

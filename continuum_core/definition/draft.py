@@ -70,6 +70,21 @@ class InvokeDraft:
 
 
 @define(eq=False)
+class CrewDraft:
+    """What `invoke` of a machine, `spawn`, `each` or `collect` was given."""
+
+    slot: int
+    word: str
+    work: Any
+    input: Any
+    error: Any
+    place: Place
+    limit: Any = 1
+    closing: Any = "cancel"
+    key: Any = None
+
+
+@define(eq=False)
 class CompensationDraft:
     parallel: bool
     place: Place
@@ -118,6 +133,7 @@ class Node:
     exit: list[ActionDraft] = field(factory=list[Any])
     timers: list[TimerDraft] = field(factory=list[Any])
     invokes: list[InvokeDraft] = field(factory=list[Any])
+    crews: list[CrewDraft] = field(factory=list[Any])
     deferred: list[Any] = field(factory=list[Any])
     compensations: list[CompensationDraft] = field(factory=list[Any])
     faults: list[Fault] = field(factory=list[Any])

@@ -18,7 +18,7 @@ from typing import Any
 from continuum_core.clock import span
 from continuum_core.codec import describe
 from continuum_core.definition.activity import Activity
-from continuum_core.definition.chart import Action, Chart, Edge, Function, Invoke, State, Timer
+from continuum_core.definition.chart import Action, Chart, Crew, Edge, Function, Invoke, State, Timer
 from continuum_core.definition.event import event_name, event_version, is_event, reply_type
 from continuum_core.definition.naming import qualified_name
 
@@ -55,7 +55,7 @@ def graph(chart: Chart) -> dict[str, Any]:
 
     Raises CodecError for a type that cannot be carried.
     """
-    return {
+    found = {
         "format": FORMAT,
         "name": chart.name,
         "version": chart.version,
@@ -75,6 +75,15 @@ def graph(chart: Chart) -> dict[str, Any]:
         "states": [_state(chart, state) for state in chart.states],
         **_found_by(chart),
     }
+    # Without child runs the key is left out, so that machines that have none keep their hashes.
+    if chart.machines:
+        found["machines"] = {name: _machine(each) for name, each in sorted(chart.machines.items())}
+    return found
+
+
+def _machine(chart: Chart) -> dict[str, Any]:
+    """What a parent knows of its child runs: what goes in and what comes out."""
+    return {"input": describe(chart.input_type), "result": describe(chart.result_type)}
 
 
 def _found_by(chart: Chart) -> dict[str, Any]:
@@ -114,6 +123,7 @@ def _state(chart: Chart, state: State) -> dict[str, Any]:
         "edges": [_edge(chart, each) for each in state.edges],
         "timers": [_timer(each) for each in state.timers],
         "invokes": [_invoke(each) for each in state.invokes],
+        "crews": [_crew(each) for each in state.crews],
         "deferred": sorted(_class(each) for each in state.deferred),
         "anew": None if state.anew is None else _function(state.anew),
         "compensation": None if state.compensation is None else {"parallel": state.compensation.parallel},
@@ -165,3 +175,11 @@ def _timer(timer: Timer) -> int | str:
 def _invoke(invoke: Invoke) -> dict[str, Any]:
     found = {"activity": invoke.activity.name, "input": _function(invoke.input)}
     return found if invoke.key is None else {**found, "key": _function(invoke.key)}
+
+
+def _crew(crew: Crew) -> dict[str, Any]:
+    found: dict[str, Any] = {"machine" if crew.runs else "activity": crew.work.name}
+    found |= {"input": _function(crew.input), "word": crew.word}
+    if crew.runs and crew.closing.value != "cancel":
+        found["closing"] = crew.closing.value
+    return found

@@ -16,6 +16,7 @@ from continuum_core.definition.wording import (
     SIGNS,
     Row,
     Sign,
+    crew_rows,
     edge_caption,
     frame_title,
     one_line,
@@ -154,6 +155,7 @@ def _title(chart: Chart, state: State, lit: set[int], pens: _Pens) -> tuple[str,
 def _facts(chart: Chart, state: State, pens: _Pens, room: int) -> list[str]:
     stay = {id(edge) for edge in state.edges if not edge.targets}
     texts = [plain(row, pens.signs) for row in state_rows(chart, state) if row.sign is not Sign.INVOKE]
+    texts += [plain(row, pens.signs) for row in crew_rows(state)]
     for invoke in state.invokes:
         ends = [
             edge

@@ -137,7 +137,7 @@ class _Journey:
         """The older states with timers or activities, and how many of each."""
         for path, state in self.before.items():
             open_ = len(state.get("timers", ())), len(state.get("invokes", ()))
-            if open_ != (0, 0) or state.get("compensation"):
+            if open_ != (0, 0) or state.get("compensation") or state.get("crews"):
                 yield path, open_
 
     def goes_on(self, path: str) -> bool:
@@ -151,6 +151,9 @@ class _Journey:
         names = [each["activity"] for each in old.get("invokes", ())]
         same = names == [each["activity"] for each in new.get("invokes", ())][: len(names)]
         undoes = not old.get("compensation") or bool(new.get("compensation"))
+        crews = list(map(_crew, old.get("crews", ())))
+        same = same and crews == list(map(_crew, new.get("crews", ())))
+        names += [each["activity"] for each in old.get("crews", ()) if "activity" in each]
         return undoes and timers and same and not any(self._other(name) for name in names)
 
     def _other(self, activity: str) -> bool:
@@ -251,6 +254,11 @@ def _within(inner: str, outer: str) -> bool:
 def _resting(state: Mapping[str, Any]) -> bool:
     """Whether the innermost active state of a run at rest may be this one."""
     return state["kind"] == Kind.ATOMIC.value or (state["kind"] == Kind.FINAL.value and bool(state["parent"]))
+
+
+def _crew(crew: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What a crew is to its members: another one cannot take over what they tell."""
+    return crew["word"], crew.get("machine"), crew.get("activity")
 
 
 def _after(state: Mapping[str, Any]) -> list[list[str]]:

@@ -24,6 +24,7 @@ from continuum_core.definition.chart import (
     Trigger,
     TriggerKind,
 )
+from continuum_core.definition.crews import crew_words, result_type
 from continuum_core.definition.draft import ActionDraft, EdgeDraft, InvokeDraft, Node, TimerDraft
 from continuum_core.definition.event import AnyEvent, is_event, reply_type, takes_none
 from continuum_core.definition.failure import Failure
@@ -31,10 +32,12 @@ from continuum_core.definition.memory import WORDS
 from continuum_core.definition.purity import plain_function
 from continuum_core.definition.source import locate
 
-__all__ = ["actions", "anew", "compensation", "edge", "invokes", "memory", "targets", "timers"]
+__all__ = ["actions", "anew", "compensation", "edge", "errors", "invokes", "memory", "targets", "timers"]
 
 _KEYWORDS = {"assign": "assign=", "raise": "raise_=", "send": "send=", "reply": "reply"}
 _VERBS = {TriggerKind.COMPENSATED: "compensate", TriggerKind.CANCEL: "on_cancel"}
+_ERRORS = (TriggerKind.INVOKE_ERROR, TriggerKind.CREW_ERROR)
+_OF_CREWS = (TriggerKind.CREW_DONE, TriggerKind.CREW_ERROR)
 _NO_DELAY = timedelta(microseconds=1)
 
 
@@ -49,6 +52,9 @@ def words(node: Node, draft: EdgeDraft) -> str:
     if draft.kind in (TriggerKind.INVOKE_DONE, TriggerKind.INVOKE_ERROR):
         call = f"{source}.invoke({_activity_name(node.invokes[draft.slot].activity)})"
         return call if draft.kind is TriggerKind.INVOKE_DONE else f"{call} error={_name(draft.error)}"
+    if draft.kind in _OF_CREWS:
+        call = crew_words(node, node.crews[draft.slot])
+        return call if draft.kind is TriggerKind.CREW_DONE else f"{call} error={_name(draft.error)}"
     return f"{source}.{_VERBS.get(draft.kind, draft.kind.value)}()"
 
 
@@ -94,7 +100,7 @@ def _trigger(bench: Bench, node: Node, draft: EdgeDraft, where: str) -> Trigger:
     if kind is TriggerKind.EVENT:
         event_class(bench, event, where, draft.place)
         return Trigger(kind, event=event if isinstance(event, type) else None)
-    if kind is TriggerKind.INVOKE_ERROR and not _is_exception(error):
+    if kind in _ERRORS and not _is_exception(error):
         remedy = "Use exception classes as keys: error={Declined: paying, Exception: failed}"
         bench.broken("C220", where, f"{error!r} is not an exception class", remedy, draft.place)
         error = Exception
@@ -153,8 +159,10 @@ def _arguments(bench: Bench, node: Node, draft: EdgeDraft) -> tuple[Any, ...]:
     context = bench.header.context_type
     if not draft.pair:
         return (context,)
-    if draft.kind is TriggerKind.INVOKE_ERROR:
+    if draft.kind in _ERRORS:
         return (context, Failure)
+    if draft.kind is TriggerKind.CREW_DONE:
+        return (context, result_type(node.crews[draft.slot]))
     if draft.kind is TriggerKind.INVOKE_DONE:
         activity = node.invokes[draft.slot].activity
         return (context, activity.output_type if isinstance(activity, Activity) else None)
@@ -268,7 +276,7 @@ def invokes(bench: Bench, node: Node) -> tuple[Invoke, ...]:
 def _invoke(bench: Bench, node: Node, draft: InvokeDraft) -> Invoke | None:
     activity = draft.activity
     where = f"{shown(node)}.invoke({_activity_name(activity)})"
-    _errors(bench, draft, where)
+    errors(bench, draft.error, where, draft.place)
     types = (bench.header.context_type,)
     feed = function(bench, draft.input, f"{where} input", draft.place, types)
     key = None
@@ -339,22 +347,21 @@ def _is_activity(thing: Any) -> TypeGuard[Activity[Any, Any]]:
     return isinstance(thing, Activity)
 
 
-def _errors(bench: Bench, draft: InvokeDraft, where: str) -> None:
+def errors(bench: Bench, error: Any, where: str, place: Place, of: str = "the activity") -> None:
     """Whether every error leads somewhere, and each key of the mapping can be reached."""
-    error: Any = draft.error
     mapping: dict[Any, Any] = dict(error) if isinstance(error, Mapping) else {}  # pyright: ignore[reportUnknownArgumentType]  # whatever was given
     caught = [each for each in mapping if isinstance(each, type)]
     every = any(issubclass(Exception, each) for each in caught) or not (error is None or mapping)
     if not every:
         remedy = "Add Exception: state to error=, or the run would wait for ever after another error"
-        bench.fault("C208", where, "not every error of the activity leads somewhere", remedy, draft.place)
+        bench.fault("C208", where, f"not every error of {of} leads somewhere", remedy, place)
     for index, later in enumerate(caught):
         for earlier in caught[:index]:
             guarded = getattr(mapping[earlier], "when", None) is not None
             if issubclass(later, earlier) and not guarded:
                 what = f"{later.__name__} is never reached, for {earlier.__name__} before it catches it"
                 remedy = f"Put {later.__name__} before {earlier.__name__}"
-                bench.fault("C207", where, what, remedy, draft.place)
+                bench.fault("C207", where, what, remedy, place)
 
 
 def _uses_second(assign: Any) -> bool:

@@ -16,6 +16,7 @@ from continuum_core.definition.chart import (
     Action,
     ActionKind,
     Chart,
+    Crew,
     Edge,
     Function,
     Invoke,
@@ -157,6 +158,7 @@ def state_rows(chart: Chart, state: State) -> tuple[Row, ...]:
     if state.anew is not None:
         text = _called(state.anew)
         rows.append(Row(f"as new / {shortened(text)}", full=f"continue as new with {text}"))
+    rows += crew_rows(state)
     if state.compensation is not None:
         together = state.compensation.parallel
         text = "compensate all at once" if together else "compensate"
@@ -170,6 +172,11 @@ def state_rows(chart: Chart, state: State) -> tuple[Row, ...]:
         names = ", ".join(one_line(event.__name__) for event in state.deferred)
         rows.append(Row(f"defer {shortened(names)}", tone=Tone.QUIET, full=f"defer {names}"))
     return tuple(rows)
+
+
+def crew_rows(state: State) -> list[Row]:
+    """The rows of child runs and of members, in a state's box."""
+    return [_crew_row(crew) for crew in state.crews]
 
 
 def plain(row: Row, signs: dict[Sign, str], *, full: bool = False) -> str:
@@ -212,6 +219,12 @@ def _trigger_row(source: State, edge: Edge) -> Row | None:
             return Row(shortened(name), Sign.DONE, full=f"{name} succeeded")
         case TriggerKind.INVOKE_ERROR:
             return _error_row(source, edge)
+        case TriggerKind.CREW_DONE:
+            name = one_line(source.crews[trigger.slot].work.name)
+            return Row(shortened(name), Sign.DONE, full=f"{name} succeeded")
+        case TriggerKind.CREW_ERROR:
+            name = one_line(source.crews[trigger.slot].work.name)
+            return _failure_row(name, edge, len(source.crews) > 1)
         case TriggerKind.COMPENSATED:
             return Row("all undone", Sign.UNDO, full="all is undone")
         case TriggerKind.CANCEL:
@@ -221,8 +234,12 @@ def _trigger_row(source: State, edge: Edge) -> Row | None:
 
 def _error_row(source: State, edge: Edge) -> Row:
     name = one_line(source.invokes[edge.trigger.slot].activity.name)
+    return _failure_row(name, edge, len(source.invokes) > 1)
+
+
+def _failure_row(name: str, edge: Edge, several: bool) -> Row:
     error = one_line(edge.trigger.error.__name__ if edge.trigger.error else "Exception")
-    text = shortened(name if error == "Exception" and len(source.invokes) > 1 else error)
+    text = shortened(name if error == "Exception" and several else error)
     return Row(text, Sign.ERROR, full=f"{name} failed with {error}")
 
 
@@ -245,6 +262,14 @@ def _titled(word: str, action: Action) -> Row:
 def _invoke_row(invoke: Invoke) -> Row:
     name = one_line(invoke.activity.name)
     return Row(shortened(name), Sign.INVOKE, full=f"invoke {name}({_called(invoke.input)})")
+
+
+def _crew_row(crew: Crew) -> Row:
+    name = one_line(crew.work.name)
+    prefix = "run" if crew.word == "invoke" else crew.word
+    full = f"{crew.word} {name}({_called(crew.input)})"
+    full += f", {crew.limit} at once" if crew.each else ""
+    return Row(shortened(f"{prefix} {name}"), Sign.INVOKE, full=full)
 
 
 def _stay_rows(chart: Chart, edge: Edge) -> list[Row]:

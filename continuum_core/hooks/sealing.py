@@ -52,6 +52,7 @@ class Kind(enum.IntEnum):
     RESULT = 9
     CAUSE = 10
     REPLY = 11
+    MEMBER = 12  # what came of a member of a crew
 
 
 class Place(Struct, frozen=True, gc=False):

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from continuum_core.definition.message import Message
 
-__all__ = ["Close", "Command", "Message", "Send", "StartActivity", "StartTimer"]
+__all__ = ["Close", "CloseRuns", "Command", "Message", "Send", "StartActivity", "StartRun", "StartTimer"]
 
 
 class Close(Struct, frozen=True, gc=False):
@@ -35,6 +35,31 @@ class StartActivity(Struct, frozen=True, gc=False):
     activity: str = ""
 
 
+class StartRun(Struct, frozen=True, gc=False):
+    """Start a child run: member `number` of crew `slot` of `state`; `token` is the crew's.
+
+    :ivar awaited: it tells how it ended.
+    """
+
+    token: int
+    number: int
+    state: int
+    slot: int
+    input: Any
+    awaited: bool = True
+
+
+class CloseRuns(Struct, frozen=True, gc=False):
+    """The crew `token` is over: what becomes of its child runs, of which `numbers` are under way.
+
+    :ivar closing: ``"cancel"`` or ``"terminate"``.
+    """
+
+    token: int
+    numbers: tuple[int, ...]
+    closing: str
+
+
 class StartTimer(Struct, frozen=True, gc=False):
     """Deliver `TimedOut(token, slot)` at `due`, microseconds of the journal's clock."""
 
@@ -50,4 +75,4 @@ class Send(Struct, frozen=True, gc=False):
     message: Message
 
 
-Command = Close | StartActivity | StartTimer | Send
+Command = Close | StartActivity | StartTimer | Send | StartRun | CloseRuns

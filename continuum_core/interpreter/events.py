@@ -40,7 +40,10 @@ class TimedOut(Struct, frozen=True, gc=False):
 
 
 class Finished(Struct, frozen=True, gc=False):
-    """Activity `slot` of the state entry `token` succeeded with `output` (decoded)."""
+    """Activity `slot` of the state entry `token` succeeded with `output` (decoded).
+
+    Or member `slot` of the crew `token` did.
+    """
 
     token: int
     slot: int
@@ -48,7 +51,7 @@ class Finished(Struct, frozen=True, gc=False):
 
 
 class Failed(Struct, frozen=True, gc=False):
-    """Activity `slot` of the state entry `token` failed for good."""
+    """Activity `slot` of the state entry `token`, or member `slot` of the crew, failed for good."""
 
     token: int
     slot: int
@@ -56,9 +59,13 @@ class Failed(Struct, frozen=True, gc=False):
 
 
 class Cancel(Struct, frozen=True, gc=False):
-    """Somebody asked the run to stop. A machine that declares nothing ends *cancelled* at once."""
+    """Somebody asked the run to stop. A machine that declares nothing ends *cancelled* at once.
+
+    `terminate`: its parent ends it, and the machine is not asked.
+    """
 
     reason: str = ""
+    terminate: bool = False
 
 
 class Undeclared(Struct, frozen=True, gc=False):

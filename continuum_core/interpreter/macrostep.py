@@ -79,6 +79,10 @@ def step(
         progress.retry()  # a cancel lifts a parking
     reset = drawing.set(progress)
     try:
+        if isinstance(event, Finished | Failed) and progress.has_member(event.token, event.slot):
+            key = progress.member_ended(event)
+            if key is None:
+                return _counted(progress, max_microsteps)
         return _macrostep(progress, event, key, max_microsteps)
     finally:
         drawing.reset(reset)
@@ -135,13 +139,15 @@ def _arrival(event: Event, snapshot: Snapshot) -> tuple[Key | None, Any]:
         case TimedOut():
             return _owned(TriggerKind.AFTER, event.token, event.slot, snapshot), None
         case Finished():
+            # What members of crews tell is counted first: `_member`.
             return _owned(TriggerKind.INVOKE_DONE, event.token, event.slot, snapshot), event.output
         case Failed():
             return _owned(TriggerKind.INVOKE_ERROR, event.token, event.slot, snapshot), event.failure
         case Start():
             return None, event.input
         case Cancel():
-            return TriggerKind.CANCEL if snapshot.configuration else None, event
+            asked = snapshot.configuration and not event.terminate
+            return TriggerKind.CANCEL if asked else None, event
         case Undeclared():
             return None, None
 
@@ -180,7 +186,7 @@ def _macrostep(progress: Progress, event: Event, key: Key | None, max_microsteps
         progress.context = progress.ask("init", program.chart.init, event.input)
         progress.take(birth(program, layout_of(program, 0)))
     elif isinstance(event, Cancel):
-        return _cancelled(progress, event)
+        return _terminated(progress, event) if event.terminate else _cancelled(progress, event)
     elif isinstance(event, Undeclared):
         return _step(progress, Disposition.UNHANDLED)
     elif progress.fate is not None:
@@ -191,6 +197,15 @@ def _macrostep(progress: Progress, event: Event, key: Key | None, max_microsteps
     if progress.final is not None:
         return _ended(progress, progress.final, event)
     return _step(progress, _TAKEN)
+
+
+def _counted(progress: Progress, max_microsteps: int) -> Step:
+    """A member of a crew ended and others are left. It may also be what an undoing state waits for."""
+    if progress.fate is Fate.STUCK:
+        return _step(progress, Disposition.STUCK)
+    if progress.fate is not None:
+        return _settled(progress, max_microsteps)
+    return _step(progress, Disposition.COUNTED)
 
 
 def _settled(progress: Progress, max_microsteps: int) -> Step:
@@ -275,6 +290,12 @@ def _cancelled(progress: Progress, event: Cancel) -> Step:
     return _step(progress, _TAKEN, Outcome(OutcomeKind.CANCELLED, event.reason))
 
 
+def _terminated(progress: Progress, event: Cancel) -> Step:
+    """The parent's word is final: nothing of the machine's is run any more, but what it opened is closed."""
+    progress.close_all()
+    return _step(progress, _TAKEN, Outcome(OutcomeKind.TERMINATED, event.reason))
+
+
 def _step(progress: Progress, disposition: Disposition, outcome: Outcome | None = None) -> Step:
     after = Snapshot(
         progress.version,
@@ -288,6 +309,7 @@ def _step(progress: Progress, disposition: Disposition, outcome: Outcome | None 
         progress.cancelling,
         progress.patches,
         progress.generation,
+        progress.crews,
     )
     commands = progress.commands()
     return Step(after, disposition, progress.edges, commands, progress.renewal, progress.reply)

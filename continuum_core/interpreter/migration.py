@@ -15,6 +15,8 @@ from msgspec import Struct
 
 from continuum_core.definition.chart import ROOT, Kind
 from continuum_core.deterministic import drawing
+from continuum_core.interpreter.commands import Command
+from continuum_core.interpreter.crews import OpenCrew
 from continuum_core.interpreter.macrostep import arrive
 from continuum_core.interpreter.microstep import arrival
 from continuum_core.interpreter.program import Program, mask
@@ -31,6 +33,8 @@ class Placement(Struct, frozen=True, gc=False):
     :ivar tokens: state → token of its entry, of those that go on if the state is active.
     :ivar begun: state → how many timers and activities such an entry has open: what is beyond begins now.
     :ivar closed: tokens of entries that are over whatever is active.
+    :ivar crews: makes the crews that go on if their states are active, from the context.
+    :ivar over: what closes the others.
     :ivar ended: mask of final states that the run rested in before: their completion is no news.
     """
 
@@ -39,6 +43,8 @@ class Placement(Struct, frozen=True, gc=False):
     begun: Mapping[int, tuple[int, int]]
     closed: tuple[int, ...]
     ended: int
+    crews: Callable[[Any], Mapping[int, OpenCrew]] = lambda context: {}
+    over: tuple[Command, ...] = ()
 
 
 def migrate(
@@ -68,6 +74,7 @@ def migrate(
         over = tuple(t for n, t in placement.tokens.items() if n not in going_on)
         progress.tokens = going_on
         progress.close_tokens((*placement.closed, *over))
+        progress.go_on_with(placement.crews(progress.context), going_on, placement.over)
         begin = plan.opened & ~mask(going_on)
         made = arrive(progress, plan, begin, placement.begun)
     finally:

@@ -77,7 +77,7 @@ class Program:
     ancestors: tuple[int, ...]  # of each state, proper
     descendants: tuple[int, ...]  # of each state, proper, without histories
     leaves: int  # atomic, choice and final states
-    owners: int  # states with timers, activities or something to undo
+    owners: int  # states with timers, activities, crews or something to undo
     compensators: int  # states that undo
     arcs: tuple[tuple[Arc, ...], ...]  # of each state, in document order
     known: frozenset[Key]  # every key that some arc waits for
@@ -95,6 +95,16 @@ class Program:
             if self.kind(ancestor) is Kind.COMPOUND and self._inside(targets, ancestor):
                 return ancestor
         return ROOT
+
+    def wants(self, state: int, slot: int) -> bool:
+        """Whether a function of the done edges of this crew is given what came of its members."""
+        return any(
+            function.arity > 1
+            for edge in self.chart.states[state].edges
+            if edge.trigger.kind is TriggerKind.CREW_DONE and edge.trigger.slot == slot
+            for function in (*(action.function for action in edge.actions), edge.guard)
+            if function is not None
+        )
 
     def _inside(self, targets: int, ancestor: int) -> bool:
         return not targets & ~self.descendants[ancestor]
@@ -149,7 +159,9 @@ def _compile(chart: Chart, dialect: Dialect | None) -> Program:
         ancestors=tuple(ancestors),
         descendants=tuple(descendants),
         leaves=mask(state.number for state in states if state.kind in _LEAVES),
-        owners=mask(s.number for s in states if s.timers or s.invokes or s.compensation is not None),
+        owners=mask(
+            s.number for s in states if s.timers or s.invokes or s.crews or s.compensation is not None
+        ),
         compensators=mask(state.number for state in states if state.compensation is not None),
         arcs=(),
         known=frozenset(),

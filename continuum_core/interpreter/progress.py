@@ -8,17 +8,37 @@ delays), checks what they return, and turns what they raise into a `MachineFault
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NoReturn, cast
 
 from msgspec.structs import replace
 
 from continuum_core.clock import span
-from continuum_core.definition.chart import ActionKind, Function, Invoke, Timer, TriggerKind
+from continuum_core.definition.chart import (
+    MOST_MEMBERS,
+    ActionKind,
+    Chart,
+    Closing,
+    Crew,
+    Function,
+    Invoke,
+    Timer,
+    TriggerKind,
+)
 from continuum_core.definition.event import is_event
 from continuum_core.errors import MachineFault, UsageError
-from continuum_core.interpreter.commands import Close, Command, Message, Send, StartActivity, StartTimer
+from continuum_core.interpreter.commands import (
+    Close,
+    CloseRuns,
+    Command,
+    Message,
+    Send,
+    StartActivity,
+    StartRun,
+    StartTimer,
+)
+from continuum_core.interpreter.crews import OpenCrew, ended, results
 from continuum_core.interpreter.events import Failed, Failure, Finished
 from continuum_core.interpreter.ledger import (
     AGAIN,
@@ -68,6 +88,7 @@ class Progress:
     history: Mapping[int, int]
     tokens: Mapping[int, int]
     patches: Mapping[str, bool]
+    crews: Mapping[int, OpenCrew]
     minted = 0  # tokens of this record
     fresh = 0  # mask: states with timers or activities that were entered in this macrostep
     final: int | None = None
@@ -98,8 +119,10 @@ class Progress:
         self.cancelling = snapshot.cancelling
         self.patches = snapshot.patches
         self.generation = snapshot.generation
+        self.crews = snapshot.crews
         self.queue: deque[tuple[Key, Any]] | None = None
         self.starts: dict[int, list[Command]] | None = None
+        self.hired: dict[int, list[Command]] | None = None  # crew → its members that begin
 
     # --- the machine's functions ----------------------------------------------------------------
 
@@ -242,6 +265,8 @@ class Progress:
             elif self.ledger is not None:
                 self.ledger = unasked(self.ledger, token)
         self.tokens = tokens
+        if self.crews:
+            self._close_crews(states)
 
     def open(self) -> None:
         """Give every state entered, and still active, its token, and start its timers and activities."""
@@ -253,7 +278,10 @@ class Progress:
             token = tokens[number] = token_of(self.version, self.minted)
             self.starts[number] = self._opening(number, token, 0, 0)
         self.tokens = tokens
-        self.fresh = 0
+        fresh, self.fresh = self.fresh, 0
+        for number in ascending(fresh):
+            for crew in self.program.chart.states[number].crews:
+                self._assemble(crew, number)
 
     def _opening(self, number: int, token: int, timers: int, invokes: int) -> list[Command]:
         """What begins with an entry into a state, beyond the timers and invokes that have begun already."""
@@ -265,9 +293,135 @@ class Progress:
                 commands.append(start)
         return commands
 
+    # --- crews --------------------------------------------------------------------------------------
+
+    def _assemble(self, crew: Crew, state: int) -> None:
+        """Begin a crew of a state that was just entered."""
+        site, call = f"{crew.word}({crew.work.name}) of {self._name(state)}", crew.input
+        self.minted += 1
+        token = token_of(self.version, self.minted)
+        if crew.each:
+            members = self._collection(site, call, self.context)
+        else:
+            members = (self.ask(f"input of {site}", call, self.context),)
+        closing = crew.closing.value
+        if not crew.awaited and crew.closing is Closing.ABANDON:
+            self._hire(token, self._member(token, 0, state, crew, members[0]))
+            return  # nothing will ever be asked about it
+        opened = OpenCrew(state, crew.slot, crew.runs, closing, len(members), 0, (), self.context, members)
+        self.crews = {**self.crews, token: self._advance(token, opened, crew)}
+        if not members:
+            self._queued(self._over(token), ())
+
+    def _collection(self, site: str, function: Function, context: Any) -> Sequence[Any]:
+        members = self.ask(f"members of {site}", function, context)
+        if not isinstance(members, Sequence) or isinstance(members, str | bytes):
+            self.fault(site, function, f"gave {_kind(members)}, which is no sequence of members")
+        if len(members) > MOST_MEMBERS:
+            what = f"gave {len(members):,} members; a crew has at most {MOST_MEMBERS:,}"
+            self.fault(site, function, what)
+        return members
+
+    def _advance(self, token: int, opened: OpenCrew, crew: Crew) -> OpenCrew:
+        """Begin members that wait, as many as there is room for."""
+        first = opened.next
+        last = min(opened.total, first + max(0, (crew.limit if crew.each else 1) - len(opened.open)))
+        if first == last:
+            return opened
+        members = opened.members
+        if members is None:
+            site = f"{crew.word}({crew.work.name}) of {self._name(opened.state)}"
+            members = self._collection(site, crew.input, opened.context)
+            if len(members) != opened.total:
+                what = f"gave {len(members):,} members, and {opened.total:,} when the crew began"
+                self.fault(site, crew.input, what)
+        for number in range(first, last):
+            self._hire(token, self._member(token, number, opened.state, crew, members[number]))
+        return replace(opened, next=last, open=(*opened.open, *range(first, last)), members=members)
+
+    def _member(self, token: int, number: int, state: int, crew: Crew, value: Any) -> Command:
+        if isinstance(crew.work, Chart):
+            return StartRun(token, number, state, crew.slot, value, crew.awaited)
+        if self.program.compensators and crew.work.undo is not None:
+            self.ledger = begun(self.ledger or EMPTY, (token, number), Pending(crew.work.name, value))
+        return StartActivity(token, number, state, value, activity=crew.work.name)
+
+    def _hire(self, token: int, start: Command) -> None:
+        if self.hired is None:
+            self.hired = {}
+        self.hired.setdefault(token, []).append(start)
+
+    def has_member(self, token: int, number: int) -> bool:
+        """Whether that member of that crew is under way."""
+        crew = self.crews.get(token)
+        return crew is not None and number in crew.open
+
+    def member_ended(self, event: Finished | Failed) -> Key | None:
+        """Count a member that was under way. What edges wait for where its crew is over with it."""
+        opened = self.crews[event.token]
+        crew = self.program.chart.states[opened.state].crews[opened.slot]
+        failed = isinstance(event, Failed)
+        if failed and not crew.collect:
+            self._disband(event.token, ended(opened, event.slot, None))
+            return (TriggerKind.CREW_ERROR, opened.state, opened.slot)
+        result = event.failure if isinstance(event, Failed) else event.output
+        opened = self._advance(event.token, ended(opened, event.slot, result), crew)
+        self.crews = {**self.crews, event.token: opened}
+        if not opened.done:
+            return None
+        self.payload = self._results(opened) if crew.each else result
+        return self._over(event.token)
+
+    def _results(self, opened: OpenCrew) -> tuple[Any, ...]:
+        if opened.knows_all:
+            return results(opened)
+        if self.program.wants(opened.state, opened.slot):
+            raise UsageError("what came of the crew's members is kept beside the run, and was not read")
+        return ()
+
+    def _over(self, token: int) -> Key:
+        crews = dict(self.crews)
+        opened = crews.pop(token)
+        self.crews = crews
+        return (TriggerKind.CREW_DONE, opened.state, opened.slot)
+
+    def _disband(self, token: int, opened: OpenCrew) -> None:
+        """End a crew: what it has under way is closed."""
+        self.crews = {each: crew for each, crew in self.crews.items() if each != token}
+        hired = [] if self.hired is None else self.hired.pop(token, [])
+        if minted_by(token) == self.version:
+            if self.ledger is not None:
+                self.ledger = unasked(self.ledger, token)
+            return  # nothing of it was ever asked for
+        if not opened.runs:
+            self.closes += (Close(token),)
+            return
+        new = {start.number for start in hired if isinstance(start, StartRun)}
+        numbers = tuple(each for each in opened.open if each not in new)
+        if numbers and opened.closing != "abandon":
+            self.closes += (CloseRuns(token, numbers, opened.closing),)
+
+    def _close_crews(self, states: tuple[int, ...]) -> None:
+        for token, opened in tuple(self.crews.items()):
+            if opened.state in states:
+                self._disband(token, opened)
+
+    def close_all(self) -> None:
+        """Close all that is open, as the end of the run does; nothing of the machine's is run."""
+        self._close(tuple(self.tokens))
+        self.configuration = 0
+
     def close_tokens(self, tokens: tuple[int, ...]) -> None:
         """End entries into states that this machine may not even have."""
         self.closes += tuple(Close(token) for token in tokens)
+
+    def go_on_with(
+        self, crews: Mapping[int, OpenCrew], states: Mapping[int, int], over: tuple[Command, ...]
+    ) -> None:
+        """Take crews over from another machine; those of states that do not go on are closed."""
+        self.closes += over
+        self.crews = crews
+        self._close_crews(tuple({crew.state for crew in crews.values() if crew.state not in states}))
 
     def extend(self, entries: Mapping[int, int], begun: Mapping[int, tuple[int, int]]) -> None:
         """Begin what states have gained since they were entered. :param entries: state → token."""
@@ -367,6 +521,9 @@ class Progress:
         if self.starts:
             for starts in self.starts.values():
                 asked += tuple(starts)
+        if self.hired:
+            for starts in self.hired.values():
+                asked += tuple(starts)
         return asked + self.repairs
 
     # --- faults ---------------------------------------------------------------------------------
@@ -396,6 +553,10 @@ def _call(function: Function, context: Any, payload: Any, configuration: int) ->
     if function.arity == 2:
         return call(context, payload)
     return call(context, payload, configuration)
+
+
+def _kind(value: Any) -> str:
+    return type(value).__name__
 
 
 def _each(value: Any) -> tuple[object, ...]:

@@ -19,6 +19,7 @@ from attrs import frozen
 from msgspec import Struct
 
 from continuum_core.interpreter.commands import Command
+from continuum_core.interpreter.crews import OpenCrew
 from continuum_core.interpreter.ledger import Ledger
 
 __all__ = ["Disposition", "Outcome", "OutcomeKind", "Renewal", "Reply", "Snapshot", "Step"]
@@ -30,14 +31,16 @@ class OutcomeKind(enum.Enum):
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    TERMINATED = "terminated"  # by its parent, whose end it did not survive
 
 
 @frozen
 class Outcome:
-    """The end of a run: its result, or its verdict and the final state, or why it was cancelled."""
+    """The end of a run: its result, or its verdict and the final state, or why it was cancelled or
+    terminated."""
 
     kind: OutcomeKind
-    value: Any = None  # COMPLETED: the result; FAILED: the verdict; CANCELLED: the reason
+    value: Any = None  # COMPLETED: the result; FAILED: the verdict; CANCELLED, TERMINATED: the reason
     state: int | None = None  # the final state entered
     failure: Any = None  # FAILED: the last activity Failure that this macrostep took, if any
 
@@ -57,6 +60,7 @@ class Snapshot(Struct, frozen=True, gc=False):
     :ivar cancelling: the run took an edge because somebody cancelled it.
     :ivar patches: name → whether the run goes the new way; pinned once and for all.
     :ivar generation: how often the run continued as new.
+    :ivar crews: token → crew that is not over.
     """
 
     version: int
@@ -70,6 +74,7 @@ class Snapshot(Struct, frozen=True, gc=False):
     cancelling: str | None = None
     patches: Mapping[str, bool] = {}
     generation: int = 0
+    crews: Mapping[int, OpenCrew] = {}
 
 
 class Disposition(enum.Enum):
@@ -79,6 +84,7 @@ class Disposition(enum.Enum):
     UNHANDLED = "unhandled"  # no edge wanted it; it is consumed and recorded as such
     DEFERRED = "deferred"  # a state keeps it for later: it stays a delivery, held
     STALE = "stale"  # its state entry is over: consumed without an edge
+    COUNTED = "counted"  # a member of a crew ended, and others are left
     SETTLED = "settled"  # no edge wanted it; it told what became of something that is, or may be, undone
     STUCK = "stuck"  # an undo failed for good, or cannot be known to be needed: a human must look
 

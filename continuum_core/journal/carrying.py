@@ -31,6 +31,7 @@ from msgspec.structs import replace
 from continuum_core.clock import Micros
 from continuum_core.errors import UsageError
 from continuum_core.journal.attributes import Attribute
+from continuum_core.journal.commit import Member
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import ENDED, DeadLetter, Delivery, Record, Run, RunStatus, Task
 
@@ -82,6 +83,7 @@ class RunImage(Struct, frozen=True, omit_defaults=True):
     :ivar eternal: the run is never pruned.
     :ivar generations: past ones whose records pruning has not taken: the version below which they are, and
         when they were over; ascending.
+    :ivar members: what came of members of crews, by (token, number); likewise of one without crews.
     """
 
     run: Run
@@ -96,6 +98,7 @@ class RunImage(Struct, frozen=True, omit_defaults=True):
     forgotten: int = 0
     eternal: bool = False
     generations: tuple[tuple[int, Micros], ...] = ()
+    members: tuple[Member, ...] = ()
 
 
 class Dumped(Struct, frozen=True):
@@ -175,7 +178,8 @@ class Tally(Struct, frozen=True):
     """What the runs of one machine, in one status, created on one day, take.
 
     :ivar day: whole days since the Unix epoch.
-    :ivar bytes: payloads alone: snapshots, outcomes, records' bodies, waiting deliveries, tasks' inputs.
+    :ivar bytes: payloads alone: snapshots, outcomes, records' bodies, waiting deliveries, tasks' inputs,
+        what came of members.
         What a backend needs beside them (columns, indexes, free space) is its own affair.
     """
 
@@ -197,8 +201,8 @@ class Carrier(Protocol):
     async def depart(self, departures: Sequence[Departure]) -> list[DepartOutcome]:
         """End runs here, so that they can go on elsewhere; see the module's rules.
 
-        What the image holds, its attributes too, goes without a trace: nothing is buried, no task is asked to
-        stop. Deliveries that come later find an ended run.
+        What the image holds, its attributes and members too, goes without a trace: nothing is buried, no
+        task is asked to stop. Deliveries that come later find an ended run.
         """
         ...
 

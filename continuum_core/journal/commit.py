@@ -36,6 +36,7 @@ __all__ = [
     "FinishOutcome",
     "Finished",
     "Inspection",
+    "Member",
     "NewRun",
     "NewTask",
     "Order",
@@ -98,12 +99,20 @@ class Reply(Struct, frozen=True, gc=False):
     body: bytes
 
 
+class Member(Struct, frozen=True, gc=False):
+    """What came of member `number` of the crew `token` of a run: kept beside the run for as long as it is."""
+
+    token: int
+    number: int
+    body: bytes
+
+
 class Commit(Struct, frozen=True, gc=False):
     """All that 1..n steps of one run write, or one parking of it.
 
     It stands only if the run's version, fence and last commit id are the ones it was computed from.
-    Effects come in this order: `consumed`, `hold`, `release`, new tasks and deliveries, `closed`, and
-    the end of an ended run; so each covers what the same commit did before it. Ids in `consumed` and
+    Effects come in this order: `consumed`, `hold`, `release`, new tasks, starts and deliveries, `closed`,
+    and the end of an ended run; so each covers what the same commit did before it. Ids in `consumed` and
     `hold` that the run does not have, and tasks that it has already, are passed over.
 
     :ivar fence: of the claim. None for a fused turn (rule 9): then the run must be unleased, running,
@@ -120,6 +129,9 @@ class Commit(Struct, frozen=True, gc=False):
         any run of another namespace is, or ended) is kept as a dead letter under the target's id if it
         is a SIGNAL, else dropped. None is refused for the cap.
     :ivar attributes: what the run has under these names from now on (`searching`). Others stay.
+    :ivar starts: child runs that begin with this commit, without a first turn; one that is there already is
+        passed over. They are there before what `deliveries` has for them.
+    :ivar members: what came of members of crews; a name that is there already is passed over.
     :ivar closed: tokens whose timers and unstarted tasks go and whose other tasks are cancelled: the
         running ones, and those with an undo.
     :ivar status: after the commit; an ended status closes everything the run has open. PARKED bumps the
@@ -167,6 +179,9 @@ class Commit(Struct, frozen=True, gc=False):
     def plain(self) -> bool:
         """It keeps a record of each step and says nothing of generations or of eternity."""
         return not (self.steps or self.begins or self.eternal)
+
+    starts: tuple[NewRun, ...] = ()
+    members: tuple[Member, ...] = ()
 
 
 class CommitOutcome(enum.Enum):
@@ -432,6 +447,8 @@ class Order(Struct, frozen=True, gc=False):
         POSTPONE: the START that takes the place of the one that waits.
     :ivar digest: POSTPONE: what the run's becomes: of the input that it starts with now.
     :ivar attributes: SET: what the run has under these names from now on. The body tells of them, too.
+    :ivar version: it stands only if the run is at that version; None: whatever its version is.
+    :ivar sends: what it sends to other runs where it is DONE, as `Commit.deliveries` are.
     """
 
     id: UUID
@@ -443,6 +460,8 @@ class Order(Struct, frozen=True, gc=False):
     delivery: Delivery | None = None
     attributes: tuple[Attribute, ...] = ()
     digest: bytes | None = None
+    version: int | None = None
+    sends: tuple[Delivery, ...] = ()
 
 
 class OrderOutcome(enum.Enum):
@@ -450,6 +469,7 @@ class OrderOutcome(enum.Enum):
     UNCHANGED = "unchanged"  # the run was already as the order wants it
     RUN_OVER = "run over"
     UNKNOWN_RUN = "unknown run"
+    MOVED = "moved"  # the run is not at `Order.version` any more: nothing was written, look again
 
 
 class Ordered(Struct, frozen=True, gc=False):

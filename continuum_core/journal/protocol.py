@@ -42,6 +42,8 @@ gives one outcome per member, in order. A handle is bound to one namespace and s
     transaction, with an image of itself that pruning keeps until it has arrived (`carrying`).
 24. A search finds exactly the runs for which its condition holds, in the order it asks for, and counts them;
     attributes stand and fall with what carried them, and go with their run (`searching`).
+25. Child runs begin with the commit that starts them, once each and before whatever is sent to them; what
+    came of members of crews stays as it was first kept, and goes with the run (`crews`).
 
 **Rules every backend keeps** (each closes a race that was reproduced):
 
@@ -148,6 +150,7 @@ class Capability:
     SEARCH = "search"
     FORGETS = "forgets"
     REPLIES = "replies"
+    CREWS = "crews"
 
 
 MEANINGS: Mapping[str, str] = {
@@ -163,6 +166,7 @@ MEANINGS: Mapping[str, str] = {
     Capability.FORGETS: "commits may leave steps without a record and make a run eternal; `prune` takes past "
     "generations",
     Capability.REPLIES: "handles are `journal.replies.Replying`: what turns answered is kept and can be read",
+    Capability.CREWS: "handles are `journal.crews.Crewed`: commits start child runs and keep members",
 }
 """Capability → what a backend that declares it claims. There are no others."""
 

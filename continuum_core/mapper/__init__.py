@@ -10,6 +10,7 @@ is not encoded a second time for the record that tells of it.
 
 from continuum_core.mapper.asking import Asked, ask
 from continuum_core.mapper.attributes import Described, described, given, rewritten
+from continuum_core.mapper.crews import filled
 from continuum_core.mapper.ends import (
     decode_outcome,
     encode_outcome,
@@ -33,6 +34,7 @@ from continuum_core.mapper.failures import decode_failure, encode_failure
 from continuum_core.mapper.forks import decode_fork, encode_fork, take_up
 from continuum_core.mapper.ids import derive_run_id, machine_name, start_digest
 from continuum_core.mapper.images import Image, decode_image, encode_image, imaged, unborn
+from continuum_core.mapper.kin import child_id, closings, crews_of, origin_in, origin_of_start, told_parent
 from continuum_core.mapper.migrations import (
     Migrated,
     commands_of,
@@ -71,7 +73,10 @@ __all__ = [
     "Image",
     "Migrated",
     "ask",
+    "child_id",
+    "closings",
     "commands_of",
+    "crews_of",
     "decode_control",
     "decode_event",
     "decode_failure",
@@ -99,11 +104,14 @@ __all__ = [
     "encode_start_raw",
     "encode_step",
     "encode_termination",
+    "filled",
     "given",
     "imaged",
     "is_asked",
     "machine_name",
     "migrated",
+    "origin_in",
+    "origin_of_start",
     "outcome_failure",
     "peek_event",
     "record_kind",
@@ -113,6 +121,7 @@ __all__ = [
     "status_of",
     "step_word",
     "take_up",
+    "told_parent",
     "unborn",
     "upgrade_word",
 ]

@@ -14,15 +14,16 @@ from continuum_core.definition.activity import Activity
 from continuum_core.definition.chart import Chart
 from continuum_core.definition.event import event_name, is_event
 from continuum_core.definition.message import Message
-from continuum_core.envelope import CommandBody
+from continuum_core.envelope import CommandBody, OriginBody
 from continuum_core.errors import MachineFault
-from continuum_core.interpreter.commands import Close, StartActivity, StartTimer
+from continuum_core.interpreter.commands import Close, CloseRuns, StartActivity, StartRun, StartTimer
 from continuum_core.interpreter.ledger import UNDO
 from continuum_core.interpreter.snapshot import Step
-from continuum_core.journal.commit import NewTask
+from continuum_core.journal.commit import NewRun, NewTask
 from continuum_core.journal.records import Delivery, DeliveryKind
 from continuum_core.mapper.events import encode_signal_raw, signal_delivery
-from continuum_core.mapper.ids import derive_run_id, machine_name
+from continuum_core.mapper.ids import derive_run_id, machine_name, start_digest
+from continuum_core.mapper.kin import child_id, closings, encode_child_start
 from continuum_core.registry import Entry
 
 __all__ = ["LONGEST_KEY", "Asked", "ask"]
@@ -38,6 +39,7 @@ class Asked(Struct, frozen=True, gc=False):
     deliveries: list[Delivery]
     closed: list[int]
     bodies: list[CommandBody]
+    starts: list[NewRun]
 
 
 def ask(
@@ -48,6 +50,7 @@ def ask(
     cause: UUID,
     new_id: Callable[[], UUID],
     context: bytes | None = None,
+    root: UUID | None = None,
 ) -> Asked:
     """What a step asks of the world, as rows.
 
@@ -56,8 +59,9 @@ def ask(
 
     :param context: the encoded context after the step, for activities whose input is the context itself:
         it need not be encoded again.
+    :param root: the run at the top of the family; None: it is this one.
     """
-    asked = Asked([], [], [], [])
+    asked = Asked([], [], [], [], [])
     for position, command in enumerate(step.commands):
         if isinstance(command, Close):
             asked.closed.append(command.token)
@@ -67,6 +71,14 @@ def ask(
             task = _new_task(entry, command, context if same else None)
             asked.tasks.append(task)
             body = _task_body(entry, command, task)
+        elif isinstance(command, StartRun):
+            new = _new_run(entry, run_id, root or run_id, command, cause, new_id())
+            asked.starts.append(new)
+            body = _run_body(entry, command, new)
+        elif isinstance(command, CloseRuns):
+            told = closings(new_id, run_id, command.token, command.numbers, command.closing, cause)
+            asked.deliveries.extend(told)
+            body = CommandBody(do=f"{command.closing}-runs", token=command.token, numbers=command.numbers)
         elif isinstance(command, StartTimer):
             asked.deliveries.append(_timer(run_id, command, cause, new_id()))
             body = _timer_body(entry, command)
@@ -77,6 +89,36 @@ def ask(
             body = CommandBody(do="send", to=_target_text(command.message), event=Raw(sent.payload))
         asked.bodies.append(body)
     return asked
+
+
+def _new_run(entry: Entry, parent: UUID, root: UUID, command: StartRun, cause: UUID, id_: UUID) -> NewRun:
+    crew = entry.crews[command.state, command.slot]
+    assert crew.child is not None, "only child runs are started as runs"
+    data = crew.input.encode(command.input)
+    origin = OriginBody(str(parent), command.token, command.number, str(root), command.awaited)
+    run_id = child_id(parent, command.token, command.number)
+    payload = encode_child_start(data, origin)
+    return NewRun(
+        run_id=run_id,
+        machine=crew.child.machine,
+        fingerprint=crew.child.fingerprint,
+        digest=start_digest(crew.child.machine, data),
+        delivery=Delivery(id_, run_id, DeliveryKind.START, payload, cause=cause),
+        parent=parent,
+        root=root,
+    )
+
+
+def _run_body(entry: Entry, command: StartRun, new: NewRun) -> CommandBody:
+    return CommandBody(
+        do="start-run",
+        token=command.token,
+        slot=command.number,
+        state=entry.chart.states[command.state].path,
+        machine=new.machine,
+        input=Raw(entry.crews[command.state, command.slot].input.encode(command.input)),
+        to=str(new.run_id),
+    )
 
 
 def _task_body(entry: Entry, command: StartActivity, task: NewTask) -> CommandBody:

@@ -23,6 +23,7 @@ _STATUS = {
     OutcomeKind.COMPLETED: RunStatus.COMPLETED,
     OutcomeKind.FAILED: RunStatus.FAILED,
     OutcomeKind.CANCELLED: RunStatus.CANCELLED,
+    OutcomeKind.TERMINATED: RunStatus.TERMINATED,
 }
 
 
@@ -38,7 +39,7 @@ def encode_outcome(entry: Entry, outcome: Outcome) -> bytes:
     )
     if outcome.kind is OutcomeKind.COMPLETED:
         body.value = Raw(entry.result.encode(outcome.value))
-    elif outcome.kind is OutcomeKind.CANCELLED:
+    elif outcome.kind in (OutcomeKind.CANCELLED, OutcomeKind.TERMINATED):
         body.reason = str(outcome.value or "")
     elif entry.verdict is not None:
         body.value = Raw(entry.verdict.encode(outcome.value))

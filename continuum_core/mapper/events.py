@@ -19,6 +19,7 @@ from continuum_core.envelope import (
     write,
 )
 from continuum_core.errors import UnexpectedEvent, UnknownVersion
+from continuum_core.interpreter.crews import OpenCrew
 from continuum_core.interpreter.events import (
     Cancel,
     Event,
@@ -72,8 +73,8 @@ def encode_signal_raw(name: str, data: bytes) -> bytes:
     return write(SignalBody(FORMAT, name, Raw(data)))
 
 
-def encode_cancel(reason: str) -> bytes:
-    return write(CancelBody(FORMAT, reason))
+def encode_cancel(reason: str, *, terminate: bool = False) -> bytes:
+    return write(CancelBody(FORMAT, reason, terminate))
 
 
 def encode_output(output: bytes, *, activity: str = "", tries: int = 1, losses: int = 0) -> bytes:
@@ -109,18 +110,21 @@ def decode_event(
         start = read(StartBody, payload)
         return Start(entry.input.decode(bytes(start.input)))
     cancel = read(CancelBody, payload)
-    return Cancel(cancel.reason)
+    return Cancel(cancel.reason, cancel.terminate)
 
 
 def _decode_outcome(entry: Entry, snapshot: Snapshot, payload: bytes, token: int, slot: int) -> Event:
     ledger = snapshot.ledger
     pending = None if ledger is None else ledger.pending.get((token, slot & ~AGAIN))
     state = _owner(snapshot, token)
-    if state is None and ledger is None:
+    crew = snapshot.crews.get(token)
+    if state is None and ledger is None and crew is None:
         return Finished(token, slot, None)
     body = read(TaskOutcomeBody, payload)
     if isinstance(body.failure, FailureBody):
         return Failed(token, slot, failure_value(body.failure))
+    if crew is not None and not slot & AGAIN:
+        return Finished(token, slot, _crew_output(entry, crew, body))
     if pending is not None and not isinstance(body.output, UnsetType):
         output = entry.activities[pending.activity].output
         return Finished(token, slot, output.decode(bytes(body.output)))
@@ -130,6 +134,14 @@ def _decode_outcome(entry: Entry, snapshot: Snapshot, payload: bytes, token: int
     if invoked is None or isinstance(body.output, UnsetType):
         raise UnknownVersion(f"{entry.chart.states[state].path} no longer has activity number {slot}")
     return Finished(token, slot, invoked.output.decode(bytes(body.output)))
+
+
+def _crew_output(entry: Entry, crew: OpenCrew, body: TaskOutcomeBody) -> Any:
+    started = entry.crews.get((crew.state, crew.slot))
+    if started is None:
+        path = entry.chart.states[crew.state].path
+        raise UnknownVersion(f"{path} no longer has child runs or members number {crew.slot}")
+    return None if isinstance(body.output, UnsetType) else started.output.decode(bytes(body.output))
 
 
 def _owner(snapshot: Snapshot, token: int) -> int | None:

@@ -8,11 +8,13 @@ from msgspec import Raw, Struct
 
 from continuum_core.envelope import (
     FORMAT,
+    OriginBody,
     SnapshotBody,
     read,
     write,
 )
 from continuum_core.interpreter.snapshot import Snapshot
+from continuum_core.mapper.crews import decode_crews, encode_crews
 from continuum_core.mapper.ledgers import decode_ledger, encode_ledger
 from continuum_core.registry import Entry
 
@@ -28,16 +30,20 @@ class Image(Struct, frozen=True, gc=False):
 
     :ivar unrecorded: how many steps there were since the last that left a record.
     :ivar eternal: the run is never pruned.
+    :ivar origin: where a child run comes from; None for what a client started.
     """
 
     snapshot: Snapshot
     context: bytes
     unrecorded: int = 0
     eternal: bool = False
+    origin: OriginBody | None = None
 
     def told(self) -> Image:
         """The run alone, without what is kept of it."""
-        return Image(self.snapshot, self.context) if self.unrecorded or self.eternal else self
+        if not (self.unrecorded or self.eternal):
+            return self
+        return Image(self.snapshot, self.context, origin=self.origin)
 
 
 def unborn(version: int = 0) -> Image:
@@ -63,6 +69,10 @@ def encode_image(entry: Entry, image: Image) -> bytes:
     )
     if snapshot.ledger is not None:
         encode_ledger(entry, snapshot.ledger, body)
+    if snapshot.crews:
+        encode_crews(entry, snapshot.crews, snapshot.context, body)
+    if image.origin is not None:
+        body.origin = image.origin
     return write(body)
 
 
@@ -73,12 +83,13 @@ def decode_image(entry: Entry, version: int, data: bytes) -> Image:
     body = read(SnapshotBody, data)
     numbers = entry.numbers
     context = bytes(body.context)
+    # One that was cancelled before it began never had a context.
+    value = entry.context.decode(context) if body.states or context != _NO_CONTEXT else None
     return Image(
         Snapshot(
             version=version,
             configuration=entry.configuration(body.states),
-            # One that was cancelled before it began never had a context.
-            context=entry.context.decode(context) if body.states or context != _NO_CONTEXT else None,
+            context=value,
             history=recorded_histories(entry, body.history),
             tokens={numbers[path]: token for path, token in body.tokens.items() if path in numbers},
             now=body.now,
@@ -86,10 +97,12 @@ def decode_image(entry: Entry, version: int, data: bytes) -> Image:
             cancelling=body.cancelling,
             patches=body.patches,
             generation=body.generation,
+            crews=decode_crews(entry, body.crews, value) if body.crews else {},
         ),
         context,
         body.unrecorded,
         body.eternal,
+        body.origin if isinstance(body.origin, OriginBody) else None,
     )
 
 
@@ -110,7 +123,7 @@ def recorded_histories(entry: Entry, stored: Mapping[str, tuple[str, ...]]) -> d
 
 def imaged(entry: Entry, before: Image, snapshot: Snapshot) -> Image:
     """The image of a snapshot that a step made out of `before`."""
-    kept = (before.unrecorded, before.eternal)
+    kept = (before.unrecorded, before.eternal, before.origin)
     if snapshot.context is before.snapshot.context and before.context:
         return Image(snapshot, before.context, *kept)
     if snapshot.configuration == 0 and not before.context:

@@ -11,18 +11,30 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 
 from continuum_core.codec import Json, codec_for
 from continuum_core.definition.chart import Kind
 from continuum_core.definition.upgrade import Way
-from continuum_core.envelope import FORMAT, CommandBody, MigrationBody, SnapshotBody, read, write
+from continuum_core.envelope import (
+    FORMAT,
+    CommandBody,
+    CrewBody,
+    MigrationBody,
+    OriginBody,
+    SnapshotBody,
+    read,
+    write,
+)
 from continuum_core.errors import MachineFault, PayloadRefused, UnknownVersion
+from continuum_core.interpreter.commands import Close, CloseRuns
+from continuum_core.interpreter.crews import OpenCrew
 from continuum_core.interpreter.migration import Placement, migrate
 from continuum_core.interpreter.program import ascending, mask
 from continuum_core.interpreter.snapshot import Snapshot, Step
 from continuum_core.journal.records import Record, RecordKind
 from continuum_core.mapper.asking import Asked
+from continuum_core.mapper.crews import decode_crews
 from continuum_core.mapper.ends import encode_outcome
 from continuum_core.mapper.images import Image, encode_image
 from continuum_core.mapper.ledgers import decode_ledger
@@ -69,13 +81,14 @@ def migrated(entry: Entry, way: Way, run_id: UUID, version: int, stored: bytes, 
         patches=body.patches,
         generation=body.generation,
     )
-    placement = _placement(entry, way, mapping, body.tokens)
+    placement = _placement(entry, way, mapping, body)
 
     def context() -> Any:
         return _context(entry, way, bytes(body.context))
 
     step = migrate(entry.program, before, placement, context, now, run_id.bytes)
-    image = Image(step.snapshot, entry.context.encode(step.snapshot.context))
+    origin = body.origin if isinstance(body.origin, OriginBody) else None
+    image = Image(step.snapshot, entry.context.encode(step.snapshot.context), origin=origin)
     return Migrated(step, image, mapping, body.eternal)
 
 
@@ -86,12 +99,12 @@ def _place(way: Way, path: str) -> str:
         raise UnknownVersion(f"the run is in {path!r}, which its definition does not have") from None
 
 
-def _placement(entry: Entry, way: Way, mapping: Mapping[str, str], tokens: Mapping[str, int]) -> Placement:
+def _placement(entry: Entry, way: Way, mapping: Mapping[str, str], body: SnapshotBody) -> Placement:
     numbers, states = entry.numbers, entry.chart.states
     going_on: dict[int, int] = {}
     begun: dict[int, tuple[int, int]] = {}
     closed: list[int] = []
-    for path, token in tokens.items():
+    for path, token in body.tokens.items():
         number = numbers[way.states[path]] if path in way.begun else None
         if number is None or number in going_on:  # of two states that became one, the first goes on
             closed.append(token)
@@ -103,7 +116,20 @@ def _placement(entry: Entry, way: Way, mapping: Mapping[str, str], tokens: Mappi
         if path in way.finals and states[numbers[place]].kind is Kind.FINAL
     )
     targets = tuple(sorted({numbers[place] for place in mapping.values()}))
-    return Placement(targets, going_on, begun, tuple(closed), ended)
+    stay = {path for path, token in body.tokens.items() if token in going_on.values()}
+    kept = [crew for crew in body.crews if crew.state in stay]
+
+    def crews(context: Any) -> dict[int, OpenCrew]:
+        moved = [structs.replace(crew, state=way.states[crew.state]) for crew in kept]
+        return decode_crews(entry, moved, context, lambda stored: _context(entry, way, stored))
+
+    over = tuple(_over(crew) for crew in body.crews if crew.state not in stay)
+    return Placement(targets, going_on, begun, tuple(closed), ended, crews, over)
+
+
+def _over(crew: CrewBody) -> Close | CloseRuns:
+    """What closes a crew whose state has no place any more."""
+    return CloseRuns(crew.token, crew.open, crew.closing) if crew.runs else Close(crew.token)
 
 
 def _histories(entry: Entry, way: Way, stored: Mapping[str, tuple[str, ...]]) -> dict[int, int]:

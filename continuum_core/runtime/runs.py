@@ -23,7 +23,8 @@ from continuum_core.journal_clock import JournalClock
 from continuum_core.lane import Backoff, Lane
 from continuum_core.registry import Registry
 from continuum_core.replay import read_records, verify
-from continuum_core.runtime.turns import Turns
+from continuum_core.runtime.beside import read_members
+from continuum_core.runtime.turns import Beside, Turns
 from continuum_core.turn import Turn
 
 __all__ = ["Runs"]
@@ -103,7 +104,10 @@ class Runs:
                 continue
             backoff.reset()
             for claim in claims.runs:
-                self._take(claim, claims.now, await self._suspicion(claim) if self._paranoid else "")
+                suspicion = await self._suspicion(claim) if self._paranoid else ""
+                beside = await self._beside(claim)
+                if beside is not None:
+                    self._take(claim, claims.now, suspicion, beside)
             if not claims.runs and not self._turn_page(claims):
                 await self.wake.wait(poll(claims.next_due))
 
@@ -130,9 +134,22 @@ class Runs:
         self._after = floor
         return True
 
-    def _take(self, claim: RunClaim, now: Micros, suspicion: str) -> None:
+    async def _beside(self, claim: RunClaim) -> Beside | None:
+        """What came of crews' members, where the turn needs it; None where it cannot be had now."""
+        wanted = self._turns.lacking(claim)
+        try:
+            return {token: await read_members(self._journal, claim.run_id, token) for token in wanted}
+        except JournalUnavailable as error:
+            # Not held: the lease ends by itself, and whoever claims the run next reads again.
+            logger.warning("run %s waits: %s", claim.run_id, error)
+            return None
+
+    def _take(self, claim: RunClaim, now: Micros, suspicion: str, beside: Beside) -> None:
         self._held[claim.run_id] = claim
-        turn = self._turns.distrusted(claim, now, suspicion) if suspicion else self._turns.claimed(claim, now)
+        if suspicion:
+            turn = self._turns.distrusted(claim, now, suspicion)
+        else:
+            turn = self._turns.claimed(claim, now, beside)
         self._submit(claim, turn, now)
 
     async def _suspicion(self, claim: RunClaim) -> str:

@@ -10,22 +10,23 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from uuid import UUID
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from continuum_core.clock import Micros
 from continuum_core.errors import ContinuumError, UnknownVersion
 from continuum_core.host import Host
-from continuum_core.journal.commit import Commit, CommitOutcome, Committed, NewTask, RunClaim
+from continuum_core.journal.commit import Commit, CommitOutcome, Committed, Member, NewTask, RunClaim
 from continuum_core.journal.records import ENDED, Delivery, DeliveryKind, RunStatus
 from continuum_core.journal.replies import Asked, Replied, ReplyState
 from continuum_core.journal_clock import JournalClock
-from continuum_core.mapper import Image, decode_image, unborn
+from continuum_core.mapper import Image, decode_image, filled, unborn
 from continuum_core.registry import Entry, Registry
 from continuum_core.runtime.tasks import Tasks
-from continuum_core.turn import Due, Moving, Turn, park, quarantine, take_turn
+from continuum_core.turn import Due, Moving, Turn, lacking, park, quarantine, take_turn
 from continuum_core.watch import TurnWatch
 
 __all__ = ["Turns"]
@@ -34,6 +35,14 @@ logger = logging.getLogger(__name__)
 
 _REMEMBERED_BYTES = 64 * 1024 * 1024
 """Of encoded contexts, over all runs that are remembered: ten thousand large ones would fill the memory."""
+
+
+Beside = Mapping[int, list[Member]]
+"""What came of members of crews, by the crews' tokens."""
+
+_NOTHING: Beside = {}
+_CREWS = b'"crews":['
+"""In a stored snapshot, where there may be crews: most runs have none, and need not be read twice."""
 
 
 class _Known(Struct, frozen=True, gc=False):
@@ -84,15 +93,32 @@ class Turns:
 
     # --- making turns ---
 
-    def claimed(self, claim: RunClaim, now: int) -> Turn:
-        """The turn of a run that was claimed; one whose snapshot cannot be read is parked as it is."""
+    def lacking(self, claim: RunClaim) -> list[int]:
+        """The tokens of the crews whose results have to be read before the turn of this claim."""
+        if _CREWS not in claim.snapshot or self._registry.way(claim.fingerprint) is not None:
+            return []
+        entry = self._registry.entry(claim.fingerprint)
+        try:
+            image = decode_image(entry, claim.version, claim.snapshot)
+        except Exception:  # told when the turn is taken
+            return []
+        known = self._known.get(claim.run_id)
+        if known is not None and known.base == claim.base:
+            image = known.image
+        return lacking(entry, image, claim.deliveries)
+
+    def claimed(self, claim: RunClaim, now: int, beside: Beside = _NOTHING) -> Turn:
+        """The turn of a run that was claimed; one whose snapshot cannot be read is parked as it is.
+
+        :param beside: what came of the members of the crews that `lacking` named, by token.
+        """
         watch = self._watch
         if watch is None:
-            return self._claimed(claim, now)
+            return self._claimed(claim, now, beside)
         began = watch.clock()
-        return watch.begun(self._claimed(claim, now), claim.deliveries, began)
+        return watch.begun(self._claimed(claim, now, beside), claim.deliveries, began)
 
-    def _claimed(self, claim: RunClaim, now: int) -> Turn:
+    def _claimed(self, claim: RunClaim, now: int, beside: Beside) -> Turn:
         entry = self._registry.entry(claim.fingerprint)
         way = self._registry.way(claim.fingerprint)
         moving = Moving(way, claim.snapshot) if way is not None and claim.snapshot else None
@@ -104,6 +130,8 @@ class Turns:
             return self._unreadable(claim, now, f"fork: {gone}", gone)
         try:
             image = self._image(entry, claim) if moving is None else unborn(claim.version)
+            if beside:
+                image = _filled(entry, image, beside)
         except Exception as fault:  # by whatever: the run waits for a human, this worker for nobody
             return self._unreadable(claim, now, f"unreadable: {fault}", fault)
         adopted = claim.fingerprint != entry.fingerprint
@@ -142,6 +170,8 @@ class Turns:
             return None
         watch = self._watch
         began = 0.0 if watch is None else watch.clock()
+        if known.image.snapshot.crews and lacking(known.entry, known.image, (delivery,)):
+            return None  # what is to be read first, the long way reads
         due = Due(
             namespace=self._namespace,
             run_id=run_id,
@@ -212,7 +242,7 @@ class Turns:
         for sent in commit.deliveries:
             if sent.run_id != commit.run_id or sent.due is None or sent.due < next_look:
                 return True
-        return bool([task for task in commit.tasks if task.lease is None])
+        return bool(commit.starts) or bool([task for task in commit.tasks if task.lease is None])
 
     def _remember(self, turn: Turn) -> None:
         commit = turn.commit
@@ -231,6 +261,14 @@ class Turns:
         if known is not None:
             self._known_bytes -= len(known.image.context)
         return known
+
+
+def _filled(entry: Entry, image: Image, beside: Beside) -> Image:
+    crews = {
+        token: filled(entry, crew, beside[token]) if token in beside else crew
+        for token, crew in image.snapshot.crews.items()
+    }
+    return replace(image, snapshot=replace(image.snapshot, crews=crews))
 
 
 def _due(

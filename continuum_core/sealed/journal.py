@@ -21,6 +21,7 @@ from continuum_core.journal.commit import (
     Delivered,
     Finished,
     Inspection,
+    Member,
     NewRun,
     Order,
     Ordered,
@@ -35,6 +36,7 @@ from continuum_core.journal.commit import (
     TaskHold,
     TaskWant,
 )
+from continuum_core.journal.crews import crewed
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import Delivery, DeliveryKind, Record, RecordKind, Run
 from continuum_core.journal.replies import Asked, Replied, replying
@@ -75,6 +77,7 @@ class _Sealed:
             "searcher": self._searcher,
             "replies": self._replies,
         }
+        mine["members"] = self._members
         return mine.get(name, found)
 
     def _searcher(self) -> Searcher:
@@ -200,6 +203,10 @@ class _Sealed:
 
     async def history(self, run: UUID, after: int = 0, limit: int = 1_000) -> Sequence[Record]:
         return [self._out.record(each) for each in await self._inner.history(run, after, limit)]
+
+    async def _members(self, run: UUID, token: int, after: int = -1, limit: int = 1_000) -> Sequence[Member]:
+        inner = crewed(self._inner)
+        return [self._out.member(run, each) for each in await inner.members(run, token, after, limit)]
 
     async def _run(self, row: Run) -> Run:
         snapshot = await self._snapshot(row.run_id, row.version, row.snapshot)

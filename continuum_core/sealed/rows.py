@@ -13,6 +13,7 @@ from continuum_core.hooks.sealing import Kind, Pipeline, Place
 from continuum_core.journal.commit import (
     Commit,
     Committed,
+    Member,
     NewRun,
     Order,
     Reservation,
@@ -41,6 +42,9 @@ class Places:
 
     def task(self, kind: Kind, run_id: UUID, token: int, slot: int) -> Place:
         return self.of(kind, run_id, f"{token}:{slot}".encode())
+
+    def member(self, run_id: UUID, member: Member) -> Place:
+        return self.of(Kind.MEMBER, run_id, f"{member.token}:{member.number}".encode())
 
     def snapshot(self, run_id: UUID, version: int) -> Place:
         return self.of(Kind.SNAPSHOT, run_id, version=version)
@@ -92,6 +96,13 @@ class Sealer:
                     for t in commit.tasks
                 ]
             ),
+            starts=tuple([self.new_run(each) for each in commit.starts]),
+            members=tuple(
+                [
+                    replace(each, body=self._seal(each.body, places.member(run_id, each)))
+                    for each in commit.members
+                ]
+            ),
         )
 
     def new_run(self, new: NewRun) -> NewRun:
@@ -131,6 +142,7 @@ class Sealer:
             outcome=None if outcome is None else self._seal(outcome, places.of(Kind.OUTCOME, run_id)),
             delivery=None if order.delivery is None else self.delivery(order.delivery),
             digest=None if order.digest is None else self._digest(order.digest),
+            sends=tuple([self.delivery(each) for each in order.sends]),
         )
 
 
@@ -167,6 +179,9 @@ class Opener:
         if record.kind is RecordKind.CONTROL and self.pipeline.kind(record.body) == Kind.ORDER:
             place = self._places.of(Kind.ORDER, record.run_id, record.cause.bytes)
         return replace(record, body=self._open(record.body, place))
+
+    def member(self, run_id: UUID, member: Member) -> Member:
+        return replace(member, body=self._open(member.body, self._places.member(run_id, member)))
 
     def letter(self, letter: DeadLetter) -> DeadLetter:
         return replace(letter, delivery=self.delivery(letter.delivery))

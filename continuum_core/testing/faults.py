@@ -30,6 +30,7 @@ from continuum_core.journal.commit import (
     Delivered,
     Finished,
     Inspection,
+    Member,
     NewRun,
     Order,
     Ordered,
@@ -46,6 +47,7 @@ from continuum_core.journal.commit import (
     TaskHold,
     TaskWant,
 )
+from continuum_core.journal.crews import crewed
 from continuum_core.journal.protocol import Journal, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run
 from continuum_core.journal.replies import Asked, Replied, replying
@@ -299,6 +301,10 @@ class FaultyJournal:
 
     async def replies(self, asked: Sequence[Asked]) -> list[Replied]:
         return await self._do("replies", len(asked), lambda: replying(self.inner).replies(asked))
+
+    async def members(self, run: UUID, token: int, after: int = -1, limit: int = 1_000) -> list[Member]:
+        inner = crewed(self.inner)
+        return await self._do("members", 1, lambda: inner.members(run, token, after, limit))
 
     async def list(self, query: Query, limit: int = 100, cursor: str | None = None) -> Page:
         return await self._do("list", 0, lambda: self.inner.list(query, limit, cursor))

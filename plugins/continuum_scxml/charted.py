@@ -11,7 +11,7 @@ from continuum_core.definition import chart as charts
 from continuum_core.definition.chart import ROOT, Chart, Kind, TriggerKind
 from continuum_core.definition.event import event_name, is_event
 from continuum_core.definition.naming import qualified_name
-from continuum_scxml.outline import Action, Edge, Invoke, Outline, Part, parents, settled
+from continuum_scxml.outline import Action, Edge, FormatRefused, Invoke, Outline, Part, parents, settled
 
 __all__ = ["outline_of"]
 
@@ -45,6 +45,11 @@ class _Reading:
 
     def part(self, number: int) -> Part:
         state = self.chart.states[number]
+        if state.crews:
+            raise FormatRefused(
+                f"{state.path or self.chart.name} starts child runs, or members of a collection: "
+                "these formats have no words for them"
+            )
         return Part(
             id=self.ids[number],
             name=state.name or self.ids[number],

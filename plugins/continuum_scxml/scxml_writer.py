@@ -204,6 +204,8 @@ def _descriptor(part: Part, edge: Edge, timer: int) -> str:
             return after_event(part.id, timer)
         case TriggerKind.DONE:
             return f"done.state.{part.id}"
+        case TriggerKind.CREW_DONE | TriggerKind.CREW_ERROR:
+            raise FormatRefused("child runs cannot be written")
         case TriggerKind.INVOKE_DONE:
             return f"done.invoke.{invoke_id(part.id, edge.invoke)}"
         case TriggerKind.INVOKE_ERROR:

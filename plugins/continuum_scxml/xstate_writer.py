@@ -145,6 +145,8 @@ def _place(edge: Edge) -> tuple[str | int, ...]:
             return ("after", _milliseconds(edge.delay))
         case TriggerKind.DONE:
             return ("onDone",)
+        case TriggerKind.CREW_DONE | TriggerKind.CREW_ERROR:
+            raise FormatRefused("child runs cannot be written")
         case TriggerKind.INVOKE_DONE:
             return ("invoke", edge.invoke, "onDone")
         case TriggerKind.INVOKE_ERROR:

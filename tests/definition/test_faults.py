@@ -519,6 +519,87 @@ def _() -> None:
         a.on(Up, z, checkpoint=True)
 
 
+class Small(Machine[int, int, int], name="small"):
+    s = root(int)
+    a = s.final()
+    b = s.state(initial=True)
+    b.always(a)
+
+    @staticmethod
+    def init(i: int) -> int:
+        return i
+
+    @staticmethod
+    def result(c: int) -> int:
+        return c
+
+
+@shows("C240")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.spawn(work, lambda c: c.value)  # type: ignore[arg-type]  # the fault
+        a.on(Up, z)
+
+
+@shows("C241")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.each(Small, lambda c: (c.value,), limit=0, done=z, error=z)
+
+
+@shows("C242")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.invoke(Small, lambda c: c.value, done=z, error=z, closing="forget")  # type: ignore[arg-type]  # the fault
+
+
+@shows("C243")
+def _() -> None:
+    class Other(Machine[int, int, int], name="small"):
+        s = root(int)
+        a = s.state(initial=True)
+        z = s.final()
+        a.on(Up, z)
+
+        @staticmethod
+        def init(i: int) -> int:
+            return i
+
+        @staticmethod
+        def result(c: int) -> int:
+            return c
+
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.invoke(Small, lambda c: c.value, done=z, error=z)
+        a.spawn(Other, lambda c: c.value)
+
+
+@shows("C244")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.invoke(Small, lambda c: c.value, done=z, error=z, key=lambda c: "k")
+
+
 @shows("C301")
 def _() -> None:
     listed(working("first"), p.end(), working("second"))

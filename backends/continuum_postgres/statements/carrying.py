@@ -12,6 +12,7 @@ __all__ = [
     "DROP_ATTRIBUTES",
     "DROP_DEAD",
     "DROP_LETTERS",
+    "DROP_MEMBERS",
     "DROP_TASKS",
     "FORGET_PAST",
     "GENERATIONS_OF_RUN",
@@ -62,6 +63,8 @@ DROP_TASKS = f"DELETE FROM continuum.tasks WHERE {_RUN}"
 DROP_DEAD = f"DELETE FROM continuum.dead WHERE {_RUN}"
 
 DROP_ATTRIBUTES = f"DELETE FROM continuum.attributes WHERE {_RUN}"
+
+DROP_MEMBERS = f"DELETE FROM continuum.members WHERE {_RUN}"
 
 SETTLE_RUN = f"""
 UPDATE continuum.runs SET cause = '' WHERE {_RUN} AND status = 4 AND cause = $4::text
@@ -182,6 +185,8 @@ WITH x AS (
   SELECT run_id, NULL, NULL, NULL, 0, octet_length(payload) FROM continuum.deliveries WHERE ns = $1::integer
   UNION ALL
   SELECT run_id, NULL, NULL, NULL, 0, octet_length(payload) FROM continuum.tasks WHERE ns = $1::integer
+  UNION ALL
+  SELECT run_id, NULL, NULL, NULL, 0, octet_length(body) FROM continuum.members WHERE ns = $1::integer
 ), r AS (
   SELECT max(machine) AS machine, max(status) AS status, max(created) AS created, sum(records) AS records,
     sum(size) AS size

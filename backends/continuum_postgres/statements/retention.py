@@ -115,7 +115,7 @@ DELETE FROM continuum.{table} t WHERE t.ctid = ANY (ARRAY(
 COUNT_RECORDS = _count_of("records")
 
 DROP_RUNS = tuple(
-    _drop_of(table) for table in ("records", "tasks", "dead", "attributes", "generations", "runs")
+    _drop_of(table) for table in ("records", "tasks", "dead", "attributes", "members", "generations", "runs")
 )
 
 # Parameters: start of the dedupe window; now.

@@ -6,6 +6,7 @@
 
 local verbs = {}
 local runs = {}
+local crews = {}
 
 local function row_key(run)
   return P .. 'r:' .. run

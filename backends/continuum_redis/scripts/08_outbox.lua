@@ -7,12 +7,13 @@
 
 local outbox = {}
 
-function outbox.put(target, d)
+-- `start`: of a child run that begins there, what its row says besides.
+function outbox.put(target, d, start)
   local last = tonumber(call('HGET', P .. 'seq', target)) or 0
   local number_ = math.max(last + 1, now)
   call('HSET', P .. 'seq', target, number_)
   call('RPUSH', P .. 'out:' .. target, cmsgpack.pack(number_, d.id, d.run, d.kind, d.payload,
-    d.due or math.max(now, d.floor), not d.due, d.token, d.slot, d.dedupe, d.cause))
+    d.due or math.max(now, d.floor), not d.due, d.token, d.slot, d.dedupe, d.cause, start or false))
   call('SADD', P .. 'outs', target)
 end
 

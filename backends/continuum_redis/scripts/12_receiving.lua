@@ -22,7 +22,7 @@ end
 local function wait(d)
   local key = P .. 'w:' .. d.run
   if d.kind ~= SIGNAL then
-    return -- timers and outcomes concern only the run itself
+    return -- timers and outcomes concern only the run itself; a child's cancel never comes before its start
   end
   if call('HLEN', key) >= pending_cap then
     deliveries.bury(d, 'unknown run')
@@ -74,8 +74,8 @@ function verbs.receive()
   end
   for _, entry in ipairs(list(bytes)) do
     local d = {held = NO, floor = 0}
-    local number_, immediate
-    number_, d.id, d.run, d.kind, d.payload, d.due, immediate, d.token, d.slot, d.dedupe, d.cause =
+    local number_, immediate, child
+    number_, d.id, d.run, d.kind, d.payload, d.due, immediate, d.token, d.slot, d.dedupe, d.cause, child =
       cmsgpack.unpack(entry)
     if number_ > last then
       last = number_
@@ -83,7 +83,12 @@ function verbs.receive()
         d.due = math.max(math.min(d.due, now), due)
         due = d.due
       end
-      if runs.get(d.run) then
+      if child then
+        crews.begin({
+          run = d.run, delivery = d, key = false, machine = child[1], fingerprint = child[2], digest = child[3],
+          parent = child[4], root = child[5],
+        })
+      elseif runs.get(d.run) then
         deliveries.send(d)
       elseif not deliveries.seen(d) then
         wait(d)

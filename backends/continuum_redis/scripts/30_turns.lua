@@ -40,10 +40,10 @@ end
 
 function turns.read_argument()
   local run, has_fence, has_base, has_outcome, release, fence, version, base, commit_id, status, now_
-  local records, consumed, hold, sent, started, closed, described, fingerprint, snapshot, cause
+  local records, consumed, hold, sent, started, closed, described, children, kept, fingerprint, snapshot, cause
   run, has_fence, has_base, has_outcome, release, fence, version, base, commit_id, status, now_,
-    records, consumed, hold, sent, started, closed, described, fingerprint, snapshot, cause, at =
-    unpack_struct('>c16BBBBddc16c16ddI4I4I4I4I4I4I4I4c0I4c0I4c0', blob, at)
+    records, consumed, hold, sent, started, closed, described, children, kept, fingerprint, snapshot, cause, at =
+    unpack_struct('>c16BBBBddc16c16ddI4I4I4I4I4I4I4I4I4I4c0I4c0I4c0', blob, at)
   local turn = {
     run = run, fence = has_fence == 1 and fence, version = version, after = version + records, kept = false,
     begins = 0, base = has_base == 1 and base,
@@ -53,6 +53,7 @@ function turns.read_argument()
     deliveries = some(sent, deliveries.read_argument), tasks = some(started, read_task),
     closed = some(closed, number), attributes = some(described, attributes.read_argument),
     replies = list(function() return {bytes(), bytes()} end),
+    starts = some(children, turns.read_new), members = some(kept, crews.read_member),
   }
   if flag() then -- it says what is kept, and for how long
     local steps = number()
@@ -199,6 +200,8 @@ local function apply(r, turn, alone, brought)
     local t = add_task(r, new)
     known[i] = not closed[new.token] and t
   end
+  crews.keep(r.id, turn.members)
+  crews.start(turn.starts)
   for _, d in ipairs(turn.deliveries) do
     deliveries.send(d)
   end
@@ -257,7 +260,7 @@ end
 
 -- --- start
 
-local function read_new()
+function turns.read_new()
   return {
     run = bytes(), machine = bytes(), fingerprint = bytes(), digest = bytes(),
     delivery = deliveries.read_argument(), key = maybe(bytes), parent = maybe(bytes), root = maybe(bytes),
@@ -266,7 +269,7 @@ local function read_new()
 end
 
 local function start()
-  local new = read_new()
+  local new = turns.read_new()
   local known = runs.get(new.run)
   if known then
     if known.digest ~= new.digest then
@@ -274,14 +277,7 @@ local function start()
     end
     return {'exists', now, known.status, turns.stood(new.turn)}
   end
-  local r = {
-    id = new.run, machine = new.machine, fingerprint = new.fingerprint, key = new.key, digest = new.digest,
-    generation = 0, version = 0, status = RUNNING, cause = '', snapshot = '', outcome = false, fence = 0,
-    lease_until = false, claim_id = false, commit_id = false, tries = 0, parent = new.parent, root = new.root,
-    created = now, updated = now,
-  }
-  runs.put(r)
-  runs.add(r)
+  local r = crews.create(new)
   attributes.describe(r.id, new.attributes)
   local told = false
   if new.turn then

@@ -85,6 +85,7 @@ local function control()
     id = bytes(), run = bytes(), kind = number(), body = bytes(), cause = bytes(), outcome = maybe(bytes),
     delivery = maybe(deliveries.read_argument), attributes = list(attributes.read_argument),
     digest = maybe(bytes),
+    version = maybe(number), sends = list(deliveries.read_argument),
   }
   local given = call('ZSCORE', P .. 'ox', order.id)
   if given and now < given + dedupe_window then
@@ -97,10 +98,16 @@ local function control()
   if ENDED[r.status] then
     return {'run over', r.status}
   end
+  if order.version and order.version ~= r.version then
+    return {'moved', r.status}
+  end
   local outcome = 'unchanged'
   local late = order.kind == POSTPONE and not start_of(r.id)
   if ACTS_ON[order.kind][r.status] and not cancelled_already(r, order.kind) and not late then
     carry_out(r, order)
+    for _, d in ipairs(order.sends) do
+      deliveries.send(d)
+    end
     outcome = 'done'
   end
   call('HSET', P .. 'o', order.id, cmsgpack.pack(outcome, r.status))

@@ -10,6 +10,7 @@ local function forget_run(run)
     call('ZREM', P .. 'dx', run .. id)
   end
   attributes.forget(run)
+  crews.forget(run)
   local r = runs.get(run)
   call('ZREM', P .. 'created', run)
   call('ZREM', P .. 'ended', run)

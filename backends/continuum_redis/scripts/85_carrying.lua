@@ -38,7 +38,7 @@ local function image_of(r)
   each_task(r.id, function(t) open[#open + 1], reported[#reported + 1] = tasks.shown(t), t.reported end)
   return {
     runs.shown(r), waiting_of(r.id), open, reported, letters_of(r.id), attributes.shown(r.id),
-    r.version - runs.count_records(r.id), runs.eternal(r.id) and 1 or 0, runs.past(r.id),
+    r.version - runs.count_records(r.id), runs.eternal(r.id) and 1 or 0, runs.past(r.id), crews.shown(r.id),
   }
 end
 
@@ -100,6 +100,7 @@ local function leave(r, id, body, outcome)
   each_task(r.id, tasks.drop)
   forget_letters(r.id)
   attributes.forget(r.id)
+  crews.forget(r.id)
 end
 
 local function depart()
@@ -205,6 +206,7 @@ local function read_image()
     deliveries = list(read_whole_delivery), tasks = list(read_whole_task), dead = list(read_letter),
     seen = list(function() return {bytes(), maybe(number), maybe(bytes)} end),
     attributes = list(attributes.read_argument),
+    members = list(crews.read_member),
   }
 end
 
@@ -250,6 +252,7 @@ local function write_image(image)
   end
   runs.moved(r, RUNNING)
   attributes.describe(r.id, image.attributes)
+  crews.keep(r.id, image.members)
   for i, record in ipairs(image.records) do
     runs.append(r.id, image.versions[i], record)
   end
@@ -338,7 +341,7 @@ local function size_of(r)
   end
   deliveries.each(r.id, function(d) size = size + #d.payload end)
   each_task(r.id, function(t) size = size + #t.payload end)
-  return size
+  return size + crews.size(r.id)
 end
 
 function verbs.tally()

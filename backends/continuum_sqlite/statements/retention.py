@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from continuum_sqlite.statements.attributes import DROP_ATTRIBUTES
+from continuum_sqlite.statements.crews import DROP_MEMBERS
 
 __all__ = [
     "COUNT_ETERNAL",
@@ -69,6 +70,7 @@ DROP_RUN = (
     "DELETE FROM continuum_dead WHERE namespace = ?1 AND run_id = ?2",
     DROP_ATTRIBUTES,
     "DELETE FROM continuum_generations WHERE namespace = ?1 AND run_id = ?2",
+    DROP_MEMBERS,
     "DELETE FROM continuum_runs WHERE namespace = ?1 AND run_id = ?2",
 )
 

@@ -17,7 +17,6 @@ from continuum_core.interpreter.macrostep import step
 from continuum_core.interpreter.snapshot import Disposition
 from continuum_core.journal.records import ENDED, DeliveryKind, Record, RecordKind, RunStatus
 from continuum_core.mapper import (
-    Image,
     decode_event,
     decode_image,
     decode_migration,
@@ -116,7 +115,7 @@ class _Folding:
         if record.kind is RecordKind.MIGRATION:
             return self._migrate(record)
         if body is None:
-            self.image = Image(replace(self.image.snapshot, version=record.version), self.image.context)
+            self.image = replace(self.image, snapshot=replace(self.image.snapshot, version=record.version))
             return ""
         return self._step(record, body)
 

@@ -232,8 +232,8 @@ def blind_release() -> list[Plant]:
         run = space.runs.get(hold.run_id)
         return run if run is not None and run.claim_id is not None else None
 
-    def take(self: Any, claim: Any, now: int, suspicion: str) -> None:
-        real(self, claim, now, suspicion)
+    def take(self: Any, claim: Any, now: int, suspicion: str, beside: Any) -> None:
+        real(self, claim, now, suspicion, beside)
         member = self._commits._pending[-1]
         told = member.asker
 

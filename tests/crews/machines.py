@@ -1,0 +1,232 @@
+"""Orders whose parcels are child runs: the machines of the tests here."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from attrs import evolve, frozen
+
+from continuum_core import Failure, Machine, Retry, RunCancelled, RunFailed, activity, event, root
+
+ONCE = Retry(attempts=1)
+
+
+class Lost(Exception):
+    """The parcel is gone."""
+
+
+@event
+class Pause:
+    pass
+
+
+@event
+class Go:
+    pass
+
+
+@event
+class Leave:
+    pass
+
+
+@activity(retry=ONCE)
+async def label(parcel: str) -> str:
+    if parcel.startswith("lost"):
+        raise Lost(parcel)
+    return f"trk-{parcel}"
+
+
+class Parcel(Machine[str, str, str], name="crew-parcel"):
+    s = root(str)
+    labelling = s.state(initial=True)
+    shipped = s.final()
+    lost = s.final(ok=False)
+
+    @staticmethod
+    def init(i: str) -> str:
+        return i
+
+    @staticmethod
+    def result(c: str) -> str:
+        return c
+
+    @staticmethod
+    def verdict(c: str) -> str:
+        return f"lost {c}"
+
+    labelling.invoke(label, lambda c: c, done=shipped, assign=lambda _, t: t, error={Exception: lost})
+
+
+class Slow(Machine[str, str, str], name="crew-slow"):
+    """Waits to be told."""
+
+    s = root(str)
+    waiting = s.state(initial=True)
+    shipped = s.final()
+
+    @staticmethod
+    def init(i: str) -> str:
+        return i
+
+    @staticmethod
+    def result(c: str) -> str:
+        return f"slow-{c}"
+
+    waiting.on(Go, shipped)
+
+
+@frozen
+class Ctx:
+    parcels: tuple[str, ...]
+    got: tuple[str, ...] = ()
+    why: str = ""
+
+
+def why(c: Ctx, failure: Failure) -> Ctx:
+    return evolve(c, why=f"{failure.type.rpartition('.')[2]}: {failure.message}")
+
+
+class One(Machine[Ctx, tuple[str, ...], Ctx], name="crew-one"):
+    """Waits for one child run of each kind of end."""
+
+    s = root(Ctx)
+    working = s.state(initial=True)
+    shipped = s.final()
+    failed = s.state()
+    stopped = s.state()
+    over = s.state()
+    left = s.final()
+
+    @staticmethod
+    def init(i: tuple[str, ...]) -> Ctx:
+        return Ctx(i)
+
+    @staticmethod
+    def result(c: Ctx) -> Ctx:
+        return c
+
+    working.invoke(
+        Parcel,
+        lambda c: c.parcels[0],
+        done=shipped,
+        assign=lambda c, tracking: evolve(c, got=(*c.got, tracking)),
+        error={RunFailed: failed, RunCancelled: stopped, Exception: over},
+    )
+    failed.on(Go, left)
+    stopped.on(Go, left)
+    over.on(Go, left)
+    working.on(Leave, left)
+
+
+class Waits(Machine[Ctx, tuple[str, ...], Ctx], name="crew-waits"):
+    """Waits for a slow child run, an event or a timer, whichever comes first."""
+
+    s = root(Ctx)
+    working = s.state(initial=True)
+    shipped = s.final()
+    late = s.final()
+    left = s.final()
+    lost = s.final(ok=False)
+
+    @staticmethod
+    def init(i: tuple[str, ...]) -> Ctx:
+        return Ctx(i)
+
+    @staticmethod
+    def result(c: Ctx) -> Ctx:
+        return c
+
+    working.invoke(
+        Slow,
+        lambda c: c.parcels[0],
+        done=shipped,
+        assign=lambda c, told: evolve(c, got=(told,)),
+        error=lost,
+    )
+    working.on(Leave, left)
+    working.after(timedelta(hours=1), late)
+
+
+class Kept(Machine[Ctx, tuple[str, ...], Ctx], name="crew-kept"):
+    """Starts child runs of every policy, and is left by an event."""
+
+    s = root(Ctx)
+    working = s.state(initial=True)
+    left = s.final()
+
+    @staticmethod
+    def init(i: tuple[str, ...]) -> Ctx:
+        return Ctx(i)
+
+    @staticmethod
+    def result(c: Ctx) -> Ctx:
+        return c
+
+    working.invoke(Slow, lambda c: "cancel", error=left)
+    working.invoke(Slow, lambda c: "terminate", error=left, closing="terminate")
+    working.invoke(Slow, lambda c: "abandon", error=left, closing="abandon")
+    working.spawn(Slow, lambda c: "forgotten")
+    working.spawn(Slow, lambda c: "tied", closing="cancel")
+    working.on(Leave, left)
+
+
+def emptied(c: Ctx) -> Ctx:
+    return evolve(c, parcels=())
+
+
+class Fleet(Machine[Ctx, tuple[str, ...], Ctx], name="crew-fleet"):
+    """Ships every parcel by a child run of its own, three at a time; the first that is lost ends it."""
+
+    s = root(Ctx)
+    shipping = s.state(initial=True)
+    shipped = s.final()
+    lost = s.final(ok=False)
+
+    @staticmethod
+    def init(i: tuple[str, ...]) -> Ctx:
+        return Ctx(i)
+
+    @staticmethod
+    def result(c: Ctx) -> Ctx:
+        return c
+
+    @staticmethod
+    def verdict(c: Ctx) -> str:
+        return c.why
+
+    shipping.each(
+        Parcel,
+        lambda c: c.parcels,
+        limit=3,
+        done=shipped,
+        assign=lambda c, got: evolve(c, got=got),
+        error=lost,
+    )
+    shipping.on(Go, assign=emptied)
+
+
+class Labels(Machine[Ctx, tuple[str, ...], Ctx], name="crew-labels"):
+    """Prints every label by an activity, two at a time, and collects what fails."""
+
+    s = root(Ctx)
+    printing = s.state(initial=True)
+    printed = s.final()
+
+    @staticmethod
+    def init(i: tuple[str, ...]) -> Ctx:
+        return Ctx(i)
+
+    @staticmethod
+    def result(c: Ctx) -> Ctx:
+        return c
+
+    printing.collect(
+        label,
+        lambda c: c.parcels,
+        limit=2,
+        done=printed,
+        assign=lambda c, got: evolve(
+            c, got=tuple(each if isinstance(each, str) else each.type.rpartition(".")[2] for each in got)
+        ),
+    )
