@@ -66,7 +66,7 @@ def _expression(column: Column) -> str:
 def _bind(number: int, value: object) -> tuple[str, object]:
     if isinstance(value, int):
         return f"${number}::bigint", Bigint(value)
-    kind = {bytes: "bytea", UUID: "uuid"}.get(type(value), "text")
+    kind = "bytea" if isinstance(value, bytes) else "uuid" if isinstance(value, UUID) else "text"
     return f"${number}::{kind}", value
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -45,7 +45,7 @@ async def attributes_of(client: Client, run: Handle[Any]) -> Mapping[str, Any]:
 
 def _json(value: Any) -> Any:
     if isinstance(value, tuple):
-        return [_json(each) for each in value]
+        return list(map(_json, cast("tuple[Any, ...]", value)))
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
     return str(value) if isinstance(value, Decimal) else value
@@ -94,7 +94,7 @@ def broadcast(
 ) -> None:
     """Send an event to every run that a query finds and that has not ended; repeated, to each once."""
     url, machines = journal_of(journal), load(app)
-    values = {} if data is None else read_values(data, "--data")
+    values: Any = {} if data is None else read_values(data, "--data")
 
     async def sent() -> Broadcast:
         async with Client(url, machines, namespace=namespace) as client:
@@ -147,7 +147,8 @@ def set_(
             [row] = await client.journal.load([handle.id])
             if row is not None:
                 known = {each.fingerprint: each for each in await client.journal.definitions()}
-                kinds = declared(known[row.fingerprint]) if row.fingerprint in known else {}
+                definition = known.get(row.fingerprint)
+                kinds: Mapping[str, tuple[str, bool]] = {} if definition is None else declared(definition)
                 await client.set_attributes(handle, _typed(given, kinds), why, who=who)
             return await attributes_of(client, handle)
 

@@ -94,7 +94,8 @@ class Broadcasting(Sending, Finding):
             return "unfit"
         delivery = signal_delivery(self._host.new_id(), run.run_id, payload, dedupe=f"broadcast/{key}")
         if self.plugins.outgoing_headers is not None:
-            name = event if isinstance(event, str) else event_name(type(event))
+            cls: Any = event.__class__
+            name = event if isinstance(event, str) else event_name(cls)
             delivery = self._outgoing(delivery, run.machine, name)
         answer = await self._delivered(delivery)
         return _FIELDS[answer.outcome]

@@ -40,7 +40,8 @@ _KINDS: dict[type, str] = {
 def kind_of(tp: Any) -> str | None:
     """What a type is kept as: text, number, flag or time; None for one that cannot be searched."""
     if isinstance(tp, type) and issubclass(tp, Enum):
-        kinds = {_KINDS.get(type(plain(member))) for member in tp}
+        held: list[object] = [plain(member) for member in tp]
+        kinds = {_KINDS.get(type(each)) for each in held}
         return kinds.pop() if len(kinds) == 1 else None
     return _KINDS.get(tp) if isinstance(tp, type) else None
 

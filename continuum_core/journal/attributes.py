@@ -76,7 +76,7 @@ def changes(
 # --- keys
 
 
-def key_of(value: Value) -> bytes | None:
+def key_of(value: object) -> bytes | None:
     """The key of a value; None for a number that is none (NaN, an infinity).
 
     Raises ValueError for a number beyond 10 to the power of 32767 and for a time without a zone; TypeError

@@ -159,7 +159,8 @@ class _Compiler:
                 return self._compared(name, operator, (value,), at, (value_at,), operator)
             case tree.In(name, values, at, places):
                 return self._compared(name, "=", values, at, places or (at,) * len(values), "in")
-        raise TypeError(f"{term!r} is no condition")
+            case _:
+                raise TypeError(f"{term!r} is no condition")
 
     def sort(self, by: tree.SortBy) -> Sort:
         if by.field in ("started", "updated"):

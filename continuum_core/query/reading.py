@@ -233,7 +233,8 @@ def _valued(token: _Token) -> object:
         case "word" if token.text.lower() not in RESERVED:
             known = {"true": True, "false": False, "now": Ago(0)}
             return known.get(token.text.lower(), token.text)
-    raise UsageError(f"a value must stand here, not {_shown(token)}")
+        case _:
+            raise UsageError(f"a value must stand here, not {_shown(token)}")
 
 
 def _shown(token: _Token) -> str:

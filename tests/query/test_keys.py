@@ -94,7 +94,7 @@ def test_what_is_no_value() -> None:
     with pytest.raises(ValueError, match="time zone"):
         key_of(datetime(2024, 1, 1))
     with pytest.raises(TypeError, match="list is no type of attributes"):
-        key_of([])  # type: ignore[arg-type]  # refused for it
+        key_of([])
 
 
 def test_only_what_changed_is_written() -> None:
