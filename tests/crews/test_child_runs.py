@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from continuum_core import RunCancelled, RunFailed
+from continuum_core import RunCancelled, RunFailed, RunTerminated
 from continuum_core.journal.commit import Query
 from continuum_core.journal.records import Run, RunStatus
 from continuum_core.testing import Engine
@@ -115,3 +115,48 @@ async def test_an_empty_collection_is_done_at_once(journal: str) -> None:
     async with Engine([Fleet], journal=journal, paranoid=True) as engine:
         run = await engine.start(Fleet, ())
         assert (await run.result()).got == ()
+
+
+async def test_a_child_run_that_ends_while_its_parent_rests_is_not_forgotten(journal: str) -> None:
+    async with Engine([Waits], journal=journal, paranoid=True) as engine:
+        run = await engine.start(Waits, ("a",))
+        [child] = await children(engine, run.id)
+        await engine.client.suspend(run, "for a while")
+        await engine.client.send(child.run_id, Go())
+        await engine.settle()
+        assert (await children(engine, run.id))[0].status is RunStatus.COMPLETED
+        await engine.client.resume(run)
+        assert await run.result() == Ctx(("a",), ("slow-a",))
+
+
+async def test_a_dead_worker_leaves_one_child_run_of_each(journal: str) -> None:
+    async with Engine([Waits], journal=journal, paranoid=True) as engine:
+        run = await engine.start(Waits, ("a",))
+        await engine.crash()
+        [child] = await children(engine, run.id)
+        await engine.client.send(child.run_id, Go())
+        await engine.settle()
+        assert await run.result() == Ctx(("a",), ("slow-a",))
+
+
+async def test_a_cancel_that_races_the_beginning_reaches_the_children(tagged_journal: str) -> None:
+    async with Engine([Kept], journal=tagged_journal, paranoid=True) as engine:
+        run = await engine.client.start(Kept, ())
+        await engine.client.cancel(run, "at once")
+        await engine.settle()
+        with pytest.raises(RunCancelled):
+            await run.result()
+        ends = sorted(child.status for child in await children(engine, run.id))
+        running = [RunStatus.RUNNING] * 2
+        assert ends == [*running, RunStatus.CANCELLED, RunStatus.CANCELLED, RunStatus.TERMINATED]
+
+
+async def test_terminating_a_parent_closes_its_children(journal: str) -> None:
+    async with Engine([Kept], journal=journal, paranoid=True) as engine:
+        run = await engine.start(Kept, ())
+        await engine.client.terminate(run, "enough")
+        await engine.settle()
+        with pytest.raises(RunTerminated):
+            await run.result()
+        ends = [child.status for child in await children(engine, run.id)]
+        assert ends.count(RunStatus.RUNNING) == 2
