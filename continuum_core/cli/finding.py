@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 
@@ -27,6 +27,7 @@ from continuum_core.cli.output import print_json, say
 from continuum_core.cli.payload import read_values
 from continuum_core.cli.references import named
 from continuum_core.client import Broadcast, Client, Count, Handle
+from continuum_core.journal.attributes import Value
 from continuum_core.query import declared
 
 __all__ = ["attributes_of", "broadcast", "count", "set_"]
@@ -43,9 +44,9 @@ async def attributes_of(client: Client, run: Handle[Any]) -> Mapping[str, Any]:
     return {name: _json(value) for name, value in (await client.attributes(run)).items()}
 
 
-def _json(value: Any) -> Any:
+def _json(value: Value | tuple[Value, ...]) -> Any:
     if isinstance(value, tuple):
-        return list(map(_json, cast("tuple[Any, ...]", value)))
+        return list(map(_json, value))
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
     return str(value) if isinstance(value, Decimal) else value
