@@ -53,6 +53,7 @@ from continuum_core.testing.conformance.choices import (
     results,
     takes,
 )
+from continuum_core.testing.conformance.differing import check_alike
 from continuum_core.testing.conformance.given import (
     FAR,
     HOUR,
@@ -463,13 +464,16 @@ class Parity(RuleBasedStateMachine):
             return
         mine, theirs = (self.kit.run(self._everything(one)) for one in (self.mine, self.theirs))
         for run_id, (ours, others) in zip(self.runs, zip(mine, theirs, strict=True), strict=True):
-            assert ours == others, f"run {run_id}: the reference has\n  {ours}\nthis journal\n  {others}"
+            check_alike(ours, others, f"rows of run {run_id}")
         mine, theirs = (self.kit.run(self._attributes(one)) for one in (self.mine, self.theirs))
-        assert mine == theirs, f"attributes: the reference has\n  {mine}\nthis journal\n  {theirs}"
+        check_alike(mine, theirs, "attributes")
 
     async def _everything(self, journal: Journal) -> list[Any]:
         return [
-            self.sides.comparable([await journal.inspect(run_id), await journal.history(run_id)])
+            {
+                "inspect": self.sides.comparable(await journal.inspect(run_id)),
+                "history": self.sides.comparable(await journal.history(run_id)),
+            }
             for run_id in self.runs
         ]
 

@@ -20,6 +20,7 @@ from continuum_core.errors import ContinuumError
 from continuum_core.journal.commit import TaskClaims
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import DeadLetter
+from continuum_core.testing.conformance.differing import check_alike
 from continuum_core.testing.conformance.given import FAR
 from continuum_core.testing.conformance.kit import SteppedClock, passed
 
@@ -69,7 +70,7 @@ class Sides:
         """Carry out `work` on both (it is told the side, 0 or 1), compare, and return both answers."""
         pair: Pair[Any] = self._run(self._ask(work))
         mine, theirs = self.comparable(pair.mine), self.comparable(pair.theirs)
-        assert mine == theirs, f"the reference answers\n  {mine}\nbut this journal\n  {theirs}"
+        check_alike(mine, theirs, "answers")
         return pair
 
     async def _ask(self, work: Callable[[Journal, int], Awaitable[_T]]) -> Pair[Any]:
