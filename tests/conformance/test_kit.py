@@ -415,6 +415,13 @@ class ForgetsToCount(Rows):
         await super().release(runs)
 
 
+class ForgetsGenerations(Rows):
+    """A turn that begins a generation is written like any other."""
+
+    async def commit(self, commits: Sequence[Commit]) -> list[Committed]:
+        return await super().commit([replace(one, begins=0) for one in commits])
+
+
 class AnyRunLeaves(Rows):
     """A run departs although it is not what was dumped any more."""
 
@@ -455,6 +462,7 @@ FAULTS: list[tuple[type[MemoryJournal], str]] = [
     (ForgetsRecords, "p01_records"),
     (SplitsCommits, "p02_commits"),
     (ReleasesAlways, "p02_commits"),
+    (ForgetsGenerations, "p02_commits"),
     (ChecksNoFence, "p03_stale"),
     (TakesStaleBases, "p03_stale"),
     (OvertakesDue, "p03_stale"),

@@ -41,6 +41,21 @@ from continuum_core.testing.conformance.kit import (
 )
 
 
+async def test_a_turn_that_begins_a_generation_counts_it(kit: Kit) -> None:
+    """Promise 2: in the run's row and in claims, on every journal; other turns leave the number alone."""
+    journal = await kit.open()
+    run_id = await waiting(journal)
+    for begun, generation in ((True, 1), (False, 1), (True, 2)):
+        await delivered(journal, signal(run_id))
+        claim, now = await claimed_one(journal)
+        begins = claim.version + 2 if begun else 0
+        await committed(journal, turn(claim, now, (b"a;", b"b;"), begins=begins))
+        assert (await row(journal, run_id)).generation == generation
+    await delivered(journal, signal(run_id))
+    claim, _ = await claimed_one(journal)
+    assert claim.generation == 2
+
+
 async def test_everything_a_turn_writes_is_there(kit: Kit) -> None:
     """Promise 2: records, snapshot, deliveries, tasks, holds and the other run's message stand together."""
     journal = await kit.open()
