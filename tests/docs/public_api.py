@@ -71,6 +71,9 @@ PUBLIC = (
             "continuum_core.journal.rate": _ALL,
             "continuum_core.journal.gauges": _ALL,
             "continuum_core.journal.transactions": _ALL,
+            "continuum_core.journal.carrying": _ALL,
+            "continuum_core.journal.replies": _ALL,
+            "continuum_core.journal.wakeups": _ALL,
             "continuum_core.journal.attributes": _ALL,
             "continuum_core.journal.searching": _ALL,
             "continuum_core.journal.selecting": _ALL,
@@ -189,12 +192,19 @@ def _class(name: str, found: type[Any]) -> list[str]:
     fields = list(_fields(found))
     members = [head, *(f"    {line}" for line in fields)]
     named = {line.partition(":")[0] for line in fields}
-    if not fields and "__init__" in vars(found) and not getattr(found, "_is_protocol", False):
+    if not fields and _is_made(found):
         members += _indented(_wrapped("def __init__", found.__init__))
     for one, what in sorted(_members(found)):
         if one not in named:
             members += _indented(what)
     return members
+
+
+def _is_made(found: type[Any]) -> bool:
+    """It has a constructor of ours, its own or one that it inherits."""
+    ours = (base for base in found.__mro__ if base.__module__.startswith("continuum_core"))
+    makers = [base for base in ours if "__init__" in vars(base) and not getattr(base, "_is_protocol", False)]
+    return bool(makers) and not getattr(found, "_is_protocol", False)
 
 
 def _fields(found: type[Any]) -> Iterator[str]:
