@@ -115,8 +115,9 @@ class Commit(Struct, frozen=True, gc=False):
     and the end of an ended run; so each covers what the same commit did before it. Ids in `consumed` and
     `hold` that the run does not have, and tasks that it has already, are passed over.
 
-    :ivar fence: of the claim. None for a fused turn (rule 9): then the run must be unleased, running,
-        and have no unheld due delivery but those in `consumed`.
+    :ivar fence: of the claim. None for a *fused* turn, one that is computed without a claim (the first of a
+        start, one that rides along with a finish): then the run must be unleased, running, and have no
+        unheld due delivery but those in `consumed`.
     :ivar version: of the run before the commit; records are of `version + 1 …`, without gaps unless `steps`
         says that some steps left none.
     :ivar base: the `commit_id` the run had then.
@@ -194,8 +195,8 @@ class Committed(Struct, frozen=True, gc=False):
     """Answer to one commit.
 
     :ivar more: the run has unheld deliveries that are due now.
-    :ivar tasks: the tasks born claimed as they stand after the commit, in the order of `Commit.tasks`; in
-        the answer to a repeat those that their claim id still holds.
+    :ivar tasks: the tasks that this commit made and that were born claimed, as they stand after it, in the
+        order of `Commit.tasks`; in the answer to a repeat those that their claim id still holds.
     """
 
     outcome: CommitOutcome
@@ -210,7 +211,8 @@ class Committed(Struct, frozen=True, gc=False):
 class NewRun(Struct, frozen=True, gc=False):
     """A run to be created, idempotent by `run_id` (which a keyed start derives from its key).
 
-    :ivar delivery: its first delivery (kind START); left out of the store when `turn` stands.
+    :ivar delivery: its first delivery (kind START); left out of the store when `turn` stands, and then its
+        dedupe id counts as consumed before the turn has any effect.
     :ivar turn: the first turn, computed ahead: a `Commit` with version 0, fence None and base None.
         Refused when its `now` is ahead of the journal's clock; the run then starts the long way.
     :ivar attributes: given by whoever starts it; those of its turns come beside them.
@@ -306,8 +308,9 @@ class Claims(Struct, frozen=True, gc=False):
     :ivar now: the journal's clock, which every turn uses as its `now`.
     :ivar reached: the due time up to which the page read the index, or None when it read to the end:
         the caller may go on from there, and starts from the beginning again every second. A page that
-        its limit ended tells the due of the last entry it read; one that `scan` ended has read all
-        entries of its last due time and tells the microsecond after it.
+        its limit ended, or a suspect, tells the due of the last entry it read; one that `scan` ended has
+        read all entries of its last due time and tells the microsecond after it. Either tells None where
+        nothing due was left behind it; and so does the answer to a repeated claim.
     :ivar next_due: a hint: when the earliest delivery of the namespace, of whatever run, that is not due
         yet will be; None: none known.
     """
@@ -342,7 +345,12 @@ class TaskClaim(Struct, frozen=True, gc=False):
 
 
 class TaskClaims(Struct, frozen=True, gc=False):
-    """Answer to `claim_tasks`; `next_due` is a hint like that of `Claims`, over the wanted queues."""
+    """Answer to `claim_tasks`.
+
+    :ivar next_due: a hint: when it is worth while to ask again. The earliest of: the due of a wanted task
+        that is not due yet, the end of a lease on a wanted task, and, where tasks wait for want of a token
+        alone (no cap is in the way), when the queue's next token will be there. None: none known.
+    """
 
     now: Micros
     tasks: tuple[TaskClaim, ...]
@@ -382,7 +390,7 @@ class TaskFinish(Struct, frozen=True, gc=False):
 
     :ivar delivery: kind OUTCOME, with the task's token and slot.
     :ivar failure: kept on the task for RETRY.
-    :ivar turn: the run's next turn, computed ahead (rule 9); `consumed` names `delivery`.
+    :ivar turn: the run's next turn, computed ahead, so fused (`Commit.fence`); `consumed` names `delivery`.
     :ivar keyed: what `result` is stored under, as activity and key: for handles that bind it; a backend knows
         it from the task.
     """
@@ -440,8 +448,10 @@ class OrderKind(enum.IntEnum):
 class Order(Struct, frozen=True, gc=False):
     """Something an operator asks of a run, acted on whoever holds it.
 
-    :ivar id: kept, so that a repeat is answered like the first time.
+    :ivar id: kept, so that a repeat is answered like the first time; also the `cause` and the `commit_id` of
+        the record, and so the run's `commit_id`.
     :ivar body: of the record that tells of it (who, why).
+    :ivar cause: SUSPEND: the run's `cause` from now on; SET and POSTPONE keep it, all others leave "".
     :ivar outcome: TERMINATE: the bytes of the run's outcome.
     :ivar delivery: CANCEL: the delivery that tells the machine; it sorts before all others.
         POSTPONE: the START that takes the place of the one that waits.
@@ -500,6 +510,12 @@ class ReserveOutcome(enum.Enum):
 
 
 class Reserved(Struct, frozen=True, gc=False):
+    """Answer to one reservation.
+
+    :ivar result: DONE: the outcome; else None.
+    :ivar until: BUSY: when the other's reservation ends; else None.
+    """
+
     outcome: ReserveOutcome
     result: bytes | None = None
     until: Micros | None = None
@@ -557,6 +573,6 @@ class PrunePlan(Struct, frozen=True, gc=False):
 class Pruned(Struct, frozen=True, gc=False):
     runs: int
     records: int  # of those runs and generations
-    expired: int  # dedupe and result entries past their window
+    expired: int  # entries past their window: dedupe ids, keyed results and reservations, answers to orders
     generations: int = 0  # past ones, whose records went without their run
     eternal: int = 0  # runs that the plan asks for and that are never pruned; counted up to its limit

@@ -60,7 +60,7 @@ gives one outcome per member, in order. A handle is bound to one namespace and s
   stays claimable until its outcome, be it that it never began, was told. A task is *unstarted* while its
   fence is 0, or when it is unclaimed with no losses and its last attempt was reported.
 - *When a run ends*, its deliveries are removed (signals go to the dead letters), its unstarted tasks
-  deleted and its running ones marked cancelled; their finish is then told GONE.
+  deleted, those with an undo as well, and its running ones marked cancelled; their finish is then told GONE.
 - *Orders and parkings* bump the fence, clear lease and `claim_id` and append a record.
 - *One `now` per call*: all members of a batch share it. A lease is live, and a window open, while its
   end is above `now`; what is due is due from its own microsecond on.
@@ -303,8 +303,8 @@ class Journal(Protocol):
 
         GONE: no row, or a fence that a RETRY or RETURN ended before. LOST: another fence, or 0; the lease
         is not looked at. Of an ended run: the keyed result is settled, the row goes, GONE. RETRY and
-        RETURN of a task that was asked to stop remove it, unless it has an undo. A refused turn leaves
-        the finish standing.
+        RETURN of a task that was asked to stop remove it, unless it has an undo. An outcome is delivered
+        whatever the cap on pending deliveries. A refused turn leaves the finish standing.
         """
         ...
 
@@ -324,9 +324,9 @@ class Journal(Protocol):
         one waits on a running run; SET acts on all that have not ended, and leaves status and cause as they
         are, and what is held. POSTPONE acts on a running or suspended run whose START was not consumed: its
         delivery takes that one's place, its digest the run's, and status and cause stay as they are.
-        Otherwise the answer is UNCHANGED, and nothing is written. RESUME and CANCEL free
-        what is PAUSED, UNPARK also the POISON. Each lowers `tries` to 2 at most. Answers DONE and
-        UNCHANGED are kept for the dedupe window, under the order's id.
+        Otherwise the answer is UNCHANGED, and nothing is written. After RESUME, UNPARK and CANCEL the run is
+        RUNNING. RESUME and CANCEL free what is PAUSED, UNPARK also the POISON. Each lowers `tries` to 2 at
+        most. Answers DONE and UNCHANGED are kept for the dedupe window, under the order's id.
         """
         ...
 

@@ -90,6 +90,10 @@ class Run(Struct, frozen=True, gc=False):
     :ivar tries: claims since the last commit.
     :ivar outcome: bytes of how it ended, None while it has not.
     :ivar cause: why it is parked or suspended, else "".
+    :ivar generation: 0, and one more with each commit that begins another (`Commit.begins`).
+    :ivar parent: as the start gave it, and so is `root`.
+    :ivar created: when it was started.
+    :ivar updated: when `version` moved last; a claim leaves it alone.
     """
 
     run_id: UUID
