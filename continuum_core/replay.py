@@ -28,6 +28,7 @@ from continuum_core.errors import (
     UnknownVersion,
     UsageError,
 )
+from continuum_core.interpreter.crews import OpenCrew
 from continuum_core.interpreter.events import Start
 from continuum_core.interpreter.macrostep import step
 from continuum_core.interpreter.snapshot import Snapshot, Step
@@ -171,7 +172,7 @@ def _arrived(
 
 def _with_results(before: Image | None, image: Image) -> Image:
     """What came of crews' members so far: it is beside the run, and was seen on the way."""
-    seen = {} if before is None else before.snapshot.crews
+    seen: Mapping[int, OpenCrew] = {} if before is None else before.snapshot.crews
     crews = {
         token: replace(crew, results=seen[token].results, known=seen[token].known) if token in seen else crew
         for token, crew in image.snapshot.crews.items()

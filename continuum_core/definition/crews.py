@@ -7,7 +7,7 @@ holds the charts of its child runs.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from continuum_core.definition.activity import Activity
 from continuum_core.definition.bench import Bench, function, shown
@@ -48,8 +48,17 @@ def result_type(draft: CrewDraft) -> Any:
     if chart is not None:
         one = chart.result_type
     else:
-        one = draft.work.output_type if isinstance(draft.work, Activity) else None
+        work = _activity(draft.work)
+        one = None if work is None else work.output_type
     return tuple[one, ...] if draft.word in _SEVERAL else one  # type: ignore[valid-type]  # a value here
+
+
+def _is_activity(work: object) -> TypeGuard[Activity[Any, Any]]:
+    return isinstance(work, Activity)
+
+
+def _activity(work: object) -> Activity[Any, Any] | None:
+    return work if _is_activity(work) else None
 
 
 def crews(bench: Bench, node: Node) -> tuple[Crew, ...]:
@@ -63,12 +72,13 @@ def _crew(bench: Bench, node: Node, draft: CrewDraft) -> Crew | None:
     feed = function(bench, draft.input, f"{where} input", draft.place, (bench.header.context_type,))
     _policy(bench, draft, where)
     chart = _chart(draft.work)
-    work = draft.work if each and isinstance(draft.work, Activity) else chart
+    done = _activity(draft.work)
+    work = done if each and done is not None else chart
     if work is None:
         wanted = "a machine or an activity" if each else "a machine"
         remedy = "Give the class of the machine" + (", or what @activity() made" if each else "")
-        if isinstance(draft.work, Activity):
-            remedy = f"Write {shown(node)}.invoke({draft.work.name}, ...): activities are not forgotten"
+        if done is not None:
+            remedy = f"Write {shown(node)}.invoke({done.name}, ...): activities are not forgotten"
         bench.broken("C240", where, f"{_name(draft.work)} is not {wanted}", remedy, draft.place)
     if work is None or feed is None:
         bench.whole = False

@@ -678,6 +678,14 @@ def _actions(assign: Any, raise_: Any, send: Any) -> tuple[ActionDraft, ...]:
     return tuple(ActionDraft(kind, call) for kind, call in given if call is not None)
 
 
+def _is_mapping(given: object) -> TypeGuard[Mapping[Any, Any]]:
+    return isinstance(given, Mapping)
+
+
+def _is_way(given: object) -> TypeGuard[To[Any]]:
+    return isinstance(given, To)
+
+
 def _ends(
     source: Target[Any],
     done_kind: TriggerKind,
@@ -690,9 +698,11 @@ def _ends(
     """The edges that the success and the failure of an activity or a crew take."""
     if done is not None or actions:
         _edge(source, done_kind, done, None, actions, slot=slot, pair=True)
-    branches: Any = error if isinstance(error, Mapping) else {} if error is None else {Exception: error}
+    branches: Mapping[Any, Any] = {} if error is None else {Exception: error}
+    if _is_mapping(error):
+        branches = error
     for caught, branch in branches.items():
-        way = branch if isinstance(branch, To) else To(branch)
+        way = branch if _is_way(branch) else To(branch)
         _edge(source, error_kind, way.target, way.when, way.actions, error=caught, slot=slot, pair=True)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, TypeGuard, cast
 
 from msgspec.structs import replace
 
@@ -315,7 +315,7 @@ class Progress:
 
     def _collection(self, site: str, function: Function, context: Any) -> Sequence[Any]:
         members = self.ask(f"members of {site}", function, context)
-        if not isinstance(members, Sequence) or isinstance(members, str | bytes):
+        if not _is_sequence(members):
             self.fault(site, function, f"gave {_kind(members)}, which is no sequence of members")
         if len(members) > MOST_MEMBERS:
             what = f"gave {len(members):,} members; a crew has at most {MOST_MEMBERS:,}"
@@ -553,6 +553,10 @@ def _call(function: Function, context: Any, payload: Any, configuration: int) ->
     if function.arity == 2:
         return call(context, payload)
     return call(context, payload, configuration)
+
+
+def _is_sequence(value: object) -> TypeGuard[Sequence[Any]]:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
 def _kind(value: Any) -> str:

@@ -71,13 +71,13 @@ class _Sealed:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inner, name)  # what the inner handle has not, this one has not either
-        mine = {
+        mine: dict[str, Any] = {
             "within": self._within,
             "transaction": self._transaction,
             "searcher": self._searcher,
             "replies": self._replies,
+            "members": self._members,
         }
-        mine["members"] = self._members
         return mine.get(name, found)
 
     def _searcher(self) -> Searcher:
