@@ -267,8 +267,10 @@ class Engine:
     async def crash(self) -> None:
         """Drop the worker as `kill -9` would, with all it had in hand, and start another one.
 
-        What the lost worker held is taken up when its lease has run out: `advance`, or wait for it.
+        What the lost worker held is taken up within a lease of its lease's end: `advance`, or wait for it.
         """
+        # A run whose lease ends gives no hint: who follows has to look by itself, or it looks once a year.
+        self._worker_arguments.setdefault("poll", _LEASE)
         if self._worker is not None:
             await self._worker.close()
         await self._start_worker()

@@ -206,6 +206,56 @@ class Fleet(Machine[Ctx, tuple[str, ...], Ctx], name="crew-fleet"):
     shipping.on(Go, assign=emptied)
 
 
+class Patient(Machine[str, str, str], name="crew-patient"):
+    """Waits to be told, or prints a label at once."""
+
+    s = root(str)
+    deciding = s.choice(initial=True)
+    waiting = s.state()
+    labelling = s.state()
+    shipped = s.final()
+    lost = s.final(ok=False)
+
+    @staticmethod
+    def init(i: str) -> str:
+        return i
+
+    @staticmethod
+    def result(c: str) -> str:
+        return c
+
+    deciding.always(waiting, when=lambda c: c.startswith("wait"))
+    deciding.always(labelling)
+    waiting.on(Go, labelling)
+    labelling.invoke(label, lambda c: c, done=shipped, assign=lambda _, t: t, error={Exception: lost})
+
+
+class Mixed(Machine[Ctx, tuple[str, ...], Ctx], name="crew-mixed"):
+    """Some members wait to be told, others do not: one may fail while its siblings run."""
+
+    s = root(Ctx)
+    shipping = s.state(initial=True)
+    shipped = s.final()
+    lost = s.final(ok=False)
+
+    @staticmethod
+    def init(i: tuple[str, ...]) -> Ctx:
+        return Ctx(i)
+
+    @staticmethod
+    def result(c: Ctx) -> Ctx:
+        return c
+
+    shipping.each(
+        Patient,
+        lambda c: c.parcels,
+        limit=3,
+        done=shipped,
+        assign=lambda c, got: evolve(c, got=got),
+        error=lost,
+    )
+
+
 class Labels(Machine[Ctx, tuple[str, ...], Ctx], name="crew-labels"):
     """Prints every label by an activity, two at a time, and collects what fails."""
 

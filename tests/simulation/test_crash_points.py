@@ -70,6 +70,24 @@ _LOOPS = Scenario(
 """Runs that continue as new twice, and take back in the last generation what all of them did."""
 
 
+_FLEETS = Scenario(
+    actions=tuple(
+        Action(0, doing, RunPlan("sim.fleet", Job(label, 3)), gap, event)
+        for label, doing, gap, event in (
+            ("k", Doing.START, 0.0, ""),
+            ("l", Doing.START, 0.0, ""),
+            ("l", Doing.CANCEL, 0.0, ""),
+            ("m", Doing.START, 0.1, ""),
+            ("m", Doing.SEND, 0.4, "Stop"),
+        )
+    ),
+    workers=2,
+    horizon=9.0,
+    wild=120,
+)
+"""Runs with child runs: one that goes its way, one that is cancelled as it begins, one that is stopped."""
+
+
 def _calls(scenario: Scenario) -> list[str]:
     """The place of every call that the workers make while faults may happen, ``wait`` left out."""
     numbers: Counter[tuple[str, str]] = Counter()
@@ -84,6 +102,7 @@ def _calls(scenario: Scenario) -> list[str]:
 _PLACES = _calls(SCENARIO)
 _TRIP_PLACES = _calls(_TRIPS)
 _LOOP_PLACES = _calls(_LOOPS)
+_FLEET_PLACES = _calls(_FLEETS)
 
 
 def test_there_are_many_points() -> None:
@@ -121,4 +140,14 @@ def test_every_single_crash_point_while_continuing_as_new(kind: FaultKind) -> No
     assert len(_LOOP_PLACES) > 30
     died = Mishap(Fault(kind, before=0.0, after=0.0))
     found = one_at_a_time(_SEED, _LOOPS, dict.fromkeys(_LOOP_PLACES, died))
+    assert {place: wrong for place, wrong in found if wrong} == {}
+
+
+@pytest.mark.parametrize("kind", [FaultKind.CRASH_BEFORE, FaultKind.CRASH_AFTER], ids=lambda kind: kind.value)
+@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.long) for part in range(1, 6))])
+def test_every_single_crash_point_with_child_runs(part: int, kind: FaultKind) -> None:
+    """Whatever the moment of the death: each child run begins once, tells its end once, and none is left."""
+    assert len(_FLEET_PLACES) > 60
+    died = Mishap(Fault(kind, before=0.0, after=0.0))
+    found = one_at_a_time(_SEED, _FLEETS, dict.fromkeys(_FLEET_PLACES[part::6], died))
     assert {place: wrong for place, wrong in found if wrong} == {}

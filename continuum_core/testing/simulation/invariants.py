@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from continuum_core.errors import ContinuumError
-from continuum_core.testing.simulation.evidence import Evidence
+from continuum_core.journal.records import Run
+from continuum_core.testing.simulation.evidence import Evidence, Story
 from continuum_core.testing.simulation.machines import DETERMINISTIC
 from continuum_core.testing.simulation.of_events import (
     acknowledged_is_present,
@@ -29,6 +30,7 @@ from continuum_core.testing.simulation.of_execution import (
     rates_hold,
     what_was_done_is_undone,
 )
+from continuum_core.testing.simulation.of_families import children_begin_once, ends_are_told, windows_hold
 from continuum_core.testing.simulation.of_journal import (
     fences_never_decrease,
     nothing_follows_the_end,
@@ -60,6 +62,9 @@ CHECKS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     senders_keep_their_order,
     messages_arrive_once,
     orders_win,
+    children_begin_once,
+    ends_are_told,
+    windows_hold,
 )
 
 
@@ -87,8 +92,14 @@ def same_end(evidence: Evidence, plain: Evidence) -> Iterator[str]:
         other = ends.get(run.key)
         if run.key is None or other is None or run.machine not in DETERMINISTIC or run.key in disturbed:
             continue
-        if any(b"WorkerLost" in record.body for record in story.records):
+        if any(b"WorkerLost" in record.body for each in _family(evidence, run) for record in each.records):
             continue  # more workers died of it than its policy allows
         if (run.status, run.outcome) != (other.found.run.status, other.found.run.outcome):
             plainly = f"{other.found.run.status.name} {other.found.run.outcome!r}"
             yield f"{story.name} ended {run.status.name} {run.outcome!r}, without faults {plainly}"
+
+
+def _family(evidence: Evidence, run: Run) -> Iterator[Story]:
+    """A run, and those that it started."""
+    stories = evidence.stories.values()
+    return (each for each in stories if run.run_id in (each.found.run.run_id, each.found.run.root))

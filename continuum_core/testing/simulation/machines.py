@@ -390,4 +390,4 @@ MACHINES: Mapping[str, type[Machine[Told, Job, str]]] = {
     for machine in (Order, Reminder, Nested, Basket, Pinger, Pinged, Race, Shared, Trip, Loop)
 }
 
-DETERMINISTIC = frozenset({"sim.order", "sim.nested", "sim.pinger", "sim.shared"})
+DETERMINISTIC = frozenset({"sim.order", "sim.nested", "sim.pinger", "sim.shared", "sim.fleet"})

@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 _STUCK = Disposition.STUCK.value
+_SCHEDULED = ("start-activity", "start-timer", "start-run")
 
 
 def outcomes_are_applied_once(evidence: Evidence) -> Iterator[str]:
@@ -45,7 +46,7 @@ def outcomes_are_applied_once(evidence: Evidence) -> Iterator[str]:
         opened = Counter(
             (command.do, command.token, command.slot)
             for _, command in story.asked()
-            if command.do in ("start-activity", "start-timer") and not command.slot & (UNDO | AGAIN)
+            if command.do in _SCHEDULED and not command.slot & (UNDO | AGAIN)
         )
         for what, count in opened.items():
             if count > 1:
@@ -72,8 +73,9 @@ def executions_have_reasons(evidence: Evidence) -> Iterator[str]:
             for _, command in story.asked()
             if command.do == "start-activity" and command.key is not None
         }
+        runs = {command.token for _, command in story.asked() if command.do == "start-run"}
         for record, body in story.steps():
-            if body.event.kind != DeliveryKind.OUTCOME:
+            if body.event.kind != DeliveryKind.OUTCOME or body.event.token in runs:
                 continue
             place = (body.event.token, body.event.slot)
             lost = b"WorkerLost" in record.body or b"NeverStarted" in record.body

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from continuum_core.definition.compatibility import compare
 from continuum_core.definition.fingerprint import graph
 from continuum_core.definition.upgrade import way
-from continuum_core.envelope import StepBody
+from continuum_core.envelope import OriginBody, StepBody
 from continuum_core.interpreter.macrostep import step
 from continuum_core.interpreter.snapshot import Disposition
 from continuum_core.journal.records import ENDED, DeliveryKind, Record, RecordKind, RunStatus
@@ -23,6 +23,7 @@ from continuum_core.mapper import (
     encode_image,
     imaged,
     migrated,
+    origin_in,
     unborn,
 )
 from continuum_core.registry import Entry, Registry
@@ -81,7 +82,7 @@ def fences_never_decrease(evidence: Evidence) -> Iterator[str]:
 def records_fold_to_snapshots(evidence: Evidence) -> Iterator[str]:
     """5: folding the records through `step` gives the stored snapshot, at every commit."""
     for run_id, story in evidence.stories.items():
-        folding = _Folding(evidence.registry, run_id)
+        folding = _Folding(evidence.registry, run_id, origin_in(story.found.run.snapshot))
         for record, body in zip(story.records, story.bodies, strict=True):
             wrong = folding.take(record, body)
             if wrong:
@@ -101,10 +102,10 @@ def records_fold_to_snapshots(evidence: Evidence) -> Iterator[str]:
 class _Folding:
     """A run as its records tell it, each folded through the very definition that it ran under."""
 
-    def __init__(self, registry: Registry, run_id: UUID) -> None:
+    def __init__(self, registry: Registry, run_id: UUID, origin: OriginBody | None) -> None:
         self.registry = registry
         self.run_id = run_id
-        self.image = unborn()
+        self.image = replace(unborn(), origin=origin)  # a cancel may come before the start that tells it
         self.entry: Entry | None = None
 
     def snapshot(self) -> bytes:
@@ -145,7 +146,8 @@ class _Folding:
         event = decode_event(entry, before, kind, payload, token, body.event.slot)
         made = step(entry.program, before, event, record.at, self.run_id.bytes, renewed=body.patches)
         self.image = imaged(entry, self.image, made.snapshot)
-        if token and made.disposition is Disposition.TAKEN and token not in before.tokens.values():
+        living = token in before.tokens.values() or token in before.crews
+        if token and made.disposition is Disposition.TAKEN and not living:
             return "took what a dead state entry had asked for"
         if tuple(body.states) != entry.leaves(made.snapshot.configuration):
             return "folds to other states"

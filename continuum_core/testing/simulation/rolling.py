@@ -14,6 +14,7 @@ from zlib import crc32
 from attrs import frozen
 
 from continuum_core.definition.declare import Machine, root
+from continuum_core.testing.simulation.fleets import FLEETS
 from continuum_core.testing.simulation.machines import (
     MACHINES,
     Close,
@@ -145,20 +146,21 @@ RELEASES: tuple[tuple[type[Machine[Any, Job, str]], ...], ...] = (
 """What workers of each release have of that machine; the last takes all runs."""
 
 _VERSIONS = (Rolling1, Rolling2, Rolling3)
+_OTHERS = {**MACHINES, **FLEETS}
 
 
 def machines_of(names: Sequence[str]) -> list[type[Machine[Any, Job, str]]]:
     """Every version of these machines."""
-    found: list[type[Machine[Any, Job, str]]] = [MACHINES[name] for name in names if name != ROLLING]
+    found: list[type[Machine[Any, Job, str]]] = [_OTHERS[name] for name in names if name != ROLLING]
     return [*found, *_VERSIONS] if ROLLING in names else found
 
 
 def release_machines(names: Sequence[str], release: int) -> list[type[Machine[Any, Job, str]]]:
     """What a worker of a release takes of these machines."""
-    found: list[type[Machine[Any, Job, str]]] = [MACHINES[name] for name in names if name != ROLLING]
+    found: list[type[Machine[Any, Job, str]]] = [_OTHERS[name] for name in names if name != ROLLING]
     return [*found, *RELEASES[release]] if ROLLING in names else found
 
 
 def machine_of(name: str, label: str) -> type[Machine[Any, Job, str]]:
     """What a run of this label is started as: clients of all releases start runs."""
-    return MACHINES[name] if name != ROLLING else _VERSIONS[crc32(label.encode()) % len(_VERSIONS)]
+    return _OTHERS[name] if name != ROLLING else _VERSIONS[crc32(label.encode()) % len(_VERSIONS)]

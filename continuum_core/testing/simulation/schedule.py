@@ -17,6 +17,7 @@ from attrs import evolve, field, frozen
 from continuum_core.testing.faults import FaultKind
 from continuum_core.testing.simulation.chaos import Mishap, mix_of
 from continuum_core.testing.simulation.evidence import Evidence, Story
+from continuum_core.testing.simulation.fleets import FLEET
 from continuum_core.testing.simulation.invariants import judge, same_end
 from continuum_core.testing.simulation.rolling import ROLLING
 from continuum_core.testing.simulation.scheduler import EPOCH
@@ -25,9 +26,11 @@ from continuum_core.testing.simulation.world import World
 
 __all__ = [
     "Report",
+    "fleet_scenario",
     "one_at_a_time",
     "rerun",
     "rolling_scenario",
+    "run_fleets",
     "run_rolling",
     "run_scenario",
     "run_seed",
@@ -87,6 +90,24 @@ def rolling_scenario(seed: int) -> Scenario:
         horizon=chance.choice((5.0, 10.0, 20.0)),
         wild=chance.choice((0, 60, 160)),
     )
+
+
+def fleet_scenario(seed: int) -> Scenario:
+    """A scenario of runs that have child runs."""
+    chance = Random(seed)
+    mix = mix_of(chance)
+    return Scenario(
+        actions=tuple(plan(chance, kinds=(FLEET,))),
+        mix=mix,
+        workers=chance.choice((1, 2, 3)),
+        horizon=chance.choice((5.0, 10.0, 20.0)),
+        wild=chance.choice((0, 60, 160)),
+    )
+
+
+def run_fleets(seed: int, *, traced: bool = False) -> Report:
+    """Run the schedule of runs with child runs of a seed, and judge it."""
+    return run_scenario(seed, fleet_scenario(seed), traced=traced)
 
 
 def run_rolling(seed: int, *, traced: bool = False) -> Report:

@@ -25,6 +25,7 @@ from continuum_core.journal.commit import (
     Finished,
     FinishOutcome,
     Inspection,
+    Member,
     NewRun,
     Order,
     Ordered,
@@ -44,6 +45,7 @@ from continuum_core.journal.commit import (
     TaskWant,
 )
 from continuum_core.journal.connect import connect
+from continuum_core.journal.crews import crewed
 from continuum_core.journal.protocol import Journal, Limits, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run, Task, TaskKey
 from continuum_core.testing.simulation.scheduler import Process, Scheduler
@@ -345,6 +347,9 @@ class SimulatedJournal:
 
     async def inspect(self, run: UUID) -> Inspection | None:
         return await self.store.inspect(run)
+
+    async def members(self, run: UUID, token: int, after: int = -1, limit: int = 1_000) -> list[Member]:
+        return await crewed(self.store).members(run, token, after, limit)
 
     async def prune(self, plan: PrunePlan) -> Pruned:
         return await self.store.prune(plan)

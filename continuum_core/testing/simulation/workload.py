@@ -108,6 +108,7 @@ _EVENTS = {
     "sim.race": ("Ping", "Ping", "Stop"),
     "sim.rolling": ("Item", "Item", "Item", "Ping", "Close"),
     "sim.trip": ("Stop",),
+    "sim.fleet": ("Stop",),
 }
 _ORDERS = (Doing.CANCEL, Doing.CANCEL, Doing.SUSPEND, Doing.SUSPEND, Doing.TERMINATE)
 _KINDS = (

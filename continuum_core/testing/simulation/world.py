@@ -41,6 +41,7 @@ from continuum_core.testing.simulation.moments import (
     nothing_is_overtaken,
     well_placed,
 )
+from continuum_core.testing.simulation.of_families import families_at_rest
 from continuum_core.testing.simulation.rolling import RELEASES, ROLLING, release_machines
 from continuum_core.testing.simulation.scheduler import Process, Scheduler, Stalled, Strand
 from continuum_core.testing.simulation.store import SimulatedJournal, Witness, now_done
@@ -362,6 +363,7 @@ class World:
                 self.violations += at_rest(found, self.registry)
                 records = now_done(self._store.history(found.run.run_id, 0, 100_000))
                 self.violations += nothing_is_lost(found, records)
+            self.violations += families_at_rest(self.inspections)
             self.violations += self._hands()
 
     def _hands(self) -> Iterator[str]:
