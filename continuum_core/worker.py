@@ -30,6 +30,7 @@ from continuum_core.hooks.plugins import Hook, Plugins
 from continuum_core.hooks.sealing import pipeline_of
 from continuum_core.host import Flag, Host
 from continuum_core.journal.connect import Target, connect
+from continuum_core.journal.crews import crewed
 from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import RunStatus
 from continuum_core.journal.transactions import transactional
@@ -134,7 +135,8 @@ class Worker:
         """Open resources and journal, and start to work.
 
         A journal that is away is waited for. Raises IncompatibleJournal, whatever a resource raises, and
-        UsageError when it is open already. Cancelled, it gives back what it opened.
+        UsageError when it is open already, or where a machine starts child runs and the journal cannot.
+        Cancelled, it gives back what it opened.
         """
         if self._opening or self._supervisor is not None:
             raise UsageError("this worker is open already")
@@ -146,6 +148,8 @@ class Worker:
 
     async def _open(self, host: Host) -> None:
         exits, plugins = self._exits, self.plugins
+        if any(entry.crews for entry in self.registry.entries()):
+            crewed(self.journal)  # said now, not by every turn that would start one
         try:
             runner = self._given_runner or await self._open_runner()
             opened = await self._open_journal(host)

@@ -179,6 +179,7 @@ def _forget_past(run: RunRow, below: int, *, dry: bool) -> int:
     first, end = run.after(since - 1), run.after(below - 1)
     if not dry:
         del run.records[first:end]
+        run.forget_members(since, below)
         del run.past[below]
     return end - first
 

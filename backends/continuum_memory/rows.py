@@ -17,6 +17,7 @@ from continuum_core.clock import Micros
 from continuum_core.journal.attributes import Attribute
 from continuum_core.journal.commit import Member
 from continuum_core.journal.commit import Ordered as OrderAnswer
+from continuum_core.journal.crews import first_token
 from continuum_core.journal.rate import Bucket
 from continuum_core.journal.records import (
     ENDED,
@@ -149,6 +150,11 @@ class RunRow:
         crew = self.members.get(token, {})
         numbers = (number for number in range(after + 1, max(crew, default=-1) + 1) if number in crew)
         return [Member(token, number, crew[number]) for number in islice(numbers, limit)]
+
+    def forget_members(self, since: int, below: int) -> None:
+        """Forget the crews that began in these versions, the last one excluded."""
+        for token in [t for t in self.members if first_token(since) <= t < first_token(below)]:
+            del self.members[token]
 
     def all_kept(self) -> tuple[Member, ...]:
         crews = sorted(self.members.items())

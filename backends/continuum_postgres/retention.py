@@ -128,6 +128,7 @@ class _Pruning:
             counted = await batch.write(
                 (statements.COUNT_GENERATIONS, named),
                 (statements.DROP_GENERATION_RECORDS, named),
+                (statements.DROP_GENERATION_MEMBERS, named),
                 (statements.DROP_GENERATIONS, named),
             )
         self.records += counted[statements.COUNT_GENERATIONS][0][0]

@@ -100,7 +100,11 @@ class Reply(Struct, frozen=True, gc=False):
 
 
 class Member(Struct, frozen=True, gc=False):
-    """What came of member `number` of the crew `token` of a run: kept beside the run for as long as it is."""
+    """What came of member `number` of the crew `token` of a run: kept beside it, and pruned with it.
+
+    The upper bits of the token are the version of the record that began the crew (`crews.first_token`): a
+    crew goes with the generation that it belongs to.
+    """
 
     token: int
     number: int
@@ -558,8 +562,9 @@ class Inspection(Struct, frozen=True, gc=False):
 class PrunePlan(Struct, frozen=True, gc=False):
     """Delete whole ended runs last updated before `before`, at most `limit` of them.
 
-    :ivar generations: also delete the records of past generations that were over before `before`, of runs
-        that have not ended; at most `limit` of those, the oldest first (`Capability.FORGETS`).
+    :ivar generations: also delete the records and members of past generations that were over before
+        `before`, of runs that have not ended; at most `limit` of those, the oldest first
+        (`Capability.FORGETS`).
     """
 
     before: Micros

@@ -13,14 +13,25 @@ from continuum_core.errors import UsageError
 from continuum_core.journal.commit import Member
 from continuum_core.journal.protocol import Journal
 
-__all__ = ["Crewed", "crewed"]
+__all__ = ["Crewed", "crewed", "first_token"]
+
+_VERSION = 1 << 16
+"""Tokens count within a version: so many are given out in one record at most."""
+
+
+def first_token(version: int) -> int:
+    """Where the tokens begin that the record of this version gave out: so they tell generations apart."""
+    return version * _VERSION
 
 
 class Crewed(Protocol):
     """A handle that can tell what came of members of crews."""
 
     async def members(self, run: UUID, token: int, after: int = -1, limit: int = 1_000) -> list[Member]:
-        """Of one crew, those with numbers above `after`, ascending. They are pruned with the run."""
+        """Of one crew, those with numbers above `after`, ascending.
+
+        They are pruned with the run, or with the generation that they belong to.
+        """
         ...
 
 

@@ -206,6 +206,32 @@ class Fleet(Machine[Ctx, tuple[str, ...], Ctx], name="crew-fleet"):
     shipping.on(Go, assign=emptied)
 
 
+class Wide(Machine[Ctx, tuple[str, ...], Ctx], name="crew-wide"):
+    """Prints many labels at once."""
+
+    s = root(Ctx)
+    printing = s.state(initial=True)
+    printed = s.final()
+    lost = s.final(ok=False)
+
+    @staticmethod
+    def init(i: tuple[str, ...]) -> Ctx:
+        return Ctx(i)
+
+    @staticmethod
+    def result(c: Ctx) -> Ctx:
+        return c
+
+    printing.each(
+        label,
+        lambda c: c.parcels,
+        limit=200,
+        done=printed,
+        assign=lambda c, got: evolve(c, got=got),
+        error=lost,
+    )
+
+
 class Patient(Machine[str, str, str], name="crew-patient"):
     """Waits to be told, or prints a label at once."""
 
@@ -280,3 +306,101 @@ class Labels(Machine[Ctx, tuple[str, ...], Ctx], name="crew-labels"):
             c, got=tuple(each if isinstance(each, str) else each.type.rpartition(".")[2] for each in got)
         ),
     )
+
+
+hands: dict[str, int] = {}
+"""What makes the collection of `Fickle` another one."""
+
+
+def fickle(c: Ctx) -> tuple[str, ...]:
+    return c.parcels + ("more",) * len(hands)
+
+
+class Fickle(Machine[Ctx, tuple[str, ...], Ctx], name="crew-fickle"):
+    """Its collection does not follow from the context alone, which is wrong."""
+
+    s = root(Ctx)
+    shipping = s.state(initial=True)
+    shipped = s.final()
+    lost = s.final(ok=False)
+
+    @staticmethod
+    def init(i: tuple[str, ...]) -> Ctx:
+        return Ctx(i)
+
+    @staticmethod
+    def result(c: Ctx) -> Ctx:
+        return c
+
+    shipping.each(
+        Patient, fickle, limit=1, done=shipped, assign=lambda c, got: evolve(c, got=got), error=lost
+    )
+
+
+@activity(retry=ONCE, timeout=timedelta(minutes=1))
+async def unbook(booking: str) -> None:
+    pass
+
+
+@activity(retry=ONCE, undo=unbook, timeout=timedelta(minutes=1))
+async def book(parcel: str) -> str:
+    if parcel.startswith("lost"):
+        raise Lost(parcel)
+    return f"booked-{parcel}"
+
+
+class Trips(Machine[Ctx, tuple[str, ...], Ctx], name="crew-trips"):
+    """Books every parcel; where one is lost, what was booked is undone."""
+
+    s = root(Ctx)
+    booking = s.state(initial=True)
+    undoing = s.state()
+    booked = s.final()
+    undone = s.final(ok=False)
+
+    @staticmethod
+    def init(i: tuple[str, ...]) -> Ctx:
+        return Ctx(i)
+
+    @staticmethod
+    def result(c: Ctx) -> Ctx:
+        return c
+
+    booking.each(
+        book,
+        lambda c: c.parcels,
+        limit=1,
+        done=booked,
+        assign=lambda c, got: evolve(c, got=got),
+        error=undoing,
+    )
+    undoing.compensate(undone, assign=lambda c: evolve(c, why="undone"))
+
+
+class Again(Machine[Ctx, tuple[str, ...], Ctx], name="crew-again"):
+    """Prints its labels in two generations, and rests."""
+
+    s = root(Ctx)
+    printing = s.state(initial=True)
+    printed = s.choice()
+    anew = s.continue_as_new(lambda c: (*c.parcels, "last"))
+    resting = s.state()
+    end = s.final()
+
+    @staticmethod
+    def init(i: tuple[str, ...]) -> Ctx:
+        return Ctx(i)
+
+    @staticmethod
+    def result(c: Ctx) -> Ctx:
+        return c
+
+    printing.collect(
+        label,
+        lambda c: c.parcels[:2],
+        done=printed,
+        assign=lambda c, got: evolve(c, got=tuple(str(each) for each in got)),
+    )
+    printed.always(anew, when=lambda c: "last" not in c.parcels)
+    printed.always(resting)
+    resting.on(Go, end)

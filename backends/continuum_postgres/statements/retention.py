@@ -9,6 +9,7 @@ __all__ = [
     "COUNT_RECORDS",
     "DROP_CLAIMS",
     "DROP_GENERATIONS",
+    "DROP_GENERATION_MEMBERS",
     "DROP_GENERATION_RECORDS",
     "DROP_ORDERS",
     "DROP_RESULTS",
@@ -73,6 +74,19 @@ COUNT_GENERATIONS = f"SELECT count(*) FROM {_OF_GENERATIONS}"
 
 DROP_GENERATION_RECORDS = f"""
 DELETE FROM continuum.records t WHERE t.ctid = ANY (ARRAY(SELECT t.tid FROM {_OF_GENERATIONS}))
+"""
+
+# A token is a version and 16 more bits.
+DROP_GENERATION_MEMBERS = """
+DELETE FROM continuum.members t WHERE t.ctid = ANY (ARRAY(
+  SELECT t.tid FROM unnest($2::smallint[], $3::uuid[], $4::bigint[]) AS m (shard, run_id, below)
+  CROSS JOIN LATERAL (
+    SELECT coalesce(max(g.below), 0) AS since FROM continuum.generations g
+    WHERE g.shard = m.shard AND g.ns = $1::integer AND g.run_id = m.run_id AND g.below < m.below) g
+  CROSS JOIN LATERAL (
+    SELECT t.ctid AS tid FROM continuum.members t
+    WHERE t.shard = m.shard AND t.ns = $1::integer AND t.run_id = m.run_id
+      AND t.token < m.below * 65536 AND t.token >= g.since * 65536 OFFSET 0) t))
 """
 
 DROP_GENERATIONS = """

@@ -38,6 +38,17 @@ function crews.forget(run)
   call('DEL', P .. 'mt:' .. run)
 end
 
+-- The crews that began in these versions, the last one excluded: a token is a version and 16 more bits.
+function crews.forget_between(run, since, below)
+  for _, token in ipairs(call('SMEMBERS', P .. 'mt:' .. run)) do
+    local version = math.floor(tonumber(token) / 65536)
+    if version >= since and version < below then
+      call('DEL', P .. 'mb:' .. run .. token)
+      call('SREM', P .. 'mt:' .. run, token)
+    end
+  end
+end
+
 function crews.size(run)
   local size = 0
   for _, crew in ipairs(crews.shown(run)) do

@@ -122,6 +122,7 @@ local function cut_past(run, below, dry)
   end
   local count = runs.cut(run, math.max(since, 1), below, dry)
   if not dry then
+    crews.forget_between(run, since, below)
     runs.drop_past(run, below)
   end
   return count

@@ -57,7 +57,14 @@ namespace = ?1 AND run_id = ?2 AND version < ?3 AND version >= (
   WHERE namespace = ?1 AND run_id = ?2 AND below < ?3)
 """
 COUNT_GENERATION = f"SELECT count(*) FROM continuum_records WHERE {_OF_GENERATION}"
+# A token is a version and 16 more bits.
+_MEMBERS_OF_GENERATION = """
+namespace = ?1 AND run_id = ?2 AND token < ?3 * 65536 AND token >= 65536 * (
+  SELECT coalesce(max(below), 0) FROM continuum_generations
+  WHERE namespace = ?1 AND run_id = ?2 AND below < ?3)
+"""
 DROP_GENERATION = (
+    f"DELETE FROM continuum_members WHERE {_MEMBERS_OF_GENERATION}",
     f"DELETE FROM continuum_records WHERE {_OF_GENERATION}",
     "DELETE FROM continuum_generations WHERE namespace = ?1 AND run_id = ?2 AND below = ?3",
 )

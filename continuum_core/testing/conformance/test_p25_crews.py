@@ -17,12 +17,21 @@ from continuum_core.journal.commit import (
     Query,
     StartOutcome,
 )
-from continuum_core.journal.crews import crewed
+from continuum_core.journal.crews import crewed, first_token
 from continuum_core.journal.protocol import Capability
 from continuum_core.journal.records import Delivery, DeliveryKind, RunStatus
 from continuum_core.testing.conformance.carried import elsewhere, left, whole
-from continuum_core.testing.conformance.given import new_id, new_run, order, turn
-from continuum_core.testing.conformance.kit import Kit, claimed_one, committed, row, started
+from continuum_core.testing.conformance.given import FAR, new_id, new_run, order, signal, turn
+from continuum_core.testing.conformance.kit import (
+    Kit,
+    claimed_one,
+    committed,
+    delivered,
+    passed,
+    row,
+    started,
+    waiting,
+)
 
 
 async def test_a_commit_starts_child_runs(kit: Kit) -> None:
@@ -121,6 +130,31 @@ async def test_members_go_with_their_run(kit: Kit) -> None:
     assert len(await crewed(journal).members(run_id, 3)) == 1
     await journal.prune(PrunePlan(before=await journal.now() + 1, limit=10))
     assert await crewed(journal).members(run_id, 3) == []
+
+
+async def test_members_of_past_generations_go_with_them(kit: Kit) -> None:
+    """Promise 25: each crew is of the generation in which it began; those of the present one stay."""
+    kit.needs(Capability.CREWS, Capability.FORGETS)
+    journal = await kit.open()
+    run_id = await waiting(journal)
+    tokens: list[int] = []
+    for _ in range(3):
+        await delivered(journal, signal(run_id))
+        claim, now = await claimed_one(journal)
+        made = turn(claim, now, [b"s;"] * 2, begins=claim.version + 2)
+        tokens.append(first_token(claim.version + 1) | 1)
+        kept = (Member(tokens[-1], 0, b"x"), Member(tokens[-1], 1, b"y"))
+        await committed(journal, replace(made, members=kept))
+        await passed(journal, await journal.now())
+    await delivered(journal, signal(run_id))
+    claim, now = await claimed_one(journal)
+    tokens.append(first_token(claim.version) | 1)  # of the very record that began the generation
+    await committed(journal, replace(turn(claim, now), members=(Member(tokens[-1], 0, b"z"),)))
+    past = PrunePlan(before=FAR, limit=1, generations=True)
+    for gone in range(4):
+        counts = [len(await crewed(journal).members(run_id, token)) for token in tokens]
+        assert counts == [0] * gone + [2, 2, 2, 1][gone:]
+        assert (await journal.prune(past)).generations == (gone < 3)
 
 
 async def test_members_are_carried(kit: Kit) -> None:
