@@ -404,3 +404,55 @@ class Again(Machine[Ctx, tuple[str, ...], Ctx], name="crew-again"):
     printed.always(anew, when=lambda c: "last" not in c.parcels)
     printed.always(resting)
     resting.on(Go, end)
+
+
+class Convoy(Machine[Ctx, tuple[str, ...], Ctx], name="crew-convoy"):
+    """Ships very many parcels, each by a child run of its own."""
+
+    s = root(Ctx)
+    shipping = s.state(initial=True)
+    shipped = s.final()
+    lost = s.final(ok=False)
+
+    @staticmethod
+    def init(i: tuple[str, ...]) -> Ctx:
+        return Ctx(i)
+
+    @staticmethod
+    def result(c: Ctx) -> Ctx:
+        return c
+
+    shipping.each(
+        Parcel,
+        lambda c: c.parcels,
+        limit=20,
+        done=shipped,
+        assign=lambda c, got: evolve(c, got=got),
+        error=lost,
+    )
+
+
+class Armada(Machine[Ctx, tuple[str, ...], Ctx], name="crew-armada"):
+    """Ships even more of them."""
+
+    s = root(Ctx)
+    shipping = s.state(initial=True)
+    shipped = s.final()
+    lost = s.final(ok=False)
+
+    @staticmethod
+    def init(i: tuple[str, ...]) -> Ctx:
+        return Ctx(i)
+
+    @staticmethod
+    def result(c: Ctx) -> Ctx:
+        return c
+
+    shipping.each(
+        Parcel,
+        lambda c: c.parcels,
+        limit=50,
+        done=shipped,
+        assign=lambda c, got: evolve(c, got=got),
+        error=lost,
+    )

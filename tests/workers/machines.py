@@ -18,6 +18,7 @@ from attrs import evolve, frozen
 
 from continuum_core import Machine, Retry, activity, event, root
 from tests.crash.machines import Trip
+from tests.crews.machines import Armada, Convoy
 from tests.evolution.orders import Order1, Order2, Order3
 
 FOLDER = "CONTINUUM_TEST_FOLDER"
@@ -267,6 +268,7 @@ class ChangedTwo(Machine[Ctx, str, str], name="changed", version=2):
 
 RELEASES = {
     "trip": (Trip,),
+    "convoy": (Convoy, Armada),
     "one": (Held, Stops, Blocks, OnAThread, RollingOne, ChangedOne),
     "two": (Held, Stops, Blocks, OnAThread, RollingTwo, ChangedTwo),
     "order 1": (Order1,),
