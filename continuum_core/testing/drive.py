@@ -24,8 +24,10 @@ from typing import Any, Generic, TypeVar, cast, overload
 from uuid import UUID
 
 from attrs import frozen
+from msgspec.structs import replace
 
 from continuum_core.clock import Micros, from_datetime, span, to_datetime
+from continuum_core.codec import Codec
 from continuum_core.definition.activity import Activity
 from continuum_core.definition.declare import Machine, Target
 from continuum_core.definition.event import is_event
@@ -34,7 +36,8 @@ from continuum_core.definition.message import Message
 from continuum_core.ending import result_of
 from continuum_core.errors import RunOver, UsageError
 from continuum_core.headers import task_input
-from continuum_core.interpreter.commands import Close, Send, StartActivity, StartTimer
+from continuum_core.interpreter.commands import Close, CloseRuns, Send, StartActivity, StartRun, StartTimer
+from continuum_core.interpreter.crews import OpenCrew
 from continuum_core.interpreter.events import Signal
 from continuum_core.interpreter.macrostep import step
 from continuum_core.interpreter.snapshot import Disposition
@@ -42,6 +45,7 @@ from continuum_core.interpreter.snapshot import Step as Made
 from continuum_core.journal.records import ENDED, Delivery, DeliveryKind, Record, RunStatus
 from continuum_core.mapper import (
     Asked,
+    Image,
     ask,
     decode_event,
     decode_image,
@@ -65,7 +69,7 @@ from continuum_core.runtime.attempt import failure_of
 from continuum_core.testing.clock import START
 from continuum_core.view import Step, outcome_view, step_view
 
-__all__ = ["Drive", "OpenActivity", "OpenTimer"]
+__all__ = ["Drive", "OpenActivity", "OpenTimer", "Work", "work_name"]
 
 C = TypeVar("C")
 I = TypeVar("I")  # noqa: E741
@@ -76,10 +80,15 @@ B = TypeVar("B")
 _NAMESPACE = "drive"
 
 
+Work = Activity[A, B] | type[Machine[Any, A, B]]
+"""What a run waits for: an activity, or a child run, given by its machine."""
+
+
 @frozen
 class OpenActivity:
-    """An activity that the run waits for.
+    """An activity, or a child run, that the run waits for.
 
+    :ivar activity: its name, or the name of the child run's machine.
     :ivar state: the path of the state that invoked it.
     :ivar key: what `key=` of the invoke gave, if anything.
     """
@@ -150,35 +159,36 @@ class Drive(Generic[C, I, O]):
         self._arrive(signal_delivery(self._new_id(), self.id, encode_signal(self._entry, event)))
 
     @overload
-    def complete(
-        self, activity: Activity[Any, None], /, *, state: Target[Any] | str | None = None
-    ) -> None: ...
+    def complete(self, activity: Work[Any, None], /, *, state: Target[Any] | str | None = None) -> None: ...
     @overload
     def complete(
-        self, activity: Activity[Any, B], output: B, /, *, state: Target[Any] | str | None = None
+        self, activity: Work[Any, B], output: B, /, *, state: Target[Any] | str | None = None
     ) -> None: ...
     def complete(
-        self, activity: Activity[Any, Any], output: Any = None, /, *, state: Target[Any] | str | None = None
+        self, activity: Work[Any, Any], output: Any = None, /, *, state: Target[Any] | str | None = None
     ) -> None:
-        """Let an activity that is open succeed.
+        """Let an activity that is open succeed, or a child run complete: of several members the first.
 
         :param state: which one, where several states have invoked it: the state or its path.
 
         Raises UsageError where none is open, and says what is.
         """
         found = self._find(activity, state)
-        data = self._entry.activities[found.activity].output.encode(output)
+        data = self._output(found).encode(output)
         self._finish(found, encode_output(data, activity=found.activity))
 
     def fail(
         self,
-        activity: Activity[Any, Any],
+        activity: Work[Any, Any],
         error: BaseException | Failure,
         /,
         *,
         state: Target[Any] | str | None = None,
     ) -> None:
         """Let an activity that is open fail for good: all the tries of its policy are used up.
+
+        A child run, given by its machine, fails with what waiting for it would raise: RunFailed,
+        RunCancelled, RunTerminated.
 
         Raises UsageError where none is open, and says what is.
         """
@@ -253,7 +263,7 @@ class Drive(Generic[C, I, O]):
         """The activities it waits for, in the order in which they were started, with their typed inputs."""
         return list(self._activities)
 
-    def input(self, activity: Activity[A, Any], /, *, state: Target[Any] | str | None = None) -> A:
+    def input(self, activity: Work[A, Any], /, *, state: Target[Any] | str | None = None) -> A:
         """What an open activity was given. Raises UsageError where none is open, and says what is."""
         return cast("A", self._find(activity, state).input)
 
@@ -306,7 +316,18 @@ class Drive(Generic[C, I, O]):
             tuple((each.activity, each.state, each.slot) for each in self._activities),
             tuple((each.state, each.slot, each.due - self.now) for each in self.timers),
             tuple((each.kind, each.payload) for each in self._kept),
+            tuple(self._crew(crew) for crew in snapshot.crews.values()),
         )
+
+    def _crew(self, crew: OpenCrew) -> Hashable:
+        """How a crew can go on."""
+        ended: list[tuple[int, str]] = []
+        chain = crew.results
+        while chain is not None:
+            chain, number, result = chain
+            ended.append((number, repr(result)))
+        waiting = self._entry.context.encode(crew.context) if crew.next < crew.total else b""
+        return (crew.state, crew.slot, crew.next, crew.open, tuple(sorted(ended)), waiting)
 
     # --- one event ---
 
@@ -341,7 +362,7 @@ class Drive(Generic[C, I, O]):
         after = imaged(entry, before, made.snapshot)
         asked = ask(entry, _NAMESPACE, self.id, made, delivery.id, self._new_id)
         body = encode_step(entry, before, after, made, delivery, asked)
-        stored = decode_image(entry, made.snapshot.version, encode_image(entry, after))
+        stored = _with_results(decode_image(entry, made.snapshot.version, encode_image(entry, after)), after)
         opened = self._opened(made, asked)
         # Nothing above has changed this run: what raises leaves it as it was.
         outcome = made.snapshot.outcome
@@ -363,7 +384,7 @@ class Drive(Generic[C, I, O]):
 
     def _opened(self, made: Made, asked: Asked) -> list[OpenActivity]:
         starts = [command for command in made.commands if isinstance(command, StartActivity)]
-        return [
+        opened = [
             OpenActivity(
                 activity=task.activity,
                 state=self._entry.chart.states[start.state].path,
@@ -374,6 +395,27 @@ class Drive(Generic[C, I, O]):
             )
             for start, task in zip(starts, asked.tasks, strict=True)
         ]
+        runs = [command for command in made.commands if isinstance(command, StartRun) and command.awaited]
+        return opened + [self._opened_run(command) for command in runs]
+
+    def _opened_run(self, start: StartRun) -> OpenActivity:
+        crew = self._entry.crews[start.state, start.slot]
+        assert crew.child is not None, "only child runs are started as runs"
+        return OpenActivity(
+            activity=crew.child.machine,
+            state=self._entry.chart.states[start.state].path,
+            input=crew.input.decode(crew.input.encode(start.input)),
+            key=None,
+            token=start.token,
+            slot=start.number,
+        )
+
+    def _output(self, found: OpenActivity) -> Codec[Any]:
+        """What stores what comes of it."""
+        crew = self._image.snapshot.crews.get(found.token)
+        if crew is not None:
+            return self._entry.crews[crew.state, crew.slot].output
+        return self._entry.activities[found.activity].output
 
     def _carry_out(self, made: Made, opened: Sequence[OpenActivity]) -> None:
         ledger = made.snapshot.ledger
@@ -387,6 +429,8 @@ class Drive(Generic[C, I, O]):
                     if each.token != command.token or (each.token, each.slot) in pending
                 ]
                 self._timers = [each for each in self._timers if each.token != command.token]
+            elif isinstance(command, CloseRuns):
+                self._activities = [each for each in self._activities if each.token != command.token]
             elif isinstance(command, StartTimer):
                 state = self._entry.chart.states[command.state].path
                 self._timers.append(OpenTimer(state, to_datetime(command.due), command.token, command.slot))
@@ -406,20 +450,21 @@ class Drive(Generic[C, I, O]):
 
     # --- small things ---
 
-    def _find(self, activity: Activity[Any, Any], state: Target[Any] | str | None) -> OpenActivity:
+    def _find(self, activity: Work[Any, Any], state: Target[Any] | str | None) -> OpenActivity:
         path = state.path if isinstance(state, Target) else state
+        name = work_name(activity)
         found = [
             each
             for each in self._activities
-            if each.activity == activity.name and (path is None or each.state == path)
+            if each.activity == name and (path is None or each.state == path)
         ]
         if not found:
             where = "" if path is None else f" in {path}"
-            raise UsageError(f"{activity.name} is not open{where}: {self._whereabouts()}")
+            raise UsageError(f"{name} is not open{where}: {self._whereabouts()}")
         states = list(dict.fromkeys(each.state for each in found))
         if len(states) > 1:
             raise UsageError(
-                f"{activity.name} is open in {' and in '.join(states)}: say which one, state={states[0]!r}"
+                f"{name} is open in {' and in '.join(states)}: say which one, state={states[0]!r}"
             )
         return found[0]
 
@@ -450,3 +495,21 @@ class Drive(Generic[C, I, O]):
 def _registry(machine: Any) -> Registry:
     """Codecs and tables are made once a machine: property tests drive thousands of runs."""
     return Registry([machine])
+
+
+def work_name(work: Any) -> str:
+    """The name of an activity, or of a machine whose child runs are waited for."""
+    name: str = getattr(work, "chart", work).name
+    return name
+
+
+def _with_results(stored: Image, after: Image) -> Image:
+    """The run as it is stored, with what a journal keeps beside it."""
+    if not stored.snapshot.crews:
+        return stored
+    known = after.snapshot.crews
+    crews = {
+        token: replace(crew, results=known[token].results, known=known[token].known)
+        for token, crew in stored.snapshot.crews.items()
+    }
+    return replace(stored, snapshot=replace(stored.snapshot, crews=crews))

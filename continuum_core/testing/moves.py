@@ -18,7 +18,7 @@ from continuum_core.definition.failure import Failure
 from continuum_core.definition.naming import qualified_name
 from continuum_core.definition.wording import delay_words
 from continuum_core.errors import UsageError
-from continuum_core.testing.drive import Drive
+from continuum_core.testing.drive import Drive, work_name
 from continuum_core.testing.examples import example_of
 
 __all__ = ["Advance", "Complete", "Examples", "Fail", "Move", "Send", "gathered", "moves"]
@@ -40,7 +40,7 @@ class Send:
 
 @frozen
 class Complete:
-    """The activity of this state succeeds."""
+    """The activity, or child run, of this state succeeds."""
 
     activity: Any
     state: str
@@ -56,7 +56,7 @@ class Complete:
 
 @frozen
 class Fail:
-    """The activity of this state fails for good."""
+    """The activity, or child run, of this state fails for good."""
 
     activity: Any
     state: str
@@ -120,29 +120,31 @@ def gathered(
     given: dict[type, list[Any]] = {}
     for event in events:
         given.setdefault(event.__class__, []).append(event)
-    known = {activity.name: tuple(values) for activity, values in outputs.items()}
-    wrong = {activity.name: tuple(values) for activity, values in errors.items()}
+    known = {work_name(work): tuple(values) for work, values in outputs.items()}
+    wrong = {work_name(work): tuple(values) for work, values in errors.items()}
+    types = {name: each.output_type for name, each in chart.activities.items()}
+    types |= {name: each.result_type for name, each in chart.machines.items()}
     return Examples(
         events={
             cls: tuple(given[cls]) if cls in given else made(name, cls) for name, cls in chart.events.items()
         },
         outputs={
-            name: known[name] if name in known else made(name, each.output_type)
-            for name, each in chart.activities.items()
+            name: known[name] if name in known else made(name, output) for name, output in types.items()
         },
-        errors={name: wrong[name] if name in wrong else _errors(chart, name) for name in chart.activities},
+        errors={name: wrong[name] if name in wrong else _errors(chart, name) for name in types},
         missing=missing,
     )
 
 
-def _errors(chart: Chart, activity: str) -> tuple[Failure, ...]:
+def _errors(chart: Chart, work: str) -> tuple[Failure, ...]:
     """One failure for each class that some edge catches."""
     caught: dict[type[BaseException], None] = {}
     for state in chart.states:
-        names = {invoke.slot: invoke.activity.name for invoke in state.invokes}
+        names = {(TriggerKind.INVOKE_ERROR, each.slot): each.activity.name for each in state.invokes}
+        names |= {(TriggerKind.CREW_ERROR, each.slot): each.work.name for each in state.crews}
         for edge in state.edges:
             trigger = edge.trigger
-            if trigger.kind is TriggerKind.INVOKE_ERROR and names.get(trigger.slot) == activity:
+            if names.get((trigger.kind, trigger.slot)) == work:
                 caught[trigger.error or Exception] = None
     return tuple(
         Failure(
@@ -156,10 +158,11 @@ def _errors(chart: Chart, activity: str) -> tuple[Failure, ...]:
 
 def moves(run: Drive[Any, Any, Any], chart: Chart, examples: Examples) -> Iterator[Move]:
     """What can happen to a run now: outcomes first, then events that an active state knows, then time."""
-    for task in run.open:
-        activity = chart.activities[task.activity]
-        yield from (Complete(activity, task.state, output) for output in examples.outputs[task.activity])
-        yield from (Fail(activity, task.state, error) for error in examples.errors[task.activity])
+    works: dict[str, Any] = {**chart.activities, **chart.machines}
+    # Of several members that are under way the first is the one that ends.
+    for name, state in dict.fromkeys((task.activity, task.state) for task in run.open):
+        yield from (Complete(works[name], state, output) for output in examples.outputs[name])
+        yield from (Fail(works[name], state, error) for error in examples.errors[name])
     wanted = set(_wanted(chart, run.states))
     for cls, values in examples.events.items():
         if cls in wanted or None in wanted:

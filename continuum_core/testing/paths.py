@@ -22,14 +22,14 @@ from typing import Any
 from attrs import field, frozen
 
 from continuum_core.client import Handle
-from continuum_core.definition.activity import Activity
 from continuum_core.definition.chart import ROOT, Chart, Edge, Kind, TriggerKind
 from continuum_core.definition.declare import Machine
 from continuum_core.definition.event import event_name
 from continuum_core.definition.failure import Failure
+from continuum_core.errors import UsageError
 from continuum_core.registry import Registry
 from continuum_core.runtime.attempt import failure_of
-from continuum_core.testing.drive import Drive
+from continuum_core.testing.drive import Drive, Work
 from continuum_core.testing.engine import Engine
 from continuum_core.testing.examples import example_of
 from continuum_core.testing.moves import Advance, Complete, Examples, Move, Send, active, gathered
@@ -81,8 +81,13 @@ class Path:
         """A run in an engine that has gone this way; stubs that hold stand in for all its activities.
 
         Raises AssertionError where the run is not where a `Drive` is after the same moves, and where that
-        leaves the path.
+        leaves the path; UsageError for a machine with child runs, which an engine runs for real.
         """
+        if self.machine.chart.machines:
+            raise UsageError(
+                f"{self.machine.chart.name} starts child runs, which an engine runs for real, whatever the "
+                "path says of their ends; walk the path with drive()"
+            )
         stubs = {
             name: engine.stub(activity, holds=True)
             for name, activity in self.machine.chart.activities.items()
@@ -146,15 +151,16 @@ def explore(
     *,
     inputs: Iterable[Any] = (),
     events: Iterable[Any] = (),
-    outputs: Mapping[Activity[Any, Any], Iterable[Any]] | None = None,
-    errors: Mapping[Activity[Any, Any], Iterable[BaseException | Failure]] | None = None,
+    outputs: Mapping[Work[Any, Any], Iterable[Any]] | None = None,
+    errors: Mapping[Work[Any, Any], Iterable[BaseException | Failure]] | None = None,
     limit: int = 500,
 ) -> Explored:
     """Drive a machine wherever examples lead.
 
     :param inputs: to start runs with; one is generated where none is given.
     :param events: to send; one of each class that none is given of is generated.
-    :param outputs: of activities, by activity; one is generated for each that is not named.
+    :param outputs: of activities, by activity, and of child runs, by machine; one is generated for each that
+        is not named.
     :param errors: of activities; else one of each class that some edge catches.
     :param limit: how many situations to go on from, at most.
 
@@ -280,6 +286,10 @@ class Explored:
                 return f"there is no example of {name}: {missing[name]}"
         if trigger.kind is TriggerKind.INVOKE_DONE:
             name = next(each.activity.name for each in source.invokes if each.slot == trigger.slot)
+            if name in missing:
+                return f"there is no output of {name}: {missing[name]}"
+        if trigger.kind is TriggerKind.CREW_DONE:
+            name = next(each.work.name for each in source.crews if each.slot == trigger.slot)
             if name in missing:
                 return f"there is no output of {name}: {missing[name]}"
         if edge.guard is not None:
