@@ -456,3 +456,45 @@ class Armada(Machine[Ctx, tuple[str, ...], Ctx], name="crew-armada"):
         assign=lambda c, got: evolve(c, got=got),
         error=lost,
     )
+
+
+def broken(c: str) -> str:
+    raise ValueError("this reducer always raises")
+
+
+class Broken(Machine[str, str, str], name="crew-broken"):
+    """Parks when it is told to go."""
+
+    s = root(str)
+    waiting = s.state(initial=True)
+    shipped = s.final()
+
+    @staticmethod
+    def init(i: str) -> str:
+        return i
+
+    @staticmethod
+    def result(c: str) -> str:
+        return c
+
+    waiting.on(Go, assign=broken)
+    waiting.on(Pause, shipped)
+
+
+class Trusts(Machine[Ctx, tuple[str, ...], Ctx], name="crew-trusts"):
+    """Waits for a child run that parks, until it is left."""
+
+    s = root(Ctx)
+    working = s.state(initial=True)
+    left = s.final()
+
+    @staticmethod
+    def init(i: tuple[str, ...]) -> Ctx:
+        return Ctx(i)
+
+    @staticmethod
+    def result(c: Ctx) -> Ctx:
+        return c
+
+    working.invoke(Broken, lambda c: c.parcels[0], done=left, error=left)
+    working.on(Leave, left)

@@ -22,7 +22,7 @@ from continuum_core.journal.records import Run, RunStatus
 from continuum_core.registry import Registry
 from continuum_core.testing import Engine
 from tests.conftest import fresh_journal
-from tests.crews.machines import Ctx, Go, Leave, Mixed, Waits
+from tests.crews.machines import Ctx, Go, Leave, Mixed, Trusts, Waits
 
 EVER = 2**62
 PARCELS = ("wait-1", "b", "wait-2", "d")
@@ -55,6 +55,21 @@ async def test_a_suspended_child_run_is_ended_by_a_cancel_of_its_own(journal: st
         await engine.client.cancel(child.run_id, "enough")
         await engine.settle()
         assert (await engine.view(child.run_id)).status is RunStatus.CANCELLED
+
+
+async def test_a_parked_child_run_takes_the_cancel_of_its_parent_when_it_is_unparked(journal: str) -> None:
+    """Or an order of its own lifts the parking: `Client.cancel` of the child run."""
+    async with Engine([Trusts], journal=journal) as engine:
+        for order in ("unpark", "cancel"):
+            run = await engine.start(Trusts, ("a",))
+            child = await child_of(engine, run.id)
+            await engine.send(engine.client.handle(child.run_id), Go())
+            await engine.send(run, Leave())
+            assert await run.result() == Ctx(("a",))
+            assert (await child_of(engine, run.id)).status is RunStatus.PARKED
+            await getattr(engine.client, order)(child.run_id)
+            await engine.settle()
+            assert (await child_of(engine, run.id)).status is RunStatus.CANCELLED
 
 
 async def waiting(client: Client, run: Handle[Ctx]) -> list[UUID]:
