@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from continuum_core import Handle, RunCancelled, Worker
 from continuum_core.asyncio_host import AsyncioHost
@@ -16,13 +17,15 @@ from continuum_core.carriage.asking import Copying
 from continuum_core.carriage.copying import copy
 from continuum_core.client import Client
 from continuum_core.hooks import Plugins
-from continuum_core.journal.commit import Query
+from continuum_core.journal.commit import Query, RunHold
 from continuum_core.journal.connect import connect
+from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import Run, RunStatus
 from continuum_core.registry import Registry
 from continuum_core.testing import Engine
+from continuum_core.testing.conformance.given import new_id, signal
 from tests.conftest import fresh_journal
-from tests.crews.machines import Ctx, Go, Leave, Mixed, Trusts, Waits
+from tests.crews.machines import Ctx, Go, Leave, Mixed, Slow, Trusts, Waits
 
 EVER = 2**62
 PARCELS = ("wait-1", "b", "wait-2", "d")
@@ -110,3 +113,46 @@ async def test_a_parent_is_copied_in_the_middle_of_its_members(
         told = await restore(tmp_path / "old.jsonl", target, registry=registry)
         assert (told.runs, told.folded, told.conflicts) == (5, 5, [])
         assert (await target.list(Query())).runs == kept.runs
+
+
+@pytest.mark.parametrize(("one", "other"), [("memory", "sqlite"), ("postgres", "redis")])
+@pytest.mark.parametrize("ends_in", ["source", "target"])
+async def test_a_child_run_that_ends_in_another_journal_than_its_parents_is_told(
+    one: str, other: str, ends_in: str, request: pytest.FixtureRequest
+) -> None:
+    """One of the two is in hand while the other moves; the next copy brings them together again."""
+    source_url, target_url = fresh_journal(one, request), fresh_journal(other, request)
+    async with AsyncExitStack() as stack:
+        source, target = connect(source_url), connect(target_url)
+        for journal in (source, target):
+            await journal.open()
+            stack.push_async_callback(journal.close)
+        asked = Copying(host=AsyncioHost(), to="elsewhere", who="ada")
+        async with Worker(source_url, [Waits], poll=0.05, plugins=Plugins()) as worker:
+            run = await worker.client.start(Waits, ("a",))
+            while not (family := (await source.list(Query(parent=run.id))).runs):
+                await asyncio.sleep(0.02)
+        [child] = family
+        stays, url = (child.run_id, source_url) if ends_in == "source" else (run.id, target_url)
+        holds = await held(source, stays)
+        assert set((await copy(source, target, asked)).busy) == {stays}
+        await source.release(holds)
+        async with Worker(url, [Slow], poll=0.05, plugins=Plugins()) as worker:
+            await worker.client.send(child.run_id, Go())
+            assert await worker.client.handle(child.run_id).result(60) == "slow-a"
+        for _ in range(2):
+            assert (await copy(source, target, asked)).complete
+        async with Worker(target_url, [Waits], poll=0.05, plugins=Plugins()) as worker:
+            assert await worker.client.handle(run.id).result(60) == Ctx(("a",), ("slow-a",))
+            events = [step.event for step in await worker.client.history(run.id)]
+        assert events[-1].startswith("done crew-slow")
+        assert len([event for event in events if event.startswith("done")]) == 1
+
+
+async def held(journal: Journal, run_id: UUID) -> list[RunHold]:
+    """Have a run in hand, as a worker has one."""
+    [run] = await journal.load([run_id])
+    assert run is not None
+    await journal.deliver([replace(signal(run_id), payload=b'{"v":1,"type":"Pause","data":{}}')])
+    claims = await journal.claim_runs(new_id(), 1, 3_600_000_000, frozenset({run.fingerprint}))
+    return [RunHold(claim.run_id, claim.fence) for claim in claims.runs]
