@@ -255,7 +255,7 @@ def test_replay_of_runs_whose_code_is_not_here(continuum: Command, paid: str) ->
 
 def test_replay_wants_code_and_runs(continuum: Command, paid: str) -> None:
     assert "--app MODULE, or --against" in continuum("replay", "order/o-1").err
-    assert "--machine, --status or --all" in " ".join(continuum("replay", *APP).err.split())
+    assert "--machine, --status, --query or --all" in " ".join(continuum("replay", *APP).err.split())
 
 
 def test_replay_in_several_processes_finds_the_same(

@@ -160,7 +160,8 @@ def test_the_frozen_runs_cover_every_construct() -> None:
     runs = [load(file) for file in FILES]
     others = (RecordKind.CONTROL, RecordKind.MIGRATION)
     steps = [body(r) for run in runs for r in run.records if r.kind not in others]
-    assert {r.kind for run in runs for r in run.records} == set(RecordKind)
+    later = {RecordKind.GENERATION}  # kinds that came after the journals were frozen
+    assert {r.kind for run in runs for r in run.records} == set(RecordKind) - later
     orders = {decode_control(r).order for run in runs for r in run.records if r.kind is RecordKind.CONTROL}
     assert {run.found.run.status for run in runs} == set(RunStatus)
     assert {DeliveryKind(step["event"]["kind"]) for step in steps} == set(DeliveryKind)

@@ -20,6 +20,13 @@ ON CONFLICT (ns, id) DO UPDATE SET given = excluded.given, outcome = excluded.ou
 # Whoever sets it has locked the run.
 SET_DIGESTS = """
 UPDATE continuum.runs r SET digest = m.digest
-FROM unnest($2::smallint[], $3::uuid[], $4::bytea[]) AS m (shard, run_id, digest)
-WHERE r.shard = m.shard AND r.ns = $1::integer AND r.run_id = m.run_id
+FROM (
+  SELECT m.digest, r.tid
+  FROM unnest($2::smallint[], $3::uuid[], $4::bytea[]) AS m (shard, run_id, digest)
+  CROSS JOIN LATERAL (
+    SELECT r.ctid AS tid FROM continuum.runs r
+    WHERE r.shard = m.shard AND r.ns = $1::integer AND r.run_id = m.run_id OFFSET 0
+  ) r
+) m
+WHERE r.ctid = m.tid
 """

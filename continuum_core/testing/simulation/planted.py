@@ -216,9 +216,9 @@ def local_clock() -> list[Plant]:
     """Turns use the worker's clock for `now`. (Needs clocks that are wrong.)"""
     real = Turns.claimed
 
-    def claimed(self: Any, claim: Any, now: int) -> Any:
+    def claimed(self: Any, claim: Any, now: int, *others: Any) -> Any:
         local = int(self._host.monotonic() * 1e6) + 1_700_000_000_000_000
-        return real(self, claim, local)
+        return real(self, claim, local, *others)
 
     return [(Turns, "claimed", claimed)]
 
