@@ -30,12 +30,21 @@ local function read_hold()
   return {bytes(), number()}
 end
 
+local NOTHING = {} -- most lists of most turns; nobody writes into one
+
 local function some(count, read)
+  if count == 0 then
+    return NOTHING
+  end
   local found = {}
   for i = 1, count do
     found[i] = read()
   end
   return found
+end
+
+local function read_reply()
+  return {bytes(), bytes()}
 end
 
 function turns.read_argument()
@@ -52,7 +61,7 @@ function turns.read_argument()
     records = some(records, turns.read_record), consumed = some(consumed, read_id), hold = some(hold, read_hold),
     deliveries = some(sent, deliveries.read_argument), tasks = some(started, read_task),
     closed = some(closed, number), attributes = some(described, attributes.read_argument),
-    replies = list(function() return {bytes(), bytes()} end),
+    replies = some(number(), read_reply),
     starts = some(children, turns.read_new), members = some(kept, crews.read_member),
   }
   if flag() then -- it says what is kept, and for how long
