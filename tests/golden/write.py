@@ -21,6 +21,7 @@ from continuum_core.client import Handle
 from continuum_core.journal.commit import Inspection
 from continuum_core.testing import Engine
 from tests.golden.journals import HERE, FrozenRun, freeze
+from tests.golden.meters_0_1 import Metering, Month, Reading, Sum
 from tests.golden.parcels_0_1 import PARCELS, First, Lost, Second, Sent, Third, Weighed, label
 from tests.golden.release_0_1 import (
     MACHINES,
@@ -250,6 +251,17 @@ async def parcel_the_new_way(engine: Engine) -> Handle[Any]:
     return run
 
 
+async def meter_second_month(engine: Engine) -> Handle[Any]:
+    """A live meter that continued as new; a question was answered, an operator set an attribute."""
+    run = await engine.start(Metering, Month(1), key="meter-7")
+    await engine.send(run, Reading(3))
+    await engine.send(run, Sum())
+    await engine.client.set_attributes(run, {"region": "north"}, why="moved", who="ann")
+    await engine.advance(timedelta(days=30))
+    await engine.send(run, Reading(5))
+    return run
+
+
 PLAYS: tuple[Play, ...] = (
     order_shipped,
     order_refused,
@@ -269,12 +281,13 @@ PLAYS: tuple[Play, ...] = (
     parcel_remembered,
     parcel_the_old_way,
     parcel_the_new_way,
+    meter_second_month,
 )
 
 
 async def played(play: Play) -> str:
     """The frozen form of the run that a play leaves."""
-    async with Engine((*MACHINES, *PARCELS), queues={"default": 5, "papers": 5}) as engine:
+    async with Engine((*MACHINES, *PARCELS, Metering), queues={"default": 5, "papers": 5}) as engine:
         run = await play(engine)
         await engine.settle()
         journal = engine.client.journal
