@@ -37,6 +37,7 @@ from continuum_core.journal.selecting import (
     counted,
     drivers,
     few,
+    fewest,
     measured,
 )
 from continuum_postgres import rows
@@ -143,12 +144,9 @@ def _composed(statement: Statement) -> Ask:
 
 
 async def _driver(session: Session, where: Condition, most: int = HITS) -> AttributeIn | None:
-    """What a search begins with: of the conjuncts that name few runs, the one that names fewest."""
     found = drivers(where)
     told = await session.ask(*(_composed(measured(DIALECT, each, most)) for each in found))
-    sizes = [(size, at) for at, ((size,),) in enumerate(told)]
-    size, at = min(sizes, default=(most + 1, 0))
-    return found[at] if size <= most else None
+    return fewest(found, [size for ((size,),) in told], most)
 
 
 async def _count(session: Session, where: Condition, most: int | None) -> int:

@@ -36,6 +36,7 @@ from continuum_core.journal.selecting import (
     counted,
     drivers,
     few,
+    fewest,
     measured,
 )
 from continuum_sqlite import rows
@@ -109,14 +110,11 @@ def _ask(transaction: Transaction, statement: Statement) -> list[tuple[Any, ...]
 
 
 def _driver(transaction: Transaction, where: Condition, most: int = HITS) -> AttributeIn | None:
-    """What a search begins with: of the conjuncts that name few runs, the one that names fewest."""
-    sizes: list[tuple[int, int]] = []
-    found = drivers(where)
-    for at, each in enumerate(found):
+    found, sizes = drivers(where), list[int]()
+    for each in found:
         [(size,)] = _ask(transaction, measured(DIALECT, each, most))
-        sizes.append((size, at))
-    size, at = min(sizes, default=(most + 1, 0))
-    return found[at] if size <= most else None
+        sizes.append(size)
+    return fewest(found, sizes, most)
 
 
 def _count(transaction: Transaction, where: Condition, most: int | None) -> int:

@@ -37,6 +37,7 @@ __all__ = [
     "counted",
     "drivers",
     "few",
+    "fewest",
     "measured",
 ]
 
@@ -173,6 +174,15 @@ def few(most: int | None) -> int:
 def drivers(where: Condition) -> list[AttributeIn]:
     """The conjuncts that an index of attributes can answer for themselves."""
     return [each for each in conjuncts(where) if isinstance(each, AttributeIn)]
+
+
+def fewest(found: Sequence[AttributeIn], sizes: Sequence[int], most: int) -> AttributeIn | None:
+    """What a search begins with: of the drivers, by how many entries each has, the one that has fewest.
+
+    None where each has more than `most`.
+    """
+    size, at = min(zip(sizes, range(len(found)), strict=True), default=(most + 1, 0))
+    return found[at] if size <= most else None
 
 
 def measured(dialect: Dialect, driver: AttributeIn, most: int) -> Statement:
