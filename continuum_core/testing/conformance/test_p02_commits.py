@@ -15,7 +15,10 @@ from continuum_core.testing.conformance.given import (
     HOUR,
     MOMENT,
     finish,
+    first_turn,
+    fused,
     new_id,
+    new_run,
     new_task,
     signal,
     timer,
@@ -136,6 +139,41 @@ async def test_held_deliveries_wait_and_are_released_in_their_old_order(kit: Kit
     claim, _ = await claimed_one(journal)
     assert payloads(claim.deliveries) == [b"one", b"two", b"three"]
     assert not claim.has_deferred
+
+
+async def test_a_turn_that_nobody_claimed_for_tells_what_it_made_due(kit: Kit) -> None:
+    """Promise 2: a message to the run itself, at once, and what it releases; no timer, no mere step."""
+    journal = await kit.open()
+    run_id = await waiting(journal)
+    await delivered(journal, signal(run_id))
+    claim, now = await claimed_one(journal)
+    held = ((claim.deliveries[0].id, Held.DEFERRED),)
+    await committed(journal, turn(claim, now, consumed=(), hold=held))
+    told: list[bool] = []
+    for release in (False, True):
+        step = fused(await row(journal, run_id), now, release=release)
+        told.append((await committed(journal, step)).more)
+    claim, now = await claimed_one(journal)
+    await committed(journal, turn(claim, now))
+    for sent in (timer(run_id, FAR), signal(run_id)):
+        own = fused(await row(journal, run_id), now, deliveries=(sent,))
+        told.append((await committed(journal, own)).more)
+    assert told == [False, True, False, True]
+
+
+async def test_a_first_turn_tells_what_it_made_due(kit: Kit) -> None:
+    """Promise 2: a run that sends itself a message as it begins has more to do."""
+    journal = await kit.open()
+    now = await journal.now()
+    told: list[bool] = []
+    for sends in (False, True):
+        new = new_run()
+        own = (signal(new.run_id),) if sends else ()
+        (answer,) = await journal.start([replace(new, turn=first_turn(new, now, deliveries=own))])
+        assert answer.committed is not None
+        assert answer.committed.outcome is CommitOutcome.COMMITTED
+        told.append(answer.committed.more)
+    assert told == [False, True]
 
 
 async def test_release_covers_what_the_same_turn_held(kit: Kit) -> None:
