@@ -22,6 +22,7 @@ from continuum_core.replay import fold
 from continuum_core.testing import Engine
 from continuum_core.turn import Due, take_turn
 from tests.golden.journals import load, stored_runs
+from tests.golden.meters_0_1 import Metering
 from tests.golden.parcels_0_1 import PARCELS
 from tests.golden.release_0_1 import MACHINES, Jukebox, Pause, Player, Resume, Skip, Tune
 from tests.golden.write import PLAYS, Play
@@ -62,13 +63,13 @@ def agrees(
 
 @pytest.mark.parametrize("play", PLAYS, ids=lambda play: play.__name__)
 async def test_records_alone_tell_what_the_code_folds(play: Play) -> None:
-    async with Engine((*MACHINES, *PARCELS), queues={"default": 5, "papers": 5}) as engine:
+    async with Engine((*MACHINES, *PARCELS, Metering), queues={"default": 5, "papers": 5}) as engine:
         run = await play(engine)
         await engine.settle()
         records = await engine.client.journal.history(run.id)
         found = await engine.client.journal.inspect(run.id)
         assert found is not None
-        registry = Registry((*MACHINES, *PARCELS))
+        registry = Registry((*MACHINES, *PARCELS, Metering))
         registry.learn(await engine.client.journal.definitions())
         last = None
         for last, so_far in pasts(run.id, records):
@@ -85,7 +86,7 @@ async def test_records_alone_tell_what_the_code_folds(play: Play) -> None:
 @pytest.mark.parametrize("file", stored_runs(), ids=lambda file: file.stem)
 def test_records_of_released_versions_tell_it_too(file: Any) -> None:
     run = load(file)
-    known = Registry((*MACHINES, *PARCELS))
+    known = Registry((*MACHINES, *PARCELS, Metering))
     known.learn(run.definitions)
     for past, so_far in pasts(run.found.run.run_id, run.records):
         entry = known.entry(past.fingerprint or run.found.run.fingerprint)
