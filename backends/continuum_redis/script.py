@@ -27,6 +27,7 @@ _DEFINES = re.compile(r"(?:local )?function ([\w.]+)|local ([\w, ]+)")
 _NAMES = re.compile(r"[A-Za-z_]\w*(?:\.\w+)?")
 _NOTHING = re.compile(r"'[^'\n]*'|--[^\n]*")  # texts and comments name nothing
 _VERB = "verbs."
+_PUTS, _WRITES = "runs.put", "runs.write_changed"
 
 
 @frozen
@@ -119,6 +120,9 @@ def script_of(verb: bytes) -> Script:
         if part not in needed:
             needed.add(part)
             waiting += _reached(part)
+            if part in _places()[_PUTS]:  # rows are gathered, and written when the verb is done
+                waiting += _places()[_WRITES]
     lines = [_parts()[place].text for place in sorted(needed)]
-    text = "\n".join([*lines, f"return {name}()"]).encode()
+    write = f"{_WRITES}() " if _places()[_WRITES][0] in needed else ""
+    text = "\n".join([*lines, f"local told = {name}() {write}return told"]).encode()
     return Script(text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode())

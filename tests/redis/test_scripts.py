@@ -27,10 +27,18 @@ def test_a_script_has_one_verb_and_what_that_reaches_over_others() -> None:
     for verb in verbs():
         assert [name for name in functions(verb) if name.startswith("verbs.")] == [f"verbs.{verb}"]
     assert functions("now") == {"verbs.now"}
-    assert functions("load") == {"verbs.load", "list", "number", "bytes", "row_key", "runs.get", "runs.shown"}
+    rows = {"row_key", "row_of", "runs.get", "runs.shown"}
+    assert functions("load") == {"verbs.load", "list", "number", "bytes"} | rows
     assert {"deliveries.bury", "tasks.close", "outbox.put"} <= functions(
         "commit"
     )  # by turns.close_everything
+
+
+def test_a_script_that_puts_rows_writes_them_at_its_end() -> None:
+    puts = {verb for verb in verbs() if "runs.put" in functions(verb)}
+    assert {"commit", "start", "finish", "renew", "control", "restore", "receive"} <= puts
+    for verb in verbs():
+        assert script_of(verb.encode()).text.endswith(b"runs.write_changed() return told") == (verb in puts)
 
 
 def test_a_verb_that_is_not_there_has_no_script() -> None:

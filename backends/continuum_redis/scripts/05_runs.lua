@@ -12,8 +12,51 @@ local function row_key(run)
   return P .. 'r:' .. run
 end
 
+-- Rows of a batch go in one call each way: a command called from a script costs several times what the server does
+-- for it. `known_rows` are packed, `false` where there is none; `changed_rows` names those that are to be written:
+-- a script that puts rows ends with `runs.write_changed`.
+local known_rows, changed_rows = {}, {}
+
+local AT_ONCE = 1000 -- arguments of one call; Lua's stack takes some thousands
+
+-- Calls `use(first, last)` for `count` things, so many at once.
+local function in_parts(count, use)
+  for first = 1, count, AT_ONCE do
+    use(first, math.min(first + AT_ONCE - 1, count))
+  end
+end
+
+-- Reads the rows of the runs that these are about, and returns their ids.
+function runs.read_ahead(asked)
+  local ids = {}
+  for i, each in ipairs(asked) do
+    ids[i] = each.run
+  end
+  in_parts(#ids, function(first, last)
+    local keys = {}
+    for i = first, last do
+      keys[#keys + 1] = row_key(ids[i])
+    end
+    for i, row in ipairs(call('MGET', unpack(keys))) do
+      local run = ids[first + i - 1]
+      if not changed_rows[run] then
+        known_rows[run] = row
+      end
+    end
+  end)
+  return ids
+end
+
+local function row_of(run)
+  local row = known_rows[run]
+  if row == nil then -- read alone, it is not kept: what looks through all runs must not gather them
+    return call('GET', row_key(run))
+  end
+  return row
+end
+
 function runs.get(run)
-  local value = call('GET', row_key(run))
+  local value = row_of(run)
   if not value then
     return false
   end
@@ -28,9 +71,30 @@ function runs.get(run)
 end
 
 function runs.put(r)
-  call('SET', row_key(r.id), cmsgpack.pack(r.machine, r.fingerprint, r.key, r.digest, r.generation, r.version,
-    r.status, r.cause, r.snapshot, r.outcome, r.fence, r.lease_until, r.claim_id, r.commit_id, r.tries,
-    r.parent, r.root, r.created, r.updated))
+  known_rows[r.id] = cmsgpack.pack(r.machine, r.fingerprint, r.key, r.digest, r.generation, r.version, r.status,
+    r.cause, r.snapshot, r.outcome, r.fence, r.lease_until, r.claim_id, r.commit_id, r.tries, r.parent, r.root,
+    r.created, r.updated)
+  changed_rows[r.id] = true
+end
+
+function runs.write_changed()
+  local pairs_ = {}
+  for run in pairs(changed_rows) do
+    pairs_[#pairs_ + 1] = row_key(run)
+    pairs_[#pairs_ + 1] = known_rows[run]
+  end
+  in_parts(#pairs_, function(first, last)
+    call('MSET', unpack(pairs_, first, last))
+  end)
+end
+
+function runs.exists(run)
+  return row_of(run) and true or false
+end
+
+function runs.remove_row(run)
+  call('DEL', row_key(run))
+  known_rows[run], changed_rows[run] = false, nil
 end
 
 function runs.shown(r)

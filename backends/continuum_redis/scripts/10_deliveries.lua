@@ -40,7 +40,31 @@ function deliveries.shown(d)
   return {d.id, d.kind, d.payload, d.due, d.token, d.slot, d.dedupe, d.held, d.cause}
 end
 
+-- Runs of which nothing waits that is not held, known of a few with one call.
+local idle_runs = {}
+
+function deliveries.look_ahead(ids)
+  local keys = {}
+  for i, run in ipairs(ids) do
+    keys[i] = P .. 'f:' .. run
+  end
+  if call('EXISTS', unpack(keys)) == 0 then
+    for _, run in ipairs(ids) do
+      idle_runs[run] = true
+    end
+  end
+end
+
+-- Ids of what is due of a run, in order; at most `most`.
+function deliveries.ids_due(run, most)
+  if idle_runs[run] then
+    return {}
+  end
+  return call('ZRANGEBYSCORE', P .. 'f:' .. run, '-inf', now, 'LIMIT', 0, most)
+end
+
 local function index(d)
+  idle_runs[d.run] = nil
   call('ZADD', P .. 'f:' .. d.run, d.due, d.id)
   call('ZADD', P .. 'due', d.due, d.id .. d.run)
 end
@@ -200,16 +224,15 @@ end
 
 -- What is due of a run, in order; at most `most`.
 function deliveries.due_of(run, most)
-  local ids = call('ZRANGEBYSCORE', P .. 'f:' .. run, '-inf', now, 'LIMIT', 0, most)
   local found = {}
-  for i, id in ipairs(ids) do
+  for i, id in ipairs(deliveries.ids_due(run, most)) do
     found[i] = deliveries.get(run, id)
   end
   return found
 end
 
 function deliveries.anything_due(run)
-  return #call('ZRANGEBYSCORE', P .. 'f:' .. run, '-inf', now, 'LIMIT', 0, 1) > 0
+  return #deliveries.ids_due(run, 1) > 0
 end
 
 -- --- the verb

@@ -273,6 +273,7 @@ function verbs.claim_tasks()
     for _, want in ipairs(wants) do
       local chosen, alone, suspected = take(want, claim, lease, before + #shown)
       left = left or suspected
+      runs.read_ahead(chosen)
       for _, t in ipairs(chosen) do
         shown[#shown + 1] = tasks.claimed_shown(t)
       end

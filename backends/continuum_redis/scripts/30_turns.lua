@@ -90,11 +90,14 @@ local function follows(r, turn)
 end
 
 local function overtakes(r, turn)
+  local due = deliveries.ids_due(r.id, #turn.consumed + 1)
+  if #due == 0 then
+    return false
+  end
   local consumed = {}
   for _, id in ipairs(turn.consumed) do
     consumed[id] = true
   end
-  local due = call('ZRANGEBYSCORE', P .. 'f:' .. r.id, '-inf', now, 'LIMIT', 0, #turn.consumed + 1)
   for _, id in ipairs(due) do
     if not consumed[id] then
       return true
@@ -259,12 +262,32 @@ local function claimed(turn)
   return apply(r, turn)
 end
 
+-- So many of a batch are read before they are carried out. More would save a few calls, and be in the way of the
+-- garbage collector, which goes through all that is alive again and again.
+local TOGETHER = 24
+
+local function each_of_batch(read, carry_out)
+  local count, told = number(), {}
+  for first = 1, count, TOGETHER do
+    local asked = {}
+    for i = first, math.min(first + TOGETHER - 1, count) do
+      asked[#asked + 1] = read()
+    end
+    deliveries.look_ahead(runs.read_ahead(asked))
+    for i, each in ipairs(asked) do
+      told[first + i - 1] = carry_out(each)
+    end
+  end
+  return told
+end
+
+local function commit(turn)
+  return turn.fence and claimed(turn) or fuse(runs.get(turn.run), turn)
+end
+
 function verbs.commit()
   ticked()
-  return list(function()
-    local turn = turns.read_argument()
-    return turn.fence and claimed(turn) or fuse(runs.get(turn.run), turn)
-  end)
+  return each_of_batch(turns.read_argument, commit)
 end
 
 -- --- start
@@ -277,8 +300,7 @@ function turns.read_new()
   }
 end
 
-local function start()
-  local new = turns.read_new()
+local function start(new)
   local known = runs.get(new.run)
   if known then
     if known.digest ~= new.digest then
@@ -310,7 +332,7 @@ end
 
 function verbs.start()
   ticked()
-  return list(start)
+  return each_of_batch(turns.read_new, start)
 end
 
 -- --- finish
@@ -338,12 +360,15 @@ local function consumes(turn, d)
   return false
 end
 
-local function finish()
-  local ending = {
+local function read_ending()
+  return {
     run = bytes(), token = number(), slot = number(), fence = number(), kind = bytes(),
     delivery = maybe(deliveries.read_argument), failure = maybe(bytes), delay = number(), result = maybe(bytes),
     turn = maybe(turns.read_argument), settled = flag(),
   }
+end
+
+local function finish(ending)
   local t = tasks.get(ending.run, ending.token, ending.slot)
   if not t or (ending.fence == t.reported and ending.fence > 0) then
     return {'gone', now, turns.stood(ending.turn), false}
@@ -378,5 +403,5 @@ end
 
 function verbs.finish()
   ticked()
-  return list(finish)
+  return each_of_batch(read_ending, finish)
 end

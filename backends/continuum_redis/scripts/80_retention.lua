@@ -19,7 +19,8 @@ local function forget_run(run)
   if r.parent then
     call('ZREM', P .. 'c:' .. r.parent, run)
   end
-  for _, prefix in ipairs({'r:', 'h:', 'v:', 'g:', 'd:', 'i:', 'm:', 'f:', 'hd:', 'k:'}) do
+  runs.remove_row(run)
+  for _, prefix in ipairs({'h:', 'v:', 'g:', 'd:', 'i:', 'm:', 'f:', 'hd:', 'k:'}) do
     call('DEL', P .. prefix .. run)
   end
 end
@@ -147,7 +148,7 @@ function verbs.prune()
     end
     for _, name in ipairs(call('ZRANGEBYSCORE', P .. 'dx', '-inf', beyond(plan.before))) do
       local run = string.sub(name, 1, 16)
-      if call('EXISTS', P .. 'r:' .. run) == 0 then
+      if not runs.exists(run) then
         call('ZREM', P .. 'dx', name)
         call('HDEL', P .. 'd:' .. run, string.sub(name, 17))
       end
