@@ -1,4 +1,4 @@
-"""Scripts read rows ahead, a few at a time, and write what changed at their end: members still follow one another."""
+"""Scripts read rows ahead, and write what changed at their end: members still follow one another."""
 
 from __future__ import annotations
 
