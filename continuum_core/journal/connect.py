@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import os
+import sys
 from collections.abc import Callable
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TypeAlias, cast
 
@@ -212,8 +215,22 @@ def _listing() -> str:
 
 def _entries() -> list[EntryPoint]:
     """Entry points of the group; one distribution that is found twice on the path counts once."""
+    return list(_found(tuple((place, _changed(place)) for place in sys.path)))
+
+
+@lru_cache(maxsize=4)
+def _found(_places: tuple[tuple[str, int], ...]) -> tuple[EntryPoint, ...]:
+    """Looks through every installed distribution, which takes as long as a run: once while none changes."""
     unique = {(entry.name, entry.value, _origin(entry)): entry for entry in entry_points(group=GROUP)}
-    return list(unique.values())
+    return tuple(unique.values())
+
+
+def _changed(place: str) -> int:
+    """When something was last installed into a directory of the path."""
+    try:
+        return os.stat(place or os.curdir).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _origin(entry: EntryPoint) -> str:
