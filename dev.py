@@ -36,8 +36,9 @@ STAGES = {
     "lint": ["ruff check", "ruff format --check", "lint-imports"],
     "types": ["mypy", "pyright"],
     "docs": ["sphinx-build -W --keep-going -q -E docs docs/_build/html"],
-    "tests": ["pytest -n auto"],
-    "long": ["pytest -n auto -m long"],
+    # worksteal: a module's tests stay in one worker, which makes its fixtures once, until another has none
+    "tests": ["pytest -n auto --dist worksteal"],
+    "long": ["pytest -n auto --dist worksteal -m long"],
     "bench": ["python -m benchmarks"],
     "demo": ["continuum demo"],
 }

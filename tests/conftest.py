@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import sys
 from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from continuum_core.testing.redis_server import Redis
 from tests.server import database, server
@@ -19,6 +21,14 @@ from continuum_core.testing.conformance.kit import Kit  # noqa: E402 (after its 
 
 # No test depends on what else is installed on this machine.
 os.environ.setdefault("CONTINUUM_PLUGINS", "")
+
+# Hundreds of processes that tests start, and xdist's workers, would each compile the whole library anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+# A machine under load is no fault of a test: no example is timed, neither its making nor its run.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 
 
 _LONG = 3600.0

@@ -72,7 +72,8 @@ def test_the_gate_stops_at_the_first_failure_with_its_code(failing: str, checkou
 
 
 def test_a_stage_takes_arguments(checkout: Checkout) -> None:
-    assert checkout.dev("tests", "tests/house", "-k", "dev") == (0, ["pytest -n auto tests/house -k dev"])
+    called = ["pytest -n auto --dist worksteal tests/house -k dev"]
+    assert checkout.dev("tests", "tests/house", "-k", "dev") == (0, called)
 
 
 def test_the_demo_takes_arguments(checkout: Checkout) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import lru_cache
 
 import pytest
 
@@ -88,26 +89,24 @@ _FLEETS = Scenario(
 """Runs with child runs: one that goes its way, one that is cancelled as it begins, one that is stopped."""
 
 
-def _calls(scenario: Scenario) -> list[str]:
+_SCENARIOS = {"orders": SCENARIO, "trips": _TRIPS, "loops": _LOOPS, "fleets": _FLEETS}
+
+
+@lru_cache
+def _calls(name: str) -> list[str]:
     """The place of every call that the workers make while faults may happen, ``wait`` left out."""
     numbers: Counter[tuple[str, str]] = Counter()
     places: list[str] = []
-    for at, process, verb, _ in run_scenario(_SEED, scenario, {}, traced=True).trace:
+    for at, process, verb, _ in run_scenario(_SEED, _SCENARIOS[name], {}, traced=True).trace:
         if at < 1_700_000_009_000_000 and process.startswith("w") and verb != "wait":
             numbers[process, verb] += 1
             places.append(f"{process} {verb} {numbers[process, verb]}")
     return places
 
 
-_PLACES = _calls(SCENARIO)
-_TRIP_PLACES = _calls(_TRIPS)
-_LOOP_PLACES = _calls(_LOOPS)
-_FLEET_PLACES = _calls(_FLEETS)
-
-
 def test_there_are_many_points() -> None:
-    assert len(_PLACES) > 60
-    assert {place.split()[1] for place in _PLACES} >= {
+    assert len(_calls("orders")) > 60
+    assert {place.split()[1] for place in _calls("orders")} >= {
         "claim_runs",
         "claim_tasks",
         "commit",
@@ -121,25 +120,25 @@ def test_there_are_many_points() -> None:
 def test_every_single_crash_point(part: int, kind: FaultKind) -> None:
     """Whatever the moment of the death, everything ends as if nobody had died."""
     died = Mishap(Fault(kind, before=0.0, after=0.0))
-    found = one_at_a_time(_SEED, SCENARIO, dict.fromkeys(_PLACES[part::4], died))
+    found = one_at_a_time(_SEED, SCENARIO, dict.fromkeys(_calls("orders")[part::4], died))
     assert {place: wrong for place, wrong in found if wrong} == {}
 
 
 @pytest.mark.parametrize("kind", [FaultKind.CRASH_BEFORE, FaultKind.CRASH_AFTER], ids=lambda kind: kind.value)
 def test_every_single_crash_point_while_taking_back(kind: FaultKind) -> None:
     """Whatever the moment of the death: what was done is undone, once, newest first."""
-    assert len(_TRIP_PLACES) > 30
+    assert len(_calls("trips")) > 30
     died = Mishap(Fault(kind, before=0.0, after=0.0))
-    found = one_at_a_time(_SEED, _TRIPS, dict.fromkeys(_TRIP_PLACES, died))
+    found = one_at_a_time(_SEED, _TRIPS, dict.fromkeys(_calls("trips"), died))
     assert {place: wrong for place, wrong in found if wrong} == {}
 
 
 @pytest.mark.parametrize("kind", [FaultKind.CRASH_BEFORE, FaultKind.CRASH_AFTER], ids=lambda kind: kind.value)
 def test_every_single_crash_point_while_continuing_as_new(kind: FaultKind) -> None:
     """Whatever the moment of the death: each generation happens once, and all is taken back."""
-    assert len(_LOOP_PLACES) > 30
+    assert len(_calls("loops")) > 30
     died = Mishap(Fault(kind, before=0.0, after=0.0))
-    found = one_at_a_time(_SEED, _LOOPS, dict.fromkeys(_LOOP_PLACES, died))
+    found = one_at_a_time(_SEED, _LOOPS, dict.fromkeys(_calls("loops"), died))
     assert {place: wrong for place, wrong in found if wrong} == {}
 
 
@@ -147,7 +146,7 @@ def test_every_single_crash_point_while_continuing_as_new(kind: FaultKind) -> No
 @pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.long) for part in range(1, 6))])
 def test_every_single_crash_point_with_child_runs(part: int, kind: FaultKind) -> None:
     """Whatever the moment of the death: each child run begins once, tells its end once, and none is left."""
-    assert len(_FLEET_PLACES) > 60
+    assert len(_calls("fleets")) > 60
     died = Mishap(Fault(kind, before=0.0, after=0.0))
-    found = one_at_a_time(_SEED, _FLEETS, dict.fromkeys(_FLEET_PLACES[part::6], died))
+    found = one_at_a_time(_SEED, _FLEETS, dict.fromkeys(_calls("fleets")[part::6], died))
     assert {place: wrong for place, wrong in found if wrong} == {}
