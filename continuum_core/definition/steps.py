@@ -15,9 +15,9 @@ from attrs import field, frozen
 
 from continuum_core.definition.activity import Activity
 from continuum_core.definition.chart import Place
-from continuum_core.definition.declare import Messages, OfContext
 from continuum_core.definition.failure import Failure
 from continuum_core.definition.place import caller
+from continuum_core.definition.target import Messages, OfContext
 
 __all__ = [
     "Arm",
