@@ -12,12 +12,31 @@ from attrs import frozen
 from continuum_core import Handle, RunFailed
 from continuum_core.testing import Engine
 from continuum_core.testing.stubs import Stub
-from continuum_demo.activities import charge, pick, refund, release, reserve, send_invoice, ship
+from continuum_demo.activities import (
+    charge,
+    hand_over,
+    pick,
+    print_label,
+    recall,
+    refund,
+    release,
+    reserve,
+    send_invoice,
+    void_label,
+)
+from continuum_demo.carrier import Undeliverable
 from continuum_demo.machine import Approved, Authorised, Cancel, Order, Rejected, Settled
-from continuum_demo.order import Charge, Item, PlaceOrder, Receipt, Verdict, Why
-from continuum_demo.services import Declined, OutOfStock, ServiceDown, Undeliverable
+from continuum_demo.order import Charge, Item, Parcel, PlaceOrder, Receipt, Verdict, Why
+from continuum_demo.services import Declined, OutOfStock, ServiceDown
 
 LAMP = PlaceOrder("o-1", "Ada Adler", "DE", "EUR", (Item("LAMP-02", 2, 49_90),))
+MIXED = PlaceOrder(
+    "o-3",
+    "Ada Adler",
+    "DE",
+    "EUR",
+    (Item("MUG-31", 1, 12_40), Item("AEROSOL-18", 1, 8_90), Item("RUG-11", 1, 9_00)),
+)
 DESKS = PlaceOrder("o-2", "Ines Ito", "DE", "EUR", (Item("DESK-07", 3, 389_00),))
 
 
@@ -30,6 +49,8 @@ class Shop:
     charge: Stub
     refund: Stub
     release: Stub
+    recall: Stub
+    void: Stub
 
     async def order(self, order: PlaceOrder = LAMP) -> Handle[Receipt]:
         return await self.engine.start(Order, order, key=order.order_id)
@@ -44,7 +65,8 @@ class Shop:
 async def shop() -> AsyncIterator[Shop]:
     async with Engine([Order], strict=True) as engine:
         engine.stub(pick, returns="bay-07")
-        engine.stub(ship, returns="DE-1")
+        engine.stub(print_label, calls=lambda parcel: f"label-{parcel.parcel_id}")
+        engine.stub(hand_over, calls=lambda parcel: f"DE{parcel.parcel_id[2:]}")
         engine.stub(send_invoice)
         yield Shop(
             engine,
@@ -52,6 +74,8 @@ async def shop() -> AsyncIterator[Shop]:
             engine.stub(charge, returns="ch-1"),
             engine.stub(refund, returns=99_80),
             engine.stub(release),
+            engine.stub(recall, returns=True),
+            engine.stub(void_label),
         )
 
 
@@ -65,9 +89,9 @@ async def verdict(run: Handle[Receipt]) -> Verdict:
 async def test_an_order_that_is_paid_is_completed_with_a_receipt() -> None:
     async with shop() as s:
         run = await s.paid()
-        assert await run.result(1.0) == Receipt("o-1", "o-1/1", 99_80, "EUR", "DE-1")
+        assert await run.result(1.0) == Receipt("o-1", "o-1/1", 99_80, "EUR", ("DE1.1",))
         assert s.charge.calls == [Charge("o-1/1", "o-1", "visa-1", 99_80, "EUR")]
-        assert s.refund.calls == s.release.calls == []
+        assert s.refund.calls == s.release.calls == s.recall.calls == s.void.calls == []
         await s.engine.check(run)
 
 
@@ -178,13 +202,47 @@ async def test_a_charge_of_unknown_outcome_is_refunded_by_its_reference() -> Non
 
 async def test_what_cannot_be_delivered_is_refunded() -> None:
     async with shop() as s:
-        s.engine.stub(ship, raises=Undeliverable("no carrier"))
+        s.engine.stub(hand_over, raises=Undeliverable("no carrier"))
+        s.engine.stub(recall, returns=False)
         assert await verdict(await s.paid()) == Verdict("o-1", Why.UNDELIVERABLE, "no carrier", 99_80)
+        assert s.void.calls == ["label-o-1.1"]
+
+
+async def test_a_declined_parcel_calls_the_others_back() -> None:
+    async with shop() as s:
+
+        def carrier(parcel: Parcel) -> str:
+            if parcel.item.sku == "AEROSOL-18":
+                raise Undeliverable("not that")
+            return parcel.parcel_id
+
+        s.engine.stub(hand_over, calls=carrier)
+        s.engine.stub(recall, calls=lambda parcel_id: parcel_id != "o-3.2")
+        run = await s.order(MIXED)
+        await s.engine.send(run, Authorised("visa-1"))
+        assert await verdict(run) == Verdict("o-3", Why.INCOMPLETE, "not that", 99_80, recalled=2)
+        assert s.void.calls == ["label-o-3.2"]
+        assert s.release.calls == ["o-3"]
+        await s.engine.check_all()
+
+
+async def test_an_order_that_fails_while_its_parcels_are_handed_over_takes_all_of_them_back() -> None:
+    async with shop() as s:
+        s.engine.stub(hand_over, hangs=True)
+        s.engine.stub(send_invoice, raises=ServiceDown("no mail"))
+        run = await s.paid()
+        recalled = s.engine.stub(recall, returns=False)
+        await s.engine.advance(timedelta(seconds=9))
+        assert (await verdict(run)).why is Why.TROUBLE
+        assert recalled.calls == ["o-1.1"]
+        assert s.void.calls == ["label-o-1.1"]
+        parcels, _ = await s.engine.client.list(machine="parcel")
+        assert [(each.parent, each.states) for each in parcels] == [(run.id, ("declined",))]
 
 
 async def test_packed_goods_are_past_cancelling() -> None:
     async with shop() as s:
-        s.engine.stub(ship, hangs=True)
+        s.engine.stub(hand_over, hangs=True)
         run = await s.paid()
         await s.engine.send(run, Cancel("too late"))
         assert await s.engine.states(run) == {"fulfilling.goods.shipping", "fulfilling.papers.invoiced"}
@@ -194,7 +252,7 @@ async def test_packed_goods_are_past_cancelling() -> None:
 async def test_a_refund_that_fails_for_good_waits_for_a_clerk() -> None:
     async with shop() as s:
         s.engine.stub(refund, hangs=True)  # it has no timeout and is tried for ever: only lost workers end it
-        s.engine.stub(ship, raises=Undeliverable("no carrier"))
+        s.engine.stub(hand_over, raises=Undeliverable("no carrier"))
         run = await s.paid()
         for _ in range(7):
             await s.engine.crash()

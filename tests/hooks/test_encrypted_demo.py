@@ -15,9 +15,10 @@ from continuum_core import Worker
 from continuum_core.hooks import Plugins
 from continuum_core.journal.records import RunStatus
 from continuum_crypto import Crypto, Key
+from continuum_demo.carrier import Carrier
 from continuum_demo.machine import Approved, Authorised, Order
 from continuum_demo.order import Item, PlaceOrder, Receipt
-from continuum_demo.services import Carrier, Mail, Payments, Stock
+from continuum_demo.services import Mail, Payments, Stock
 
 CUSTOMER, SKU, REVIEWER, CARD = "zq-customer-7d41", "zq-sku-7d41", "zq-reviewer-7d41", "zq-card-7d41"
 MARKERS = (CUSTOMER, SKU, REVIEWER, CARD)

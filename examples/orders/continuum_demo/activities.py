@@ -9,10 +9,22 @@ from __future__ import annotations
 from datetime import timedelta
 
 from continuum_core import Retry, activity, current_attempt
+from continuum_demo.carrier import Carrier, Undeliverable
 from continuum_demo.order import Charge, Parcel, PlaceOrder
-from continuum_demo.services import Carrier, Declined, Mail, OutOfStock, Payments, Stock, Undeliverable
+from continuum_demo.services import Declined, Mail, OutOfStock, Payments, Stock
 
-__all__ = ["charge", "pick", "refund", "release", "reserve", "send_invoice", "ship"]
+__all__ = [
+    "charge",
+    "hand_over",
+    "pick",
+    "print_label",
+    "recall",
+    "refund",
+    "release",
+    "reserve",
+    "send_invoice",
+    "void_label",
+]
 
 _SOON = timedelta(milliseconds=100)
 _UNTIL_DONE = Retry(attempts=None, first=_SOON, cap=timedelta(minutes=1))
@@ -49,10 +61,28 @@ def pick(order_id: str, *, stock: Stock) -> str:
     return stock.pick(order_id)
 
 
+@activity(retry=_UNTIL_DONE)
+async def void_label(label: str, *, carrier: Carrier) -> None:
+    """Cancel a label that is not used."""
+    await carrier.void(label)
+
+
+@activity(undo=void_label, retry=Retry(attempts=5, first=_SOON), timeout=timedelta(seconds=10))
+async def print_label(parcel: Parcel, *, carrier: Carrier) -> str:
+    """Have the carrier print the parcel's label; gives its number."""
+    return await carrier.label(parcel)
+
+
 @activity(retry=Retry(attempts=5, first=_SOON, fatal=(Undeliverable,)), timeout=timedelta(seconds=10))
-async def ship(parcel: Parcel, *, carrier: Carrier) -> str:
+async def hand_over(parcel: Parcel, *, carrier: Carrier) -> str:
     """Hand the parcel to the carrier; gives its tracking number."""
     return await carrier.collect(parcel)
+
+
+@activity(retry=_UNTIL_DONE)
+async def recall(parcel_id: str, *, carrier: Carrier) -> bool:
+    """Have a parcel brought back, and see that it is not collected any more; whether it was under way."""
+    return await carrier.recall(parcel_id)
 
 
 @activity(retry=Retry(attempts=5, first=_SOON))

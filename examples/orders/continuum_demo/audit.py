@@ -12,8 +12,9 @@ from pathlib import Path
 from attrs import frozen
 
 from continuum_core import Client
+from continuum_demo.goods import Goods, goods
 from continuum_demo.ledger import Entry, entries
-from continuum_demo.machine import Progress
+from continuum_demo.runs import read_orders
 
 __all__ = ["Audit", "audit"]
 
@@ -28,6 +29,7 @@ class Audit:
     :ivar repeats: requests to charge that the provider had answered before, and did not charge again.
     :ivar taken: by the ledger: charged less refunded.
     :ivar earned: by the journal: what completed orders cost.
+    :ivar goods: what became of the parcels.
     :ivar faults: what does not fit; the audit holds when there is none.
     """
 
@@ -38,6 +40,7 @@ class Audit:
     charged_twice: tuple[str, ...]
     taken: Sums
     earned: Sums
+    goods: Goods
     faults: tuple[str, ...]
 
     @property
@@ -53,16 +56,18 @@ async def audit(client: Client, directory: Path) -> Audit:
     twice = _twice(charged, refunded)
     faults = [f"{order} was charged twice" for order in twice]
     earned: Counter[str] = Counter()
-    ended = await _orders(client, faults)
-    for order_id, (progress, completed) in ended.items():
-        if completed:
-            earned[progress.order.currency] += progress.order.total
+    ended, broken = await read_orders(client)
+    faults += broken
+    for order_id, order in ended.items():
+        if order.completed:
+            earned[order.progress.order.currency] += order.progress.order.total
         paid = _sum(charged[order_id]) - _sum(refunded[order_id])
-        due = progress.order.total if completed else 0
+        due = order.progress.order.total if order.completed else 0
         if paid != due:
             faults.append(f"{order_id}: the ledger took {paid}, the journal says {due}")
     faults += [f"{order} was charged and is in no journal" for order in charged if order not in ended]
-    faults += _goods(directory, {order for order, (_, completed) in ended.items() if completed}, set(ended))
+    found = await goods(client, directory, ended)
+    faults += found.faults
     taken: Counter[str] = Counter()
     for entry in book:
         if entry["what"] in ("charged", "refunded"):
@@ -77,26 +82,9 @@ async def audit(client: Client, directory: Path) -> Audit:
         charged_twice=tuple(twice),
         taken=dict(sorted((+taken).items())),
         earned=dict(sorted((+earned).items())),
+        goods=found,
         faults=tuple(faults),
     )
-
-
-async def _orders(client: Client, faults: list[str]) -> dict[str, tuple[Progress, bool]]:
-    """Every order of the journal, and whether it was completed."""
-    found: dict[str, tuple[Progress, bool]] = {}
-    cursor: str | None = None
-    while True:
-        page, cursor = await client.list(machine="order", cursor=cursor)
-        for run in page:
-            assert isinstance(run.context, Progress)
-            found[run.context.order.order_id] = (run.context, run.states == ("completed",))
-            if run.outcome is None:
-                faults.append(f"{run.key} has not ended: {', '.join(run.states)} ({run.status.name.lower()})")
-            steps = await client.history(run.id)
-            if [step.version for step in steps] != list(range(1, run.version + 1)):
-                faults.append(f"the journal of {run.key} has gaps")
-        if cursor is None:
-            return found
 
 
 def _by_order(book: list[Entry], what: str) -> dict[str, list[Entry]]:
@@ -119,16 +107,3 @@ def _twice(charged: dict[str, list[Entry]], refunded: dict[str, list[Entry]]) ->
 
 def _sum(found: list[Entry]) -> int:
     return sum(int(entry["amount"]) for entry in found)
-
-
-def _goods(directory: Path, completed: set[str], ended: set[str]) -> list[str]:
-    """What is wrong with the goods: sent without need, kept, or set aside for nobody."""
-    stock = entries(directory / "stock.jsonl")
-    aside, back = ({e["subject"] for e in stock if e["what"] == what} for what in ("reserved", "released"))
-    sent = Counter(entry["subject"] for entry in entries(directory / "parcels.jsonl"))
-    return [
-        *(f"{order} was completed and sent {sent[order]} times" for order in completed if sent[order] != 1),
-        *(f"{order} was sent and not completed" for order in sorted(set(sent) - completed)),
-        *(f"items of {order} are still set aside" for order in sorted(aside - back - completed)),
-        *(f"items were set aside for {order}, which is in no journal" for order in sorted(aside - ended)),
-    ]

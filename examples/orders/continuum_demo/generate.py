@@ -40,7 +40,14 @@ _GOODS = [
 _SHARES: list[tuple[str, int]] = [  # of a thousand
     *(("sold out", 30), ("declined", 25), ("second card", 30), ("flaky", 40), ("slow", 14)),
     *(("big, approved", 40), ("big, rejected", 17), ("never pays", 24), ("changes mind", 24)),
-    *(("cancels late", 20), ("unreachable", 17), ("torn", 7), ("no items", 4), ("negative", 4)),
+    *(
+        ("cancels late", 20),
+        ("unreachable", 17),
+        ("declined parcel", 20),
+        ("torn", 7),
+        ("no items", 4),
+        ("negative", 4),
+    ),
     *(("sent twice", 7), ("same id, other order", 7)),
 ]
 
@@ -106,6 +113,8 @@ def _row(kind: str, number: int, chance: random.Random) -> Row:
         row |= {"cards": [f"hesitant-{card[5:]}"], "cancels": "ordered by mistake"}
     elif kind == "unreachable":
         row["country"] = "AQ"
+    elif kind == "declined parcel":
+        items.append({"sku": "AEROSOL-18", "quantity": 1, "price": 8_90})
     elif kind == "no items":
         row["items"] = []
     elif kind == "negative":

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Entry", "Ledger", "entries"]
+__all__ = ["Entry", "Ledger", "entries", "first"]
 
 Entry = dict[str, Any]
 
@@ -69,6 +69,11 @@ class Ledger:
         for line in text.splitlines():
             entry: Entry = msgspec.json.decode(line)
             self._known.setdefault(entry["subject"], []).append(entry)
+
+
+def first(book: list[Entry], *whats: str) -> Entry | None:
+    """The first entry that tells one of these."""
+    return next((entry for entry in book if entry["what"] in whats), None)
 
 
 def entries(path: Path) -> list[Entry]:

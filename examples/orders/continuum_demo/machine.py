@@ -1,7 +1,8 @@
 """The life of an order, as a statechart.
 
 Nothing here does anything: edges say which state follows on what, reducers give the next context, and
-what must happen in the world is invoked by name (see `activities`).
+what must happen in the world is invoked by name (see `activities`). Each parcel is a
+child run (see `parcel`).
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from datetime import timedelta
 from attrs import evolve, frozen
 
 from continuum_core import Failure, Machine, event, root, to
-from continuum_demo.activities import charge, pick, refund, release, reserve, send_invoice, ship
+from continuum_demo.activities import charge, pick, recall, refund, release, reserve, send_invoice
 from continuum_demo.order import Charge, Parcel, PlaceOrder, Receipt, Verdict, Why
-from continuum_demo.services import Declined, OutOfStock, Undeliverable
+from continuum_demo.parcel import Shipment
+from continuum_demo.services import Declined, OutOfStock
 
 __all__ = ["Approved", "Authorised", "Cancel", "Order", "Progress", "Rejected", "Settled"]
 
@@ -26,6 +28,8 @@ class Progress:
     """What an order remembers.
 
     :ivar tries: cards that were tried; it numbers the payments, so that each has a reference of its own.
+    :ivar shelf: where its parcels lie packed.
+    :ivar tracking: the numbers of those that the carrier took.
     :ivar why: why it is not to be completed, once that is known.
     """
 
@@ -33,14 +37,24 @@ class Progress:
     card: str = ""
     tries: int = 0
     shelf: str = ""
-    tracking: str = ""
+    tracking: tuple[str, ...] = ()
     why: Why | None = None
     detail: str = ""
     refunded: int = 0
+    recalled: int = 0
 
     @property
     def reference(self) -> str:
         return f"{self.order.order_id}/{self.tries}"
+
+    @property
+    def parcels(self) -> tuple[Parcel, ...]:
+        """One for each line of the order."""
+        o = self.order
+        return tuple(
+            Parcel(f"{o.order_id}.{number}", o.order_id, o.customer, o.country, item, self.shelf)
+            for number, item in enumerate(o.items, start=1)
+        )
 
 
 # --- what may reach an order -----------------------------------------------------------------------------
@@ -91,6 +105,14 @@ def is_unpacked(c: Progress) -> bool:
     return not c.shelf
 
 
+def is_packed(c: Progress) -> bool:
+    return bool(c.shelf)
+
+
+def is_incomplete(c: Progress) -> bool:
+    return len(c.tracking) < len(c.order.items)
+
+
 def was_charged(c: Progress) -> bool:
     return c.tries > 0
 
@@ -115,6 +137,16 @@ def trouble(c: Progress, f: Failure) -> Progress:
     return evolve(c, why=Why.TROUBLE, detail=f.message)
 
 
+def all_sent(c: Progress, ends: tuple[str | Failure, ...]) -> Progress:
+    """What became of the parcels: a tracking number each, or why the carrier does not take it."""
+    declined = [end for end in ends if isinstance(end, Failure)]
+    c = evolve(c, tracking=tuple(end for end in ends if isinstance(end, str)))
+    if not declined:
+        return c
+    why = Why.INCOMPLETE if c.tracking else Why.UNDELIVERABLE
+    return evolve(c, why=why, detail=str(declined[0].details.get("verdict") or declined[0].message))
+
+
 class Order(Machine[Progress, PlaceOrder, Receipt], name="order"):
     """Reserve, review what is big, wait for a payment, charge, fulfil; undo what was done if that fails."""
 
@@ -130,6 +162,7 @@ class Order(Machine[Progress, PlaceOrder, Receipt], name="order"):
     goods = fulfilling.state()
     picking = goods.state(initial=True)
     shipping = goods.state()
+    sent = goods.choice()
     shipped = goods.final()
     papers = fulfilling.state()
     invoicing = papers.state(initial=True)
@@ -137,6 +170,8 @@ class Order(Machine[Progress, PlaceOrder, Receipt], name="order"):
     undoing = s.state()
     money = undoing.choice(initial=True)
     refunding = undoing.state()
+    parcels = undoing.choice()
+    recalling = undoing.state()
     releasing = undoing.state()
     by_hand = undoing.state()
     undone = undoing.final()
@@ -153,7 +188,7 @@ class Order(Machine[Progress, PlaceOrder, Receipt], name="order"):
 
     @staticmethod
     def verdict(c: Progress) -> Verdict:
-        return Verdict(c.order.order_id, c.why or Why.TROUBLE, c.detail, c.refunded)
+        return Verdict(c.order.order_id, c.why or Why.TROUBLE, c.detail, c.refunded, c.recalled)
 
     # Stock first. A cancellation in the middle is remembered: what was begun must be known to be undone.
     reserving.invoke(
@@ -193,7 +228,8 @@ class Order(Machine[Progress, PlaceOrder, Receipt], name="order"):
     unpaid.always(undoing, when=is_unwanted)
     unpaid.always(paying)
 
-    # Goods and papers go their ways at once.
+    # Goods and papers go their ways at once. Each parcel is a run of its own, and all are waited for: what
+    # came of each must be known before the order can be undone.
     picking.invoke(
         pick,
         lambda c: c.order.order_id,
@@ -201,32 +237,32 @@ class Order(Machine[Progress, PlaceOrder, Receipt], name="order"):
         assign=lambda c, shelf: evolve(c, shelf=shelf),
         error=to(undoing, assign=trouble),
     )
-    shipping.invoke(
-        ship,
-        lambda c: Parcel(c.order.order_id, c.order.customer, c.order.country, c.shelf),
-        done=shipped,
-        assign=lambda c, tracking: evolve(c, tracking=tracking),
-        error={
-            Undeliverable: to(
-                undoing, assign=lambda c, f: evolve(c, why=Why.UNDELIVERABLE, detail=f.message)
-            ),
-            Exception: to(undoing, assign=trouble),
-        },
-    )
+    shipping.collect(Shipment, lambda c: c.parcels, done=sent, assign=all_sent)
+    sent.always(undoing, when=is_incomplete)
+    sent.always(shipped)
     invoicing.invoke(send_invoice, lambda c: c.order, done=invoiced, error=to(undoing, assign=trouble))
     fulfilling.done(completed)
 
     # From anywhere the customer may cancel until the goods are packed. Whatever was done is undone, the
-    # money first; what the services cannot undo waits for a clerk.
+    # money first, then every parcel, then the stock; what the services cannot undo waits for a clerk.
     s.on(Cancel, undoing, when=is_unpacked, assign=cancelled_by_customer)
     undoing.on(Cancel)  # it is being undone already
     money.always(refunding, when=was_charged)
-    money.always(releasing)
+    money.always(parcels)
     refunding.invoke(
         refund,
         lambda c: c.reference,
-        done=releasing,
+        done=parcels,
         assign=lambda c, amount: evolve(c, refunded=amount),
+        error=by_hand,
+    )
+    parcels.always(recalling, when=is_packed)
+    parcels.always(releasing)
+    recalling.each(
+        recall,
+        lambda c: [parcel.parcel_id for parcel in c.parcels],
+        done=releasing,
+        assign=lambda c, brought: evolve(c, recalled=sum(brought)),
         error=by_hand,
     )
     releasing.invoke(release, lambda c: c.order.order_id, done=undone, error=by_hand)

@@ -49,9 +49,17 @@ class Charge:
 
 @frozen
 class Parcel:
+    """One item of an order on its way.
+
+    :ivar parcel_id: names this parcel for ever: whoever repeats it is told what became of it.
+    :ivar shelf: where it lies packed.
+    """
+
+    parcel_id: str
     order_id: str
     customer: str
     country: str
+    item: Item
     shelf: str
 
 
@@ -63,7 +71,7 @@ class Receipt:
     reference: str
     amount: int
     currency: str
-    tracking: str
+    tracking: tuple[str, ...]
 
 
 class Why(enum.Enum):
@@ -76,6 +84,7 @@ class Why(enum.Enum):
     DECLINED = "card declined"
     CUSTOMER = "cancelled by the customer"
     UNDELIVERABLE = "cannot be delivered"
+    INCOMPLETE = "a parcel was declined"
     TROUBLE = "technical trouble"
 
 
@@ -84,9 +93,11 @@ class Verdict:
     """What an order that was not completed gives.
 
     :ivar refunded: cents that went back to the customer.
+    :ivar recalled: parcels that were brought back.
     """
 
     order_id: str
     why: Why
     detail: str
     refunded: int
+    recalled: int = 0

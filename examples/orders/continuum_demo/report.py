@@ -116,6 +116,11 @@ def facts(account: Account) -> dict[str, Any]:
             "charged_twice": list(audit.charged_twice),
             "taken": audit.taken,
             "earned": audit.earned,
+            "parcels": audit.goods.parcels,
+            "collected": audit.goods.collected,
+            "declined": audit.goods.declined,
+            "recalled": audit.goods.recalled,
+            "compensated": list(audit.goods.compensated),
             "faults": list(audit.faults),
         },
     }
@@ -216,6 +221,13 @@ def _show_audit(console: Console, audit: Audit) -> None:
         both = (audit.taken.get(currency, 0), audit.earned.get(currency, 0))
         table.add_row(currency, *(f"{cents / 100:,.2f}" for cents in both))
     console.print(table)
+    console.rule("The carrier's book, held against the child runs", align="left")
+    goods = audit.goods
+    console.print(f"{goods.parcels} parcels, each a child run of its order:", end=" ")
+    console.print(f"{goods.collected} collected, {goods.declined} declined.", end=" ")
+    console.print(
+        f"{len(goods.compensated)} orders lost a parcel that way: {goods.recalled} others came back"
+    )
     for fault in audit.faults:
         console.print(f"✗ {escape(fault)}", style="bold red")
     if audit.holds:

@@ -69,7 +69,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="continuum demo",
         description="Process a file of orders with two workers, kill one in the middle of a charge, and show "
-        "that every order is accounted for and that no card was charged twice.",
+        "that every order and parcel is accounted for and that no card was charged twice.",
     )
     parser.add_argument("--orders", metavar="FILE", type=Path, default=_ORDERS, help="a file of orders")
     parser.add_argument("--journal", metavar="URL", help="the journal; a fresh SQLite file unless given")
@@ -98,6 +98,7 @@ def _say_where(console: Console, plan: Plan, account: Account) -> None:
     if account.interrupted is not None:
         order = account.interrupted.killed.order_id
         lines.append(f"  continuum history order/{order} --app {Order.__module__}:Order {where}")
+    lines += [f"  continuum graph order/{order} {where}" for order in account.audit.goods.compensated[:1]]
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""The world outside: a payment provider, a warehouse, a carrier, mail. Each keeps a book of its own.
+"""The world outside: a payment provider, a warehouse, mail; see `carrier`. Each keeps a book of its own.
 
 They behave as such services do: they refuse, they fail at times, they are slow, and they do what is asked
 under one name once. What a card does is in its number, as in the sandboxes of real payment providers.
@@ -10,20 +10,10 @@ import asyncio
 from pathlib import Path
 from typing import ClassVar, Self
 
-from continuum_demo.ledger import Entry, Ledger
-from continuum_demo.order import Charge, Parcel
+from continuum_demo.ledger import Ledger, first
+from continuum_demo.order import Charge
 
-__all__ = [
-    "Carrier",
-    "Declined",
-    "Mail",
-    "OutOfStock",
-    "Payments",
-    "Service",
-    "ServiceDown",
-    "Stock",
-    "Undeliverable",
-]
+__all__ = ["Declined", "Mail", "OutOfStock", "Payments", "Service", "ServiceDown", "Stock"]
 
 SLOW = 30.0
 """Seconds that the provider keeps the answer to a slow card's first request. The money has moved by then."""
@@ -34,9 +24,6 @@ HESITANT = 2.0
 SOLD_OUT = "SOFA-09"
 """An item that is sold and not there."""
 
-UNREACHABLE = "AQ"
-"""A country no carrier goes to."""
-
 
 class OutOfStock(Exception):
     """The warehouse has not got it."""
@@ -46,16 +33,8 @@ class Declined(Exception):
     """The card's bank says no."""
 
 
-class Undeliverable(Exception):
-    """No carrier goes there."""
-
-
 class ServiceDown(Exception):
     """The service does not answer now; it may in a moment."""
-
-
-def _first(book: list[Entry], *whats: str) -> Entry | None:
-    return next((entry for entry in book if entry["what"] in whats), None)
 
 
 class Service:
@@ -88,8 +67,8 @@ class Payments(Service):
         """
         if charge.card.startswith("hesitant"):
             await asyncio.sleep(HESITANT)
-        first, known = await asyncio.to_thread(self._take, charge, attempt, losses)
-        if first and charge.card.startswith("slow"):
+        fresh, known = await asyncio.to_thread(self._take, charge, attempt, losses)
+        if fresh and charge.card.startswith("slow"):
             await asyncio.sleep(SLOW)
         await asyncio.to_thread(self._answer, charge.reference, known)
         return known
@@ -97,17 +76,17 @@ class Payments(Service):
     def _take(self, charge: Charge, attempt: int, losses: int) -> tuple[bool, str]:
         reference = charge.reference
         with self._ledger.about(reference) as book:
-            first = not book
+            fresh = not book
             self._ledger.write(reference, "asked", attempt=attempt, losses=losses)
-            taken = _first(book, "charged")
+            taken = first(book, "charged")
             if taken is not None:
                 known: str = taken["charge"]
                 self._ledger.write(reference, "repeat", charge=known)
-                return first, known
-            if _first(book, "void") or charge.card.startswith("declined"):
+                return fresh, known
+            if first(book, "void") or charge.card.startswith("declined"):
                 self._ledger.write(reference, "declined", card=charge.card)
                 raise Declined(f"card {charge.card} was declined")
-            if first and charge.card.startswith("flaky"):
+            if fresh and charge.card.startswith("flaky"):
                 raise ServiceDown("503 Service Unavailable")
             known = f"ch-{reference}"
             self._ledger.write(
@@ -120,7 +99,7 @@ class Payments(Service):
                 amount=charge.amount,
                 currency=charge.currency,
             )
-            return first, known
+            return fresh, known
 
     def _answer(self, reference: str, known: str) -> None:
         with self._ledger.about(reference):
@@ -132,10 +111,10 @@ class Payments(Service):
 
     def _give_back(self, reference: str) -> int:
         with self._ledger.about(reference) as book:
-            done = _first(book, "refunded", "void")
+            done = first(book, "refunded", "void")
             if done is not None:
                 return int(done.get("amount", 0))
-            taken = _first(book, "charged")
+            taken = first(book, "charged")
             if taken is None:
                 self._ledger.write(reference, "void", sync=True)
                 return 0
@@ -167,34 +146,15 @@ class Stock(Service):
 
     def release(self, order_id: str) -> None:
         with self._ledger.about(order_id) as book:
-            if _first(book, "released") is None:
+            if first(book, "released") is None:
                 self._ledger.write(order_id, "released")
 
     def pick(self, order_id: str) -> str:
         """The place where the order lies packed."""
         with self._ledger.about(order_id) as book:
-            if _first(book, "picked") is None:
+            if first(book, "picked") is None:
                 self._ledger.write(order_id, "picked")
         return f"bay-{sum(order_id.encode()) % 24:02}"
-
-
-class Carrier(Service):
-    """Who brings the parcels."""
-
-    book = "parcels.jsonl"
-
-    async def collect(self, parcel: Parcel) -> str:
-        """The tracking number. Raises Undeliverable."""
-        if parcel.country == UNREACHABLE:
-            raise Undeliverable(f"no carrier goes to {parcel.country}")
-        return await asyncio.to_thread(self._collect, parcel)
-
-    def _collect(self, parcel: Parcel) -> str:
-        tracking = f"{parcel.country}{parcel.order_id[2:]}"
-        with self._ledger.about(parcel.order_id) as book:
-            if not book:
-                self._ledger.write(parcel.order_id, "collected", tracking=tracking, shelf=parcel.shelf)
-        return tracking
 
 
 class Mail(Service):

@@ -13,8 +13,9 @@ import logging
 from pathlib import Path
 
 from continuum_core import Worker
+from continuum_demo.carrier import Carrier
 from continuum_demo.machine import Order
-from continuum_demo.services import Carrier, Mail, Payments, Service, Stock
+from continuum_demo.services import Mail, Payments, Service, Stock
 
 __all__ = ["LEASE", "main"]
 
