@@ -1,51 +1,33 @@
 """What caused a record, and what followed from it: across runs, activities, timers, orders and clients.
 
-A record names the delivery or order that caused it. Deliveries are deleted once they are consumed, so the
-way back goes by what records keep for ever:
-
-- a timer or an activity's outcome bears the token of a state entry, and some record before asked for it
-  under that token;
-- a message from a run bears the run, the record and the command that sent it (`EventBody.source`);
-- an event that was deferred and taken later has the same cause in both records;
-- a cancellation follows the record of the order; orders say who gave them; a parking says on what;
-- the first record of a fork names the run and the record that it branches off from.
-
-Everything else came from a client: there the way back ends.
+Where a record of a run came from its own records tell (`origins`); here the ways are followed from run to
+run: up to a client, an order or what is not stored any more, and down to all that came of a record.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
-from attrs import frozen
-from msgspec import Raw
+from attrs import evolve, frozen
 
 from continuum_core.archive import Archive
 from continuum_core.clock import to_datetime
-from continuum_core.envelope import EventBody
-from continuum_core.interpreter.progress import minted_by
-from continuum_core.journal.records import DeliveryKind, Record, RecordKind
+from continuum_core.journal.records import Record, RecordKind
 from continuum_core.mapper import (
     commands_of,
     decode_control,
-    decode_fork,
     decode_migration,
-    decode_step,
     derive_run_id,
     step_word,
     upgrade_word,
 )
+from continuum_core.origins import LAST, Brood, Origin, Place, brood_of, origins
 from continuum_core.past import no_record
 
-__all__ = ["Link", "Origin", "causes", "consequences", "origins"]
-
-_OPEN = ("start-timer", "start-activity")
-
-Place = tuple[UUID, int]
-"""A record: run and version."""
+__all__ = ["Link", "causes", "consequences"]
 
 
 @frozen
@@ -55,7 +37,8 @@ class Link:
     :ivar name: what its run is called: ``machine/key``, or the id.
     :ivar event: what came, as a word.
     :ivar how: what led here: ``client``, ``message``, ``timer``, ``activity``, ``deferred``, ``order``,
-        ``engine``, ``upgrade``, ``fork``; and ``gone`` where the record is not stored any more.
+        ``engine``, ``upgrade``, ``fork``, ``child`` (its parent started it), ``ended`` (a child run did),
+        ``closed`` (its parent went on without it); and ``gone`` where the record is not stored any more.
     :ivar by: the record that it came from; None where it came from outside.
     :ivar depth: how many links it is away from the record that was asked for.
     """
@@ -69,15 +52,6 @@ class Link:
     by: Place | None = None
     who: str = ""
     depth: int = 0
-
-
-@frozen
-class Origin:
-    """How a record came about, and the record it came from."""
-
-    how: str
-    by: Place | None = None
-    who: str = ""
 
 
 async def causes(archive: Archive, run_id: UUID, version: int | None = None) -> list[Link]:
@@ -123,6 +97,8 @@ class _Trace:
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
         self._origins: dict[UUID, dict[int, Origin]] = {}
+        self._followers: dict[UUID, dict[Place, list[int]]] = {}
+        self._broods: dict[UUID, Brood] = {}
 
     async def asked(self, run_id: UUID, version: int | None) -> Place:
         """The record that somebody asks about. Raises RunNotFound, UsageError."""
@@ -133,102 +109,84 @@ class _Trace:
             raise no_record(run_id, wanted, row.version, records)
         return run_id, wanted
 
-    async def _record(self, place: Place) -> Record | None:
-        records = await self._archive.records(place[0])
-        return next((each for each in records if each.version == place[1]), None)
-
-    async def origins(self, run_id: UUID) -> dict[int, Origin]:
-        """Of every record of a run that is stored, by its version, in order."""
-        if run_id not in self._origins:
-            records = await self._archive.records(run_id)
-            versions = [record.version for record in records]
-            self._origins[run_id] = dict(zip(versions, origins(records), strict=True))
-        return self._origins[run_id]
-
     async def link(self, place: Place, depth: int) -> Link:
         run_id, version = place
         row = await self._archive.find(run_id)
-        name = str(run_id) if row is None or row.key is None else f"{row.machine}/{row.key}"
+        name = self._archive.name(run_id, row)
         record = await self._record(place)
         if record is None:
             return Link(run_id, version, name, None, "", "gone", depth=depth)
-        origin = (await self.origins(run_id))[version]
+        origin = (await self._known(run_id))[version]
         at = to_datetime(record.at)
         return Link(run_id, version, name, at, _word(record), origin.how, origin.by, origin.who, depth)
 
     async def following(self, place: Place) -> list[Place]:
-        """The records that came from this one: of its own run, of runs it sent to, and of forks."""
+        """The records that came from this one: of its own run, of runs it reached, and of forks."""
         record = await self._record(place)
         if record is None:
             return []
         runs = [place[0], *self._targets(record)]
-        runs += [child.run_id for child in await self._archive.children(place[0])]
-        return [
-            (run, number)
-            for run in dict.fromkeys(runs)  # a run may be sent to twice, and send to itself
-            for number, origin in (await self.origins(run)).items()
-            if origin.by == place
+        brood = await self._brood(place[0])
+        runs += [
+            child for child, version in (*brood.started.items(), *brood.closed.items()) if version == place[1]
         ]
+        row = await self._archive.find(place[0])
+        if row is not None and row.parent is not None and place[1] == row.version:
+            runs.append(row.parent)  # where it is a child run, its end was told
+        # Of child runs each was named by the record that started it; there may be very many of them.
+        runs += [
+            fork.run_id for fork in await self._archive.children(place[0]) if fork.run_id not in brood.started
+        ]
+        found: list[Place] = []
+        for run in dict.fromkeys(runs):  # a run may be sent to twice, and send to itself
+            await self._known(run)
+            found += [(run, number) for number in self._followers[run].get(place, ())]
+        return found
 
-    def _targets(self, record: Record) -> list[UUID]:
-        sent = [command.to for command in commands_of(record) if command.do == "send"]
-        return [self._target(to) for to in sent]
+    async def _record(self, place: Place) -> Record | None:
+        records = await self._archive.records(place[0])
+        return next((each for each in records if each.version == place[1]), None)
 
-    def _target(self, to: str) -> UUID:
-        machine, named, key = to.partition(":")
-        return derive_run_id(self._archive.namespace, machine, key) if named else UUID(to)
+    async def _known(self, run_id: UUID) -> dict[int, Origin]:
+        """The origin of every record of a run that is stored, by its version, in order."""
+        if run_id not in self._origins:
+            records = await self._archive.records(run_id)
+            known: dict[int, Origin] = {}
+            followers: dict[Place, list[int]] = {}
+            for record, origin in zip(records, origins(records), strict=True):
+                known[record.version] = whole = await self._found(run_id, origin)
+                if whole.by is not None:
+                    followers.setdefault(whole.by, []).append(record.version)
+            self._origins[run_id], self._followers[run_id] = known, followers
+        return self._origins[run_id]
 
+    async def _found(self, run_id: UUID, origin: Origin) -> Origin:
+        """An origin with the record of the other run, which the run itself does not know."""
+        if origin.how == "closed":
+            row = await self._archive.find(run_id)
+            if row is None or row.parent is None:
+                return Origin("client")
+            closed = (await self._brood(row.parent)).closed.get(run_id, LAST)
+            return evolve(origin, by=(row.parent, closed))
+        if origin.by is None or origin.by[1] != LAST:
+            return origin
+        other = origin.by[0]
+        if not origin.asked:
+            return evolve(origin, by=(other, (await self._brood(other)).started.get(run_id, LAST)))
+        row = await self._archive.find(other)
+        # Where the child run was pruned, what it was started by is still a step back.
+        return evolve(origin, by=(run_id, origin.asked) if row is None else (other, row.version))
 
-def origins(records: Sequence[Record]) -> list[Origin]:
-    """Where each record of a run came from.
+    async def _brood(self, run_id: UUID) -> Brood:
+        if run_id not in self._broods:
+            self._broods[run_id] = brood_of(run_id, await self._archive.records(run_id))
+        return self._broods[run_id]
 
-    :param records: all that are stored, oldest first.
-    """
-    found: list[Origin] = []
-    taken: dict[UUID, int] = {}  # what caused a step → the last such step
-    cancelled: int | None = None  # the last record of an order to cancel
-    opened: dict[tuple[int, int], int] = {}  # timer or activity → the record that asked for it
-    for record in records:
-        if record.kind is RecordKind.CONTROL:
-            order = decode_control(record)
-            if order.order == "cancel":
-                cancelled = record.version
-            if order.order == "park":
-                poison = order.event
-                by = _arrived(record, poison, opened).by if isinstance(poison, EventBody) else None
-                found.append(Origin("engine", by))
-            else:
-                found.append(Origin("order", None, order.who))
-            continue
-        asked = [command for command in commands_of(record) if command.do in _OPEN]
-        opened.update(((command.token, command.slot), record.version) for command in asked)
-        if record.kind is RecordKind.MIGRATION:
-            found.append(Origin("upgrade"))
-            continue
-        event = decode_step(record).event
-        if record.cause in taken:
-            found.append(Origin("deferred", (record.run_id, taken[record.cause])))
-        elif event.kind == DeliveryKind.CANCEL and cancelled is not None:
-            found.append(Origin("order", (record.run_id, cancelled)))
-        else:
-            found.append(_arrived(record, event, opened))
-        taken[record.cause] = record.version
-    return found
-
-
-def _arrived(record: Record, event: EventBody, opened: Mapping[tuple[int, int], int]) -> Origin:
-    kind, place = DeliveryKind(event.kind), (event.token, event.slot)
-    if kind is DeliveryKind.TIMER:
-        return Origin("timer", (record.run_id, opened.get(place, minted_by(event.token))))
-    if kind is DeliveryKind.OUTCOME:
-        return Origin("activity", (record.run_id, opened.get(place, minted_by(event.token))))
-    if kind is DeliveryKind.FORK and isinstance(event.payload, Raw):
-        fork = decode_fork(bytes(event.payload))
-        return Origin("fork", (UUID(fork.run), fork.version))
-    if event.source:
-        run, version, _ = event.source.split(":")
-        return Origin("message", (UUID(run), int(version)))
-    return Origin("client")
+    def _targets(self, record: Record) -> Iterator[UUID]:
+        for command in commands_of(record):
+            if command.do == "send":
+                machine, named, key = command.to.partition(":")
+                yield derive_run_id(self._archive.namespace, machine, key) if named else UUID(command.to)
 
 
 def _word(record: Record) -> str:

@@ -25,7 +25,8 @@ from continuum_core.journal.attributes import Value
 from continuum_core.journal.connect import Target
 from continuum_core.journal.protocol import Limits
 from continuum_core.journal.records import RunStatus
-from continuum_core.lineage import Lineage
+from continuum_core.lineage import MOST, Lineage
+from continuum_core.members import CrewView, Parent
 from continuum_core.past import Moment
 from continuum_core.view import RunView, Step
 
@@ -134,6 +135,18 @@ class SyncHandle(Generic[O]):
     def why(self, version: int | None = None) -> Sequence[Link]:
         """See `Handle.why`."""
         return self._client.wait_for(self.handle.why(version))
+
+    def crews(self, *, most: int = 10) -> Sequence[CrewView]:
+        """See `Handle.crews`."""
+        return self._client.wait_for(self.handle.crews(most=most))
+
+    def parent(self) -> Parent | None:
+        """See `Handle.parent`."""
+        return self._client.wait_for(self.handle.parent())
+
+    def lineage(self, *, most: int = MOST) -> Lineage:
+        """See `Handle.lineage`."""
+        return self._client.wait_for(self.handle.lineage(most=most))
 
 
 SyncRef = SyncHandle[Any] | UUID | str
@@ -456,9 +469,17 @@ class SyncClient:
         """See `Client.followed`."""
         return self.wait_for(self.client.followed(_ref(run), version, limit=limit))
 
-    def lineage(self, run: SyncRef) -> Lineage:
+    def lineage(self, run: SyncRef, *, most: int = MOST) -> Lineage:
         """See `Client.lineage`."""
-        return self.wait_for(self.client.lineage(_ref(run)))
+        return self.wait_for(self.client.lineage(_ref(run), most=most))
+
+    def crews(self, run: SyncRef, *, most: int = 10) -> Sequence[CrewView]:
+        """See `Client.crews`."""
+        return self.wait_for(self.client.crews(_ref(run), most=most))
+
+    def parent(self, run: SyncRef) -> Parent | None:
+        """See `Client.parent`."""
+        return self.wait_for(self.client.parent(_ref(run)))
 
 
 def _ref(run: SyncRef) -> Any:

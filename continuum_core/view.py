@@ -22,6 +22,7 @@ from continuum_core.envelope import CommandBody, MigrationBody, OutcomeBody, Sna
 from continuum_core.errors import PayloadLocked, PayloadRefused, UnknownVersion
 from continuum_core.journal.commit import Inspection
 from continuum_core.journal.records import (
+    ENDED,
     DeadLetter,
     Delivery,
     DeliveryKind,
@@ -62,6 +63,7 @@ class Waiting:
     """Something that will reach a run, or cannot any more (`reason`).
 
     :ivar state: the state whose timer or activity it belongs to, by dotted path; "" where none is known.
+    :ivar begins: the run begins with it.
     """
 
     what: str
@@ -69,6 +71,7 @@ class Waiting:
     held: str = ""
     reason: str = ""
     state: str = ""
+    begins: bool = False
 
 
 @frozen
@@ -100,6 +103,7 @@ class RunView:
         first turn.
     :ivar outcome: how it ended, as JSON values; None while it has not.
     :ivar parent: the run it was forked from, or whose child it is; `root` the first of all above it.
+    :ivar begun: whether it has taken its first turn: it may be started for later, or wait for a worker.
     """
 
     id: UUID
@@ -116,10 +120,17 @@ class RunView:
     fingerprint: str
     parent: UUID | None = None
     root: UUID | None = None
+    begun: bool = True
     leased_until: datetime | None = None
     waiting: tuple[Waiting, ...] = ()
     tasks: tuple[TaskView, ...] = ()
     dead: tuple[Waiting, ...] = ()
+
+    @property
+    def begins(self) -> datetime | None:
+        """When a run that has not begun may; None for one that has. Only a view of one run can tell."""
+        starts = [each.due or self.created for each in self.waiting if each.begins and not each.held]
+        return None if self.begun else min(starts, default=None)
 
     def overdue(self, now: datetime) -> timedelta | None:
         """How long something has been due that no worker takes; None where nothing is, or one has the run.
@@ -214,6 +225,7 @@ def _run(run: Run, entry: Entry | None, **open_work: Any) -> RunView:
         fingerprint=run.fingerprint,
         parent=run.parent,
         root=run.root,
+        begun=bool(run.snapshot) or run.status in ENDED,
         **open_work,
     )
 
@@ -258,7 +270,8 @@ def _waiting(delivery: Delivery, states: dict[int, str]) -> Waiting:
     held = "" if delivery.held is Held.NO else delivery.held.name.lower()
     due = None if delivery.due is None or delivery.due <= 0 else to_datetime(delivery.due)
     what = peek_event(delivery.kind, delivery.payload)[0]
-    return Waiting(what, due, held, state=states.get(delivery.token, ""))
+    begins = delivery.kind in (DeliveryKind.START, DeliveryKind.FORK)
+    return Waiting(what, due, held, state=states.get(delivery.token, ""), begins=begins)
 
 
 def _dead(letter: DeadLetter) -> Waiting:

@@ -34,9 +34,12 @@ def run_facts(view: RunView, *, whole: bool, unclaimable: bool | None = None) ->
         "definition": view.fingerprint,
         "parent": None if view.parent is None else str(view.parent),
         "root": None if view.root is None else str(view.root),
+        "begun": view.begun,
     }
     if unclaimable is not None:
         facts["unclaimable"] = unclaimable
+    if view.begins is not None:
+        facts["begins"] = _time(view.begins)
     if whole:
         facts["waiting"] = [_waiting(each) for each in view.waiting]
         facts["activities"] = [_task(each) for each in view.tasks]

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from continuum_core.definition.boxes import Node, Wire, boxes
 from continuum_core.definition.canvas import Theme
+from continuum_core.journal.records import RunStatus
 from continuum_core.lineage import Lineage, Stretch, Tie
 
 __all__ = ["lineage_facts", "lineage_mermaid", "lineage_svg", "lineage_text"]
@@ -45,6 +46,10 @@ def _tie_words(tie: Tie) -> str:
     match tie.kind:
         case "fork":
             return f"fork at {tie.version}"
+        case "child" if tie.version:
+            return f"child at {tie.version}"
+        case "children" if tie.version:
+            return f"children from {tie.version} on"
         case "moved":
             return f"another definition from {tie.version + 1} on"
         case "renewed":
@@ -58,9 +63,13 @@ def _tie_words(tie: Tie) -> str:
 def _rows(stretch: Stretch) -> Sequence[str]:
     if stretch.status is None:
         return ["pruned"]
-    records = f"records {stretch.first}–{stretch.last}" if stretch.last else "no record yet"
+    status = stretch.status.name.lower()
+    if not stretch.first:
+        return [f"{stretch.runs:,} run{'s' if stretch.runs > 1 else ''}", status]
+    if stretch.waits and stretch.status is RunStatus.RUNNING:
+        status = "not begun"
     states = ", ".join(stretch.states)
-    told = [records, stretch.status.name.lower()]
+    told = [f"records {stretch.first}–{stretch.last}", status] if stretch.last else [status]
     if stretch.generation:
         told.append(f"generation {stretch.generation}")
     return [*told, f"in {states}"] if states else told
@@ -103,6 +112,8 @@ def lineage_facts(graph: Lineage) -> dict[str, object]:
                 "states": list(each.states),
                 "definition": each.fingerprint or None,
                 "generation": each.generation,
+                "begun": not each.waits,
+                "runs": each.runs,
             }
             for each in graph.stretches
         ],

@@ -18,6 +18,7 @@ from continuum_core.cli.apps import MachineClass, load
 from continuum_core.cli.earlier import Earlier, draw_moment, show_moment
 from continuum_core.cli.facts import run_facts, step_facts
 from continuum_core.cli.finding import attributes_of
+from continuum_core.cli.kin import crew_facts, parent_facts
 from continuum_core.cli.options import (
     Apps,
     AsJson,
@@ -29,12 +30,13 @@ from continuum_core.cli.options import (
     journal_of,
 )
 from continuum_core.cli.output import Rows, moment, print_json, safe, say, short_id, span_words
-from continuum_core.cli.portrait import Portrait, draw_run, show_run
+from continuum_core.cli.portrait import Portrait, begin_words, draw_run, show_run, status_word
 from continuum_core.cli.references import find, named
 from continuum_core.cli.takers import Takers
 from continuum_core.cli.travel import point_of
 from continuum_core.client import Client, Handle
 from continuum_core.clock import to_datetime
+from continuum_core.errors import RunNotFound
 from continuum_core.journal.records import ENDED, RecordKind, RunStatus
 from continuum_core.view import RunView, Step
 
@@ -63,7 +65,8 @@ def show(
     portrait = asyncio.run(_portrait(url, namespace, run, load(app)))
     if as_json:
         facts = run_facts(portrait.view, whole=True, unclaimable=bool(portrait.unclaimable))
-        print_json({**facts, "attributes": portrait.attributes})
+        family = {"parent_run": parent_facts(portrait.parent), "crews": crew_facts(portrait.crews)}
+        print_json({**facts, "attributes": portrait.attributes, **family})
     else:
         show_run(portrait)
 
@@ -76,7 +79,8 @@ async def _portrait(url: str, namespace: str | None, run: str, machines: Sequenc
         unclaimable = await takers.missing(view)
         drawing = draw_run(view, [machine.chart for machine in machines], takers.definition(view))
         now = to_datetime(await client.journal.now())
-        return Portrait(view, drawing, now, unclaimable, await attributes_of(client, handle))
+        parent, crews = await handle.parent(), await handle.crews()
+        return Portrait(view, drawing, now, unclaimable, await attributes_of(client, handle), parent, crews)
 
 
 async def _earlier(
@@ -259,7 +263,8 @@ def list_(
         async with Client(url, namespace=namespace) as client:
             now, takers = to_datetime(await client.journal.now()), Takers(client.journal)
             left = cursor
-            async for views, following in _list_pages(client, wanted, now, cursor):
+            async for page, following in _list_pages(client, wanted, now, cursor):
+                views = [await _begun(client, view) for view in page]
                 missing = [await takers.missing(view) for view in views]
                 if table is None:
                     for view, words in zip(views, missing, strict=True):
@@ -274,6 +279,15 @@ def list_(
         say(f"no such runs in namespace {namespace or 'default'!r} of {url}", stderr=True)
     if left is not None:
         _tell_more(left, as_json=as_json)
+
+
+async def _begun(client: Client, view: RunView) -> RunView:
+    """A run of a list; of one that has not begun also when it does, which a list does not read."""
+    if view.begun:
+        return view
+    with contextlib.suppress(RunNotFound):  # pruned, or gone to another journal, since the list was read
+        return await client.view(view.id)
+    return view
 
 
 def _tell_more(cursor: str, *, as_json: bool) -> None:
@@ -336,8 +350,9 @@ def _since(text: str, now: datetime) -> datetime:
 
 def _list_row(view: RunView, unclaimable: str, now: datetime) -> Sequence[str | Text]:
     name = Text(safe(f"{view.machine}/{view.key}" if view.key is not None else f"{view.machine} {view.id}"))
-    status = Text(view.status.name.lower(), style=_COLOURS.get(view.status, ""))
-    states = ", ".join(view.states) or str((view.outcome or {}).get("state", "-"))
+    status = Text(status_word(view), style=_COLOURS.get(view.status, ""))
+    ended = str((view.outcome or {}).get("state", "-"))
+    states = ", ".join(view.states) or begin_words(view, now) or ended
     if view.cause:
         name.append(f"\n{safe(_short(view.cause))}", style="dim")
     if unclaimable:

@@ -11,6 +11,7 @@ from typing import Any
 from attrs import field, frozen
 from rich.text import Text
 
+from continuum_core.cli.kin import crew_lines, parent_words
 from continuum_core.cli.output import Rows, ascii_only, console, moment, pretty, safe, span_words
 from continuum_core.cli.stored import ACTIVE_END, ACTIVE_START, stored_tree
 from continuum_core.definition.chart import Chart
@@ -18,9 +19,10 @@ from continuum_core.definition.fingerprint import fingerprint
 from continuum_core.definition.terminal import terminal
 from continuum_core.journal.dealing import PLACES
 from continuum_core.journal.records import ENDED, Definition, RunStatus
+from continuum_core.members import CrewView, Parent
 from continuum_core.view import RunView, TaskView, Waiting
 
-__all__ = ["Portrait", "draw_run", "print_drawing", "show_run"]
+__all__ = ["Portrait", "begin_words", "draw_run", "print_drawing", "show_run", "status_word"]
 
 _STRONG = (ACTIVE_START, ACTIVE_END)
 
@@ -34,6 +36,7 @@ class Portrait:
 
     :ivar unclaimable: which worker it waits for, where none that lives takes it; else "".
     :ivar attributes: what it is found by, as JSON values.
+    :ivar parent: where it comes from, and `crews` what it has under way.
     """
 
     view: RunView
@@ -41,6 +44,8 @@ class Portrait:
     now: datetime
     unclaimable: str = ""
     attributes: Mapping[str, Any] = field(factory=dict[str, Any])
+    parent: Parent | None = None
+    crews: Sequence[CrewView] = ()
 
 
 def draw_run(view: RunView, charts: Sequence[Chart], stored: Definition | None) -> str:
@@ -69,7 +74,7 @@ def show_run(portrait: Portrait) -> None:
     """Print it."""
     view, now = portrait.view, portrait.now
     out = console()
-    for text in _head(view, now, portrait.unclaimable):
+    for text in _head(portrait):
         out.print(text, soft_wrap=True)
     if portrait.drawing:
         out.print()
@@ -90,6 +95,7 @@ def show_run(portrait: Portrait) -> None:
         _title("Activities")
         rows = Rows([("activity", 20), ("try", 4), ("is", 30), ("last failure", 0)])
         rows.add([_task(each, now) for each in view.tasks])
+    _section("Child runs and members", list(crew_lines(portrait.crews)))
     if view.dead:
         _title("Dead letters")
         rows = Rows([("event", 24), ("at", 20), ("reason", 0)])
@@ -102,9 +108,12 @@ def print_drawing(drawing: str) -> None:
         console().print(_marked(line), soft_wrap=True)
 
 
-def _head(view: RunView, now: datetime, unclaimable: str = "") -> Iterator[Text]:
+def _head(portrait: Portrait) -> Iterator[Text]:
+    view, now, unclaimable = portrait.view, portrait.now, portrait.unclaimable
     name = safe(f"{view.machine}/{view.key}") if view.key is not None else safe(view.machine)
-    yield Text.assemble((name, "bold"), "  ", (view.status.name.lower(), _colour(view.status)))
+    yield Text.assemble((name, "bold"), "  ", (status_word(view), _colour(view.status)))
+    if when := begin_words(view, now):
+        yield Text(when, style="yellow")
     if view.cause:
         first, *rest = view.cause.split("\n")
         yield Text(f"because: {safe(first)}", style="yellow")
@@ -117,12 +126,23 @@ def _head(view: RunView, now: datetime, unclaimable: str = "") -> Iterator[Text]
         question = "" if unclaimable else f": is one alive that knows definition {view.fingerprint[:12]}?"
         yield Text(f"{words}{question}", style="yellow")
     yield Text(f"run {view.id}, version {view.version}", style="dim")
-    if view.parent is not None:
-        yield Text(
-            f"from run {view.parent}: `continuum graph {view.id}` draws all that hangs together", "dim"
-        )
+    if portrait.parent is not None:
+        words = safe(parent_words(portrait.parent))
+        yield Text(f"{words}: `continuum graph {view.id}` draws all that hangs together", "dim")
     changed = f"changed {moment(view.updated)} ({span_words(now - view.updated)} ago)"
     yield Text(f"started {moment(view.created)}, {changed}", style="dim")
+
+
+def status_word(view: RunView) -> str:
+    """A run's status; *running* is said of one that has begun alone."""
+    waits = not view.begun and view.status is RunStatus.RUNNING
+    return "not begun" if waits else view.status.name.lower()
+
+
+def begin_words(view: RunView, now: datetime) -> str:
+    """When a run that was started for later begins; "" of any other."""
+    late = view.begins is not None and view.begins > now and view.status is RunStatus.RUNNING
+    return f"begins in {span_words(view.begins - now)}" if late and view.begins is not None else ""
 
 
 def _colour(status: RunStatus) -> str:

@@ -36,7 +36,7 @@ from continuum_core.cli.references import named
 from continuum_core.client import Client, Handle
 from continuum_core.errors import UsageError
 from continuum_core.forking import JsonEdit
-from continuum_core.lineage import Lineage
+from continuum_core.lineage import MOST, Lineage
 
 __all__ = ["blame", "fork", "graph", "point_of", "why"]
 
@@ -250,6 +250,9 @@ def why(
 
 _HOWS = {
     "activity": "an activity that was asked for by",
+    "child": "a child run that was started by",
+    "closed": "its parent went on without it, at",
+    "ended": "the end of its child run, at",
     "deferred": "deferred by",
     "engine": "on what came by",
     "fork": "forked from",
@@ -317,6 +320,10 @@ def graph(
     ] = None,
     output: OutputFile = None,
     theme: Annotated[Shade, typer.Option(help="Of an SVG; auto follows the reader's system.")] = Shade.AUTO,
+    most: Annotated[
+        int,
+        typer.Option("--most", min=0, help="Sum up a run's child runs of one machine where there are more."),
+    ] = MOST,
     journal: JournalUrl = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
@@ -327,7 +334,7 @@ def graph(
 
     async def found() -> tuple[Lineage, UUID]:
         async with Client(url, namespace=namespace) as client, named(client, run) as handle:
-            return await client.lineage(handle), handle.id
+            return await client.lineage(handle, most=most), handle.id
 
     drawn, asked = asyncio.run(found())
     if as_json:

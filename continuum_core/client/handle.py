@@ -14,6 +14,8 @@ from continuum_core.definition.event import Question
 from continuum_core.errors import PayloadRefused
 from continuum_core.forking import Edit
 from continuum_core.journal.attributes import Value
+from continuum_core.lineage import MOST, Lineage
+from continuum_core.members import CrewView, Parent
 from continuum_core.past import Moment
 from continuum_core.registry import Entry
 from continuum_core.view import RunView, Step
@@ -119,6 +121,18 @@ class Handle(Generic[O]):
     async def why(self, version: int | None = None) -> Sequence[Link]:
         """The way from a record back to its root cause; see `Client.why`."""
         return await self._client.why(self, version)
+
+    async def crews(self, *, most: int = 10) -> Sequence[CrewView]:
+        """The child runs that the run waits for, and its members; see `Client.crews`."""
+        return await self._client.crews(self, most=most)
+
+    async def parent(self) -> Parent | None:
+        """The run that this one is a child or a fork of; see `Client.parent`."""
+        return await self._client.parent(self)
+
+    async def lineage(self, *, most: int = MOST) -> Lineage:
+        """All runs that hang together with this one; see `Client.lineage`."""
+        return await self._client.lineage(self, most=most)
 
 
 Ref = Handle[Any] | UUID | str

@@ -24,7 +24,8 @@ from continuum_core.journal.attributes import Attribute
 from continuum_core.journal.commit import StartOutcome
 from continuum_core.journal.records import Definition, Record, Run
 from continuum_core.journal.searching import searcher_of
-from continuum_core.lineage import Lineage, lineage
+from continuum_core.lineage import MOST, Lineage, lineage
+from continuum_core.members import CrewView, Parent, crews, parent_of
 from continuum_core.past import Moment, Past, Reader, moment_of, no_record, read_past
 from continuum_core.query import declared
 from continuum_core.registry import Entry
@@ -152,9 +153,25 @@ class Travelling(Starting, Ordering):
         """All that followed from a record, across runs, and whether there is more than `limit`. See `why`."""
         return await consequences(self._archive(), self._ref(run)[0], version, limit=limit)
 
-    async def lineage(self, run: Ref) -> Lineage:
-        """All runs that hang together with this one, from the root down. Raises RunNotFound."""
-        return await lineage(self._archive(), self._ref(run)[0])
+    async def lineage(self, run: Ref, *, most: int = MOST) -> Lineage:
+        """All runs that hang together with this one, from the root down. Raises RunNotFound.
+
+        :param most: child runs of one machine that one run has started are summed up where there are more.
+        """
+        return await lineage(self._archive(), self._ref(run)[0], most)
+
+    async def crews(self, run: Ref, *, most: int = 10) -> Sequence[CrewView]:
+        """The child runs that a run waits for, and its members: who is under way, and what came of others.
+
+        :param most: of so many members that ended the results are told.
+
+        Raises RunNotFound.
+        """
+        return await crews(self._archive(), self._ref(run)[0], most)
+
+    async def parent(self, run: Ref) -> Parent | None:
+        """The run that this one is a child or a fork of; None where there is none. Raises RunNotFound."""
+        return await parent_of(self._archive(), self._ref(run)[0])
 
     def _archive(self) -> Archive:
         self._check()

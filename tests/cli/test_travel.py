@@ -62,7 +62,7 @@ def test_fork_with_another_context(continuum: Command, paid: str, url: str) -> N
     view = continuum("show", fork["run"], "--json").json()
     assert view["outcome"]["value"] == "ch-o-9"
     assert (view["parent"], view["root"]) == (paid, paid)
-    assert f"from run {paid}" in continuum("show", fork["run"]).out
+    assert "forked from order/o-1 at record 1" in continuum("show", fork["run"]).out
     [only] = continuum("list", "--parent", "order/o-1", "--json").jsons()
     assert only["run"] == fork["run"]
 

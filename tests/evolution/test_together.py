@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from continuum_core import Handle, RunFailed, RunStatus
-from continuum_core.causes import Origin, origins
 from continuum_core.hooks import Plugins, hookimpl
 from continuum_core.journal.records import RecordKind
+from continuum_core.origins import Origin, origins
 from continuum_core.registry import Registry
 from continuum_core.replay import verify_run
 from continuum_core.testing import Engine

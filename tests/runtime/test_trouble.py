@@ -29,7 +29,7 @@ from continuum_core import (
     root,
     to,
 )
-from continuum_core.cli.portrait import _head  # pyright: ignore[reportPrivateUsage]  # prints need a terminal
+from continuum_core.cli.portrait import Portrait, _head  # pyright: ignore[reportPrivateUsage]  # prints need a terminal
 from continuum_core.hooks import Plugins, hookimpl
 from continuum_core.journal.commit import (
     Claims,
@@ -516,5 +516,5 @@ async def test_a_run_that_no_live_worker_takes_is_seen_by_who_looks(shared_journ
         assert overdue is not None
         assert hour / 3 < overdue <= hour / 2
         assert evolve(view, leased_until=now + hour).overdue(now) is None, "a worker has it"
-        drawn = "\n".join(text.plain for text in _head(view, now))
+        drawn = "\n".join(text.plain for text in _head(Portrait(view, "", now)))
         assert "no worker takes it" in drawn

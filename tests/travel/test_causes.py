@@ -9,9 +9,10 @@ from uuid import UUID
 import pytest
 
 from continuum_core import UsageError, Worker
-from continuum_core.causes import Link, origins
+from continuum_core.causes import Link
 from continuum_core.journal.records import Record, RecordKind
 from continuum_core.mapper import decode_step
+from continuum_core.origins import origins
 from continuum_core.testing import Engine
 from tests.golden.release_0_1 import MACHINES, Jukebox, Pause, Resume, Skip
 from tests.golden.write import fragile_parked, ledger_terminated, order_cancelled
