@@ -14,8 +14,8 @@ from attrs import define, field
 
 from continuum_core.clock import Micros
 from continuum_core.journal.commit import Claims, RunClaim, RunHold
-from continuum_core.journal.records import Delivery, Held, RunStatus
-from continuum_memory.deliveries import set_held
+from continuum_core.journal.records import Delivery, Held, RunStatus, own_timer
+from continuum_memory.deliveries import set_held, unhold
 from continuum_memory.rows import DueKey, RunRow, Space, next_fence
 
 __all__ = ["SUSPECT", "claim_runs", "release", "renew"]
@@ -57,6 +57,8 @@ def claim_runs(
         for _, delivery, _, run in page.paused:
             set_held(space, run, UUID(int=delivery), Held.PAUSED)
         for run in page.chosen:
+            if run.status in _STOPPED:
+                _wake(space, run)
             run.fence = next_fence(run.fence, now)
             run.tries += 1
             space.lease(run, claim_id, now + lease)
@@ -86,7 +88,7 @@ def _read(space: Space, now: Micros, limit: int, takes: frozenset[str], after: M
             page.reached = (last if last is not None else due) + 1
             break
         last = due
-        if run.status in _STOPPED:
+        if run.status in _STOPPED and not _wakes(run, UUID(int=key[1])):
             page.paused.append(key)
         elif run_number not in chosen and not run.leased(now) and run.fingerprint in takes:
             if run.tries >= SUSPECT and page.chosen:
@@ -97,6 +99,18 @@ def _read(space: Space, now: Micros, limit: int, takes: frozenset[str], after: M
             if run.tries >= SUSPECT:
                 limit = 1
     return page
+
+
+def _wakes(run: RunRow, delivery_id: UUID) -> bool:
+    delivery = run.deliveries[delivery_id]
+    return own_timer(delivery.kind, delivery.token)
+
+
+def _wake(space: Space, run: RunRow) -> None:
+    """End a run's rest: a timer of its own is due."""
+    run.status, run.cause = RunStatus.RUNNING, ""
+    run.tries = min(run.tries, SUSPECT)
+    unhold(space, run, (Held.PAUSED,))
 
 
 def _claim(run: RunRow, now: Micros) -> RunClaim:

@@ -14,7 +14,7 @@ from attrs import define, field
 
 from continuum_core.clock import Micros
 from continuum_core.journal.commit import Claims, RunClaim, RunHold
-from continuum_core.journal.records import ENDED, Delivery
+from continuum_core.journal.records import ENDED, Delivery, Held
 from continuum_postgres import arrays
 from continuum_postgres.arrays import Bigint
 from continuum_postgres.batch import Batch, in_order
@@ -29,8 +29,9 @@ from continuum_postgres.statements.claims import (
     LEASED_RUNS,
     NOTE_CLAIM,
     PAUSE,
+    WAKE_RUNS,
 )
-from continuum_postgres.statements.deliveries import EMPTY_RUNS
+from continuum_postgres.statements.deliveries import EMPTY_RUNS, UNHOLD
 from continuum_postgres.statements.retention import DROP_CLAIMS
 from continuum_postgres.statements.runs import RELEASE_RUNS, RENEW_RUNS
 from continuum_postgres.writes import by_run
@@ -70,6 +71,7 @@ class _Page:
     next_due: Micros | None
     taken: dict[UUID, _Head] = field(factory=dict[UUID, _Head])
     paused: list[tuple[UUID, UUID]] = field(factory=list["tuple[UUID, UUID]"])
+    woken: list[UUID] = field(factory=list[UUID])
     over: dict[UUID, None] = field(factory=dict[UUID, None])
     reached: Micros | None = None
 
@@ -106,7 +108,9 @@ class ClaimRuns:
         page = _Page(batch.at(now), next_due)
         more = read >= self.scan and following is not None and following <= now
         limit = self.limit
-        for due, delivery_id, run_id, status, tries, version, fence, position in (row[5:] for row in rows):
+        for due, delivery_id, run_id, status, tries, version, fence, position, wakes, taken in (
+            row[5:] for row in rows
+        ):
             if due is None:  # nothing of the page is for us
                 break
             if limit <= 0:
@@ -114,13 +118,17 @@ class ClaimRuns:
                 return page
             if status is None or status in ENDED:
                 page.over[run_id] = None
-            elif status != 0:
+            elif status != 0 and not wakes:
                 page.paused.append((run_id, delivery_id))
+            elif taken is False:  # whoever takes it wakes it
+                continue
             elif run_id not in page.taken:
                 if tries >= _SUSPECT and page.taken:
                     page.reached = due
                     return page
                 page.taken[run_id] = _Head(run_id, version, fence)
+                if status != 0:
+                    page.woken.append(run_id)
                 if tries >= _SUSPECT:
                     limit = 1
             if len(page.taken) >= limit:
@@ -136,6 +144,12 @@ class ClaimRuns:
             asks.append((PAUSE, (*by_run(run for run, _ in page.paused), ids)))
         if page.over:
             asks.append((EMPTY_RUNS, (Bigint(page.now), *by_run(page.over))))
+        if page.woken:
+            woken = in_order(page.woken)
+            heads = [page.taken[run_id] for run_id in woken]
+            as_read = (arrays.bigints([h.version for h in heads]), arrays.bigints([h.fence for h in heads]))
+            asks.append((WAKE_RUNS, (*by_run(woken), *as_read)))
+            asks.append((UNHOLD, (*by_run(woken), arrays.smallints([1 << Held.PAUSED] * len(woken)))))
         if page.taken:
             runs = in_order(list(page.taken))
             leased = (

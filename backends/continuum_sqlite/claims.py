@@ -14,11 +14,11 @@ from attrs import define, field
 
 from continuum_core.clock import Micros
 from continuum_core.journal.commit import Claims, RunClaim
-from continuum_core.journal.records import ENDED, Held, RunStatus
+from continuum_core.journal.records import ENDED, Held, RunStatus, own_timer
 from continuum_sqlite import deliveries, rows
 from continuum_sqlite.rows import Row
 from continuum_sqlite.statements.deliveries import DEFERRED, DUE_ENTRIES, DUE_OF_RUN, NEXT_DUE
-from continuum_sqlite.statements.runs import CLAIMED_RUNS, LEASE_RUN, RELEASE_RUN, RENEW_RUN
+from continuum_sqlite.statements.runs import CLAIMED_RUNS, LEASE_RUN, RELEASE_RUN, RENEW_RUN, WAKE_RUN
 from continuum_sqlite.transaction import Transaction
 
 __all__ = ["ClaimRuns", "release", "renew"]
@@ -36,6 +36,7 @@ class _Page:
 
     taken: list[bytes] = field(factory=list[bytes])
     paused: list[tuple[bytes, bytes]] = field(factory=list[tuple[bytes, bytes]])
+    woken: list[bytes] = field(factory=list[bytes])
     over: dict[bytes, None] = field(factory=dict[bytes, None])
     reached: Micros | None = None
 
@@ -68,6 +69,9 @@ class ClaimRuns:
         page = self._page(transaction)
         for run_id, delivery_id in page.paused:
             deliveries.hold(transaction, run_id, delivery_id, Held.PAUSED)
+        for run_id in page.woken:
+            transaction.execute(WAKE_RUN, (transaction.ns, run_id))
+            deliveries.unhold(transaction, UUID(bytes=run_id), Held.PAUSED)
         for run_id in page.over:
             deliveries.empty(transaction, UUID(bytes=run_id))
         until = transaction.now + self.lease
@@ -101,7 +105,9 @@ class ClaimRuns:
         """Sort entries into `page` until it has enough. Each stop says from where to go on."""
         met: set[bytes] = set()
         last: Micros | None = None
-        for read, (due, delivery_id, run_id, status, lease_until, tries, fingerprint) in enumerate(entries):
+        for read, (due, delivery_id, run_id, status, lease_until, tries, fingerprint, own) in enumerate(
+            _with_own(each) for each in entries
+        ):
             if len(page.taken) >= self.limit or (page.taken and page.reached is not None):
                 page.reached = due if last is None else last
                 return
@@ -112,7 +118,7 @@ class ClaimRuns:
             last = due
             if status in ENDED:
                 page.over[run_id] = None
-            elif status != RunStatus.RUNNING:
+            elif status != RunStatus.RUNNING and not own:
                 page.paused.append((run_id, delivery_id))
             elif run_id in met or fingerprint not in self.takes:
                 continue
@@ -122,9 +128,16 @@ class ClaimRuns:
                     return
                 met.add(run_id)
                 page.taken.append(run_id)
+                if status != RunStatus.RUNNING:
+                    page.woken.append(run_id)
                 if tries >= _SUSPECT:
                     page.reached = due  # alone: the next entry, if there is one, ends the page
         page.reached = None
+
+
+def _with_own(entry: Row) -> Row:
+    """An entry, of whose kind and token it only counts whether it is a timer of the run itself."""
+    return (*entry[:7], own_timer(entry[7], entry[8]))
 
 
 def _claim(transaction: Transaction, leased: Row) -> RunClaim:

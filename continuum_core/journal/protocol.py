@@ -44,6 +44,8 @@ gives one outcome per member, in order. A handle is bound to one namespace and s
     attributes stand and fall with what carried them, and go with their run (`searching`).
 25. Child runs begin with the commit that starts them, once each and before whatever is sent to them; what
     came of members of crews stays as it was first kept, and goes with the run (`crews`).
+26. A timer of the run itself is claimed though the run is parked or suspended. The claim makes the run
+    RUNNING, without a cause or a record, frees what is PAUSED, and lowers `tries` to 2 at most first.
 
 **Rules every backend keeps** (each closes a race that was reproduced):
 
@@ -54,7 +56,8 @@ gives one outcome per member, in order. A handle is bound to one namespace and s
 - *Whatever bumps a fence clears `claim_id`*, except the claim that sets it. A repeated claim (same
   `claim_id`) returns what that id still holds, with the fences it was granted.
 - *Ended, parked and suspended runs*: whoever meets a due delivery of one, holds it (PAUSED), or for an
-  ended run removes it to the dead letters, under the run's lock.
+  ended run removes it to the dead letters, under the run's lock. A timer of the run itself (`own_timer`) is
+  not held: a claim that takes the run's fingerprint ends the rest with it (promise 26), others leave it.
 - *Closing a token* deletes its timers and its unstarted tasks, and marks the others cancelled, decided
   by what the lock on the task returned. A task with an undo is marked whether it has begun or not: it
   stays claimable until its outcome, be it that it never began, was told. A task is *unstarted* while its
@@ -247,7 +250,8 @@ class Journal(Protocol):
 
         Reads `scan` entries of the due index from due time `after` on, and the ties of the last of them:
         otherwise more deliveries of one microsecond than `scan` would stop the caller for ever. Entries
-        of suspended and parked runs are held (PAUSED) whatever `takes` says. While `claim_id` holds
+        of suspended and parked runs, but for those of promise 26, are held (PAUSED) whatever `takes` says.
+        While `claim_id` holds
         runs, expired or not, the answer is these and nothing is claimed.
         """
         ...

@@ -30,6 +30,7 @@ __all__ = [
     "RunStatus",
     "Task",
     "TaskKey",
+    "own_timer",
 ]
 
 
@@ -140,7 +141,8 @@ class Delivery(Struct, frozen=True, gc=False):
 
     :ivar due: when it may be claimed. None, in what callers pass in: at once, and then the journal
         sets its own time (or `floor`, whichever is later).
-    :ivar token: the state entry it belongs to, 0 for none.
+    :ivar token: the state entry it belongs to, 0 for none. A TIMER of 0 is the run's own, such as its
+        deadline: no rest holds it (`own_timer`).
     :ivar slot: which timer or activity of that state.
     :ivar dedupe: accepted once per run within the dedupe window; None for no check.
     :ivar floor: in what senders pass in: the due of this sender's previous delivery to the same run,
@@ -158,6 +160,11 @@ class Delivery(Struct, frozen=True, gc=False):
     floor: Micros = 0
     held: Held = Held.NO
     cause: UUID | None = None
+
+
+def own_timer(kind: int, token: int) -> bool:
+    """Whether a delivery is a timer of the run itself: one that ends a rest, instead of being held by it."""
+    return kind == DeliveryKind.TIMER and token == 0
 
 
 TaskKey = tuple[UUID, int, int]

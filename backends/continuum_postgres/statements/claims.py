@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from continuum_postgres.statements import CLOCK
 
-__all__ = ["CLAIMED_RUNS", "DUE_PAGE", "LEASED_DUE", "LEASED_RUNS", "LEASE_RUNS", "NOTE_CLAIM", "PAUSE"]
+__all__ = [
+    "CLAIMED_RUNS",
+    "DUE_PAGE",
+    "LEASED_DUE",
+    "LEASED_RUNS",
+    "LEASE_RUNS",
+    "NOTE_CLAIM",
+    "PAUSE",
+    "WAKE_RUNS",
+]
 
 CLAIMED_RUNS = "SELECT shards, runs FROM continuum.claims WHERE ns = $1::integer AND claim_id = $2::uuid"
 
@@ -20,7 +29,13 @@ WITH c AS MATERIALIZED (SELECT {CLOCK} AS now), q AS MATERIALIZED (
 ), p AS (
   SELECT q.*, row_number() OVER (ORDER BY q.due, q.id, q.run_id) AS pos FROM q
 ), e AS (
-  SELECT p.*, r.status, r.tries, r.version, r.fence FROM p
+  SELECT p.*, r.status, r.tries, r.version, r.fence,
+    CASE WHEN r.status IN (5, 6) THEN (
+      SELECT d.kind = 2 AND d.token = 0 FROM continuum.deliveries d
+      WHERE d.shard = p.shard AND d.ns = $1::integer AND d.run_id = p.run_id AND d.id = p.id
+    ) END AS wakes,
+    CASE WHEN r.status IN (5, 6) THEN r.fingerprint = ANY ($4::text[]) END AS taken
+  FROM p
   LEFT JOIN LATERAL (
     SELECT * FROM continuum.runs r
     WHERE r.shard = p.shard AND r.ns = $1::integer AND r.run_id = p.run_id OFFSET 0
@@ -34,8 +49,24 @@ SELECT c.now, (SELECT count(*) FROM q), (SELECT max(q.due) FROM q),
    ORDER BY d.due LIMIT 1),
   (SELECT d.due FROM continuum.deliveries d
    WHERE d.ns = $1::integer AND d.held = 0 AND d.due > (SELECT now FROM c) ORDER BY d.due LIMIT 1),
-  e.due, e.id, e.run_id, e.status, e.tries, e.version, e.fence, e.pos
+  e.due, e.id, e.run_id, e.status, e.tries, e.version, e.fence, e.pos, e.wakes, e.taken
 FROM c LEFT JOIN e ON true ORDER BY e.pos
+"""
+
+# A timer of the run itself is due: it ends the rest, before the lease, of those that rest still as they did.
+WAKE_RUNS = """
+WITH l AS MATERIALIZED (
+  SELECT r.tid
+  FROM unnest($2::smallint[], $3::uuid[], $4::bigint[], $5::bigint[]) AS m (shard, run_id, version, fence)
+  CROSS JOIN LATERAL (
+    SELECT r.ctid AS tid FROM continuum.runs r
+    WHERE r.shard = m.shard AND r.ns = $1::integer AND r.run_id = m.run_id AND r.version = m.version
+      AND r.fence = m.fence AND r.status IN (5, 6)
+    FOR UPDATE SKIP LOCKED
+  ) r
+)
+UPDATE continuum.runs r SET status = 0, cause = '', tries = least(r.tries, 2)
+WHERE r.ctid = ANY (ARRAY(SELECT tid FROM l))
 """
 
 # The second reading: locked, and only where version and fence are those of the first, for another worker

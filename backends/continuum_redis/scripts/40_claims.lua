@@ -31,6 +31,19 @@ local function entries(after, scan)
   end
 end
 
+-- Whether it is a timer of the run itself, which ends a rest.
+local function wakes(entry)
+  local d = deliveries.get(entry.run, entry.id)
+  return d.kind == TIMER and d.token == 0
+end
+
+local function wake(r)
+  local before = r.status
+  r.status, r.cause, r.tries = RUNNING, '', math.min(r.tries, SUSPECT)
+  runs.moved(r, before)
+  deliveries.free(r.id, {[PAUSED] = true})
+end
+
 local function read_page(limit, takes, after, scan, before)
   local page = {chosen = {}, paused = {}, reached = false, suspected = false}
   local chosen, known, last, count = {}, {}, false, 0
@@ -53,7 +66,7 @@ local function read_page(limit, takes, after, scan, before)
       r = runs.get(entry.run)
       known[entry.run] = r
     end
-    if r.status == SUSPENDED or r.status == PARKED then
+    if (r.status == SUSPENDED or r.status == PARKED) and not wakes(entry) then
       page.paused[#page.paused + 1] = entry
     elseif not chosen[entry.run] and not (r.lease_until and r.lease_until > now) and takes[r.fingerprint] then
       if r.tries >= SUSPECT and before + #page.chosen > 0 then
@@ -88,6 +101,9 @@ function verbs.claim_runs()
       deliveries.hold(entry.run, entry.id, PAUSED)
     end
     for i, r in ipairs(page.chosen) do
+      if r.status ~= RUNNING then
+        wake(r)
+      end
       r.fence, r.tries = next_fence(r.fence), r.tries + 1
       runs.lease(r, claim, now + lease)
       runs.put(r)

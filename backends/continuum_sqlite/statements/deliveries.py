@@ -72,7 +72,7 @@ WHERE namespace = ?1 AND run_id = ?2 AND dedupe = ?3 AND (consumed IS NULL OR co
 
 # CROSS JOIN fixes the order: from the index of due deliveries to their runs, row by row as it is read.
 DUE_ENTRIES = """
-SELECT d.due, d.id, d.run_id, r.status, r.lease_until, r.tries, r.fingerprint
+SELECT d.due, d.id, d.run_id, r.status, r.lease_until, r.tries, r.fingerprint, d.kind, d.token
 FROM continuum_deliveries AS d INDEXED BY continuum_deliveries_due
 CROSS JOIN continuum_runs AS r ON r.namespace = ?1 AND r.run_id = d.run_id
 WHERE d.namespace = ?1 AND d.held = 0 AND d.due BETWEEN ?2 AND ?3

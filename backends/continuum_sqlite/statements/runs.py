@@ -24,6 +24,7 @@ __all__ = [
     "RUN_COLUMNS",
     "SET_DIGEST",
     "TURN_RUN",
+    "WAKE_RUN",
 ]
 
 RUN_COLUMNS = (
@@ -116,6 +117,10 @@ WHERE namespace = ?1 AND claim_id = ?2
 LEASE_RUN = f"""
 UPDATE continuum_runs SET fence = max(fence + 1, ?3), lease_until = ?4, claim_id = ?5, tries = tries + 1
 WHERE namespace = ?1 AND run_id = ?2 RETURNING {_CLAIM_COLUMNS}
+"""
+
+WAKE_RUN = """
+UPDATE continuum_runs SET status = 0, cause = '', tries = min(tries, 2) WHERE namespace = ?1 AND run_id = ?2
 """
 
 RENEW_RUN = """

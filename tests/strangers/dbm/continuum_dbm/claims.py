@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from continuum_core.clock import Micros
 from continuum_core.journal.commit import Claims, RunClaim, RunHold
-from continuum_core.journal.records import Delivery, Held, Run, RunStatus
-from continuum_dbm.deliveries import hold
+from continuum_core.journal.records import Delivery, Held, Run, RunStatus, own_timer
+from continuum_dbm.deliveries import hold, unhold
 from continuum_dbm.rows import Space, in_order, leased, next_fence
 
 __all__ = ["SUSPECT", "claim_runs", "release", "renew"]
@@ -52,7 +52,12 @@ def claim_runs(
             hold(space, delivery.run_id, delivery.id, Held.PAUSED)
         for run in page.chosen:
             fence, until = next_fence(run.fence, now), now + lease
-            held.append(replace(run, fence=fence, tries=run.tries + 1, claim_id=claim_id, lease_until=until))
+            tries = run.tries
+            if run.status in _STOPPED:  # a timer of its own ends its rest
+                tries = min(tries, SUSPECT)
+                unhold(space, run.run_id, {Held.PAUSED})
+            awake = replace(run, status=RunStatus.RUNNING, cause="") if run.status in _STOPPED else run
+            held.append(replace(awake, fence=fence, tries=tries + 1, claim_id=claim_id, lease_until=until))
             space.runs.put(held[-1])
     claims = sorted((_claim(space, run, now) for run in held), key=_first_due)
     later = [due for one in space.deliveries.all() if one.held is Held.NO and (due := one.due or 0) > now]
@@ -79,7 +84,7 @@ def _read(space: Space, now: Micros, limit: int, takes: frozenset[str], after: M
         run = space.runs.get(delivery.run_id)
         if run is None:
             continue
-        if run.status in _STOPPED:
+        if run.status in _STOPPED and not own_timer(delivery.kind, delivery.token):
             page.paused.append(delivery)
         elif run.run_id not in taken and not leased(run, now) and run.fingerprint in takes:
             suspect = run.tries >= SUSPECT
