@@ -17,6 +17,7 @@ from continuum_core.unopened import locked
 
 __all__ = [
     "FORMAT",
+    "BoundsBody",
     "CancelBody",
     "CommandBody",
     "ControlBody",
@@ -62,11 +63,12 @@ class OriginBody(Struct, omit_defaults=True):
 
 
 class StartBody(Struct, omit_defaults=True):
-    """The payload of a START delivery."""
+    """The payload of a START delivery. `deadline`: microseconds, where whoever starts the run gave one."""
 
     v: int
     input: Raw
     origin: OriginBody | UnsetType = UNSET
+    deadline: int | None = None
 
 
 class SignalBody(Struct):
@@ -78,7 +80,10 @@ class SignalBody(Struct):
 
 
 class CancelBody(Struct, omit_defaults=True):
-    """The payload of a CANCEL delivery. `terminate`: of a parent that ends its child."""
+    """The payload of a CANCEL delivery. `terminate`: of a parent that ends its child.
+
+    Also of a deadline that is taken again because the machine's code failed at it: `reason` says how.
+    """
 
     v: int
     reason: str
@@ -129,6 +134,15 @@ class SnapshotBody(Struct, omit_defaults=True):
     eternal: bool = False
     origin: OriginBody | UnsetType = UNSET
     crews: list[CrewBody] = []
+    bounds: BoundsBody | UnsetType = UNSET
+
+
+class BoundsBody(Struct, omit_defaults=True):
+    """When a run has to be over: see `interpreter.bounds.Bounds`."""
+
+    deadline: int | None = None
+    passed: bool = False
+    stop_by: int | None = None
 
 
 class CrewBody(Struct, omit_defaults=True):
@@ -182,7 +196,7 @@ class ReplyBody(Struct, omit_defaults=True):
 
 
 class OutcomeBody(Struct, omit_defaults=True):
-    """How a run ended, as stored."""
+    """How a run ended, as stored. `left`: what it had done and has not undone, where it was stopped."""
 
     v: int
     kind: str
@@ -190,16 +204,21 @@ class OutcomeBody(Struct, omit_defaults=True):
     value: Raw | UnsetType = UNSET
     reason: str = ""
     failure: FailureBody | UnsetType = UNSET
+    left: tuple[str, ...] = ()
 
 
 class EventBody(Struct, omit_defaults=True):
-    """The event of a step, as stored: enough to decode and fold it again."""
+    """The event of a step, as stored: enough to decode and fold it again.
+
+    `due`: of the start of a machine with a deadline: when the run was to begin.
+    """
 
     kind: int
     payload: Raw | UnsetType = UNSET
     token: int = 0
     slot: int = 0
     source: str = ""  # of a message from a run: RUN:VERSION:POSITION of the command that sent it
+    due: int = 0
 
 
 class CommandBody(Struct, omit_defaults=True):
@@ -331,6 +350,7 @@ class ForkBody(Struct, omit_defaults=True):
     activities: list[OpenActivity] = []
     deferred: list[Raw] = []
     patches: dict[str, bool] = {}
+    deadline: int | None = None  # microseconds that were left until then
 
 
 write = msgspec.json.Encoder(decimal_format="string").encode

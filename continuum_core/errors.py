@@ -44,6 +44,7 @@ __all__ = [
     "RunNotFound",
     "RunOver",
     "RunTerminated",
+    "RunTimedOut",
     "TooManyPending",
     "UnexpectedEvent",
     "UnknownBackend",
@@ -380,27 +381,65 @@ class RunFailed(RunEnded):
 
 
 class RunCancelled(RunEnded):
-    """The run was cancelled; `reason` is what the canceller said."""
+    """The run was cancelled; `reason` is what the canceller said.
 
-    def __init__(self, run: str, reason: str = "") -> None:
+    `left` names the activities that it had done, and has not undone; with what is not known to be done.
+    """
+
+    def __init__(self, run: str, reason: str = "", left: Sequence[str] = ()) -> None:
         super().__init__(run)
-        self.args = (run, reason)
+        self.args = (run, reason, tuple(left))
         self.reason = reason
+        self.left = tuple(left)
 
     def __str__(self) -> str:
-        return f"run {self.run} was cancelled" + (f": {self.reason}" if self.reason else "")
+        return f"run {self.run} was cancelled" + _because(self.reason, self.left)
 
 
 class RunTerminated(RunEnded):
-    """An operator ended the run at once; `reason` is what the operator said."""
+    """An operator ended the run at once, its parent did, or it had not stopped in time; `reason` says why.
 
-    def __init__(self, run: str, reason: str = "") -> None:
+    `left` is as of `RunCancelled`.
+    """
+
+    def __init__(self, run: str, reason: str = "", left: Sequence[str] = ()) -> None:
         super().__init__(run)
-        self.args = (run, reason)
+        self.args = (run, reason, tuple(left))
         self.reason = reason
+        self.left = tuple(left)
 
     def __str__(self) -> str:
-        return f"run {self.run} was terminated" + (f": {self.reason}" if self.reason else "")
+        return f"run {self.run} was terminated" + _because(self.reason, self.left)
+
+
+class RunTimedOut(RunEnded):
+    """The run's deadline passed before it was over, and it was ended for that.
+
+    `state` names the final state that it reached then, "" where it was ended at once; `verdict` is what the
+    machine's `verdict` function returned there. `reason` says what failed at the deadline, if anything did;
+    `left` is as of `RunCancelled`.
+    """
+
+    def __init__(
+        self, run: str, state: str = "", verdict: object = None, reason: str = "", left: Sequence[str] = ()
+    ) -> None:
+        super().__init__(run)
+        self.args = (run, state, verdict, reason, tuple(left))
+        self.state = state
+        self.verdict = verdict
+        self.reason = reason
+        self.left = tuple(left)
+
+    def __str__(self) -> str:
+        text = f"run {self.run} was not over by its deadline"
+        text += f" and ended in state {self.state!r}" if self.state else ""
+        text += f": {self.verdict!r}" if self.verdict is not None else ""
+        return text + _because(self.reason, self.left)
+
+
+def _because(reason: str, left: Sequence[str]) -> str:
+    """Why a run was stopped, and what stays behind."""
+    return (f": {reason}" if reason else "") + (f"; not undone: {', '.join(left)}" if left else "")
 
 
 # --- nobody must act --------------------------------------------------------------------------------

@@ -99,6 +99,7 @@ def new_fork(
             activities=[_activity(each.command) for each in past.activities.values()],
             deferred=[Raw(each) for each in past.deferred.values()],
             patches=past.patches,
+            deadline=None if past.deadline is None else past.deadline - past.at,
         )
     )
     run_id = new_id() if key is None else derive_run_id(namespace, definition.machine, key)

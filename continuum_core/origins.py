@@ -24,6 +24,7 @@ from attrs import evolve, field, frozen
 from msgspec import Raw
 
 from continuum_core.envelope import EventBody, StepBody
+from continuum_core.interpreter.bounds import FORCED, OWN
 from continuum_core.interpreter.progress import minted_by
 from continuum_core.journal.records import DeliveryKind, Record, RecordKind
 from continuum_core.mapper import (
@@ -164,6 +165,9 @@ def _stepped(record: Record, body: StepBody, told: _Told) -> Origin:
 def _arrived(record: Record, event: EventBody, told: _Told) -> Origin:
     kind, place = DeliveryKind(event.kind), (event.token, event.slot)
     asked = told.opened.get(place, minted_by(event.token))
+    if kind is DeliveryKind.TIMER and event.token == OWN:
+        # The record that began it may be pruned; then the run's first one did.
+        asked = told.opened.get((OWN, event.slot % FORCED), 1)
     if kind is DeliveryKind.TIMER:
         return Origin("timer", (record.run_id, asked))
     if kind is DeliveryKind.OUTCOME:

@@ -18,8 +18,18 @@ from msgspec import Raw, UnsetType
 from msgspec.structs import replace
 
 from continuum_core.clock import Micros, span, to_datetime
-from continuum_core.envelope import CommandBody, MigrationBody, SnapshotBody, StepBody, fields_of, read, write
+from continuum_core.envelope import (
+    BoundsBody,
+    CommandBody,
+    MigrationBody,
+    SnapshotBody,
+    StepBody,
+    fields_of,
+    read,
+    write,
+)
 from continuum_core.errors import PayloadRefused, UnknownVersion, UsageError
+from continuum_core.interpreter.bounds import DEADLINE, OWN, STOP
 from continuum_core.journal.records import ENDED, DeliveryKind, Record, RecordKind, RunStatus
 from continuum_core.mapper import decode_control, decode_migration, decode_outcome, decode_step, peek_event
 from continuum_core.registry import Entry
@@ -41,6 +51,8 @@ _ENDS = {
     "completed": RunStatus.COMPLETED,
     "failed": RunStatus.FAILED,
     "cancelled": RunStatus.CANCELLED,
+    "terminated": RunStatus.TERMINATED,
+    "timed-out": RunStatus.FAILED,
 }
 
 
@@ -83,6 +95,8 @@ class Moment:
     :ivar outcome: how the run ended, as JSON values, where it had.
     :ivar deferred: names of the events that it kept for later.
     :ivar generation: how often it had continued as new.
+    :ivar deadline: when it had to be over; None where it had no deadline, or that had passed.
+    :ivar stop_by: when it had to have stopped, since it was asked to.
     :ivar vague: steps before it left no record, so that it may have had more open than is told.
     """
 
@@ -99,6 +113,8 @@ class Moment:
     deferred: tuple[str, ...] = ()
     generation: int = 0
     vague: bool = False
+    deadline: datetime | None = None
+    stop_by: datetime | None = None
 
 
 # --- the fold ----------------------------------------------------------------------------------------
@@ -129,6 +145,8 @@ class Past:
         self.deferred: dict[UUID, bytes] = {}  # delivery → payload
         self.patches: dict[str, bool] = {}
         self.generation = 0
+        self.deadline: Micros | None = None
+        self.stop_by: Micros | None = None
         self.vague = False  # some steps left no record: it may have more open than is told
         self._fields: dict[str, Raw] = {}
         self._whole: bytes | None = b"null"  # what is no JSON object; so it is before the first turn
@@ -157,8 +175,11 @@ class Past:
         kind, arrived = DeliveryKind(body.event.kind), (body.event.token, body.event.slot)
         self.fingerprint = body.fingerprint
         self.states = tuple(body.states)
+        self.status = RunStatus.RUNNING  # whatever rested: its deadline may have ended that
         if kind is DeliveryKind.TIMER:
             self.timers.pop(arrived, None)
+            if arrived == (OWN, DEADLINE):
+                self.deadline = None
         elif kind is DeliveryKind.OUTCOME:
             self.activities.pop(arrived, None)
         self.deferred.pop(record.cause, None)
@@ -191,6 +212,8 @@ class Past:
         self.history = after.history
         self.patches = after.patches
         self.generation = after.generation
+        bounds = after.bounds if isinstance(after.bounds, BoundsBody) else BoundsBody()
+        self.deadline, self.stop_by = bounds.deadline, bounds.stop_by
         self._whole_context(bytes(after.context))
 
     def _forget(self, after: SnapshotBody) -> None:
@@ -225,7 +248,11 @@ class Past:
 
     def _ask(self, command: CommandBody, at: Micros) -> None:
         place = (command.token, command.slot)
-        if command.do == "start-timer":
+        if command.do == "start-timer" and place == (OWN, DEADLINE):
+            self.deadline = command.due
+        elif command.do == "start-timer" and place == (OWN, STOP):
+            self.stop_by = command.due
+        elif command.do == "start-timer":
             self.timers[place] = Opened(command, at)
         elif command.do == "start-activity":
             self.activities[place] = Opened(command, at)
@@ -238,6 +265,7 @@ class Past:
         self.timers.clear()
         self.activities.clear()
         self.deferred.clear()
+        self.deadline = self.stop_by = None
 
 
 async def read_past(
@@ -296,6 +324,8 @@ def moment_of(past: Past, entry: Entry | None) -> Moment:
         deferred=tuple(peek_event(DeliveryKind.SIGNAL, each)[0] for each in past.deferred.values()),
         generation=past.generation,
         vague=past.vague,
+        deadline=None if past.deadline is None else to_datetime(past.deadline),
+        stop_by=None if past.stop_by is None else to_datetime(past.stop_by),
     )
 
 

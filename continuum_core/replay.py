@@ -232,10 +232,11 @@ def _step(
     """:param patches: those that the step pinned."""
     if delivery.kind is DeliveryKind.FORK:
         return take_up(entry, snapshot, delivery.payload, now, str(run_id))
-    event = decode_event(entry, snapshot, delivery.kind, delivery.payload, delivery.token, delivery.slot)
+    kind, payload, token, slot = delivery.kind, delivery.payload, delivery.token, delivery.slot
+    event = decode_event(entry, snapshot, kind, payload, token, slot, delivery.due)
     # What the run was told at its beginning, and that of its generations, not what this code would tell it.
     if isinstance(event, Start):
-        event = Start(event.input, patches)
+        event = replace(event, patches=patches)
     return step(entry.program, snapshot, event, now, run_id.bytes, renewed=patches)
 
 
@@ -243,11 +244,12 @@ def _delivery(record: Record, body: StepBody) -> Delivery:
     """The delivery that the record tells of."""
     payload = bytes(body.event.payload) if isinstance(body.event.payload, Raw) else b""
     kind = DeliveryKind(body.event.kind)
-    return Delivery(record.cause, record.run_id, kind, payload, token=body.event.token, slot=body.event.slot)
+    event, due = body.event, body.event.due or None
+    return Delivery(record.cause, record.run_id, kind, payload, due, event.token, event.slot)
 
 
 def _drift(record: Record, delivery: Delivery, parts: Parts) -> Drift:
-    event = peek_event(delivery.kind, delivery.payload)[0]
+    event = peek_event(delivery.kind, delivery.payload, (delivery.token, delivery.slot))[0]
     return Drift(record.version, *parts[0], event=event, parts=parts)
 
 

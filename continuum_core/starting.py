@@ -86,20 +86,21 @@ def new_run(
     input: Any,
     key: str | None,
     new_id: Callable[[], UUID],
+    deadline: int | None = None,
 ) -> NewRun:
     """A run to be created, without a first turn.
 
     :param entry: the machine's code, and `input` is a value of its input type; or None, and `input`
         is JSON values.
+    :param deadline: when it has to be over, in microseconds, whatever its machine declares.
 
     Raises PayloadRefused for an input that does not fit.
     """
     if entry is None:
         data = check_input(definition, input)
-        payload = encode_start_raw(data)
     else:
         data = entry.input.encode(input)
-        payload = encode_start_raw(data)
+    payload = encode_start_raw(data, deadline)
     run_id = new_id() if key is None else derive_run_id(namespace, definition.machine, key)
     return NewRun(
         run_id=run_id,

@@ -239,6 +239,7 @@ class SyncClient:
         after: timedelta | None = None,
         debounce: timedelta | None = None,
         debounce_max: timedelta | None = None,
+        deadline: timedelta | datetime | None = None,
         connection: object | None = None,
     ) -> SyncHandle[O]: ...
     @overload
@@ -254,6 +255,7 @@ class SyncClient:
         after: timedelta | None = None,
         debounce: timedelta | None = None,
         debounce_max: timedelta | None = None,
+        deadline: timedelta | datetime | None = None,
         connection: object | None = None,
     ) -> SyncHandle[Any]: ...
     def start(
@@ -268,6 +270,7 @@ class SyncClient:
         after: timedelta | None = None,
         debounce: timedelta | None = None,
         debounce_max: timedelta | None = None,
+        deadline: timedelta | datetime | None = None,
         connection: object | None = None,
     ) -> SyncHandle[Any]:
         """See `Client.start`. The connection is a plain one, not one for asyncio."""
@@ -280,6 +283,7 @@ class SyncClient:
             after=after,
             debounce=debounce,
             debounce_max=debounce_max,
+            deadline=deadline,
             connection=connection,
         )
         return SyncHandle(self, self.wait_for(work))

@@ -14,11 +14,13 @@ A fold takes deliveries in their order and stops early
 A run of an older definition that this one upgrades is migrated first, by a record of its own. Then what
 was deferred comes before all else, for the newer machine may want it.
 
-A step that raises rolls back alone: the steps before it are committed, and the run parks on it.
+A step that raises rolls back alone: the steps before it are committed, and the run parks on it. Only a
+deadline does not park: it is taken once more, without the machine's code.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
@@ -29,6 +31,7 @@ from continuum_core.definition.memory import Memory, keeps, memory_of
 from continuum_core.definition.upgrade import Way
 from continuum_core.errors import CompensationStuck, ContinuumError, MachineFault, UnknownVersion
 from continuum_core.hooks.facts import TurnFacts
+from continuum_core.interpreter.bounds import DEADLINE, FORCED, OWN
 from continuum_core.interpreter.macrostep import step
 from continuum_core.interpreter.snapshot import Disposition, Snapshot, Step
 from continuum_core.journal.attributes import Attribute, changes
@@ -42,6 +45,7 @@ from continuum_core.mapper import (
     decode_event,
     described,
     encode_control,
+    encode_forced,
     encode_image,
     encode_migration,
     encode_outcome,
@@ -71,6 +75,8 @@ __all__ = [
     "slim",
     "take_turn",
 ]
+
+logger = logging.getLogger(__name__)
 
 SUSPECT = 2
 """From so many claims without a commit on, a run is folded one delivery at a time."""
@@ -299,7 +305,8 @@ class _Fold:
         self.doing = "unreadable event"
         if delivery.kind is DeliveryKind.FORK:
             return take_up(entry, snapshot, delivery.payload, due.now, str(due.run_id))
-        event = decode_event(entry, snapshot, delivery.kind, delivery.payload, delivery.token, delivery.slot)
+        kind, payload, token, slot = delivery.kind, delivery.payload, delivery.token, delivery.slot
+        event = decode_event(entry, snapshot, kind, payload, token, slot, delivery.due)
         self.doing = "fault"
         return step(entry.program, snapshot, event, due.now, due.run_id.bytes)
 
@@ -449,7 +456,7 @@ def take_turn(entry: Entry, due: Due, new_id: Callable[[], UUID], born: Born = _
             return quarantine(print_, due, due.moving.stored, f"{why}: {told}", told, new_id)
     for delivery in due.deliveries:
         try:
-            go_on = fold.take(delivery)
+            go_on = _taken(fold, delivery)
         except Exception as fault:  # whatever it is: the run waits for a human, and the worker for nobody
             doing = "fault" if isinstance(fault, MachineFault) else fold.doing
             return fold.park(delivery, doing, _told(fault))
@@ -460,6 +467,22 @@ def take_turn(entry: Entry, due: Due, new_id: Callable[[], UUID], born: Born = _
     commit = fold.commit(status_of(fold.image.snapshot.outcome))
     has_deferred = bool(fold.deferred) or (due.has_deferred and not fold.release)
     return Turn(commit, slim(fold.image), has_deferred)
+
+
+def _taken(fold: _Fold, delivery: Delivery) -> bool:
+    """Fold a delivery in; True when the fold may go on.
+
+    A deadline parks no run: where the machine's code fails at it, it is taken without that code, for a run
+    that was promised to be over must not wait for a human.
+    """
+    try:
+        return fold.take(delivery)
+    except Exception as fault:
+        if (delivery.kind, delivery.token, delivery.slot) != (DeliveryKind.TIMER, OWN, DEADLINE):
+            raise
+        logger.exception("run %s: its machine fails at its deadline", delivery.run_id)
+        reason = encode_forced(f"the machine failed at the deadline: {_told(fault)}")
+        return fold.take(replace(delivery, slot=FORCED, payload=reason))
 
 
 def park(entry: Entry, due: Due, cause: str, new_id: Callable[[], UUID]) -> Turn:

@@ -20,6 +20,7 @@ from continuum_core.definition.chart import Edge, TriggerKind
 from continuum_core.definition.event import event_name
 from continuum_core.envelope import CommandBody, MigrationBody, OutcomeBody, SnapshotBody, StepBody, read
 from continuum_core.errors import PayloadLocked, PayloadRefused, UnknownVersion
+from continuum_core.interpreter.bounds import DEADLINE, OWN
 from continuum_core.journal.commit import Inspection
 from continuum_core.journal.records import (
     ENDED,
@@ -152,7 +153,7 @@ class Step:
     """One record of a run's history.
 
     :ivar event: what came, as a word: an event's name, ``start``, ``timer``, ``done charge (try 2)``,
-        ``failed charge: Declined``, ``cancel``, ``upgrade 1 → 2``
+        ``failed charge: Declined``, ``cancel``, ``deadline``, ``upgrade 1 → 2``
     :ivar data: what it carried, as JSON values.
     :ivar edges: the edges taken, in words where the machine's code is here.
     :ivar changed: fields of the context that changed, with their new JSON values.
@@ -259,6 +260,8 @@ def outcome_view(body: OutcomeBody) -> dict[str, Any]:
     shown: dict[str, Any] = msgspec.to_builtins(
         {f: getattr(body, f) for f in ("kind", "state", "reason") if getattr(body, f)}
     )
+    if body.left:
+        shown["left"] = list(body.left)
     if isinstance(body.value, Raw):
         shown["value"] = msgspec.json.decode(body.value)
     if body.failure is not UNSET:
@@ -269,7 +272,7 @@ def outcome_view(body: OutcomeBody) -> dict[str, Any]:
 def _waiting(delivery: Delivery, states: dict[int, str]) -> Waiting:
     held = "" if delivery.held is Held.NO else delivery.held.name.lower()
     due = None if delivery.due is None or delivery.due <= 0 else to_datetime(delivery.due)
-    what = peek_event(delivery.kind, delivery.payload)[0]
+    what = peek_event(delivery.kind, delivery.payload, (delivery.token, delivery.slot))[0]
     begins = delivery.kind in (DeliveryKind.START, DeliveryKind.FORK)
     return Waiting(what, due, held, state=states.get(delivery.token, ""), begins=begins)
 
@@ -373,7 +376,7 @@ def _difference(before: Any, after: Any) -> dict[str, Any]:
 
 def _event(body: StepBody) -> tuple[str, Any]:
     payload = bytes(body.event.payload) if isinstance(body.event.payload, Raw) else b""
-    return peek_event(DeliveryKind(body.event.kind), payload)
+    return peek_event(DeliveryKind(body.event.kind), payload, (body.event.token, body.event.slot))
 
 
 def _changed(body: StepBody) -> dict[str, Any]:
@@ -402,6 +405,7 @@ _TRIGGER_WORDS = {
     TriggerKind.ALWAYS: "",
     TriggerKind.AFTER: "after",
     TriggerKind.DONE: "done",
+    TriggerKind.DEADLINE: "run overdue",
 }
 
 
@@ -438,6 +442,9 @@ def _asked(command: CommandBody) -> str:
         verb = command.do.partition("-")[0]
         return f"{verb} child runs number {', '.join(map(str, command.numbers))}"
     if command.do == "start-timer":
+        if command.token == OWN:
+            until = to_datetime(command.due).isoformat(timespec="seconds")
+            return f"deadline {until}" if command.slot == DEADLINE else f"stop by {until}"
         return f"timer until {to_datetime(command.due).isoformat(timespec='seconds')}"
     if command.do == "send":
         event = ""

@@ -63,6 +63,9 @@ def _open(then: Moment) -> list[_Open]:
         _Open("timer", each.state, f"due {moment(each.due)} ({_left(each.due, then.at)})")
         for each in then.timers
     ]
+    for what, due in (("deadline", then.deadline), ("stop deadline", then.stop_by)):
+        if due is not None:
+            found.append(_Open(what, "the run", f"due {moment(due)} ({_left(due, then.at)})"))
     for each in then.activities:
         until = "" if each.deadline is None else f", until {moment(each.deadline)}"
         found.append(_Open(each.activity, each.state, f"since {moment(each.since)}{until}"))
@@ -99,6 +102,8 @@ def _facts(view: RunView, then: Moment) -> dict[str, Any]:
         "outcome": then.outcome,
         "definition": then.fingerprint or None,
         "timers": [{"state": each.state, "due": _time(each.due)} for each in then.timers],
+        "deadline": _time(then.deadline),
+        "stop_by": _time(then.stop_by),
         "activities": [
             {
                 "activity": each.activity,

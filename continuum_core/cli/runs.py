@@ -57,6 +57,10 @@ def start(
         timedelta | None,
         typer.Option(parser=duration, metavar="DURATION", help="Let it begin so much later."),
     ] = None,
+    deadline: Annotated[
+        timedelta | None,
+        typer.Option(parser=duration, metavar="DURATION", help="Let it be over so long after it begins."),
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for the result and print it.")] = False,
     timeout: Annotated[
         timedelta | None,
@@ -80,7 +84,7 @@ def start(
 
     async def started() -> int:
         async with Client(url, machines, namespace=namespace) as client:
-            handle = await _started(client, name, values, key, after)
+            handle = await _started(client, name, values, key, after, deadline)
             if wait or timeout is not None:
                 seconds = None if timeout is None else timeout.total_seconds()
                 return await _awaited(client, handle, seconds, as_json=as_json)
@@ -91,10 +95,15 @@ def start(
 
 
 async def _started(
-    client: Client, name: str, values: Any, key: str | None, after: timedelta | None
+    client: Client,
+    name: str,
+    values: Any,
+    key: str | None,
+    after: timedelta | None,
+    deadline: timedelta | None,
 ) -> Handle[Any]:
     try:
-        return await client.start(name, values, key=key, after=after)
+        return await client.start(name, values, key=key, after=after, deadline=deadline)
     except UnknownMachine as error:
         if hint := suggestion(name, error.known):
             error.add_note(hint)

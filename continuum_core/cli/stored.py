@@ -63,6 +63,9 @@ def _mark(state: dict[str, Any], lit: bool) -> str:
     return _MARKS.get(state["kind"], "○")
 
 
+_WORDS = {"any": "any event", "cancel": "run cancelled", "deadline": "run overdue"}
+
+
 def _edges(state: dict[str, Any]) -> Iterator[str]:
     for edge in state.get("edges", ()):
         targets = ", ".join(_plain(path) for path in edge.get("to", ())) or "(stays)"
@@ -90,4 +93,4 @@ def _trigger(state: dict[str, Any], edge: dict[str, Any]) -> str:
         return (
             f"after {span_words(timedelta(microseconds=delay))}" if isinstance(delay, int) else "after a time"
         )
-    return {"any": "any event", "always": "always", "done": "done"}.get(kind, _plain(kind))
+    return _WORDS.get(kind, _plain(kind))

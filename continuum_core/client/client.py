@@ -67,7 +67,8 @@ class Client(Travelling, Broadcasting, Asking, Looking):
 
         :param timeout: seconds; None waits for ever.
 
-        Raises RunFailed with the typed verdict, RunCancelled, RunTerminated, ResultTimeout, RunNotFound.
+        Raises RunFailed with the typed verdict, RunTimedOut, RunCancelled, RunTerminated, ResultTimeout,
+        RunNotFound.
         """
         self._check()
         run_id, entry = self._ref(run)

@@ -11,13 +11,14 @@ from continuum_core.errors import RunNotFound, RunOver, UnknownVersion
 from continuum_core.hooks.facts import RunFacts
 from continuum_core.journal.attributes import Attribute
 from continuum_core.journal.commit import Inspection, Order, OrderKind, OrderOutcome
-from continuum_core.journal.records import Delivery, DeliveryKind, RunStatus
+from continuum_core.journal.records import Delivery, DeliveryKind, Run, RunStatus
 from continuum_core.mapper import (
     closings,
     crews_of,
     encode_cancel,
     encode_control,
     encode_termination,
+    left_undone,
     origin_in,
     told_parent,
 )
@@ -76,7 +77,6 @@ class Ordering(Connected):
     async def _terminate(self, run: Ref, who: str, why: str) -> bool:
         """The family is told as the machine would tell it; so the order stands only for what was read."""
         run_id, _ = self._ref(run)
-        outcome = encode_termination(why)
         for attempt in itertools.count(1):
             found = await self._patience(lambda: self.journal.inspect(run_id))
             if found is None:
@@ -84,6 +84,7 @@ class Ordering(Connected):
             if attempt == _HURRIED and found.run.status is RunStatus.RUNNING:
                 await self._order(run, OrderKind.SUSPEND, who, why)  # it takes turns faster than we read
                 continue
+            outcome = encode_termination(why, _left(found.run))
             sends = self._family(found, outcome)
             try:
                 return await self._order(
@@ -146,3 +147,12 @@ class Ordering(Connected):
         if answer.outcome is OrderOutcome.MOVED:
             raise _Moved
         return answer.outcome is OrderOutcome.DONE
+
+
+def _left(run: Run) -> tuple[str, ...]:
+    """What a run that is ended has done and not undone."""
+    try:
+        return left_undone(run.snapshot)
+    except UnknownVersion as error:
+        logger.warning("run %s: what it has not undone cannot be told: %s", run.run_id, error)
+        return ()

@@ -25,7 +25,7 @@ from continuum_core.journal.commit import (
 )
 from continuum_core.journal.records import RunStatus
 from continuum_core.journal.searching import searcher_of
-from continuum_core.mapper import encode_control
+from continuum_core.mapper import encode_control, with_deadline
 from continuum_core.registry import Entry
 from continuum_core.shape import parse_json
 from continuum_core.starting import first_turn, new_run
@@ -54,6 +54,7 @@ class Starting(Connected):
         after: timedelta | None = None,
         debounce: timedelta | None = None,
         debounce_max: timedelta | None = None,
+        deadline: timedelta | datetime | None = None,
         connection: object | None = None,
     ) -> Handle[O]: ...
     @overload
@@ -69,6 +70,7 @@ class Starting(Connected):
         after: timedelta | None = None,
         debounce: timedelta | None = None,
         debounce_max: timedelta | None = None,
+        deadline: timedelta | datetime | None = None,
         connection: object | None = None,
     ) -> Handle[Any]: ...
     async def start(
@@ -83,6 +85,7 @@ class Starting(Connected):
         after: timedelta | None = None,
         debounce: timedelta | None = None,
         debounce_max: timedelta | None = None,
+        deadline: timedelta | datetime | None = None,
         connection: object | None = None,
     ) -> Handle[Any]:
         """Start a run, or find the one that was started with the same key and input.
@@ -97,6 +100,8 @@ class Starting(Connected):
         :param debounce: the run begins so long after the last start with its key: each start before it began
             replaces the input and puts the beginning off. Needs a key.
         :param debounce_max: but no later than so long after the first of these starts.
+        :param deadline: when the run has to be over, whatever its machine declares; a length of time counts
+            from when it is to begin. Of a run that is there already it changes nothing.
         :param connection: a database connection or session of yours, to the journal's own database: the run
             is there if its transaction is committed, and never was if it is rolled back.
 
@@ -108,7 +113,8 @@ class Starting(Connected):
         begins = self._begins(at, after, debounce)
         if debounce is not None:
             _check_debounce(key, debounce, debounce_max, attributes, connection)
-        entry, new = await self._new(machine, input, key, attributes)
+        due = self._deadline(deadline, begins)
+        entry, new = await self._new(machine, input, key, attributes, due)
         if begins is not None:
             new = replace(new, delivery=replace(new.delivery, due=begins))
         if connection is None:
@@ -120,14 +126,20 @@ class Starting(Connected):
             self._tell_started(entry, unborn, turn, started)
         self._clock.observe(started.now)
         there = started.outcome is not StartOutcome.STARTED
-        if debounce is not None and there and await self._postponed(new, debounce, debounce_max):
+        length = deadline if isinstance(deadline, timedelta) else None
+        if debounce is not None and there and await self._postponed(new, debounce, debounce_max, length):
             return self._held(new.run_id, entry)
         if started.outcome is StartOutcome.CONFLICT:
             raise AlreadyStarted(new.machine, key or "", str(new.run_id))
         return self._held(new.run_id, entry)
 
     async def _new(
-        self, machine: Any, input: Any, key: str | None, attributes: Mapping[str, Any] | None
+        self,
+        machine: Any,
+        input: Any,
+        key: str | None,
+        attributes: Mapping[str, Any] | None,
+        deadline: int | None,
     ) -> tuple[Entry | None, NewRun]:
         """The run to be created, without a first turn; the machine's code, where it is here."""
         entry = self._met(machine) if not isinstance(machine, str) else self._registry.look(machine)
@@ -137,7 +149,7 @@ class Starting(Connected):
             definition = await self._definitions.of_entry(entry)
             if isinstance(machine, str):
                 input = parse_json(entry.input, input)
-        new = new_run(self.namespace, definition, entry, input, key, self._host.new_id)
+        new = new_run(self.namespace, definition, entry, input, key, self._host.new_id, deadline)
         if attributes:
             searcher_of(self.journal)  # another journal would drop them
             new = replace(new, attributes=attributes_given(definition, attributes))
@@ -154,19 +166,37 @@ class Starting(Connected):
         length = debounce if after is None else after
         return None if length is None else self._clock.estimate() + max(0, span(length))
 
-    async def _postponed(self, new: NewRun, wait: timedelta, most: timedelta | None) -> bool:
+    def _deadline(self, deadline: timedelta | datetime | None, begins: int | None) -> int | None:
+        """When the run has to be over, if that was said. Raises UsageError."""
+        if deadline is None:
+            return None
+        if isinstance(deadline, datetime):
+            due = from_datetime(deadline)
+            if begins is not None and due <= begins:
+                raise UsageError(f"deadline={deadline} is not after the time at which the run is to begin")
+            return due
+        if deadline <= timedelta():
+            raise UsageError(f"deadline={deadline} is over at once; give a length of time above zero")
+        return (self._clock.estimate() if begins is None else begins) + span(deadline)
+
+    async def _postponed(
+        self, new: NewRun, wait: timedelta, most: timedelta | None, deadline: timedelta | None
+    ) -> bool:
         """Put a run off that has not begun, with another input; False where it has begun."""
         row = await self._row(new.run_id)
         due = await self._patience(self.journal.now) + span(wait)
         if most is not None:
             due = min(due, row.created + span(most))
+        payload = new.delivery.payload
+        if deadline is not None:  # it counts from when the run begins
+            payload = with_deadline(payload, due + span(deadline))
         id_ = self._host.new_id()
         order = Order(
             id=id_,
             run_id=new.run_id,
             kind=OrderKind.POSTPONE,
             body=encode_control("postpone", "", ""),
-            delivery=replace(new.delivery, id=self._host.new_id(), due=due),
+            delivery=replace(new.delivery, id=self._host.new_id(), due=due, payload=payload),
             digest=new.digest,
         )
         [answer] = await self._patience(lambda: self.journal.control([order]))

@@ -331,13 +331,39 @@ class Active(Acting[C], Leaving[C]):
         assign: Callable[[C], C] | None = None,
         raise_: Callable[[C], object] | None = None,
         send: Callable[[C], Messages] | None = None,
+        within: timedelta | Callable[[C], timedelta] | None = None,
     ) -> None:
         """Take this edge when somebody cancels the run; without any, the run ends cancelled at once.
 
         A run that goes to a state so and then reaches a final state with ``ok=False`` ends *cancelled*; with
         ``ok=True`` it ends completed. Without a target the run stays where it is, and the cancel is over.
+
+        :param within: if the run is not over by then, it is terminated, and nothing more of the machine's is
+            run; a length of time, or a function of the context. Without it nothing bounds what the machine
+            does.
         """
-        add_edge(self, TriggerKind.CANCEL, target, None, action_drafts(assign, raise_, send))
+        actions = action_drafts(assign, raise_, send)
+        add_edge(self, TriggerKind.CANCEL, target, None, actions, within=within)
+
+    def on_deadline(
+        self,
+        target: Targets[C] = None,
+        *,
+        assign: Callable[[C], C] | None = None,
+        raise_: Callable[[C], object] | None = None,
+        send: Callable[[C], Messages] | None = None,
+        within: timedelta | Callable[[C], timedelta] | None = None,
+    ) -> None:
+        """Take this edge when the run's deadline passes.
+
+        Where no active state says this, the run does what `on_cancel` says, and without that it ends at
+        once. A run that goes to a state so and then reaches a final state with ``ok=False`` is *timed out*;
+        with ``ok=True`` it ends completed. Without a target the run stays where it is, and goes on.
+
+        :param within: as `on_cancel` has it.
+        """
+        actions = action_drafts(assign, raise_, send)
+        add_edge(self, TriggerKind.DEADLINE, target, None, actions, within=within)
 
     def remember(self, memory: Word) -> None:
         """Say which steps leave a record while this state is active; what is inside may say otherwise.

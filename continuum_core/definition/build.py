@@ -178,6 +178,7 @@ def _held(node: Node) -> list[str]:
         "collect": [each for each in node.crews if each.word == "collect"],
         "compensate": node.compensations,
         "on_cancel": kinds & {TriggerKind.CANCEL},
+        "on_deadline": kinds & {TriggerKind.DEADLINE},
         "defer": node.deferred,
         "entry": node.entry,
         "exit": node.exit,
@@ -322,6 +323,7 @@ def _chart(bench: Bench, states: tuple[State, ...], top: Node) -> Chart:
         upgrades=upgrades(bench, top),
         attributes=attributes(bench, top),
         finds_states=top.finds_states,
+        deadline=wiring.deadline(bench, top),
         patches=frozenset(bench.patches),  # of all functions read above
     )
 

@@ -79,6 +79,7 @@ class TriggerKind(enum.Enum):
     CREW_ERROR = "crew-error"  # a member of crew `slot` failed with an error of class `error`
     COMPENSATED = "compensated"  # the source state has undone all there was to undo
     CANCEL = "cancel"  # somebody asked the run to stop
+    DEADLINE = "deadline"  # the run's deadline passed
 
     __hash__ = object.__hash__  # edges are looked up by it at every event; an Enum's own is a call in Python
 
@@ -151,6 +152,7 @@ class Edge:
     actions: tuple[Action, ...] = ()
     internal: bool = False
     checkpoint: bool = False  # a step that takes it leaves a record where not every one does
+    within: timedelta | Function | None = None  # CANCEL, DEADLINE: the run is ended if it is not over by then
     place: Place | None = field(default=None, eq=False)
 
 
@@ -296,6 +298,8 @@ class Chart:
     its fingerprint does not know them. `patches` are the names that its functions ask `patched` for.
 
     `attributes` are what its runs can be found by; `finds_states` says that their states are kept for that.
+
+    `deadline` is how long a run may take, from when it was to begin, if whoever starts it says nothing else.
     """
 
     name: str
@@ -319,6 +323,7 @@ class Chart:
     patches: frozenset[str] = frozenset()
     attributes: tuple[SearchAttribute, ...] = ()
     finds_states: bool = False
+    deadline: timedelta | Function | None = None
 
     @property
     def compensates(self) -> bool:

@@ -86,6 +86,10 @@ def _header(old: Graph, new: Graph) -> Iterator[Difference]:
     for name, what in (("attributes", "runs are found by others"), ("finds_states", "states are found")):
         if old.get(name) != new.get(name):
             yield Difference(name, f"{what}: written at a run's next turn", False)
+    if old.get("deadline") != new.get("deadline"):
+        yield Difference(
+            "deadline", "how long a run may take changed; runs keep the deadline they began with", False
+        )
 
 
 # --- types -----------------------------------------------------------------------------------------

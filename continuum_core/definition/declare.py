@@ -10,11 +10,12 @@ static type. At run time the call is recorded all the same, and reported with al
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from continuum_core.definition.active import Acting, Active, Leaving
 from continuum_core.definition.chart import Kind
-from continuum_core.definition.draft import AttributeDraft, Node, UpgradeDraft
+from continuum_core.definition.draft import AttributeDraft, DeadlineDraft, Node, UpgradeDraft
 from continuum_core.definition.machine import Machine
 from continuum_core.definition.place import caller
 from continuum_core.definition.target import Target, Targets, To, add_child, target_nodes, to, unsealed
@@ -141,6 +142,17 @@ class Root(State[C]):
         :param input: a pure function that makes the next generation's input, of the machine's input type.
         """
         return Final(add_child(self, Kind.FINAL, anew=input))
+
+    def deadline(self, length: timedelta | Callable[[C], timedelta]) -> None:
+        """Say how long a run may take, whatever it does and however many generations it has.
+
+        It counts from when the run was to begin, whether a worker was there or not; whoever starts it may
+        say otherwise. When it passes the run takes an `on_deadline`, else an `on_cancel`, else it is over at
+        once; its result is then RunTimedOut.
+
+        :param length: or a function of the context as `init` made it.
+        """
+        unsealed(self.node).deadlines.append(DeadlineDraft(length, caller()[0]))
 
     def attribute(self, name: str, type: type[V], of: Callable[[C], V | None] | None = None) -> None:
         """Let runs be found by a value: it is kept beside each run, typed, in an index of the journal.

@@ -18,6 +18,7 @@ __all__ = [
     "ActionDraft",
     "AttributeDraft",
     "CompensationDraft",
+    "DeadlineDraft",
     "EdgeDraft",
     "InvokeDraft",
     "Node",
@@ -49,6 +50,7 @@ class EdgeDraft:
     internal: bool = False
     checkpoint: bool = False
     pair: bool = False  # whether its functions take a second argument
+    within: Any = None
 
 
 @define(eq=False)
@@ -87,6 +89,14 @@ class CrewDraft:
 @define(eq=False)
 class CompensationDraft:
     parallel: bool
+    place: Place
+
+
+@define(eq=False)
+class DeadlineDraft:
+    """One `deadline`."""
+
+    length: Any
     place: Place
 
 
@@ -141,6 +151,7 @@ class Node:
     anew: Any = None
     attributes: list[AttributeDraft] = field(factory=list[Any])
     finds_states: bool = False
+    deadlines: list[DeadlineDraft] = field(factory=list[Any])
     memories: list[tuple[Any, Place]] = field(factory=list[Any])
     checkpoints: list[Place] = field(factory=list[Any])
     sealed: bool = False

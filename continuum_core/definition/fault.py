@@ -72,6 +72,7 @@ _ERRORS = {
     "C229": "a run continues as new with what is not its input",
     "C231": "what is answered is no question",
     "C232": "a question is taken without a reply",
+    "C233": "how long a run may take is said twice",
     "C240": "a crew is given neither a machine nor, as each may be, an activity",
     "C241": "a limit is not a whole number in its range",
     "C242": "a parent-close policy is none",

@@ -78,6 +78,8 @@ def graph(chart: Chart) -> dict[str, Any]:
     # Without child runs the key is left out, so that machines that have none keep their hashes.
     if chart.machines:
         found["machines"] = {name: _machine(each) for name, each in sorted(chart.machines.items())}
+    if chart.deadline is not None:  # nor does a machine without one
+        found["deadline"] = _length(chart.deadline)
     return found
 
 
@@ -151,6 +153,7 @@ def _edge(chart: Chart, edge: Edge) -> dict[str, Any]:
         "when": None if edge.guard is None else _function(edge.guard),
         "do": [_action(each) for each in edge.actions] or None,
         "internal": edge.internal or None,
+        "within": None if edge.within is None else _length(edge.within),
     }
     return {key: value for key, value in found.items() if value is not None}
 
@@ -169,7 +172,11 @@ def _function(function: Function) -> str:
 
 
 def _timer(timer: Timer) -> int | str:
-    return span(timer.delay) if isinstance(timer.delay, timedelta) else _function(timer.delay)
+    return _length(timer.delay)
+
+
+def _length(length: timedelta | Function) -> int | str:
+    return span(length) if isinstance(length, timedelta) else _function(length)
 
 
 def _invoke(invoke: Invoke) -> dict[str, Any]:

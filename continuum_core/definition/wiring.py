@@ -32,10 +32,25 @@ from continuum_core.definition.memory import WORDS
 from continuum_core.definition.purity import plain_function
 from continuum_core.definition.source import locate
 
-__all__ = ["actions", "anew", "compensation", "edge", "errors", "invokes", "memory", "targets", "timers"]
+__all__ = [
+    "actions",
+    "anew",
+    "compensation",
+    "deadline",
+    "edge",
+    "errors",
+    "invokes",
+    "memory",
+    "targets",
+    "timers",
+]
 
 _KEYWORDS = {"assign": "assign=", "raise": "raise_=", "send": "send=", "reply": "reply"}
-_VERBS = {TriggerKind.COMPENSATED: "compensate", TriggerKind.CANCEL: "on_cancel"}
+_VERBS = {
+    TriggerKind.COMPENSATED: "compensate",
+    TriggerKind.CANCEL: "on_cancel",
+    TriggerKind.DEADLINE: "on_deadline",
+}
 _ERRORS = (TriggerKind.INVOKE_ERROR, TriggerKind.CREW_ERROR)
 _OF_CREWS = (TriggerKind.CREW_DONE, TriggerKind.CREW_ERROR)
 _NO_DELAY = timedelta(microseconds=1)
@@ -89,6 +104,7 @@ def edge(bench: Bench, node: Node, draft: EdgeDraft, number: int) -> Edge:
         actions=actions(bench, draft.actions, where, draft.place, types),
         internal=draft.internal,
         checkpoint=draft.checkpoint,
+        within=_length(bench, draft.within, f"{where} within=", draft.place),
         place=draft.place,
     )
 
@@ -251,20 +267,42 @@ def timers(bench: Bench, node: Node) -> tuple[Timer, ...]:
 
 
 def _timer(bench: Bench, node: Node, draft: TimerDraft) -> Timer:
-    delay, where = draft.delay, f"{shown(node)}.after({draft.delay!r})"
-    if isinstance(delay, timedelta):
-        if delay <= timedelta():
-            remedy = "Give a delay longer than zero, or use always() to go on at once"
-            bench.fault("C212", where, f"a delay of {delay} never passes", remedy, draft.place)
-            delay = _NO_DELAY
-        return Timer(draft.slot, delay)
-    if not callable(delay):
-        remedy = "Give a timedelta, such as timedelta(minutes=30), or a function of the context giving one"
-        bench.fault("C212", where, f"{delay!r} is not a length of time", remedy, draft.place)
+    given = draft.delay
+    where = f"{shown(node)}.after({'...' if callable(given) else repr(given)})"
+    if isinstance(given, timedelta) and given <= timedelta():
+        remedy = "Give a delay longer than zero, or use always() to go on at once"
+        bench.fault("C212", where, f"a delay of {given} never passes", remedy, draft.place)
         return Timer(draft.slot, _NO_DELAY)
-    where = f"{shown(node)}.after(...)"
-    call = function(bench, delay, where, draft.place, (bench.header.context_type,))
-    return Timer(draft.slot, call if call is not None else _NO_DELAY)
+    return Timer(draft.slot, _span(bench, given, where, draft.place))
+
+
+def deadline(bench: Bench, top: Node) -> timedelta | Function | None:
+    """How long a run may take."""
+    for extra in top.deadlines[1:]:
+        what = f"it was said before: {top.deadlines[0].length!r}"
+        bench.fault("C233", f"{shown(top)}.deadline()", what, "Keep one of the two", extra.place)
+    draft = next(iter(top.deadlines), None)
+    return None if draft is None else _length(bench, draft.length, f"{shown(top)}.deadline()", draft.place)
+
+
+def _length(bench: Bench, given: Any, where: str, place: Place) -> timedelta | Function | None:
+    """How long something may take; None where nothing was given."""
+    if isinstance(given, timedelta) and given <= timedelta():
+        remedy = "Give a length longer than zero; for no time at all, leave the state at once"
+        bench.fault("C212", where, f"{given} is over as soon as it begins", remedy, place)
+        return _NO_DELAY
+    return None if given is None else _span(bench, given, where, place)
+
+
+def _span(bench: Bench, given: Any, where: str, place: Place) -> timedelta | Function:
+    """A length of time, or the function that gives it."""
+    if isinstance(given, timedelta):
+        return given
+    if not callable(given):
+        remedy = "Give a timedelta, such as timedelta(minutes=30), or a function of the context giving one"
+        bench.fault("C212", where, f"{given!r} is not a length of time", remedy, place)
+        return _NO_DELAY
+    return function(bench, given, where, place, (bench.header.context_type,)) or _NO_DELAY
 
 
 def invokes(bench: Bench, node: Node) -> tuple[Invoke, ...]:

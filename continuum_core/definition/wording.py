@@ -120,8 +120,9 @@ def delay_words(delay: timedelta | Function) -> str:
 
 
 def frame_title(chart: Chart) -> str:
-    """The machine's name and version."""
-    return f"{one_line(chart.name)} · version {chart.version}"
+    """The machine's name and version, and how long a run may take."""
+    title = f"{one_line(chart.name)} · version {chart.version}"
+    return title if chart.deadline is None else f"{title} · deadline {delay_words(chart.deadline)}"
 
 
 def target_words(chart: Chart, edge: Edge) -> str:
@@ -229,7 +230,18 @@ def _trigger_row(source: State, edge: Edge) -> Row | None:
             return Row("all undone", Sign.UNDO, full="all is undone")
         case TriggerKind.CANCEL:
             # Two words: an event's class may well be called Cancel, and stand at the same state.
-            return Row("run cancelled", full="somebody cancels the run")
+            return Row("run cancelled", full=f"somebody cancels the run{_bounded(edge)}")
+        case TriggerKind.DEADLINE:
+            return Row("run overdue", full=f"the run's deadline passes{_bounded(edge)}")
+
+
+def _bounded(edge: Edge) -> str:
+    """How long what follows may take."""
+    within = edge.within
+    if within is None:
+        return ""
+    length = _called(within) if isinstance(within, Function) else delay_words(within)
+    return f"; it is terminated if it is not over within {length}"
 
 
 def _error_row(source: State, edge: Edge) -> Row:

@@ -20,10 +20,15 @@ class Start(Struct, frozen=True, gc=False):
 
     `patches`: what was pinned when the run began, where that is known; None: every patch that the machine
     knows is then.
+
+    :ivar deadline: when the run has to be over, in microseconds, where whoever started it said so.
+    :ivar begun: when the run was to begin, from which a deadline that the machine declares counts; 0: now.
     """
 
     input: Any
     patches: Mapping[str, bool] | None = None
+    deadline: int | None = None
+    begun: int = 0
 
 
 class Signal(Struct, frozen=True, gc=False):
@@ -33,10 +38,14 @@ class Signal(Struct, frozen=True, gc=False):
 
 
 class TimedOut(Struct, frozen=True, gc=False):
-    """Timer `slot` of the state entry `token` is due."""
+    """Timer `slot` of the state entry `token` is due; or one of the run itself (`bounds`).
+
+    :ivar reason: of `bounds.FORCED`: what failed at the deadline.
+    """
 
     token: int
     slot: int
+    reason: str = ""
 
 
 class Finished(Struct, frozen=True, gc=False):

@@ -29,6 +29,7 @@ __all__ = [
     "Ledger",
     "Pending",
     "begun",
+    "left_in",
     "retried",
     "settled",
     "unasked",
@@ -113,6 +114,12 @@ def retried(ledger: Ledger) -> Ledger:
     }
     done = tuple(replace(each, undo=0, stuck=False) if each.stuck else each for each in ledger.done)
     return Ledger(pending, done, ledger.count)
+
+
+def left_in(ledger: Ledger) -> tuple[str, ...]:
+    """What is not undone, for people: activities that were done, oldest first, and that may have been."""
+    done = [each.activity for each in ledger.done]
+    return (*done, *(f"{each.activity} (not known)" for each in ledger.pending.values()))
 
 
 def settled(ledger: Ledger, event: Finished | Failed) -> tuple[Ledger, Fate | None]:

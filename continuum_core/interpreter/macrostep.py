@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from continuum_core.definition.chart import ROOT, TriggerKind
 from continuum_core.deterministic import drawing
 from continuum_core.errors import UsageError
+from continuum_core.interpreter.bounds import DEADLINE, OWN, STOP
 from continuum_core.interpreter.events import (
     Cancel,
     Event,
@@ -29,7 +30,7 @@ from continuum_core.interpreter.events import (
 from continuum_core.interpreter.layout import Layout, layout_of, within_deferral
 from continuum_core.interpreter.ledger import Fate
 from continuum_core.interpreter.microstep import Plan, birth, farewell, plan_of
-from continuum_core.interpreter.program import Key, Program, program_of
+from continuum_core.interpreter.program import Arc, Key, Program, program_of
 from continuum_core.interpreter.progress import Progress
 from continuum_core.interpreter.select import enabled
 from continuum_core.interpreter.snapshot import Disposition, Outcome, OutcomeKind, Snapshot, Step
@@ -75,8 +76,8 @@ def step(
     progress.renewed = renewed
     if snapshot.ledger is not None and isinstance(event, Finished | Failed):
         progress.settle(event)
-    elif snapshot.ledger is not None and isinstance(event, Cancel):
-        progress.retry()  # a cancel lifts a parking
+    elif snapshot.ledger is not None and (isinstance(event, Cancel) or _is_deadline(event)):
+        progress.retry()  # a cancel lifts a parking, and so does the deadline
     reset = drawing.set(progress)
     try:
         if isinstance(event, Finished | Failed) and progress.has_member(event.token, event.slot):
@@ -137,6 +138,8 @@ def _arrival(event: Event, snapshot: Snapshot) -> tuple[Key | None, Any]:
             signal: object = event.event
             return type(signal), signal
         case TimedOut():
+            if event.token == OWN:
+                return TriggerKind.DEADLINE, None
             return _owned(TriggerKind.AFTER, event.token, event.slot, snapshot), None
         case Finished():
             # What members of crews tell is counted first: `_member`.
@@ -165,6 +168,8 @@ def _macrostep(progress: Progress, event: Event, key: Key | None, max_microsteps
         return _step(progress, Disposition.DEFERRED)  # until the run has begun
     if progress.fate is Fate.STUCK:
         return _step(progress, Disposition.STUCK)
+    if key is TriggerKind.DEADLINE and isinstance(event, TimedOut):
+        return _ran_out(progress, event, max_microsteps)
     if key is not None:
         layout = layout_of(program, progress.configuration)
         if isinstance(key, type) and key in layout.deferred:
@@ -174,7 +179,10 @@ def _macrostep(progress: Progress, event: Event, key: Key | None, max_microsteps
         if chosen:
             if isinstance(event, Cancel) and any(arc.edge.targets for arc in chosen):
                 progress.cancelling = event.reason
-            progress.take(plan_of(program, layout, chosen, progress.history))
+            plan = plan_of(program, layout, chosen, progress.history)
+            progress.take(plan)
+            if isinstance(event, Cancel):
+                progress.stop_within(chosen, plan.edges)
         elif isinstance(event, Cancel):
             return _cancelled(progress, event)
         elif progress.fate is not None:
@@ -184,6 +192,9 @@ def _macrostep(progress: Progress, event: Event, key: Key | None, max_microsteps
     elif isinstance(event, Start):
         progress.pin(event.patches)
         progress.context = progress.ask("init", program.chart.init, event.input)
+        if progress.bound(event):
+            progress.context = None  # as of a run that was cancelled before it began
+            return _step(progress, _TAKEN, Outcome(OutcomeKind.TIMED_OUT))
         progress.take(birth(program, layout_of(program, 0)))
     elif isinstance(event, Cancel):
         return _terminated(progress, event) if event.terminate else _cancelled(progress, event)
@@ -193,6 +204,45 @@ def _macrostep(progress: Progress, event: Event, key: Key | None, max_microsteps
         return _settled(progress, max_microsteps)
     else:
         return _step(progress, Disposition.STALE)
+    _complete(progress, max_microsteps)
+    if progress.final is not None:
+        return _ended(progress, progress.final, event)
+    return _step(progress, _TAKEN)
+
+
+def _is_deadline(event: Event) -> bool:
+    return isinstance(event, TimedOut) and event.token == OWN and event.slot == DEADLINE
+
+
+def _ran_out(progress: Progress, event: TimedOut, max_microsteps: int) -> Step:
+    """A time of the run itself is over: its deadline, or what it was given to stop.
+
+    At the deadline an edge for it is taken; else what the machine does when it is cancelled; else the run is
+    over at once. What was given to stop has no such edges, and nothing of the machine's is run then; nor is
+    at a deadline at which that failed before.
+    """
+    program, bounds = progress.program, progress.bounds
+    if bounds is None or (bounds.stop_by if event.slot == STOP else bounds.deadline) is None:
+        return _step(progress, Disposition.STALE)
+    if event.slot == STOP:
+        progress.close_all()
+        reason = "it had not stopped in the time that it was given"
+        return _step(progress, _TAKEN, Outcome(OutcomeKind.TERMINATED, reason, left=progress.left))
+    if event.slot != DEADLINE:
+        progress.close_all()
+        ended = Outcome(OutcomeKind.TIMED_OUT, left=progress.left, reason=event.reason)
+        return _step(progress, _TAKEN, ended)
+    layout = layout_of(program, progress.configuration)
+    chosen: tuple[Arc, ...] = ()
+    for key in (TriggerKind.DEADLINE, TriggerKind.CANCEL):
+        chosen = chosen or enabled(layout.candidates(program, key), progress)
+    if not chosen:
+        progress.take(farewell(program, layout))
+        return _step(progress, _TAKEN, Outcome(OutcomeKind.TIMED_OUT, left=progress.left))
+    progress.let_pass(passed=progress.cancelling is None and any(arc.edge.targets for arc in chosen))
+    plan = plan_of(program, layout, chosen, progress.history)
+    progress.take(plan)
+    progress.stop_within(chosen, plan.edges)
     _complete(progress, max_microsteps)
     if progress.final is not None:
         return _ended(progress, progress.final, event)
@@ -245,7 +295,7 @@ def _renewed(progress: Progress, final: int, max_microsteps: int) -> bool:
     """Whether the run, which has reached its end, continues as new, and is at its beginning again."""
     program = progress.program
     anew = program.chart.states[final].anew
-    if anew is None or progress.cancelling is not None:  # a cancel is never lost
+    if anew is None or progress.cancelling is not None or _is_late(progress):  # a cancel is never lost
         return False
     if len(progress.edges) >= max_microsteps:
         progress.fault("macrostep", None, f"more than {max_microsteps} microsteps: it runs in circles")
@@ -254,6 +304,11 @@ def _renewed(progress: Progress, final: int, max_microsteps: int) -> bool:
     progress.take(birth(program, layout_of(program, 0)))
     progress.edges += ((),)  # a microstep without an edge, which counts as one
     return True
+
+
+def _is_late(progress: Progress) -> bool:
+    """Whether it only goes on to clean up, since its deadline passed."""
+    return progress.bounds is not None and progress.bounds.passed
 
 
 def _compensated(progress: Progress) -> bool:
@@ -278,22 +333,26 @@ def _ended(progress: Progress, final: int, event: Event | None) -> Step:
         result = progress.ask("result", program.chart.result, progress.context, progress.payload)
         return _step(progress, _TAKEN, Outcome(OutcomeKind.COMPLETED, result, final))
     if progress.cancelling is not None:
-        return _step(progress, _TAKEN, Outcome(OutcomeKind.CANCELLED, progress.cancelling, final))
-    verdict = program.chart.verdict
+        stopped = Outcome(OutcomeKind.CANCELLED, progress.cancelling, final, left=progress.left)
+        return _step(progress, _TAKEN, stopped)
+    verdict = program.chart.verdict if state.anew is None else None
     value = None if verdict is None else progress.ask("verdict", verdict, progress.context, progress.payload)
+    if _is_late(progress):
+        late = Outcome(OutcomeKind.TIMED_OUT, value, final, failure, progress.left)
+        return _step(progress, _TAKEN, late)
     return _step(progress, _TAKEN, Outcome(OutcomeKind.FAILED, value, final, failure))
 
 
 def _cancelled(progress: Progress, event: Cancel) -> Step:
     if progress.configuration:
         progress.take(farewell(progress.program, layout_of(progress.program, progress.configuration)))
-    return _step(progress, _TAKEN, Outcome(OutcomeKind.CANCELLED, event.reason))
+    return _step(progress, _TAKEN, Outcome(OutcomeKind.CANCELLED, event.reason, left=progress.left))
 
 
 def _terminated(progress: Progress, event: Cancel) -> Step:
     """The parent's word is final: nothing of the machine's is run any more, but what it opened is closed."""
     progress.close_all()
-    return _step(progress, _TAKEN, Outcome(OutcomeKind.TERMINATED, event.reason))
+    return _step(progress, _TAKEN, Outcome(OutcomeKind.TERMINATED, event.reason, left=progress.left))
 
 
 def _step(progress: Progress, disposition: Disposition, outcome: Outcome | None = None) -> Step:
@@ -310,6 +369,7 @@ def _step(progress: Progress, disposition: Disposition, outcome: Outcome | None 
         progress.patches,
         progress.generation,
         progress.crews,
+        progress.bounds,
     )
     commands = progress.commands()
     return Step(after, disposition, progress.edges, commands, progress.renewal, progress.reply)

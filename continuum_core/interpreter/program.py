@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["HISTORIES", "Arc", "Key", "Program", "ascending", "compile_chart", "descending", "program_of"]
 
 Key = type[Any] | TriggerKind | tuple[TriggerKind, int] | tuple[TriggerKind, int, int]
-"""What an edge waits for: an event class; `ALWAYS`, `ANY` or `CANCEL`; or a kind with state and slot."""
+"""What an edge waits for: an event class; `ALWAYS`, `ANY`, `CANCEL` or `DEADLINE`; or a kind with state and
+slot."""
 
 _KEPT = 256  # compiled charts kept; a process has a handful, a property test makes thousands
 _LEAVES = (Kind.ATOMIC, Kind.FINAL, Kind.CHOICE)
@@ -197,7 +198,7 @@ def _key(source: State, edge: Edge) -> Key:
         case TriggerKind.EVENT:
             assert trigger.event is not None, "an EVENT trigger names its class"
             return trigger.event
-        case TriggerKind.ANY | TriggerKind.ALWAYS | TriggerKind.CANCEL:
+        case TriggerKind.ANY | TriggerKind.ALWAYS | TriggerKind.CANCEL | TriggerKind.DEADLINE:
             return trigger.kind
         case TriggerKind.DONE | TriggerKind.COMPENSATED:
             return (trigger.kind, source.number)

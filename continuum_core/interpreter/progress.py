@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from continuum_core.clock import span
 from continuum_core.definition.chart import (
     MOST_MEMBERS,
+    ROOT,
     ActionKind,
     Chart,
     Closing,
@@ -28,6 +29,7 @@ from continuum_core.definition.chart import (
 )
 from continuum_core.definition.event import is_event
 from continuum_core.errors import MachineFault, UsageError
+from continuum_core.interpreter.bounds import DEADLINE, OWN, STOP, Bounds
 from continuum_core.interpreter.commands import (
     Close,
     CloseRuns,
@@ -39,7 +41,7 @@ from continuum_core.interpreter.commands import (
     StartTimer,
 )
 from continuum_core.interpreter.crews import OpenCrew, ended, results
-from continuum_core.interpreter.events import Failed, Failure, Finished
+from continuum_core.interpreter.events import Failed, Failure, Finished, Start
 from continuum_core.interpreter.ledger import (
     AGAIN,
     EMPTY,
@@ -49,6 +51,7 @@ from continuum_core.interpreter.ledger import (
     Ledger,
     Pending,
     begun,
+    left_in,
     retried,
     settled,
     unasked,
@@ -103,6 +106,8 @@ class Progress:
     renewal: Renewal | None = None  # the run continued as new
     renewed: Mapping[str, bool] | None = None  # the patches to pin then; None: all that the machine knows
     reply: Reply | None = None
+    bounds: Bounds | None
+    own: tuple[Command, ...] = ()  # timers of the run itself
 
     def __init__(self, program: Program, snapshot: Snapshot, payload: Any, now: int, seed: bytes) -> None:
         self.program = program
@@ -120,6 +125,7 @@ class Progress:
         self.patches = snapshot.patches
         self.generation = snapshot.generation
         self.crews = snapshot.crews
+        self.bounds = snapshot.bounds
         self.queue: deque[tuple[Key, Any]] | None = None
         self.starts: dict[int, list[Command]] | None = None
         self.hired: dict[int, list[Command]] | None = None  # crew → its members that begin
@@ -250,6 +256,52 @@ class Progress:
             pinned = False
             self.patches = {**self.patches, name: pinned}
         return pinned
+
+    # --- how long it may take ---------------------------------------------------------------------
+
+    def bound(self, start: Start) -> bool:
+        """Give a run that begins its deadline, if it has one; True where that is over already."""
+        declared, due = self.program.chart.deadline, start.deadline
+        if due is None:
+            if declared is None:
+                return False
+            due = (start.begun or self.now) + self._length("deadline()", declared)
+        self.bounds = Bounds(due)
+        if due <= self.now:
+            return True
+        self.own = (StartTimer(OWN, DEADLINE, ROOT, due),)
+        return False
+
+    def let_pass(self, *, passed: bool) -> None:
+        """The deadline is behind the run. :param passed: it only goes on to clean up."""
+        bounds = self.bounds or Bounds()
+        self.bounds = replace(bounds, deadline=None, passed=bounds.passed or passed)
+
+    def stop_within(self, arcs: tuple[Arc, ...], edges: tuple[int, ...]) -> None:
+        """Bound what these edges led to, those of `arcs` that were taken; the earliest instant stays."""
+        for arc in arcs:
+            within = arc.edge.within
+            if within is None or arc.number not in edges:
+                continue
+            site = f"within= of edge {arc.number} of {self._name(arc.source)}"
+            due, bounds = self.now + self._length(site, within), self.bounds or Bounds()
+            if bounds.stop_by is None or due < bounds.stop_by:
+                self.bounds = replace(bounds, stop_by=due)
+                self.own = (StartTimer(OWN, STOP, ROOT, due),)
+
+    def _length(self, site: str, length: timedelta | Function) -> int:
+        """A length of time in microseconds, never less than none."""
+        if isinstance(length, Function):
+            given = self.ask(site, length, self.context, self.payload)
+            if not isinstance(given, timedelta):
+                self.fault(site, length, f"returned {given!r}, which is no timedelta")
+            length = given
+        return max(0, span(length))
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """What the run has done, or may have done, and has not undone, where it can undo."""
+        return left_in(self.ledger) if self.ledger is not None else ()
 
     # --- timers and activities ------------------------------------------------------------------
 
@@ -432,14 +484,8 @@ class Progress:
                 self.starts[number] = more
 
     def _timer(self, timer: Timer, state: int, token: int) -> Command:
-        delay = timer.delay
-        if isinstance(delay, Function):
-            site = f"delay of timer {timer.slot} of {self._name(state)}"
-            length = self.ask(site, delay, self.context, self.payload)
-            if not isinstance(length, timedelta):
-                self.fault(site, delay, f"returned {length!r}, which is no timedelta")
-            delay = length
-        return StartTimer(token, timer.slot, state, self.now + max(0, span(delay)))
+        site = f"delay of timer {timer.slot} of {self._name(state)}"
+        return StartTimer(token, timer.slot, state, self.now + self._length(site, timer.delay))
 
     def _activity(self, invoke: Invoke, state: int, token: int) -> Command | None:
         function = invoke.input
@@ -516,7 +562,7 @@ class Progress:
         return f"activity {invoke.activity.name} of {self._name(state)}"
 
     def commands(self) -> tuple[Command, ...]:
-        """What is asked of the world: closes, sends, starts."""
+        """What is asked of the world: closes, sends, starts, timers of the run itself."""
         asked = self.closes + self.sends
         if self.starts:
             for starts in self.starts.values():
@@ -524,7 +570,7 @@ class Progress:
         if self.hired:
             for starts in self.hired.values():
                 asked += tuple(starts)
-        return asked + self.repairs
+        return asked + self.repairs + self.own
 
     # --- faults ---------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from typing import Any
 from attrs import frozen
 from msgspec import Struct
 
+from continuum_core.interpreter.bounds import Bounds
 from continuum_core.interpreter.commands import Command
 from continuum_core.interpreter.crews import OpenCrew
 from continuum_core.interpreter.ledger import Ledger
@@ -31,18 +32,26 @@ class OutcomeKind(enum.Enum):
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    TERMINATED = "terminated"  # by its parent, whose end it did not survive
+    TERMINATED = "terminated"  # by its parent, whose end it did not survive; or it did not stop in time
+    TIMED_OUT = "timed-out"  # its deadline passed
 
 
 @frozen
 class Outcome:
     """The end of a run: its result, or its verdict and the final state, or why it was cancelled or
-    terminated."""
+    terminated.
+
+    :ivar left: of a run that was stopped: what it had done, or may have done, and has not undone.
+    """
 
     kind: OutcomeKind
-    value: Any = None  # COMPLETED: the result; FAILED: the verdict; CANCELLED, TERMINATED: the reason
+    value: Any = (
+        None  # COMPLETED: the result; FAILED, TIMED_OUT: the verdict; CANCELLED, TERMINATED: the reason
+    )
     state: int | None = None  # the final state entered
     failure: Any = None  # FAILED: the last activity Failure that this macrostep took, if any
+    left: tuple[str, ...] = ()
+    reason: str = ""  # TIMED_OUT: what failed at the deadline, if anything did
 
 
 class Snapshot(Struct, frozen=True, gc=False):
@@ -61,6 +70,7 @@ class Snapshot(Struct, frozen=True, gc=False):
     :ivar patches: name → whether the run goes the new way; pinned once and for all.
     :ivar generation: how often the run continued as new.
     :ivar crews: token → crew that is not over.
+    :ivar bounds: when the run has to be over; None: nothing bounds it.
     """
 
     version: int
@@ -75,6 +85,7 @@ class Snapshot(Struct, frozen=True, gc=False):
     patches: Mapping[str, bool] = {}
     generation: int = 0
     crews: Mapping[int, OpenCrew] = {}
+    bounds: Bounds | None = None
 
 
 class Disposition(enum.Enum):
@@ -109,7 +120,7 @@ class Step(Struct, frozen=True, gc=False):
     :ivar snapshot: the run after it; its version is one more than before.
     :ivar edges: numbers of the edges taken, one tuple a microstep.
     :ivar commands: what is asked of the world: closes in exit order, then sends as they were made,
-        then timers and activities in entry order.
+        then timers and activities in entry order, at last timers of the run itself.
     :ivar renewal: set where the run continued as new on the way.
     :ivar reply: what the first of the edges that took the event, and says something, replies to it.
     """

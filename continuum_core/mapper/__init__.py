@@ -15,6 +15,7 @@ from continuum_core.mapper.ends import (
     decode_outcome,
     encode_outcome,
     encode_termination,
+    left_undone,
     outcome_failure,
     status_of,
 )
@@ -22,6 +23,7 @@ from continuum_core.mapper.events import (
     decode_event,
     encode_cancel,
     encode_failed,
+    encode_forced,
     encode_output,
     encode_signal,
     encode_signal_raw,
@@ -29,6 +31,7 @@ from continuum_core.mapper.events import (
     encode_start_raw,
     peek_event,
     signal_delivery,
+    with_deadline,
 )
 from continuum_core.mapper.failures import decode_failure, encode_failure
 from continuum_core.mapper.forks import decode_fork, encode_fork, take_up
@@ -92,6 +95,7 @@ __all__ = [
     "encode_control",
     "encode_failed",
     "encode_failure",
+    "encode_forced",
     "encode_fork",
     "encode_image",
     "encode_migration",
@@ -108,6 +112,7 @@ __all__ = [
     "given",
     "imaged",
     "is_asked",
+    "left_undone",
     "machine_name",
     "migrated",
     "origin_in",
@@ -124,4 +129,5 @@ __all__ = [
     "told_parent",
     "unborn",
     "upgrade_word",
+    "with_deadline",
 ]

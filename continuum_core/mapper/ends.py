@@ -8,6 +8,7 @@ from continuum_core.envelope import (
     FORMAT,
     FailureBody,
     OutcomeBody,
+    SnapshotBody,
     read,
     write,
 )
@@ -17,13 +18,21 @@ from continuum_core.journal.records import RunStatus
 from continuum_core.mapper.failures import failure_body, failure_value
 from continuum_core.registry import Entry
 
-__all__ = ["decode_outcome", "encode_outcome", "encode_termination", "outcome_failure", "status_of"]
+__all__ = [
+    "decode_outcome",
+    "encode_outcome",
+    "encode_termination",
+    "left_undone",
+    "outcome_failure",
+    "status_of",
+]
 
 _STATUS = {
     OutcomeKind.COMPLETED: RunStatus.COMPLETED,
     OutcomeKind.FAILED: RunStatus.FAILED,
     OutcomeKind.CANCELLED: RunStatus.CANCELLED,
     OutcomeKind.TERMINATED: RunStatus.TERMINATED,
+    OutcomeKind.TIMED_OUT: RunStatus.FAILED,  # by its deadline
 }
 
 
@@ -36,21 +45,42 @@ def encode_outcome(entry: Entry, outcome: Outcome) -> bytes:
         v=FORMAT,
         kind=outcome.kind.value,
         state="" if outcome.state is None else entry.chart.states[outcome.state].path,
+        reason=outcome.reason,
+        left=outcome.left,
     )
     if outcome.kind is OutcomeKind.COMPLETED:
         body.value = Raw(entry.result.encode(outcome.value))
     elif outcome.kind in (OutcomeKind.CANCELLED, OutcomeKind.TERMINATED):
         body.reason = str(outcome.value or "")
-    elif entry.verdict is not None:
+    elif entry.verdict is not None and _ended_with_verdict(entry, outcome):
         body.value = Raw(entry.verdict.encode(outcome.value))
     if outcome.failure is not None:
         body.failure = failure_body(outcome.failure)
     return write(body)
 
 
-def encode_termination(reason: str) -> bytes:
-    """The outcome of a run that an operator ended."""
-    return write(OutcomeBody(v=FORMAT, kind="terminated", reason=reason))
+def _ended_with_verdict(entry: Entry, outcome: Outcome) -> bool:
+    """A run whose deadline passed may have ended without reaching a state that has a verdict."""
+    if outcome.kind is OutcomeKind.FAILED:
+        return True
+    return outcome.state is not None and entry.chart.states[outcome.state].anew is None
+
+
+def encode_termination(reason: str, left: tuple[str, ...] = ()) -> bytes:
+    """The outcome of a run that an operator ended. :param left: as `left_undone` tells it."""
+    return write(OutcomeBody(v=FORMAT, kind="terminated", reason=reason, left=left))
+
+
+def left_undone(snapshot: bytes) -> tuple[str, ...]:
+    """What a run has done, or may have done, and not undone, without its machine's code.
+
+    Raises UnknownVersion.
+    """
+    if not snapshot:
+        return ()
+    body = read(SnapshotBody, snapshot)
+    done = [each.activity for each in body.done]
+    return (*done, *(f"{each.activity} (not known)" for each in body.pending))
 
 
 def decode_outcome(data: bytes) -> OutcomeBody:

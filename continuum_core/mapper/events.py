@@ -19,6 +19,7 @@ from continuum_core.envelope import (
     write,
 )
 from continuum_core.errors import UnexpectedEvent, UnknownVersion
+from continuum_core.interpreter.bounds import DEADLINE, FORCED, OWN, STOP
 from continuum_core.interpreter.crews import OpenCrew
 from continuum_core.interpreter.events import (
     Cancel,
@@ -41,6 +42,7 @@ __all__ = [
     "decode_event",
     "encode_cancel",
     "encode_failed",
+    "encode_forced",
     "encode_output",
     "encode_signal",
     "encode_signal_raw",
@@ -48,16 +50,23 @@ __all__ = [
     "encode_start_raw",
     "peek_event",
     "signal_delivery",
+    "with_deadline",
 ]
 
 
-def encode_start(entry: Entry, value: Any) -> bytes:
-    return write(StartBody(FORMAT, Raw(entry.input.encode(value))))
+def encode_start(entry: Entry, value: Any, deadline: int | None = None) -> bytes:
+    return encode_start_raw(entry.input.encode(value), deadline)
 
 
-def encode_start_raw(data: bytes) -> bytes:
-    """A start whose input is JSON already."""
-    return write(StartBody(FORMAT, Raw(data)))
+def encode_start_raw(data: bytes, deadline: int | None = None) -> bytes:
+    """A start whose input is JSON already. :param deadline: of the run, in microseconds."""
+    return write(StartBody(FORMAT, Raw(data), deadline=deadline))
+
+
+def with_deadline(payload: bytes, deadline: int) -> bytes:
+    """A start that gives its run a deadline, with another one; what else it has, such as headers, stays."""
+    body = msgspec.json.decode(payload, type=dict[str, Raw])
+    return write({**body, "deadline": deadline})
 
 
 def encode_signal(entry: Entry, event: object) -> bytes:
@@ -88,16 +97,30 @@ def encode_failed(failure: Failure, *, activity: str = "", tries: int = 1, losse
     return write(TaskOutcomeBody(FORMAT, failure=body, activity=activity, tries=tries, losses=losses))
 
 
+def encode_forced(reason: str) -> bytes:
+    """The payload of a deadline that is taken again, because the machine's code failed at it."""
+    return write(CancelBody(FORMAT, reason))
+
+
 def decode_event(
-    entry: Entry, snapshot: Snapshot, kind: DeliveryKind, payload: bytes, token: int, slot: int
+    entry: Entry,
+    snapshot: Snapshot,
+    kind: DeliveryKind,
+    payload: bytes,
+    token: int,
+    slot: int,
+    due: int | None = None,
 ) -> Event:
     """What this delivery says to this run.
+
+    :param due: of a start: when the run was to begin, where that is known.
 
     The outcome of an activity is typed by the state entry that asked for it; where that entry is over
     its type no longer matters, and the event is stale. Raises UnknownVersion.
     """
     if kind is DeliveryKind.TIMER:
-        return TimedOut(token, slot)
+        forced = token == OWN and slot == FORCED
+        return TimedOut(token, slot, read(CancelBody, payload).reason if forced else "")
     if kind is DeliveryKind.OUTCOME:
         return _decode_outcome(entry, snapshot, payload, token, slot)
     if kind is DeliveryKind.SIGNAL:
@@ -108,7 +131,7 @@ def decode_event(
         return Signal(codec.decode(bytes(body.data)))
     if kind is DeliveryKind.START:
         start = read(StartBody, payload)
-        return Start(entry.input.decode(bytes(start.input)))
+        return Start(entry.input.decode(bytes(start.input)), deadline=start.deadline, begun=due or 0)
     cancel = read(CancelBody, payload)
     return Cancel(cancel.reason, cancel.terminate)
 
@@ -152,13 +175,15 @@ def _owner(snapshot: Snapshot, token: int) -> int | None:
     return None
 
 
-def peek_event(kind: DeliveryKind, payload: bytes) -> tuple[str, Any]:
+def peek_event(kind: DeliveryKind, payload: bytes, place: tuple[int, int] | None = None) -> tuple[str, Any]:
     """A word for an event and its data as JSON values, without any machine's code.
+
+    :param place: token and slot of the delivery, which tell of a timer whose it is.
 
     What cannot be read is "unreadable": a damaged row must not hide its run from view.
     """
     if kind is DeliveryKind.TIMER:
-        return "timer", None
+        return "timer" if place is None or place[0] != OWN else _OWN_TIMERS.get(place[1], "timer"), None
     try:
         if kind is DeliveryKind.OUTCOME:
             return _peek_outcome(read(TaskOutcomeBody, payload))
@@ -174,6 +199,7 @@ def peek_event(kind: DeliveryKind, payload: bytes) -> tuple[str, Any]:
     return "cancel", body.get("reason")
 
 
+_OWN_TIMERS = {DEADLINE: "deadline", STOP: "stop deadline", FORCED: "deadline, forced"}
 _objects = msgspec.json.Decoder(dict[str, Any])
 
 

@@ -3,14 +3,17 @@
 A fork begins with a delivery that carries everything: states, context, histories, and what was open. So
 it needs nothing of the run it comes from, which may be pruned, and whoever has the code of its machine
 can take its first turn. What was open is asked for anew, under tokens of its own: a timer with the time
-it had left, an activity from its first attempt, a deferred event as a message of the run to itself.
+it had left, an activity from its first attempt, a deferred event as a message of the run to itself. So is
+the run's deadline; what it was given to stop is not, for nobody has asked the fork to stop.
 """
 
 from __future__ import annotations
 
+from continuum_core.definition.chart import ROOT
 from continuum_core.definition.message import Message
 from continuum_core.envelope import ForkBody, OpenActivity, OpenTimer, SignalBody, read, write
 from continuum_core.errors import UnknownVersion
+from continuum_core.interpreter.bounds import DEADLINE, OWN, Bounds
 from continuum_core.interpreter.commands import Command, Send, StartActivity, StartTimer
 from continuum_core.interpreter.program import ascending
 from continuum_core.interpreter.progress import token_of
@@ -59,6 +62,9 @@ def take_up(entry: Entry, before: Snapshot, payload: bytes, now: int, run: str) 
             raise UnknownVersion(f"{open_.state} has no activity {open_.activity!r} in place {open_.slot}")
         value = invoked.input.decode(bytes(open_.input))
         commands.append(StartActivity(tokens[state], open_.slot, state, value, open_.key))
+    deadline = None if body.deadline is None else at + max(0, body.deadline)
+    if deadline is not None:
+        commands.append(StartTimer(OWN, DEADLINE, ROOT, deadline))
     snapshot = Snapshot(
         version=version,
         configuration=configuration,
@@ -67,6 +73,7 @@ def take_up(entry: Entry, before: Snapshot, payload: bytes, now: int, run: str) 
         tokens=tokens,
         now=at,
         patches=body.patches,
+        bounds=None if deadline is None else Bounds(deadline),
     )
     return Step(snapshot, Disposition.TAKEN, (), tuple(commands))
 

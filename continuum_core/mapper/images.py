@@ -8,17 +8,19 @@ from msgspec import Raw, Struct
 
 from continuum_core.envelope import (
     FORMAT,
+    BoundsBody,
     OriginBody,
     SnapshotBody,
     read,
     write,
 )
+from continuum_core.interpreter.bounds import Bounds
 from continuum_core.interpreter.snapshot import Snapshot
 from continuum_core.mapper.crews import decode_crews, encode_crews
 from continuum_core.mapper.ledgers import decode_ledger, encode_ledger
 from continuum_core.registry import Entry
 
-__all__ = ["Image", "decode_image", "encode_image", "imaged", "recorded_histories", "unborn"]
+__all__ = ["Image", "bounds_in", "decode_image", "encode_image", "imaged", "recorded_histories", "unborn"]
 
 _NO_CONTEXT = b"null"
 
@@ -73,6 +75,8 @@ def encode_image(entry: Entry, image: Image) -> bytes:
         encode_crews(entry, snapshot.crews, snapshot.context, body)
     if image.origin is not None:
         body.origin = image.origin
+    if (bounds := snapshot.bounds) is not None:
+        body.bounds = BoundsBody(bounds.deadline, bounds.passed, bounds.stop_by)
     return write(body)
 
 
@@ -98,12 +102,19 @@ def decode_image(entry: Entry, version: int, data: bytes) -> Image:
             patches=body.patches,
             generation=body.generation,
             crews=decode_crews(entry, body.crews, value) if body.crews else {},
+            bounds=bounds_in(body),
         ),
         context,
         body.unrecorded,
         body.eternal,
         body.origin if isinstance(body.origin, OriginBody) else None,
     )
+
+
+def bounds_in(body: SnapshotBody) -> Bounds | None:
+    """When the run has to be over."""
+    stored = body.bounds
+    return Bounds(stored.deadline, stored.passed, stored.stop_by) if isinstance(stored, BoundsBody) else None
 
 
 def recorded_histories(entry: Entry, stored: Mapping[str, tuple[str, ...]]) -> dict[int, int]:

@@ -27,7 +27,7 @@ from continuum_core.envelope import (
     read,
     write,
 )
-from continuum_core.errors import RunCancelled, RunFailed, RunTerminated
+from continuum_core.errors import RunCancelled, RunFailed, RunTerminated, RunTimedOut
 from continuum_core.journal.records import Delivery, DeliveryKind
 from continuum_core.mapper.events import encode_cancel
 from continuum_core.mapper.failures import failure_body, failure_value
@@ -85,8 +85,8 @@ def origin_in(snapshot: bytes, waiting: Iterable[Delivery] = ()) -> OriginBody |
 def told_parent(id_: UUID, run_id: UUID, machine: str, origin: OriginBody, outcome: bytes) -> Delivery:
     """How a child run ended, as its parent is told.
 
-    Completed, it is a result; failed, cancelled or terminated, it is a failure of the class that waiting for
-    the run would raise: RunFailed, RunCancelled, RunTerminated.
+    Completed, it is a result; ended in another way, it is a failure of the class that waiting for the run
+    would raise: RunFailed, RunTimedOut, RunCancelled, RunTerminated.
     """
     body = read(OutcomeBody, outcome)
     told = TaskOutcomeBody(FORMAT, activity=machine)
@@ -105,14 +105,19 @@ def told_parent(id_: UUID, run_id: UUID, machine: str, origin: OriginBody, outco
 
 
 def _failure(run_id: UUID, body: OutcomeBody) -> Failure:
-    run, details = str(run_id), {"run": str(run_id)}
+    run, details = str(run_id), dict[str, Any](run=str(run_id))
     error: Exception
+    if body.left:
+        details["left"] = list(body.left)
+    verdict: Any = msgspec.json.decode(body.value) if isinstance(body.value, Raw) else None
     if body.kind == "cancelled":
-        error = RunCancelled(run, body.reason)
+        error = RunCancelled(run, body.reason, body.left)
     elif body.kind == "terminated":
-        error = RunTerminated(run, body.reason)
+        error = RunTerminated(run, body.reason, body.left)
+    elif body.kind == "timed-out":
+        error = RunTimedOut(run, body.state, verdict, body.reason, body.left)
+        details |= {"state": body.state, "verdict": verdict}
     else:
-        verdict: Any = msgspec.json.decode(body.value) if isinstance(body.value, Raw) else None
         last = failure_value(body.failure) if isinstance(body.failure, msgspec.Struct) else None
         error = RunFailed(run, body.state, verdict, last)
         details |= {"state": body.state, "verdict": verdict}

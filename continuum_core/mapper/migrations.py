@@ -36,7 +36,7 @@ from continuum_core.journal.records import Record, RecordKind
 from continuum_core.mapper.asking import Asked
 from continuum_core.mapper.crews import decode_crews
 from continuum_core.mapper.ends import encode_outcome
-from continuum_core.mapper.images import Image, encode_image
+from continuum_core.mapper.images import Image, bounds_in, encode_image
 from continuum_core.mapper.ledgers import decode_ledger
 from continuum_core.mapper.steps import decode_step
 from continuum_core.registry import Entry
@@ -80,6 +80,7 @@ def migrated(entry: Entry, way: Way, run_id: UUID, version: int, stored: bytes, 
         cancelling=body.cancelling,
         patches=body.patches,
         generation=body.generation,
+        bounds=bounds_in(body),
     )
     placement = _placement(entry, way, mapping, body)
 

@@ -34,6 +34,8 @@ def encode_step(
 ) -> bytes:
     """The body of a step's or a fork's record; `asked` is what `ask` made of its commands."""
     event = _event(delivery)
+    if entry.chart.deadline is not None and delivery.kind is DeliveryKind.START:
+        event.due = delivery.due or 0  # what the deadline counts from
     if delivery.payload:
         event.payload = Raw(delivery.payload)
     body = StepBody(
@@ -108,7 +110,7 @@ def step_word(record: Record) -> str:
     """What came with a step, as a word. Raises UnknownVersion."""
     body = decode_step(record)
     payload = bytes(body.event.payload) if isinstance(body.event.payload, Raw) else b""
-    word = peek_event(DeliveryKind(body.event.kind), payload)[0]
+    word = peek_event(DeliveryKind(body.event.kind), payload, (body.event.token, body.event.slot))[0]
     return f"{word}, as new" if record.kind is RecordKind.GENERATION else word
 
 

@@ -103,7 +103,7 @@ class OpenActivity:
 
 @frozen
 class OpenTimer:
-    """A timer that runs, and the path of the state that waits for it."""
+    """A timer that runs, and the path of the state that waits for it; "" also for the run's deadline."""
 
     state: str
     due: datetime
@@ -115,6 +115,7 @@ class Drive(Generic[C, I, O]):
     """One run of a machine, begun with `input`.
 
     :param start: when the test takes place.
+    :param deadline: of the run, as `Client.start` takes it.
     :param run_id: what `random` and `uuid4` of the machine's functions derive from.
 
     Every method that makes the run take an event raises MachineFault where the machine's own code
@@ -129,6 +130,7 @@ class Drive(Generic[C, I, O]):
         /,
         *,
         start: datetime = START,
+        deadline: timedelta | datetime | None = None,
         run_id: UUID = UUID(int=0),  # noqa: B008  # a value, and frozen
     ) -> None:
         cls: Any = machine  # the cache wants to see that a class is hashable, and mypy does not
@@ -145,7 +147,10 @@ class Drive(Generic[C, I, O]):
         self._records: list[Record] = []
         self._taken: list[int] = []
         self.sent: list[Message] = []
-        self._take(self._delivery(DeliveryKind.START, encode_start(self._entry, input)))
+        if isinstance(deadline, timedelta):
+            deadline = start + deadline
+        due = None if deadline is None else from_datetime(deadline)
+        self._take(self._delivery(DeliveryKind.START, encode_start(self._entry, input, due)))
 
     def __repr__(self) -> str:
         return f"<{self._entry.chart.name}: {self._whereabouts()}>"
@@ -239,7 +244,7 @@ class Drive(Generic[C, I, O]):
 
     @property
     def status(self) -> RunStatus:
-        """Running, completed, failed or cancelled; parked while an undo that failed is stuck."""
+        """Running, or how it ended; parked while an undo that failed is stuck."""
         return RunStatus.PARKED if self._stuck else status_of(self._image.snapshot.outcome)
 
     @property
@@ -251,7 +256,8 @@ class Drive(Generic[C, I, O]):
     def result(self) -> O:
         """The result.
 
-        Raises RunFailed with the typed verdict, RunCancelled; UsageError while it has not ended.
+        Raises RunFailed with the typed verdict, RunTimedOut, RunCancelled, RunTerminated; UsageError while it
+        has not ended.
         """
         outcome = self._image.snapshot.outcome
         if outcome is None:

@@ -181,13 +181,35 @@ class Engine:
 
     @overload
     async def start(
-        self, machine: type[Machine[Any, I, O]], input: I, /, *, key: str | None = None
+        self,
+        machine: type[Machine[Any, I, O]],
+        input: I,
+        /,
+        *,
+        key: str | None = None,
+        deadline: timedelta | datetime | None = None,
     ) -> Handle[O]: ...
     @overload
-    async def start(self, machine: str, input: Any, /, *, key: str | None = None) -> Handle[Any]: ...
-    async def start(self, machine: Any, input: Any, /, *, key: str | None = None) -> Handle[Any]:
+    async def start(
+        self,
+        machine: str,
+        input: Any,
+        /,
+        *,
+        key: str | None = None,
+        deadline: timedelta | datetime | None = None,
+    ) -> Handle[Any]: ...
+    async def start(
+        self,
+        machine: Any,
+        input: Any,
+        /,
+        *,
+        key: str | None = None,
+        deadline: timedelta | datetime | None = None,
+    ) -> Handle[Any]:
         """Start a run, as `Client.start` does."""
-        handle = await self.client.start(machine, input, key=key)
+        handle = await self.client.start(machine, input, key=key, deadline=deadline)
         await self.settle()
         return handle
 

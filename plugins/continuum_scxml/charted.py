@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 
 from attrs import define, field
 
@@ -20,7 +21,8 @@ def outline_of(chart: Chart) -> Outline:
     """The outline of a machine's chart. States are called by name, or by path where names repeat."""
     reading = _Reading(chart)
     root = reading.part(ROOT)
-    return Outline(chart.name, chart.version, settled(root, parents(root)))
+    deadline = None if chart.deadline is None else _length(chart.deadline)
+    return Outline(chart.name, chart.version, settled(root, parents(root)), deadline=deadline)
 
 
 @define
@@ -77,7 +79,7 @@ class _Reading:
         delay: int | str = 0
         if trigger.kind is TriggerKind.AFTER:
             (length,) = (timer.delay for timer in state.timers if timer.slot == trigger.slot)
-            delay = length.label if isinstance(length, charts.Function) else span(length)
+            delay = _length(length)
         of_invoke = trigger.kind in (TriggerKind.INVOKE_DONE, TriggerKind.INVOKE_ERROR)
         return Edge(
             trigger=trigger.kind,
@@ -89,7 +91,13 @@ class _Reading:
             guard=None if edge.guard is None else edge.guard.label,
             actions=_actions(edge.actions),
             internal=edge.internal,
+            within=None if edge.within is None else _length(edge.within),
         )
+
+
+def _length(length: charts.Function | timedelta) -> int | str:
+    """Microseconds, or the label of the function that gives the length."""
+    return length.label if isinstance(length, charts.Function) else span(length)
 
 
 def _event(cls: type) -> str:

@@ -15,6 +15,11 @@ from continuum_scxml.words import length_code
 __all__ = ["EdgeCode"]
 
 _WIDTH = 100
+_BEHIND = {
+    TriggerKind.COMPENSATED: "undone",
+    TriggerKind.CANCEL: "cancelled",
+    TriggerKind.DEADLINE: "overdue",
+}
 _CAN_STAY = (TriggerKind.EVENT, TriggerKind.ANY)
 """What kinds of edges can be declared as internal."""
 
@@ -74,10 +79,8 @@ class EdgeCode:
             case TriggerKind.ANY:
                 return _call(f"{me}.on", self._arguments(me, edge, "AnyEvent"))
             case TriggerKind.AFTER:
-                length = edge.delay if isinstance(edge.delay, int) else None
-                first = self.gaps.delay(me, str(edge.delay)) if length is None else length_code(length)
-                return _call(f"{me}.after", self._arguments(me, edge, first))
-            case TriggerKind.COMPENSATED | TriggerKind.CANCEL:
+                return _call(f"{me}.after", self._arguments(me, edge, self.length(me, edge.delay)))
+            case TriggerKind.COMPENSATED | TriggerKind.CANCEL | TriggerKind.DEADLINE:
                 return self._unguarded(part, edge)
             case _:
                 return _call(f"{me}.{edge.trigger.value}", self._arguments(me, edge))
@@ -94,10 +97,18 @@ class EdgeCode:
         if all(way.guard is None for way in ways):
             words = self._arguments(me, edge, *(["None"] if compensated and not edge.targets else []))
         elif edge is ways[0]:
-            words = [self._behind(f"{me}_undone" if compensated else f"{me}_cancelled", ways)]
+            words = [self._behind(f"{me}_{_BEHIND[edge.trigger]}", ways)]
         else:
             return []
-        return self._compensate(part, *words) if compensated else _call(f"{me}.on_cancel", words)
+        if edge.within is not None:
+            words.append(f"within={self.length(me, edge.within)}")
+        return (
+            self._compensate(part, *words) if compensated else _call(f"{me}.on_{edge.trigger.value}", words)
+        )
+
+    def length(self, place: str, length: int | str) -> str:
+        """The code of a length of time: itself, or the name of a function that gives it."""
+        return length_code(length) if isinstance(length, int) else self.gaps.delay(place, length)
 
     def _arguments(self, me: str, edge: Edge, *first: str) -> list[str]:
         words = list(first)

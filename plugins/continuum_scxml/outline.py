@@ -63,6 +63,7 @@ class Edge:
     :ivar error: INVOKE_ERROR: the name of the exception class it catches.
     :ivar invoke: INVOKE_*: the number of the invoke in its state.
     :ivar delay: AFTER: microseconds, or the label of the function that gives the length.
+    :ivar within: CANCEL, DEADLINE: how long what follows may take, likewise; None: nothing bounds it.
     """
 
     trigger: TriggerKind
@@ -74,6 +75,7 @@ class Edge:
     guard: str | None = None
     actions: tuple[Action, ...] = ()
     internal: bool = False
+    within: int | str | None = None
     notes: tuple[str, ...] = field(default=(), eq=False)
 
 
@@ -124,13 +126,17 @@ class Part:
 
 @frozen
 class Outline:
-    """A machine. `data`: names of a document's data with the texts of their first values."""
+    """A machine. `data`: names of a document's data with the texts of their first values.
+
+    :ivar deadline: how long a run may take: microseconds, or the label of the function that gives the length.
+    """
 
     name: str
     version: int
     root: Part
     data: tuple[tuple[str, str], ...] = field(default=(), eq=False)
     notes: tuple[str, ...] = field(default=(), eq=False)
+    deadline: int | str | None = None
 
 
 def parents(root: Part) -> dict[str, str | None]:
@@ -182,6 +188,7 @@ def bare(part: Part) -> Part:
             edge,
             guard=None if edge.guard is None else "",
             delay="" if isinstance(edge.delay, str) else edge.delay,
+            within="" if isinstance(edge.within, str) else edge.within,
             actions=kinds(edge.actions),
             internal=edge.internal and edge.trigger in (TriggerKind.EVENT, TriggerKind.ANY),
         )

@@ -19,7 +19,7 @@ from continuum_scxml.document import Node
 from continuum_scxml.outline import EDGES, Edge, FormatRefused, Invoke
 from continuum_scxml.scxml_content import actions_of, told
 from continuum_scxml.scxml_writer import ACTIVITY, OWN
-from continuum_scxml.words import CANCEL, STATES, EventNames, micros, unquoted
+from continuum_scxml.words import CANCEL, DEADLINE, STATES, EventNames, length_of, micros, unquoted
 
 __all__ = ["Events", "TimerSend", "deferred_of", "edges_of", "invokes_of", "timers_of"]
 
@@ -158,6 +158,7 @@ def edges_of(node: Node, timers: tuple[TimerSend, ...], events: Events, targets:
             guard=way.attributes.get("cond"),
             actions=actions_of(way, (), events),
             internal=way.get("type") == "internal",
+            within=length_of(way.get(f"{OWN} within")),
         )
         descriptors = (way.get("event") or "").split()
         if not descriptors:
@@ -189,6 +190,8 @@ def _waiting(
         yield evolve(shape, trigger=TriggerKind.DONE)
     elif events.own and descriptor == CANCEL:
         yield evolve(shape, trigger=TriggerKind.CANCEL)
+    elif events.own and descriptor == DEADLINE:
+        yield evolve(shape, trigger=TriggerKind.DEADLINE)
     elif events.own and descriptor.startswith("compensated."):
         yield evolve(shape, trigger=TriggerKind.COMPENSATED)
     elif (end := ends.named(descriptor)) is not None:

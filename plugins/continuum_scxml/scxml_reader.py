@@ -15,7 +15,7 @@ from continuum_scxml.outline import STATES as LIMIT
 from continuum_scxml.scxml_content import actions_of
 from continuum_scxml.scxml_events import Events, deferred_of, edges_of, invokes_of, timers_of
 from continuum_scxml.scxml_writer import OWN
-from continuum_scxml.words import STATES, compensation_of, kind_of
+from continuum_scxml.words import STATES, compensation_of, kind_of, length_of
 
 __all__ = ["read_scxml"]
 
@@ -51,7 +51,8 @@ class _Reading:
             for each in top.all("data")
         )
         number = int(version) if version.isascii() and version.isdigit() and len(version) < 10 else 1
-        return Outline(top.get("name") or "machine", max(number, 1), root, data, self._notes(top))
+        deadline = length_of(top.get(f"{OWN} deadline"))
+        return Outline(top.get("name") or "machine", max(number, 1), root, data, self._notes(top), deadline)
 
     def _name(self, top: Node) -> None:
         """Give every state its id, and those without one an id that no other has."""

@@ -21,7 +21,7 @@ from attrs import define, field
 from continuum_core.definition.chart import ActionKind, Kind, TriggerKind
 from continuum_scxml.document import SCXML
 from continuum_scxml.outline import Action, Edge, FormatRefused, Invoke, Outline, Part
-from continuum_scxml.words import CANCEL, compensation_text, delay_text, quoted
+from continuum_scxml.words import CANCEL, DEADLINE, compensation_text, delay_text, length_text, quoted
 
 __all__ = ["ACTIVITY", "OWN", "after_event", "invoke_id", "scxml_text"]
 
@@ -85,6 +85,8 @@ class _Writing:
         outline, root = self.outline, self.outline.root
         top = Element(_sc("scxml"), {"version": "1.0", "datamodel": "continuum", "name": _text(outline.name)})
         top.set(_own("version"), str(outline.version))
+        if outline.deadline is not None:
+            top.set(_own("deadline"), _text(length_text(outline.deadline)))
         if not (root.edges or root.entry or root.exit or root.invokes or root.deferred or root.compensation):
             top.set(_own("root"), root.id)
             self._initial(top, root)
@@ -177,6 +179,8 @@ class _Writing:
             way.set("event", event)
         if edge.guard is not None:
             way.set("cond", _text(edge.guard))
+        if edge.within is not None:
+            way.set(_own("within"), _text(length_text(edge.within)))
         if edge.targets:
             way.set("target", " ".join(edge.targets))
             # The root is left by nothing but the end; as a state of SCXML, an external edge would leave it.
@@ -216,3 +220,5 @@ def _descriptor(part: Part, edge: Edge, timer: int) -> str:
             return f"compensated.{part.id}"
         case TriggerKind.CANCEL:
             return CANCEL
+        case TriggerKind.DEADLINE:
+            return DEADLINE

@@ -71,6 +71,8 @@ class _Module:
         root = words.states[self.outline.root.id]
         body += [f"{name} = {root}.choice()  # GAP: see its edges" for name, _ in edges.branches]
         does += [edges.branch(branch) for branch in (*states.branches, *edges.branches)]
+        if self.outline.deadline is not None:
+            does.insert(0, [f"{root}.deadline({edges.length(root, self.outline.deadline)})"])
         body += ["", *_METHODS_OF_MACHINE, *(line for lines in does if lines for line in ("", *lines))]
         stored = string(machine_name(self.outline.name))
         base = f"Machine[Context, Input, Result], name={stored}, version={self.outline.version}"

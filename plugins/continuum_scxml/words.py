@@ -12,6 +12,7 @@ from continuum_scxml.outline import FormatRefused
 
 __all__ = [
     "CANCEL",
+    "DEADLINE",
     "STATES",
     "EventNames",
     "compensation_of",
@@ -20,6 +21,8 @@ __all__ = [
     "fits",
     "kind_of",
     "length_code",
+    "length_of",
+    "length_text",
     "micros",
     "quoted",
     "unquoted",
@@ -35,6 +38,9 @@ _OWN = ("done.", "error.", "after.", "compensated.")  # names that mean somethin
 
 CANCEL = "cancel"
 """The event of an SCXML document that stands for a cancel of the run; an event of this name is quoted."""
+
+DEADLINE = "after.run"
+"""The event that stands for the run's deadline; no timer's is called so."""
 
 _COMPENSATIONS = {"newest-first": Compensation(), "parallel": Compensation(parallel=True)}
 
@@ -107,6 +113,19 @@ def delay_text(length: int) -> str:
     if length % 1_000_000 == 0:
         return f"{length // 1_000_000}s"
     return f"{Decimal(length).scaleb(-3).normalize():f}ms"
+
+
+def length_text(length: int | str) -> str:
+    """A length as an attribute: microseconds as `delay_text` has them, or the label of a function."""
+    return delay_text(length) if isinstance(length, int) else length
+
+
+def length_of(text: object) -> int | str | None:
+    """What `length_text` was given; None for nothing."""
+    if not isinstance(text, str) or not text:
+        return None
+    length = micros(text)
+    return text if length is None else max(length, 1)
 
 
 def length_code(length: int) -> str:

@@ -26,10 +26,10 @@ from continuum_scxml.outline import (
     parents,
     settled,
 )
-from continuum_scxml.words import EventNames, compensation_of
+from continuum_scxml.words import EventNames, compensation_of, length_of
 from continuum_scxml.xstate_tree import Place, Tree, mapping
 from continuum_scxml.xstate_words import is_map, listed
-from continuum_scxml.xstate_writer import EVENTS
+from continuum_scxml.xstate_writer import EVENTS, META
 
 __all__ = ["read_xstate"]
 
@@ -82,7 +82,9 @@ class _Reading:
         number = int(version) if version.isascii() and version.isdigit() and len(version) < 10 else 1
         called = top.meta.get("machine") or self.value.get("id") or "machine"
         data = words.data(self.value)
-        return Outline(words.name(called), max(number, 1), settled(root, parents(root)), data)
+        deadline = length_of(top.meta.get("deadline"))
+        root = settled(root, parents(root))
+        return Outline(words.name(called), max(number, 1), root, data, deadline=deadline)
 
     def _part(self, place: Place) -> Part:
         value, meta, kind = place.value, place.meta, place.kind
@@ -172,7 +174,10 @@ class _Reading:
             edge = words.guarded(evolve(shape, actions=words.actions(value.get("actions"))), value)
             targets = self.tree.targets(place, value.get("target"))
             reenter = value.get("reenter") is True or value.get("internal") is False
-            yield self._aimed(place, evolve(edge, targets=targets, internal=not reenter))
+            meta = value.get("meta")
+            own = meta.get(META) if is_map(meta) else None
+            within = length_of(own.get("within")) if is_map(own) else None
+            yield self._aimed(place, evolve(edge, targets=targets, internal=not reenter, within=within))
 
     def _aimed(self, place: Place, edge: Edge) -> Edge:
         """An edge to its own source that does not re-enter it: into its initial states, or nowhere."""

@@ -14,7 +14,7 @@ from attrs import define
 
 from continuum_core.definition.chart import Kind, TriggerKind
 from continuum_scxml.outline import Action, Edge, FormatRefused, Invoke, Outline, Part, parents
-from continuum_scxml.words import compensation_text
+from continuum_scxml.words import compensation_text, length_text
 
 __all__ = ["EVENTS", "FAILED", "META", "edge_groups", "xstate_json", "xstate_text"]
 
@@ -24,7 +24,11 @@ META = "continuum"
 FAILED = "failed_with"
 """The type of a guard on an invoke's error: its class, and a further guard, are in its params."""
 
-EVENTS = {"continuum.cancel": TriggerKind.CANCEL, "continuum.compensated": TriggerKind.COMPENSATED}
+EVENTS = {
+    "continuum.cancel": TriggerKind.CANCEL,
+    "continuum.deadline": TriggerKind.DEADLINE,
+    "continuum.compensated": TriggerKind.COMPENSATED,
+}
 """Events that stand for what XState does not know: reserved, no class may be called so."""
 
 
@@ -48,6 +52,8 @@ class _Writing:
         name = outline.name if outline.name not in self.above else root.id
         made: dict[str, Any] = {"id": name, "version": str(outline.version), **self._state(root)}
         own = {"machine": outline.name, "root": root.id, **_meta(root)}
+        if outline.deadline is not None:
+            own["deadline"] = length_text(outline.deadline)
         made["meta"] = {META: own}
         return made
 
@@ -102,6 +108,8 @@ class _Writing:
             made["guard"] = guard
         if edge.actions:
             made["actions"] = [_action(action) for action in edge.actions]
+        if edge.within is not None:
+            made["meta"] = {META: {"within": length_text(edge.within)}}
         if not edge.internal and any(self._within(target, part.id) for target in edge.targets):
             made["reenter"] = True
         return made
@@ -151,7 +159,7 @@ def _place(edge: Edge) -> tuple[str | int, ...]:
             return ("invoke", edge.invoke, "onDone")
         case TriggerKind.INVOKE_ERROR:
             return ("invoke", edge.invoke, "onError")
-        case TriggerKind.COMPENSATED | TriggerKind.CANCEL:
+        case TriggerKind.COMPENSATED | TriggerKind.CANCEL | TriggerKind.DEADLINE:
             return ("on", next(event for event, kind in EVENTS.items() if kind is edge.trigger))
 
 

@@ -984,6 +984,62 @@ def _() -> None:
         a.answer(Up, lambda c, _: c.value, z)  # type: ignore[arg-type]  # the fault
 
 
+@shows("C233")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        s.deadline(timedelta(hours=1))
+        s.deadline(timedelta(hours=2))
+        a.on(Up, z)
+
+
+@shows("C212")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        s.deadline(timedelta(0))
+        a.on(Up, z)
+
+
+@shows("C212")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z)
+        a.on_cancel(z, within=30)  # type: ignore[arg-type]  # the fault
+
+
+@shows("C117")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z)
+        z.on_deadline(a)  # type: ignore[attr-defined]  # the fault
+
+
+@shows("C501")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        a.on(Up, z)
+        s.deadline(lambda c: timedelta(seconds=time.time()))
+
+
 @shows("C232")
 def _() -> None:
     class M(Machine[Count, int, int], name="m"):

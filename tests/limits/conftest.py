@@ -1,0 +1,21 @@
+"""On memory all of it; on the other journals by default what crosses the port, the rest where there is time."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import fresh_journal
+
+REAL = ("sqlite", "postgres", "redis")
+
+
+@pytest.fixture(params=["memory", *(pytest.param(each, marks=pytest.mark.long) for each in REAL)])
+def journal(request: pytest.FixtureRequest) -> str:
+    """The URL of a fresh journal."""
+    return fresh_journal(request.param, request)
+
+
+@pytest.fixture(params=REAL)
+def real_journal(request: pytest.FixtureRequest) -> str:
+    """The URL of a fresh journal, of each backend that stores something."""
+    return fresh_journal(request.param, request)
