@@ -69,6 +69,8 @@ local function list(read)
   return found
 end
 
+local NOTHING = {} -- most lists of most members; nobody writes into one
+
 -- An end of a range that is not in it. `..` would keep fourteen digits of a time.
 local function beyond(score)
   return string.format('(%.0f', score)

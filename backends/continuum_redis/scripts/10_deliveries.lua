@@ -58,7 +58,7 @@ end
 -- Ids of what is due of a run, in order; at most `most`.
 function deliveries.ids_due(run, most)
   if idle_runs[run] then
-    return {}
+    return NOTHING
   end
   return call('ZRANGEBYSCORE', P .. 'f:' .. run, '-inf', now, 'LIMIT', 0, most)
 end

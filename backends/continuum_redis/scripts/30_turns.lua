@@ -30,8 +30,6 @@ local function read_hold()
   return {bytes(), number()}
 end
 
-local NOTHING = {} -- most lists of most turns; nobody writes into one
-
 local function some(count, read)
   if count == 0 then
     return NOTHING
@@ -47,23 +45,39 @@ local function read_reply()
   return {bytes(), bytes()}
 end
 
+-- What most turns have nothing of. A turn is made with what it has: smaller tables are less to make and to collect.
+local PLAIN = {
+  __index = {
+    fence = false, base = false, outcome = false, release = false, eternal = false, kept = false, begins = 0,
+    hold = NOTHING, deliveries = NOTHING, tasks = NOTHING, closed = NOTHING, attributes = NOTHING,
+    replies = NOTHING, starts = NOTHING, members = NOTHING,
+  },
+}
+
 function turns.read_argument()
   local run, has_fence, has_base, has_outcome, release, fence, version, base, commit_id, status, now_
   local records, consumed, hold, sent, started, closed, described, children, kept, fingerprint, snapshot, cause
   run, has_fence, has_base, has_outcome, release, fence, version, base, commit_id, status, now_,
     records, consumed, hold, sent, started, closed, described, children, kept, fingerprint, snapshot, cause, at =
     unpack_struct('>c16BBBBddc16c16ddI4I4I4I4I4I4I4I4I4I4c0I4c0I4c0', blob, at)
-  local turn = {
-    run = run, fence = has_fence == 1 and fence, version = version, after = version + records, kept = false,
-    begins = 0, base = has_base == 1 and base,
-    commit_id = commit_id, fingerprint = fingerprint, status = status, snapshot = snapshot, now = now_,
-    cause = cause, outcome = has_outcome == 1 and bytes(), release = release == 1,
-    records = some(records, turns.read_record), consumed = some(consumed, read_id), hold = some(hold, read_hold),
-    deliveries = some(sent, deliveries.read_argument), tasks = some(started, read_task),
-    closed = some(closed, number), attributes = some(described, attributes.read_argument),
-    replies = some(number(), read_reply),
-    starts = some(children, turns.read_new), members = some(kept, crews.read_member),
-  }
+  local turn = setmetatable({
+    run = run, version = version, after = version + records, commit_id = commit_id, fingerprint = fingerprint,
+    status = status, snapshot = snapshot, now = now_, cause = cause, fence = has_fence == 1 and fence or nil,
+    base = has_base == 1 and base or nil, outcome = has_outcome == 1 and bytes() or nil,
+    release = release == 1 or nil, records = some(records, turns.read_record), consumed = some(consumed, read_id),
+  }, PLAIN)
+  if hold + sent + started + closed > 0 then
+    turn.hold, turn.deliveries = some(hold, read_hold), some(sent, deliveries.read_argument)
+    turn.tasks, turn.closed = some(started, read_task), some(closed, number)
+  end
+  if described > 0 then
+    turn.attributes = some(described, attributes.read_argument)
+  end
+  local replies = number()
+  if replies + children + kept > 0 then
+    turn.replies, turn.starts = some(replies, read_reply), some(children, turns.read_new)
+    turn.members = some(kept, crews.read_member)
+  end
   if flag() then -- it says what is kept, and for how long
     local steps = number()
     turn.begins, turn.eternal = number(), flag()
@@ -110,7 +124,7 @@ end
 --
 -- `known`: tasks by their place in the turn, where it is known how they are. `idle`: that nothing is due.
 local function answer(r, turn, known, idle)
-  local held = {}
+  local held = #turn.tasks > 0 and {} or NOTHING
   for i, new in ipairs(turn.tasks) do
     local t = new.lease and (known[i] or tasks.get(r.id, new.token, new.slot))
     if t and t.claim_id == new.claim_id then
@@ -204,10 +218,11 @@ local function apply(r, turn, alone, brought)
   if turn.release then -- after `hold`: what one step of the fold deferred, a later one may have freed
     deliveries.free(r.id, {[DEFERRED] = true})
   end
-  local closed, known = {}, {}
+  local closed = #turn.closed > 0 and {} or NOTHING
   for _, token in ipairs(turn.closed) do
     closed[token] = true
   end
+  local known = #turn.tasks > 0 and {} or NOTHING
   for i, new in ipairs(turn.tasks) do
     local t = add_task(r, new)
     known[i] = not closed[new.token] and t
@@ -220,7 +235,7 @@ local function apply(r, turn, alone, brought)
   close(r, closed)
   if ENDED[r.status] then
     turns.close_everything(r)
-    known = {}
+    known = NOTHING
   end
   return answer(r, turn, known, alone and not turn.release and #turn.deliveries == 0)
 end
@@ -237,27 +252,27 @@ local function fuse(r, turn, brought)
     deliveries.send(brought)
   end
   if r and stands(r, turn) then
-    return answer(r, turn, {})
+    return answer(r, turn, NOTHING)
   end
-  return {'refused', now, 0, {}}
+  return {'refused', now, 0, NOTHING}
 end
 
 -- What the repeat of a turn that rode along is told, if that very turn stands.
 function turns.stood(turn)
   local r = turn and runs.get(turn.run)
-  return r and stands(r, turn) and answer(r, turn, {})
+  return r and stands(r, turn) and answer(r, turn, NOTHING)
 end
 
 local function claimed(turn)
   local r = runs.get(turn.run)
   if not r then
-    return {'lost', now, 0, {}}
+    return {'lost', now, 0, NOTHING}
   end
   if stands(r, turn) then
-    return answer(r, turn, {})
+    return answer(r, turn, NOTHING)
   end
   if not follows(r, turn) or r.fence ~= turn.fence then
-    return {'lost', now, 0, {}}
+    return {'lost', now, 0, NOTHING}
   end
   return apply(r, turn)
 end
@@ -313,7 +328,7 @@ local function start(new)
   local told = false
   if new.turn then
     if new.turn.now > now then
-      told = {'refused', now, 0, {}}
+      told = {'refused', now, 0, NOTHING}
     else
       if new.delivery.dedupe then
         deliveries.note_seen(r.id, new.delivery.dedupe)
