@@ -143,13 +143,17 @@ def _latency(process: Process, place: _Place, seconds: float) -> dict[str, Any]:
     return _around(process, place, ask)
 
 
+def _memory(place: _Place) -> int | None:
+    """Of a server that keeps runs in it; the memory of PostgreSQL says nothing of them."""
+    return resident_bytes(place.pid) if place.pid is not None and place.url.startswith("redis") else None
+
+
 def _waiting(process: Process, place: _Place, seconds: float) -> dict[str, Any]:
     count = max(100, int(_PARKED * min(1.0, seconds / 10)))
-    empty = None if place.pid is None else resident_bytes(place.pid)
+    empty = _memory(place)
     process.ask("park", count=count)
-    full = None if place.pid is None else resident_bytes(place.pid)
+    full = _memory(place)
     woken = _around(process, place, lambda: process.ask("wake"))
-    # Memory is what a run costs where the store is in memory; PostgreSQL's is shared and says nothing of it.
     woken["bytes"] = None if empty is None or full is None else (full - empty) / count
     return woken
 
