@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from continuum_core.testing.redis_server import Redis
+from tests.schemas import Schemas
 from tests.server import database, server
 
 pytest.register_assert_rewrite("continuum_core.testing.conformance")
@@ -74,6 +75,12 @@ def postgres_database(postgres_server: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def postgres_schemas(postgres_database: str) -> Schemas:
+    """Schemas of this worker's database, to be taken by one test after another."""
+    return Schemas(postgres_database)
+
+
+@pytest.fixture(scope="session")
 def redis_server() -> Iterator[str]:
     """The URL of a Redis of this worker's own, or of the one that `CONTINUUM_TEST_REDIS` names."""
     named = os.environ.get("CONTINUUM_TEST_REDIS")
@@ -92,7 +99,10 @@ def fresh_journal(backend: str, request: pytest.FixtureRequest) -> str:
         return f"sqlite:///{request.getfixturevalue('tmp_path')}/journal.db"
     if backend == "redis":
         return f"{request.getfixturevalue('redis_server')}?prefix=fresh_{uuid4().hex[:12]}"
-    return f"{request.getfixturevalue('postgres_database')}?schema=fresh_{uuid4().hex[:12]}"
+    schemas: Schemas = request.getfixturevalue("postgres_schemas")
+    schema = schemas.take()
+    request.addfinalizer(lambda: schemas.give_back(schema))
+    return f"{request.getfixturevalue('postgres_database')}?schema={schema}"
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgres", "redis"])

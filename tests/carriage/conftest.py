@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
-from pathlib import Path
-from uuid import uuid4
 
 import pytest
+
+from tests.conftest import fresh_journal
 
 Fresh = Callable[[str], str]
 
 
 @pytest.fixture
-def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Fresh:
+def fresh(request: pytest.FixtureRequest) -> Fresh:
     """`fresh("redis")` is the URL of a journal that nobody opened before."""
 
+    numbers = itertools.count()
+
     def url(backend: str) -> str:
-        name = uuid4().hex[:12]
-        if backend == "memory":
-            return f"memory://{name}"
-        if backend == "sqlite":
-            return f"sqlite:///{tmp_path}/{name}.db"
-        if backend == "redis":
-            return f"{request.getfixturevalue('redis_server')}?prefix=carriage_{name}"
-        return f"{request.getfixturevalue('postgres_database')}?schema=carriage_{name}"
+        return fresh_journal(backend, request).replace("journal.db", f"{next(numbers)}.db")
 
     return url
