@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from uuid import uuid4
+from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -36,9 +37,35 @@ _LONG = 3600.0
 """Seconds that a test marked `long` may take; the others' time is in pyproject.toml."""
 
 
+SERVED = ("sqlite", "postgres", "redis")
+TAGGED = (*SERVED, "redis&tags=4")
+_SHARED_OUT = {"journal": SERVED, "tagged_journal": TAGGED, "gauged_journal": TAGGED}
+"""Journals of tests of the engine, by fixture: each test runs on memory and on one of these by default."""
+
+
+def _is_for_later(item: pytest.Item) -> bool:
+    """Whether a test of the engine is tried on this journal only with the long ones.
+
+    What a journal owes the engine is the port, which the kit proves of all of them, always. So the others are
+    shared out: by its name, each test has one of its own, and every module meets all of them.
+    """
+    call = getattr(item, "callspec", None)
+    if call is None or item.get_closest_marker("every_journal") is not None:
+        return False
+    for fixture, journals in _SHARED_OUT.items():
+        if (mine := call.params.get(fixture)) in journals:
+            others = [part for part in call.id.split("-") if part != mine]
+            name = "-".join([item.nodeid.partition("[")[0], *others])
+            return bool(journals[crc32(name.encode()) % len(journals)] != mine)
+    return False
+
+
+@pytest.hookimpl(tryfirst=True)  # before the long ones are left out
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give long tests the time they need before they count as hanging."""
+    """Keep most journals of the engine's tests for later, and give long tests the time that they need."""
     for item in items:
+        if _is_for_later(item):
+            item.add_marker(pytest.mark.long)
         if item.get_closest_marker("long") is not None and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(_LONG))
 
@@ -105,20 +132,20 @@ def fresh_journal(backend: str, request: pytest.FixtureRequest) -> str:
     return f"{request.getfixturevalue('postgres_database')}?schema={schema}"
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres", "redis"])
+@pytest.fixture(params=["memory", *SERVED])
 def journal(request: pytest.FixtureRequest) -> str:
     """The URL of a fresh journal, of each backend in turn."""
     return fresh_journal(request.param, request)
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres", "redis", "redis&tags=4"])
+@pytest.fixture(params=["memory", *TAGGED])
 def gauged_journal(request: pytest.FixtureRequest) -> str:
     """The URL of a fresh journal that counts what waits in it, of each such backend in turn."""
     backend, mark, option = request.param.partition("&")
     return f"{fresh_journal(backend, request)}{mark}{option}"
 
 
-@pytest.fixture(params=["sqlite", "postgres", "redis"])
+@pytest.fixture(params=SERVED)
 def shared_journal(request: pytest.FixtureRequest) -> str:
     """The URL of a fresh journal that several processes may open, of each such backend in turn."""
     return fresh_journal(request.param, request)

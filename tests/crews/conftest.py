@@ -7,19 +7,17 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.conftest import fresh_journal
-
-_TAGGED = ["memory", "sqlite", "postgres", "redis", "redis&tags=4"]
+from tests.conftest import TAGGED, fresh_journal
 
 
-@pytest.fixture(params=_TAGGED)
+@pytest.fixture(params=["memory", *TAGGED])
 def tagged_journal(request: pytest.FixtureRequest) -> str:
     """The URL of a fresh journal, of each backend in turn."""
     backend, mark, option = request.param.partition("&")
     return f"{fresh_journal(backend, request)}{mark}{option}"
 
 
-@pytest.fixture(params=_TAGGED[1:])
+@pytest.fixture(params=TAGGED)
 def fresh_tagged(request: pytest.FixtureRequest) -> Callable[[], str]:
     """Makes the URL of a fresh journal at each call, of each backend in turn."""
     backend, mark, option = request.param.partition("&")

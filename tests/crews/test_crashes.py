@@ -148,6 +148,7 @@ async def test_every_write_may_be_the_last_of_a_worker(scenario: Scenario, after
     assert at > 2, "the scenario writes"
 
 
+@pytest.mark.every_journal
 @pytest.mark.parametrize("scenario", [fleet, lost])
 async def test_so_on_the_other_journals(tagged_journal: str, scenario: Scenario) -> None:
     assert await died(tagged_journal, 2, True, scenario)

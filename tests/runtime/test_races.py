@@ -15,6 +15,8 @@ from continuum_core.view import RunView
 
 HOUR = timedelta(hours=1)
 
+pytestmark = pytest.mark.every_journal
+
 
 @event
 class Paid:
