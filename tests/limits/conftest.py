@@ -1,4 +1,4 @@
-"""On memory all of it; on the other journals by default what crosses the port, the rest where there is time."""
+"""On memory all of it; on other journals by default what crosses the port, the rest with the long tests."""
 
 from __future__ import annotations
 
