@@ -16,6 +16,7 @@ a test finds what could not be stored.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from copy import copy
 from datetime import datetime, timedelta
@@ -91,6 +92,7 @@ class OpenActivity:
     :ivar activity: its name, or the name of the child run's machine.
     :ivar state: the path of the state that invoked it.
     :ivar key: what `key=` of the invoke gave, if anything.
+    :ivar number: of a member of `each` or `collect`, its number among the members; else None.
     """
 
     activity: str
@@ -99,6 +101,7 @@ class OpenActivity:
     key: str | None
     token: int
     slot: int
+    number: int | None = None
 
 
 @frozen
@@ -164,21 +167,45 @@ class Drive(Generic[C, I, O]):
         self._arrive(signal_delivery(self._new_id(), self.id, encode_signal(self._entry, event)))
 
     @overload
-    def complete(self, activity: Work[Any, None], /, *, state: Target[Any] | str | None = None) -> None: ...
+    def complete(
+        self,
+        activity: Work[Any, None],
+        /,
+        *,
+        state: Target[Any] | str | None = None,
+        number: int | None = None,
+        key: str | None = None,
+    ) -> None: ...
     @overload
     def complete(
-        self, activity: Work[Any, B], output: B, /, *, state: Target[Any] | str | None = None
+        self,
+        activity: Work[Any, B],
+        output: B,
+        /,
+        *,
+        state: Target[Any] | str | None = None,
+        number: int | None = None,
+        key: str | None = None,
     ) -> None: ...
     def complete(
-        self, activity: Work[Any, Any], output: Any = None, /, *, state: Target[Any] | str | None = None
+        self,
+        activity: Work[Any, Any],
+        output: Any = None,
+        /,
+        *,
+        state: Target[Any] | str | None = None,
+        number: int | None = None,
+        key: str | None = None,
     ) -> None:
         """Let an activity that is open succeed, or a child run complete: of several members the first.
 
         :param state: which one, where several states have invoked it: the state or its path.
+        :param number: which member of `each` or `collect`, by its number among the members.
+        :param key: which one, by what `key=` gave.
 
         Raises UsageError where none is open, and says what is.
         """
-        found = self._find(activity, state)
+        found = self._find(activity, state, number, key)
         data = self._output(found).encode(output)
         self._finish(found, encode_output(data, activity=found.activity))
 
@@ -189,15 +216,17 @@ class Drive(Generic[C, I, O]):
         /,
         *,
         state: Target[Any] | str | None = None,
+        number: int | None = None,
+        key: str | None = None,
     ) -> None:
         """Let an activity that is open fail for good: all the tries of its policy are used up.
 
         A child run, given by its machine, fails with what waiting for it would raise: RunFailed,
-        RunCancelled, RunTerminated.
+        RunCancelled, RunTerminated. Which one: as `complete` has it.
 
         Raises UsageError where none is open, and says what is.
         """
-        found = self._find(activity, state)
+        found = self._find(activity, state, number, key)
         failure = error if isinstance(error, Failure) else failure_of(error)
         self._finish(found, encode_failed(failure, activity=found.activity))
 
@@ -269,9 +298,28 @@ class Drive(Generic[C, I, O]):
         """The activities it waits for, in the order in which they were started, with their typed inputs."""
         return list(self._activities)
 
-    def input(self, activity: Work[A, Any], /, *, state: Target[Any] | str | None = None) -> A:
-        """What an open activity was given. Raises UsageError where none is open, and says what is."""
-        return cast("A", self._find(activity, state).input)
+    def input(
+        self,
+        activity: Work[A, Any],
+        /,
+        *,
+        state: Target[Any] | str | None = None,
+        number: int | None = None,
+        key: str | None = None,
+    ) -> A:
+        """What an open activity, or a child run, was given. Which one: as `complete` has it.
+
+        Raises UsageError where none is open, and says what is.
+        """
+        return cast("A", self._find(activity, state, number, key).input)
+
+    def members(self, activity: Work[A, Any], /, *, state: Target[Any] | str | None = None) -> dict[int, A]:
+        """What the members of `each` or `collect` that are under way were given, by their numbers."""
+        return {
+            each.number: cast("A", each.input)
+            for each in self._all(activity, state)
+            if each.number is not None
+        }
 
     @property
     def timers(self) -> list[OpenTimer]:
@@ -398,6 +446,7 @@ class Drive(Generic[C, I, O]):
                 key=task.key,
                 token=task.token,
                 slot=task.slot,
+                number=self._number(made.snapshot.crews.get(task.token), task.slot),
             )
             for start, task in zip(starts, asked.tasks, strict=True)
         ]
@@ -414,7 +463,15 @@ class Drive(Generic[C, I, O]):
             key=None,
             token=start.token,
             slot=start.number,
+            number=start.number if self._is_each(start.state, start.slot) else None,
         )
+
+    def _number(self, crew: OpenCrew | None, number: int) -> int | None:
+        """The number of a member; None of an activity that is none."""
+        return number if crew is not None and self._is_each(crew.state, crew.slot) else None
+
+    def _is_each(self, state: int, slot: int) -> bool:
+        return any(crew.each for crew in self._entry.chart.states[state].crews if crew.slot == slot)
 
     def _output(self, found: OpenActivity) -> Codec[Any]:
         """What stores what comes of it."""
@@ -456,17 +513,36 @@ class Drive(Generic[C, I, O]):
 
     # --- small things ---
 
-    def _find(self, activity: Work[Any, Any], state: Target[Any] | str | None) -> OpenActivity:
+    def _all(self, activity: Work[Any, Any], state: Target[Any] | str | None) -> list[OpenActivity]:
         path = state.path if isinstance(state, Target) else state
-        name = work_name(activity)
-        found = [
+        return [
             each
             for each in self._activities
-            if each.activity == name and (path is None or each.state == path)
+            if each.activity == work_name(activity) and (path is None or each.state == path)
+        ]
+
+    def _find(
+        self,
+        activity: Work[Any, Any],
+        state: Target[Any] | str | None,
+        number: int | None,
+        key: str | None,
+    ) -> OpenActivity:
+        name = work_name(activity)
+        known = self._all(activity, state)
+        found = [
+            each
+            for each in known
+            if (number is None or each.number == number) and (key is None or each.key == key)
         ]
         if not found:
+            path = state.path if isinstance(state, Target) else state
             where = "" if path is None else f" in {path}"
-            raise UsageError(f"{name} is not open{where}: {self._whereabouts()}")
+            which = "" if number is None else f" number {number}"
+            which += "" if key is None else f" with key {key!r}"
+            under_way = ", ".join(str(each.number) for each in known if each.number is not None)
+            said = f" (numbers {under_way} are)" if which and under_way else ""
+            raise UsageError(f"{name}{which} is not open{where}{said}: {self._whereabouts()}")
         states = list(dict.fromkeys(each.state for each in found))
         if len(states) > 1:
             raise UsageError(
@@ -480,7 +556,11 @@ class Drive(Generic[C, I, O]):
             where = f" in {outcome['state']}" if "state" in outcome else ""
             return f"the run is over ({outcome['kind']}{where})"
         states = ", ".join(sorted(self.states)) or "no state"
-        work = ", ".join(f"{each.activity} (of {each.state or 'the root'})" for each in self._activities)
+        count = Counter((each.activity, each.state or "the root") for each in self._activities)
+        work = ", ".join(
+            f"{name} (of {state})" + (f" × {many}" if many > 1 else "")
+            for (name, state), many in count.items()
+        )
         return f"the run is in {states}, with {work or 'no activity'} open"
 
     def _decoded(self, delivery: Delivery) -> Any:

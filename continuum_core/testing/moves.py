@@ -40,34 +40,40 @@ class Send:
 
 @frozen
 class Complete:
-    """The activity, or child run, of this state succeeds."""
+    """The activity, or child run, of this state succeeds; of several members that of this number."""
 
     activity: Any
     state: str
     output: Any
+    number: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.activity.name} done"
+        return f"{_called(self.activity, self.number)} done"
 
     def do(self, run: Drive[Any, Any, Any]) -> None:
         """Do it to a run."""
-        run.complete(self.activity, self.output, state=self.state)
+        run.complete(self.activity, self.output, state=self.state, number=self.number)
 
 
 @frozen
 class Fail:
-    """The activity, or child run, of this state fails for good."""
+    """The activity, or child run, of this state fails for good; of several members that of this number."""
 
     activity: Any
     state: str
     error: Failure = field(repr=lambda error: f"{error.type}: {error.message}")
+    number: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.activity.name} {self.error.type.rpartition('.')[2]}"
+        return f"{_called(self.activity, self.number)} {self.error.type.rpartition('.')[2]}"
 
     def do(self, run: Drive[Any, Any, Any]) -> None:
         """Do it to a run."""
-        run.fail(self.activity, self.error, state=self.state)
+        run.fail(self.activity, self.error, state=self.state, number=self.number)
+
+
+def _called(work: Any, number: int | None) -> str:
+    return f"{work.name}" if number is None else f"{work.name} {number}"
 
 
 @frozen
@@ -83,6 +89,9 @@ class Advance:
         """Do it to a run."""
         run.advance(self.length)
 
+
+_FEW = 3
+"""Of so many members each may be the next that ends."""
 
 Move = Send | Complete | Fail | Advance
 
@@ -159,10 +168,14 @@ def _errors(chart: Chart, work: str) -> tuple[Failure, ...]:
 def moves(run: Drive[Any, Any, Any], chart: Chart, examples: Examples) -> Iterator[Move]:
     """What can happen to a run now: outcomes first, then events that an active state knows, then time."""
     works: dict[str, Any] = {**chart.activities, **chart.machines}
-    # Of several members that are under way the first is the one that ends.
-    for name, state in dict.fromkeys((task.activity, task.state) for task in run.open):
-        yield from (Complete(works[name], state, output) for output in examples.outputs[name])
-        yield from (Fail(works[name], state, error) for error in examples.errors[name])
+    groups: dict[tuple[str, str], list[int | None]] = {}
+    for task in run.open:
+        groups.setdefault((task.activity, task.state), []).append(task.number)
+    for (name, state), numbers in groups.items():
+        # Of many members the first and the last stand for all: the orders of their ends are without number.
+        for number in dict.fromkeys(numbers if len(numbers) <= _FEW else (numbers[0], numbers[-1])):
+            yield from (Complete(works[name], state, output, number) for output in examples.outputs[name])
+            yield from (Fail(works[name], state, error, number) for error in examples.errors[name])
     wanted = set(_wanted(chart, run.states))
     for cls, values in examples.events.items():
         if cls in wanted or None in wanted:

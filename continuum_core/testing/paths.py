@@ -121,8 +121,8 @@ async def _play(
         name = move.activity.name
         held = sorted((each for each in stubs[name].held if each.run_id == handle.id), key=_begun)
         # The twin knows of each open activity whose it is; the engine's come in the same order.
-        states = [task.state for task in twin.open if task.activity == name]
-        one = held[states.index(move.state)]
+        known = [(task.state, task.number) for task in twin.open if task.activity == name]
+        one = held[known.index((move.state, move.number))]
         if isinstance(move, Complete):
             one.succeed(move.output)
         else:

@@ -12,9 +12,15 @@ from continuum_core.definition import chart as charts
 from continuum_core.definition.chart import ROOT, Chart, Kind, TriggerKind
 from continuum_core.definition.event import event_name, is_event
 from continuum_core.definition.naming import qualified_name
-from continuum_scxml.outline import Action, Edge, FormatRefused, Invoke, Outline, Part, parents, settled
+from continuum_scxml.outline import Action, Edge, Invoke, Outline, Part, parents, settled
 
 __all__ = ["outline_of"]
+
+_CREWS = {
+    TriggerKind.CREW_DONE: TriggerKind.INVOKE_DONE,
+    TriggerKind.CREW_ERROR: TriggerKind.INVOKE_ERROR,
+}
+"""The ends of crews, as the ends of invokes that they are to other tools."""
 
 
 def outline_of(chart: Chart) -> Outline:
@@ -47,11 +53,6 @@ class _Reading:
 
     def part(self, number: int) -> Part:
         state = self.chart.states[number]
-        if state.crews:
-            raise FormatRefused(
-                f"{state.path or self.chart.name} starts child runs, or members of a collection: "
-                "these formats have no words for them"
-            )
         return Part(
             id=self.ids[number],
             name=state.name or self.ids[number],
@@ -63,7 +64,10 @@ class _Reading:
             entry=_actions(state.entry),
             exit=_actions(state.exit),
             edges=tuple(self._edge(state, edge) for edge in state.edges),
-            invokes=tuple(_invoke(each, self.chart.compensates) for each in state.invokes),
+            invokes=(
+                *(_invoke(each, self.chart.compensates) for each in state.invokes),
+                *(_crew(each, self.chart.compensates) for each in state.crews),
+            ),
             deferred=tuple(_event(cls) for cls in state.deferred),
             compensation=state.compensation,
             anew=None if state.anew is None else state.anew.label,
@@ -75,18 +79,20 @@ class _Reading:
 
     def _edge(self, state: charts.State, edge: charts.Edge) -> Edge:
         trigger = edge.trigger
-        slots = [invoke.slot for invoke in state.invokes]
+        slots = [(False, invoke.slot) for invoke in state.invokes]
+        slots += [(True, crew.slot) for crew in state.crews]
         delay: int | str = 0
         if trigger.kind is TriggerKind.AFTER:
             (length,) = (timer.delay for timer in state.timers if timer.slot == trigger.slot)
             delay = _length(length)
-        of_invoke = trigger.kind in (TriggerKind.INVOKE_DONE, TriggerKind.INVOKE_ERROR)
+        kind = _CREWS.get(trigger.kind, trigger.kind)
+        of_invoke = kind in (TriggerKind.INVOKE_DONE, TriggerKind.INVOKE_ERROR)
         return Edge(
-            trigger=trigger.kind,
+            trigger=kind,
             targets=self._named(edge.targets),
             event="" if trigger.event is None else _event(trigger.event),
             error="" if trigger.error is None else self.errors[trigger.error],
-            invoke=slots.index(trigger.slot) if of_invoke else 0,
+            invoke=slots.index((trigger.kind in _CREWS, trigger.slot)) if of_invoke else 0,
             delay=delay,
             guard=None if edge.guard is None else edge.guard.label,
             actions=_actions(edge.actions),
@@ -113,3 +119,17 @@ def _invoke(invoke: charts.Invoke, compensates: bool) -> Invoke:
     key = None if invoke.key is None else invoke.key.label
     undo = invoke.activity.undo if compensates else None
     return Invoke(invoke.activity.name, invoke.input.label, key, None if undo is None else undo.name)
+
+
+def _crew(crew: charts.Crew, compensates: bool) -> Invoke:
+    """Child runs, or members of a collection."""
+    undo = None if isinstance(crew.work, Chart) or not compensates else crew.work.undo
+    return Invoke(
+        crew.work.name,
+        crew.input.label,
+        undo=None if undo is None else undo.name,
+        machine=crew.runs,
+        how=crew.word,
+        limit=crew.limit if crew.each else 0,
+        closing=crew.closing.value,
+    )

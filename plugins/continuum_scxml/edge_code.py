@@ -6,7 +6,7 @@ from attrs import define, evolve, field
 
 from continuum_core.definition.chart import TriggerKind
 from continuum_scxml.gaps import Gaps
-from continuum_scxml.names import literal
+from continuum_scxml.names import literal, string
 from continuum_scxml.outline import Edge, Invoke, Part
 from continuum_scxml.state_code import Branch
 from continuum_scxml.vocabulary import Vocabulary
@@ -20,6 +20,10 @@ _BEHIND = {
     TriggerKind.CANCEL: "cancelled",
     TriggerKind.DEADLINE: "overdue",
 }
+
+_OUTCOMES = {"each": "tuple[None, ...]", "collect": "tuple[Failure | None, ...]"}
+"""What functions of `done` are given of members."""
+
 _CAN_STAY = (TriggerKind.EVENT, TriggerKind.ANY)
 """What kinds of edges can be declared as internal."""
 
@@ -122,12 +126,13 @@ class EdgeCode:
             words.append("internal=True")
         return words
 
-    def _given(self, edge: Edge) -> tuple[str, ...]:
+    def _given(self, edge: Edge, invoke: Invoke | None = None) -> tuple[str, ...]:
         """The type of what a function of the edge is given beside the context."""
+        outcome = "None" if invoke is None else _OUTCOMES.get(invoke.how, "None")
         types = {
             TriggerKind.EVENT: self.words.events.get(edge.event, ""),
             TriggerKind.ANY: "object",
-            TriggerKind.INVOKE_DONE: "None",
+            TriggerKind.INVOKE_DONE: outcome,
             TriggerKind.INVOKE_ERROR: "Failure",
         }
         return (types[edge.trigger],) if edge.trigger in types else ()
@@ -139,20 +144,28 @@ class EdgeCode:
         ends = [edge for edge in part.edges if edge.invoke == slot]
         done = [edge for edge in ends if edge.trigger is TriggerKind.INVOKE_DONE]
         errors = [edge for edge in ends if edge.trigger is TriggerKind.INVOKE_ERROR]
-        words = [self.words.activities[invoke.activity], "lambda c: c", *self._done(me, invoke, done)]
+        several = invoke.how in _OUTCOMES
+        named = self.words.machines if invoke.machine else self.words.activities
+        words = [named[invoke.activity], "lambda c: (c,)" if several else "lambda c: c"]
+        words += [f"limit={invoke.limit}"] if several else []
+        words += self._done(me, invoke, done)
         lines = [f"# {literal(note)}" for edge in ends for note in edge.notes]
         lines += [f"# {literal(note)}" for note in invoke.notes]
         if invoke.undo is not None and invoke.undo != self.words.undos[invoke.activity]:
             lines.append(f"# GAP: here the document undoes it by {literal(invoke.undo)}, elsewhere otherwise")
         if invoke.input:
-            lines.append(f"# GAP: the input is {literal(invoke.input)}")
+            what = "members are" if several else "input is"
+            lines.append(f"# GAP: the {what} {literal(invoke.input)}")
         if errors:
             words.append(f"error={self._errors(me, errors)}")
-        if not any(edge.error == "Exception" and edge.guard is None for edge in errors):
+        caught = any(edge.error == "Exception" and edge.guard is None for edge in errors)
+        if invoke.how in ("invoke", "each") and not caught:
             lines.append("# GAP: error= must say where every other Exception leads")
         if invoke.key is not None:
             words.append(f"key={self.gaps.key(me, invoke.key)}")
-        return [*lines, *_call(f"{me}.invoke", words)]
+        if invoke.closing != ("abandon" if invoke.how == "spawn" else "cancel"):
+            words.append(f"closing={string(invoke.closing)}")
+        return [*lines, *_call(f"{me}.{invoke.how}", words)]
 
     def _done(self, me: str, invoke: Invoke, edges: list[Edge]) -> list[str]:
         """What `done=` is. Guards on it have no place in an invoke: a choice decides behind it."""
@@ -160,7 +173,8 @@ class EdgeCode:
             return []
         if len(edges) == 1 and edges[0].guard is None:
             words = [f"done={self.words.targets(edges[0].targets)}"] if edges[0].targets else []
-            return [*words, *self.gaps.actions(me, edges[0].actions, ("None",), keywords=True)]
+            given = self._given(edges[0], invoke)
+            return [*words, *self.gaps.actions(me, edges[0].actions, given, keywords=True)]
         return [f"done={self._behind(f'{me}_done', edges)}"]
 
     def _errors(self, me: str, edges: list[Edge]) -> str:

@@ -76,7 +76,8 @@ class Gaps:
             return self.known[identity]
         plain = labels[0] if len(labels) == 1 and labels[0].isidentifier() else f"{place}_{word}"
         name = self.known[identity] = self.names.state(plain)
-        second = {"None": "output", "Failure": "failure"}
+        second = {"None": "output", "Failure": "failure", "tuple[None, ...]": "outputs"}
+        second["tuple[Failure | None, ...]"] = "ends"
         parameters = ["c: Context", *(f"{second.get(each, 'e')}: {each}" for each in given)]
         self.lines += ["", "", f"def {name}({', '.join(parameters)}) -> {gives}:"]
         self.lines += [f"    # GAP, in the document: {literal(label)}" for label in labels]

@@ -61,7 +61,7 @@ class Edge:
 
     :ivar event: EVENT: the event's name.
     :ivar error: INVOKE_ERROR: the name of the exception class it catches.
-    :ivar invoke: INVOKE_*: the number of the invoke in its state.
+    :ivar invoke: INVOKE_*: the number of the invoke in its state; those of crews are told by them, too.
     :ivar delay: AFTER: microseconds, or the label of the function that gives the length.
     :ivar within: CANCEL, DEADLINE: how long what follows may take, likewise; None: nothing bounds it.
     """
@@ -81,15 +81,23 @@ class Edge:
 
 @frozen
 class Invoke:
-    """An activity by name; `input` and `key` are labels.
+    """An activity, or the machine of child runs, by name; `input` and `key` are labels.
 
     :ivar undo: the activity that takes this one back, in a machine that compensates.
+    :ivar machine: it is a machine.
+    :ivar how: the word it was declared with: ``invoke``, ``spawn``, ``each``, ``collect``.
+    :ivar limit: of members: how many are under way at once; 0 where there are none.
+    :ivar closing: what leaving the state does to child runs: ``cancel``, ``terminate``, ``abandon``.
     """
 
     activity: str
     input: str = ""
     key: str | None = None
     undo: str | None = None
+    machine: bool = False
+    how: str = "invoke"
+    limit: int = 0
+    closing: str = "cancel"
     notes: tuple[str, ...] = field(default=(), eq=False)
 
 
@@ -110,7 +118,7 @@ class Part:
     entry: tuple[Action, ...] = ()
     exit: tuple[Action, ...] = ()
     edges: tuple[Edge, ...] = ()
-    invokes: tuple[Invoke, ...] = ()
+    invokes: tuple[Invoke, ...] = ()  # activities first, then what is started together
     deferred: tuple[str, ...] = ()
     compensation: Compensation | None = None
     anew: str | None = None
@@ -201,7 +209,7 @@ def bare(part: Part) -> Part:
         exit=kinds(part.exit),
         edges=edges,
         invokes=tuple(
-            Invoke(each.activity, "", None if each.key is None else "", each.undo) for each in part.invokes
+            evolve(each, input="", key=None if each.key is None else "", notes=()) for each in part.invokes
         ),
         children=tuple(bare(child) for child in histories_last(part)),
     )

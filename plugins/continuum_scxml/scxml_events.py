@@ -18,8 +18,8 @@ from continuum_core.definition.chart import TriggerKind
 from continuum_scxml.document import Node
 from continuum_scxml.outline import EDGES, Edge, FormatRefused, Invoke
 from continuum_scxml.scxml_content import actions_of, told
-from continuum_scxml.scxml_writer import ACTIVITY, OWN
-from continuum_scxml.words import CANCEL, DEADLINE, STATES, EventNames, length_of, micros, unquoted
+from continuum_scxml.scxml_writer import ACTIVITY, MACHINE, OWN
+from continuum_scxml.words import CANCEL, DEADLINE, STATES, EventNames, crewed, length_of, micros, unquoted
 
 __all__ = ["Events", "TimerSend", "deferred_of", "edges_of", "invokes_of", "timers_of"]
 
@@ -120,16 +120,18 @@ def timers_of(node: Node, events: Events) -> tuple[TimerSend, ...]:
 
 
 def invokes_of(node: Node) -> tuple[Invoke, ...]:
-    """The activities that a state's <invoke> elements stand for, by name."""
+    """The activities and machines that a state's <invoke> elements stand for, by name."""
     return tuple(_invoke(each) for each in node.named("invoke"))
 
 
 def _invoke(node: Node) -> Invoke:
     param = node.first("param")
-    if node.get("type") == ACTIVITY:
+    if node.get("type") in (ACTIVITY, MACHINE):
         given = "" if param is None else param.get("expr") or ""
         key, undo = node.attributes.get(f"{OWN} key"), node.get(f"{OWN} undo")
-        return Invoke(node.get("src") or "", given, key, undo)
+        invoke = Invoke(node.get("src") or "", given, key, undo, machine=node.get("type") == MACHINE)
+        how, limit, closing = (node.get(f"{OWN} {word}") for word in ("how", "limit", "closing"))
+        return crewed(invoke, how, limit, closing, f"line {node.line}")
     name = node.get("src") or node.get("srcexpr") or node.get("id") or "invoked"
     notes = [f"line {node.line}: {told(_head(node))}"]
     if node.first("content") is not None:

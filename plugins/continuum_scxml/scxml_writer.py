@@ -21,15 +21,26 @@ from attrs import define, field
 from continuum_core.definition.chart import ActionKind, Kind, TriggerKind
 from continuum_scxml.document import SCXML
 from continuum_scxml.outline import Action, Edge, FormatRefused, Invoke, Outline, Part
-from continuum_scxml.words import CANCEL, DEADLINE, compensation_text, delay_text, length_text, quoted
+from continuum_scxml.words import (
+    CANCEL,
+    DEADLINE,
+    compensation_text,
+    crew_words,
+    delay_text,
+    length_text,
+    quoted,
+)
 
-__all__ = ["ACTIVITY", "OWN", "after_event", "invoke_id", "scxml_text"]
+__all__ = ["ACTIVITY", "MACHINE", "OWN", "after_event", "invoke_id", "scxml_text"]
 
 OWN = "urn:continuum-core:scxml"
 """The namespace of what SCXML has no word for."""
 
 ACTIVITY = "urn:continuum-core:activity"
 """The type of an <invoke> that stands for an activity."""
+
+MACHINE = "urn:continuum-core:machine"
+"""The type of an <invoke> that stands for child runs: `src` is the name of their machine."""
 
 _ID = re.compile(r"[^\W\d][\w.-]*")
 _UNFIT = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -163,8 +174,11 @@ class _Writing:
             self._part(element, child)
 
     def _invoke(self, element: Element, part: Part, slot: int, invoke: Invoke) -> None:
-        made = SubElement(element, _sc("invoke"), {"type": ACTIVITY, "src": _text(invoke.activity)})
+        kind = MACHINE if invoke.machine else ACTIVITY
+        made = SubElement(element, _sc("invoke"), {"type": kind, "src": _text(invoke.activity)})
         made.set("id", invoke_id(part.id, slot))
+        for word, value in crew_words(invoke).items():
+            made.set(_own(word), value)
         if invoke.key is not None:
             made.set(_own("key"), _text(invoke.key))
         if invoke.undo is not None:
@@ -208,11 +222,9 @@ def _descriptor(part: Part, edge: Edge, timer: int) -> str:
             return after_event(part.id, timer)
         case TriggerKind.DONE:
             return f"done.state.{part.id}"
-        case TriggerKind.CREW_DONE | TriggerKind.CREW_ERROR:
-            raise FormatRefused("child runs cannot be written")
-        case TriggerKind.INVOKE_DONE:
+        case TriggerKind.INVOKE_DONE | TriggerKind.CREW_DONE:
             return f"done.invoke.{invoke_id(part.id, edge.invoke)}"
-        case TriggerKind.INVOKE_ERROR:
+        case TriggerKind.INVOKE_ERROR | TriggerKind.CREW_ERROR:
             # By prefix, as SCXML matches: the error alone is every error, with a class it is that one.
             every = f"error.invoke.{invoke_id(part.id, edge.invoke)}"
             return every if edge.error == "Exception" else f"{every}.{quoted(edge.error).replace('.', '%2E')}"

@@ -56,6 +56,29 @@ def _looked_through(tree: ast.Module) -> None:
         raise FormatRefused("the document gives code that is no skeleton")
 
 
+def _machine(stored: str, name: str) -> list[str]:
+    """The machine of child runs, of which the document has the name alone."""
+    return [
+        "",
+        "",
+        f"class {name}(Machine[Context, Context, None], name={string(machine_name(stored))}):",
+        '    """GAP: the machine of these child runs; import it, or declare it here."""',
+        "",
+        "    s = root(Context)",
+        "    begun = s.choice(initial=True)",
+        "    ended = s.final()",
+        "    begun.always(ended)",
+        "",
+        "    @staticmethod",
+        "    def init(i: Context) -> Context:",
+        "        return i",
+        "",
+        "    @staticmethod",
+        "    def result(c: Context) -> None:",
+        f'        raise NotImplementedError("{name}")  # GAP',
+    ]
+
+
 @define(eq=False)
 class _Module:
     outline: Outline
@@ -79,6 +102,7 @@ class _Module:
         lines = [
             *self._classes(),
             *self._activities(),
+            *(line for name in words.machines for line in _machine(name, words.machines[name])),
             *gaps.lines,
             "",
             "",
@@ -125,7 +149,8 @@ class _Module:
     def _activities(self) -> list[str]:
         lines: list[str] = []
         named, undos = self.words.activities, self.words.undos
-        invoked = {invoke.activity for part in self.outline.root.walk() for invoke in part.invokes}
+        invokes = [invoke for part in self.outline.root.walk() for invoke in part.invokes]
+        invoked = {invoke.activity for invoke in invokes if not invoke.machine}
         for activity, name in named.items():
             undo = undos[activity]
             policy = [] if activity == name else [f"name={string(activity)}"]

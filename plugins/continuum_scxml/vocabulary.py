@@ -26,7 +26,8 @@ _OWN = ("Context", "Input", "Result", "chart", "init", "result", "verdict")
 class Vocabulary:
     """The identifiers of one skeleton.
 
-    :ivar states: id → attribute of the machine. Events, errors, activities: stored name → class or function.
+    :ivar states: id → attribute of the machine. Events, errors, activities, machines of child runs: stored
+        name → class or function.
     :ivar undos: activity → the one that undoes it, which stands before it here, as it must in code.
     """
 
@@ -36,6 +37,7 @@ class Vocabulary:
     events: dict[str, str] = field(factory=dict[str, str])
     errors: dict[str, str] = field(factory=dict[str, str])
     activities: dict[str, str] = field(factory=dict[str, str])
+    machines: dict[str, str] = field(factory=dict[str, str])
     undos: dict[str, str | None] = field(factory=dict[str, "str | None"])
 
     @classmethod
@@ -53,7 +55,10 @@ class Vocabulary:
         made.events = {name: names.type(name) for name in dict.fromkeys(events)}
         errors = dict.fromkeys(e.error for e in edges if e.trigger is TriggerKind.INVOKE_ERROR)
         made.errors = {name: name if is_builtin_error(name) else names.type(name) for name in errors}
-        made.undos = _undos([invoke for part in parts for invoke in part.invokes])
+        invokes = [invoke for part in parts for invoke in part.invokes]
+        started = dict.fromkeys(invoke.activity for invoke in invokes if invoke.machine)
+        made.machines = {name: names.type(name) for name in started}
+        made.undos = _undos(invoke for invoke in invokes if not invoke.machine)
         made.activities = {name: names.state(name) for name in made.undos}
         return made
 

@@ -6,9 +6,11 @@ import re
 from decimal import Decimal
 from urllib.parse import quote, unquote
 
-from continuum_core.definition.chart import Compensation, Kind
+from attrs import evolve
+
+from continuum_core.definition.chart import LARGEST_WINDOW, Closing, Compensation, Kind
 from continuum_scxml.document import Node
-from continuum_scxml.outline import FormatRefused
+from continuum_scxml.outline import FormatRefused, Invoke
 
 __all__ = [
     "CANCEL",
@@ -17,6 +19,8 @@ __all__ = [
     "EventNames",
     "compensation_of",
     "compensation_text",
+    "crew_words",
+    "crewed",
     "delay_text",
     "fits",
     "kind_of",
@@ -42,6 +46,8 @@ CANCEL = "cancel"
 DEADLINE = "after.run"
 """The event that stands for the run's deadline; no timer's is called so."""
 
+_HOWS = ("invoke", "spawn", "each", "collect")
+_CLOSINGS = tuple(closing.value for closing in Closing)
 _COMPENSATIONS = {"newest-first": Compensation(), "parallel": Compensation(parallel=True)}
 
 
@@ -98,6 +104,40 @@ def compensation_of(word: str | None, where: str) -> Compensation | None:
         known = " or ".join(map(repr, _COMPENSATIONS))
         raise FormatRefused(f"{where}: compensate is {word[:40]!r}, and must be {known}")
     return _COMPENSATIONS[word]
+
+
+def crewed(invoke: Invoke, how: str | None, limit: str | None, closing: str | None, where: str) -> Invoke:
+    """An invoke as one of child runs or of members, by the words that stand beside it.
+
+    Raises FormatRefused for words that there are not.
+    """
+    how = how or "invoke"
+    several = how in ("each", "collect")
+    if how not in _HOWS:
+        raise FormatRefused(f"{where}: how is {how[:40]!r}, and must be {' or '.join(map(repr, _HOWS))}")
+    if closing is not None and closing not in _CLOSINGS:
+        known = " or ".join(map(repr, _CLOSINGS))
+        raise FormatRefused(f"{where}: closing is {closing[:40]!r}, and must be {known}")
+    if how != "invoke" and not several and not invoke.machine:
+        raise FormatRefused(f"{where}: an activity is not forgotten: {how} takes a machine")
+    number = 0
+    if several:
+        plain = (limit or "100").isascii() and (limit or "100").isdigit() and len(limit or "") < 8
+        number = int(limit or "100") if plain else 0
+        if not 1 <= number <= LARGEST_WINDOW:
+            raise FormatRefused(
+                f"{where}: limit is {(limit or '')[:40]!r}, and must be 1 to {LARGEST_WINDOW}"
+            )
+    usual = "abandon" if how == "spawn" else "cancel"
+    return evolve(invoke, how=how, limit=number, closing=closing or usual)
+
+
+def crew_words(invoke: Invoke) -> dict[str, str]:
+    """What stands beside an invoke of child runs or members, as far as it is not the usual."""
+    words = {"how": invoke.how} if invoke.how != "invoke" else {}
+    words |= {"limit": str(invoke.limit)} if invoke.limit else {}
+    usual = "abandon" if invoke.how == "spawn" else "cancel"
+    return words | ({"closing": invoke.closing} if invoke.closing != usual else {})
 
 
 def micros(text: str) -> int | None:

@@ -11,6 +11,7 @@ from attrs import evolve
 
 from continuum_core.definition.chart import ActionKind, TriggerKind
 from continuum_scxml.outline import Action, Edge, FormatRefused, Invoke
+from continuum_scxml.words import crewed
 from continuum_scxml.xstate_writer import FAILED
 
 __all__ = [
@@ -105,13 +106,16 @@ def invoke(value: Any, where: str, given: dict[str, Any]) -> Invoke:
         source = source.get("type") or "invoked"
     key, undo = given.get("key"), given.get("undo")
     said = [f"input: {short(value['input'])}"] if "input" in value else []
-    return Invoke(
+    made = Invoke(
         activity=name(source),
         input=name(given.get("input") or ""),
         key=None if key is None else name(key),
         undo=name(undo) if undo else None,
+        machine=given.get("machine") is True,
         notes=tuple(said),
     )
+    beside = {word: name(given[word]) for word in ("how", "limit", "closing") if given.get(word) is not None}
+    return crewed(made, beside.get("how"), beside.get("limit"), beside.get("closing"), where)
 
 
 def delay(key: str, where: str) -> int | str:

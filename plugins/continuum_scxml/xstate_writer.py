@@ -14,7 +14,7 @@ from attrs import define
 
 from continuum_core.definition.chart import Kind, TriggerKind
 from continuum_scxml.outline import Action, Edge, FormatRefused, Invoke, Outline, Part, parents
-from continuum_scxml.words import compensation_text, length_text
+from continuum_scxml.words import compensation_text, crew_words, length_text
 
 __all__ = ["EVENTS", "FAILED", "META", "edge_groups", "xstate_json", "xstate_text"]
 
@@ -153,11 +153,9 @@ def _place(edge: Edge) -> tuple[str | int, ...]:
             return ("after", _milliseconds(edge.delay))
         case TriggerKind.DONE:
             return ("onDone",)
-        case TriggerKind.CREW_DONE | TriggerKind.CREW_ERROR:
-            raise FormatRefused("child runs cannot be written")
-        case TriggerKind.INVOKE_DONE:
+        case TriggerKind.INVOKE_DONE | TriggerKind.CREW_DONE:
             return ("invoke", edge.invoke, "onDone")
-        case TriggerKind.INVOKE_ERROR:
+        case TriggerKind.INVOKE_ERROR | TriggerKind.CREW_ERROR:
             return ("invoke", edge.invoke, "onError")
         case TriggerKind.COMPENSATED | TriggerKind.CANCEL | TriggerKind.DEADLINE:
             return ("on", next(event for event, kind in EVENTS.items() if kind is edge.trigger))
@@ -196,10 +194,13 @@ def _guard(edge: Edge) -> dict[str, Any] | None:
     return {"type": FAILED, "params": params}
 
 
-def _beside(invoke: Invoke) -> dict[str, str]:
+def _beside(invoke: Invoke) -> dict[str, Any]:
     """What of an invoke XState has no word for."""
     said = {"input": invoke.input, "key": invoke.key, "undo": invoke.undo}
-    return {word: value for word, value in said.items() if value is not None}
+    beside = {word: value for word, value in said.items() if value is not None}
+    words: dict[str, Any] = {**beside, **crew_words(invoke)}
+    words |= {"machine": True} if invoke.machine else {}
+    return words | ({"limit": invoke.limit} if invoke.limit else {})
 
 
 def _meta(part: Part) -> dict[str, Any]:

@@ -8,13 +8,17 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from attrs import evolve, frozen
 from hypothesis import strategies as st
 
+from continuum_core.definition.activity import Activity
 from continuum_core.definition.chart import (
     Chart,
+    Closing,
     Compensation,
+    Crew,
     Edge,
     Invoke,
     Kind,
@@ -28,10 +32,14 @@ from continuum_scxml import Outline, read_scxml, read_xstate
 from continuum_scxml.outline import Part, bare
 from continuum_scxml.scxml_writer import scxml_text
 from continuum_scxml.xstate_writer import xstate_text
+from tests.crews.machines import Slow
 from tests.interpreter.charts import WORK, Go, Other, function
 from tests.interpreter.test_properties import charts
 
 _NUMBERS = itertools.count()
+
+CHILD = Slow.chart
+"""The machine of child runs."""
 
 UNDOABLE = evolve(WORK, name="reserve", undo=evolve(WORK, name="release"))
 
@@ -49,7 +57,7 @@ CARRIERS = (Carrier("SCXML", scxml_text, read_scxml), Carrier("XState", xstate_t
 
 
 def imported(code: str, folder: Path) -> tuple[Chart, Found]:
-    """The chart of the one machine that the code declares, and the faults that its import tells."""
+    """The chart of the machine that the code declares, and the faults that its import tells."""
     file = folder / f"generated_{next(_NUMBERS)}.py"
     file.write_text(code, encoding="utf-8")
     spec = importlib.util.spec_from_file_location(file.stem, file)
@@ -66,12 +74,13 @@ def imported(code: str, folder: Path) -> tuple[Chart, Found]:
 
 
 def _machine(module: ModuleType) -> type[Machine[object, object, object]]:
-    [machine] = [
+    """The machine of the document: those of its child runs stand before it."""
+    machines = [
         value
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Machine) and value is not Machine
     ]
-    return machine
+    return machines[-1]
 
 
 def shape(root: Part) -> Part:
@@ -86,6 +95,22 @@ def rich_charts(draw: st.DrawFn) -> Chart:
     made = draw(charts())
     numbers = [s.number for s in made.states if s.kind not in (Kind.SHALLOW_HISTORY, Kind.DEEP_HISTORY)][1:]
     return evolve(made, states=tuple(_richer(draw, state, numbers) for state in made.states))
+
+
+def _crew(draw: st.DrawFn, slot: int) -> Crew:
+    word = draw(st.sampled_from(["invoke", "spawn", "each", "collect"]))
+    each = word in ("each", "collect")
+    works: list[Chart | Activity[Any, Any]] = [WORK, CHILD] if each else [CHILD]
+    return Crew(
+        slot,
+        draw(st.sampled_from(works)),
+        function(lambda c: c),
+        each=each,
+        limit=draw(st.sampled_from([1, 7, 100])) if each else 1,
+        collect=word == "collect",
+        closing=draw(st.sampled_from(Closing)),
+        awaited=word != "spawn",
+    )
 
 
 def _richer(draw: st.DrawFn, state: State, numbers: list[int]) -> State:
@@ -109,6 +134,14 @@ def _richer(draw: st.DrawFn, state: State, numbers: list[int]) -> State:
     invokes = tuple(
         Invoke(slot, draw(activities), function(lambda c: c), draw(keys)) for slot in range(count)
     )
+    crews = tuple(_crew(draw, slot) for slot in range(draw(st.sampled_from([0, 0, 1, 2]))))
+    for crew in crews:
+        if crew.awaited:
+            done = Trigger(TriggerKind.CREW_DONE, slot=crew.slot)
+            edges.append(Edge(0, state.number, done, (draw(targets),)))
+        if crew.awaited and not crew.collect:
+            failed = Trigger(TriggerKind.CREW_ERROR, slot=crew.slot, error=Exception)
+            edges.append(Edge(0, state.number, failed, (draw(targets),)))
     compensation = draw(st.sampled_from([None, None, Compensation(), Compensation(parallel=True)]))
     if compensation is not None:
         edges.append(Edge(0, state.number, Trigger(TriggerKind.COMPENSATED), (draw(targets),)))
@@ -120,6 +153,7 @@ def _richer(draw: st.DrawFn, state: State, numbers: list[int]) -> State:
         state,
         edges=(*edges, *state.edges),
         invokes=invokes,
+        crews=tuple(sorted(crews, key=lambda crew: not crew.awaited)),
         deferred=deferred,
         compensation=compensation,
     )

@@ -15,10 +15,12 @@ from hypothesis import given
 from continuum_core.definition.chart import Chart
 from continuum_core.definition.fault import Severity
 from continuum_core.testing.simulation import machines as simulated
+from continuum_demo.machine import Order as Shipping
 from continuum_scxml import outline_of, skeleton, to_scxml, to_xstate
 from continuum_scxml.document import SCXML
 from continuum_scxml.scxml_writer import OWN
 from docs.examples import approval, orders, support
+from tests.crews import machines as crews
 from tests.definition import machines
 from tests.definition.sketch import FIXTURES
 from tests.interpreter.test_properties import patient
@@ -38,6 +40,12 @@ DECLARED: list[Any] = [
     simulated.Race,
     sagas.Booking,
     sagas.AtOnce,
+    crews.Fleet,
+    crews.Kept,
+    crews.Labels,
+    crews.One,
+    crews.Trips,
+    Shipping,
 ]
 
 carriers = pytest.mark.parametrize("carrier", CARRIERS, ids=lambda carrier: carrier.name)
@@ -52,12 +60,12 @@ def test_a_declared_machine_comes_back_as_code_that_can_be_imported(
     read = carrier.read(carrier.write(outline))
     assert read == outline
     chart, found = imported(skeleton(read, carrier.name), tmp_path)
-    [(_, faults)] = found
-    assert [fault for fault in faults if fault.severity is Severity.ERROR] == []
+    assert [fault for _, faults in found for fault in faults if fault.severity is Severity.ERROR] == []
     assert (chart.name, chart.version) == (outline.name, outline.version)
     assert shape(outline_of(chart).root) == shape(outline.root)
     assert list(chart.events) == list(machine.chart.events)
     assert list(chart.activities) == list(machine.chart.activities)
+    assert list(chart.machines) == list(machine.chart.machines)
 
 
 @carriers
