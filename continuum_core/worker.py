@@ -20,6 +20,7 @@ from typing import Any
 from uuid import UUID
 
 from continuum_core.asyncio_host import AsyncioHost
+from continuum_core.blobs import with_blobs
 from continuum_core.client import Client
 from continuum_core.definition.activity import Activity, Executor
 from continuum_core.definition.declare import Machine
@@ -88,7 +89,8 @@ class Worker:
         if lease <= 0 or poll <= 0 or grace < 0:
             raise UsageError("lease and poll must be longer than zero seconds, grace not negative")
         self.plugins = installed() if plugins is None else plugins
-        self.journal = sealed(connect(journal, namespace, limits or Limits()), pipeline_of(self.plugins))
+        stored = with_blobs(connect(journal, namespace, limits or Limits()), limits)
+        self.journal = sealed(stored, pipeline_of(self.plugins))
         self.registry = Registry(machines)
         if not self.registry.entries():
             raise UsageError("a worker needs at least one machine: Worker(url, [Order])")

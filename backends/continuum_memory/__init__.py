@@ -23,6 +23,7 @@ __all__ = ["CAPABILITIES", "PORT_VERSION", "MemoryJournal", "Store", "connect", 
 PORT_VERSION = 1
 CAPABILITIES = frozenset(
     {
+        Capability.BLOBS,
         Capability.CARRIES,
         Capability.CLOCK,
         Capability.CREWS,

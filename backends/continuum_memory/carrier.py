@@ -111,7 +111,8 @@ class MemoryCarrier:
                 group = (run.machine, run.status, run.created // DAY)
                 runs[group] += 1
                 records[group] += len(run.records)
-                size[group] += sum(_sizes(run))
+                kept = space.blobs.get(run.run_id, {}).values()
+                size[group] += sum(_sizes(run)) + sum(len(row.data) for row in kept)
         return [Tally(*group, runs[group], records[group], size[group]) for group in sorted(runs)]
 
 

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from continuum_core.clock import Micros
 from continuum_core.errors import UsageError
+from continuum_core.journal.blobs import Blob, BlobName
 from continuum_core.journal.commit import (
     Claims,
     Commit,
@@ -41,7 +42,7 @@ from continuum_core.journal.gauges import Gauges
 from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run
 from continuum_core.journal.replies import Asked, Replied
-from continuum_memory import claims, deliveries, orders, reading, results, tasks, turns
+from continuum_memory import blobs, claims, deliveries, orders, reading, results, tasks, turns
 from continuum_memory.carrier import MemoryCarrier
 from continuum_memory.gauges import gauges
 from continuum_memory.replies import replied
@@ -138,6 +139,16 @@ class MemoryJournal:
     async def replies(self, asked: Sequence[Asked]) -> list[Replied]:
         with self._verb() as (space, now):
             return [replied(space, self.limits, now, each) for each in asked]
+
+    # --- payloads that are kept apart
+
+    async def keep_blobs(self, blobs_: Sequence[Blob]) -> None:
+        with self._verb() as (space, now):
+            blobs.keep(space, now, blobs_)
+
+    async def fetch_blobs(self, names: Sequence[BlobName]) -> list[bytes | None]:
+        with self._verb() as (space, _):
+            return blobs.fetch(space, names)
 
     # --- operators
 

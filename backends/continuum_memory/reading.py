@@ -12,6 +12,7 @@ from continuum_core.journal.carrying import is_moving
 from continuum_core.journal.commit import Inspection, Member, Page, Pruned, PrunePlan, Query
 from continuum_core.journal.protocol import Limits
 from continuum_core.journal.records import ENDED, DeadLetter, Definition, Delivery, Record
+from continuum_memory import blobs
 from continuum_memory.queues import places
 from continuum_memory.rows import RunRow, Space
 
@@ -136,6 +137,7 @@ def prune(space: Space, limits: Limits, now: Micros, plan: PrunePlan) -> Pruned:
     records = sum(len(run.records) for run in old)
     eternal = min(sum(run.eternal for run in ended), limit)
     expired = _expire(space, limits, now, plan)
+    apart = sum(blobs.of_ended(space, run, dry=True) for run in old)
     if not plan.dry_run:
         delete(space, old)
         for run_id in [name for name in space.dead if name not in space.runs]:
@@ -143,7 +145,8 @@ def prune(space: Space, limits: Limits, now: Micros, plan: PrunePlan) -> Pruned:
     past = _past(space, plan)[:limit]
     for _, run, below in past:
         records += _forget_past(run, below, dry=plan.dry_run)
-    return Pruned(len(old), records, expired, len(past), eternal)
+    swept = blobs.sweep(space, now, dry=plan.dry_run)
+    return Pruned(len(old), records, expired, len(past), eternal, apart + swept)
 
 
 def _ended(space: Space, plan: PrunePlan) -> list[RunRow]:
@@ -190,6 +193,7 @@ def delete(space: Space, old: Sequence[RunRow]) -> None:
             space.drop_task(row)
         space.created.remove((run.created, run.run_id.int, run))
         space.dead.pop(run.run_id, None)
+        blobs.of_ended(space, run, dry=False)
         del space.runs[run.run_id]
 
 

@@ -32,7 +32,7 @@ from continuum_core.journal.records import (
 )
 from continuum_memory.ordered import Ordered
 
-__all__ = ["DueKey", "Result", "RunRow", "Space", "TaskQueue", "TaskRow", "next_fence"]
+__all__ = ["BlobRow", "DueKey", "Result", "RunRow", "Space", "TaskQueue", "TaskRow", "next_fence"]
 
 DueKey = tuple[Micros, int, int, "RunRow"]
 """(due, delivery id, run id, run) of an unheld delivery; the first three are unique."""
@@ -218,6 +218,19 @@ class Result:
 
 
 @define(eq=False)
+class BlobRow:
+    """A payload that is kept apart.
+
+    :ivar at: when it was put last, or pruning looked at it.
+    :ivar snapshot: the run's last version whose snapshot it was put for; 0: it is not a snapshot's alone.
+    """
+
+    data: bytes
+    at: Micros
+    snapshot: int
+
+
+@define(eq=False)
 class Space:
     """One namespace: rows by their names, and the indexes that claims and pages read.
 
@@ -241,6 +254,7 @@ class Space:
     results: dict[tuple[str, str], Result] = field(factory=dict[tuple[str, str], Result])
     dead: dict[UUID, dict[UUID, DeadLetter]] = field(factory=dict[UUID, dict[UUID, DeadLetter]])
     defined: dict[str, Definition] = field(factory=dict[str, Definition])
+    blobs: dict[UUID, dict[bytes, BlobRow]] = field(factory=dict[UUID, dict[bytes, BlobRow]])
     run_claims: dict[UUID, set[UUID]] = field(factory=dict[UUID, set[UUID]])
     task_claims: dict[UUID, set[tuple[UUID, int, int]]] = field(
         factory=dict[UUID, set[tuple[UUID, int, int]]]

@@ -35,6 +35,7 @@ PORT_VERSION = 1
 
 CAPABILITIES = frozenset(
     {
+        Capability.BLOBS,
         Capability.CARRIES,
         Capability.REPLIES,
         Capability.DURABLE,

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from continuum_core.clock import Micros
 from continuum_core.errors import UsageError
+from continuum_core.journal.blobs import Blob, BlobName
 from continuum_core.journal.checking import check_finish, check_start, check_turn
 from continuum_core.journal.commit import (
     Claims,
@@ -43,7 +44,7 @@ from continuum_core.journal.gauges import Gauges
 from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run
 from continuum_core.journal.replies import Asked, Replied
-from continuum_postgres import reading, results
+from continuum_postgres import blobs, reading, results
 from continuum_postgres.carrier import PostgresCarrier
 from continuum_postgres.claims import ClaimRuns, release, renew
 from continuum_postgres.commits import commit
@@ -195,6 +196,16 @@ class PostgresJournal:
             self._opened()
             return []
         return await self._opened().reading.gather(reading.replies, asked)
+
+    async def keep_blobs(self, blobs_: Sequence[Blob]) -> None:
+        if blobs_:
+            await self._opened().turning.ask(lambda session: blobs.keep(session, blobs_))
+
+    async def fetch_blobs(self, names: Sequence[BlobName]) -> list[bytes | None]:
+        if not names:
+            self._opened()
+            return []
+        return await self._opened().reading.ask(lambda session: blobs.fetch(session, names))
 
     async def define(self, definitions: Sequence[Definition]) -> None:
         if definitions:

@@ -351,6 +351,24 @@ CREATE TABLE continuum.members (
 )
 """
 
+# --- 8: payloads that are kept apart
+
+_BLOBS = (
+    """
+CREATE TABLE continuum.blobs (
+  shard smallint NOT NULL,
+  ns integer NOT NULL,
+  run_id uuid NOT NULL,
+  hash bytea NOT NULL,
+  at bigint NOT NULL,
+  snapshot bigint NOT NULL,
+  data bytea NOT NULL,
+  PRIMARY KEY (shard, ns, run_id, hash)
+)
+""",
+    "CREATE INDEX blobs_at ON continuum.blobs (ns, at, run_id, hash)",
+)
+
 MIGRATIONS = (
     Migration(
         version=1,
@@ -385,5 +403,8 @@ MIGRATIONS = (
     Migration(version=6, min_reader=1, statements=("ALTER TABLE continuum.seen ADD COLUMN reply bytea",)),
     # A release that knows no crews takes none of the machines that have them.
     Migration(version=7, min_reader=1, statements=(_MEMBERS,)),
+    # A release that does not know blobs parks a run on the first reference that it meets, as on a payload of
+    # a newer format; what it prunes leaves blobs behind, which a later pruning finds without a run.
+    Migration(version=8, min_reader=1, statements=_BLOBS),
 )
 """Ascending by version, without gaps."""

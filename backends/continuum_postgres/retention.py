@@ -9,13 +9,16 @@ from uuid import UUID
 from attrs import define, field
 
 from continuum_core.clock import Micros
+from continuum_core.journal.blobs import LOOKED_AT
 from continuum_core.journal.commit import Pruned, PrunePlan
 from continuum_core.journal.records import ENDED
-from continuum_postgres import arrays
+from continuum_postgres import arrays, blobs
 from continuum_postgres.arrays import Bigint
 from continuum_postgres.batch import Batch
+from continuum_postgres.blobs import BlobPlace
 from continuum_postgres.session import Session
 from continuum_postgres.statements import retention as statements
+from continuum_postgres.statements.blobs import COUNT_BLOBS_OF_ENDED
 from continuum_postgres.statements.reading import NOW
 from continuum_postgres.writes import by_run
 
@@ -39,6 +42,7 @@ class _Pruning:
     """One pruning, transaction by transaction.
 
     :ivar place: ended and id of the last run that was found.
+    :ivar looked: where in the order of blobs it has come to.
     :ivar past: when it was over, id of its run and version of the last past generation that was found.
     """
 
@@ -51,6 +55,8 @@ class _Pruning:
     expired: int = 0
     eternal: int = 0
     generations: int = 0
+    apart: int = 0
+    looked: BlobPlace = blobs.START
     past: tuple[Micros, UUID, int] = (-1, UUID(int=0), 0)
     drops: list[tuple[str, Micros, bool]] = field(factory=list[tuple[str, Micros, bool]])
 
@@ -97,15 +103,18 @@ class _Pruning:
     async def _drop(self, session: Session, runs: list[UUID]) -> None:
         batch = Batch(session, last=True)
         if self.plan.dry_run:
-            counted = await batch.look((statements.COUNT_RECORDS, by_run(runs)))
+            named = by_run(runs)
+            counted = await batch.look((statements.COUNT_RECORDS, named), (COUNT_BLOBS_OF_ENDED, named))
             self.runs += len(runs)
         else:
             locked = await batch.read((statements.LOCK_ENDED, by_run(runs)))
             named = by_run(run_id for _, run_id in locked[statements.LOCK_ENDED])
             drops = [(statement, named) for statement in statements.DROP_RUNS]
-            counted = await batch.write((statements.COUNT_RECORDS, named), *drops)
+            counts = ((statements.COUNT_RECORDS, named), (COUNT_BLOBS_OF_ENDED, named))
+            counted = await batch.write(*counts, *drops)
             self.runs += len(locked[statements.LOCK_ENDED])
         self.records += counted[statements.COUNT_RECORDS][0][0]
+        self.apart += counted[COUNT_BLOBS_OF_ENDED][0][0]
 
     async def some_generations(self, session: Session) -> bool:
         """A bounded number of past generations; False when there are no others."""
@@ -134,6 +143,13 @@ class _Pruning:
         self.records += counted[statements.COUNT_GENERATIONS][0][0]
         return len(told) == wanted
 
+    async def some_blobs(self, session: Session) -> bool:
+        """A bounded number of blobs whose time to be looked at has come; False when there are no others."""
+        dry = self.plan.dry_run
+        found, gone, self.looked = await blobs.sweep(session, self.now, self.looked, LOOKED_AT, dry=dry)
+        self.apart += gone
+        return found == LOOKED_AT
+
     async def some_expired(self, session: Session) -> bool:
         """A bounded number of entries past their window; False when there are no others."""
         if not self.drops:
@@ -155,6 +171,10 @@ async def prune(ask: _Ask, plan: PrunePlan) -> Pruned:
         pass
     while await ask(pruning.some_generations):
         pass
+    while await ask(pruning.some_blobs):
+        pass
     while await ask(pruning.some_expired):
         pass
-    return Pruned(pruning.runs, pruning.records, pruning.expired, pruning.generations, pruning.eternal)
+    return Pruned(
+        pruning.runs, pruning.records, pruning.expired, pruning.generations, pruning.eternal, pruning.apart
+    )

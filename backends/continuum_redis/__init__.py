@@ -28,6 +28,7 @@ PORT_VERSION = 1
 
 CAPABILITIES = frozenset(
     {
+        Capability.BLOBS,
         Capability.CARRIES,
         Capability.CLOCK,
         Capability.DURABLE,

@@ -16,6 +16,7 @@ from attrs import frozen
 from continuum_core.clock import Micros
 from continuum_core.errors import UsageError
 from continuum_core.journal import cursor as cursors
+from continuum_core.journal.blobs import Blob, BlobName
 from continuum_core.journal.checking import check_finish, check_start, check_turn
 from continuum_core.journal.commit import (
     Claims,
@@ -46,7 +47,7 @@ from continuum_core.journal.gauges import Gauges
 from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run
 from continuum_core.journal.replies import Asked, Replied, ReplyState
-from continuum_redis import answers
+from continuum_redis import answers, blobs
 from continuum_redis.arguments import Arguments, packed, packed_member
 from continuum_redis.carrier import RedisCarrier
 from continuum_redis.ends import finish, heartbeat
@@ -213,6 +214,12 @@ class RedisJournal:
     async def replies(self, asked: Sequence[Asked]) -> list[Replied]:
         told = await self._batch(READING, "replies", Arguments.asked, asked, _run_of, tells=False)
         return [Replied(ReplyState(state.decode()), body) for state, body in told]
+
+    async def keep_blobs(self, blobs_: Sequence[Blob]) -> None:
+        await blobs.keep(self._opened().store, blobs_)
+
+    async def fetch_blobs(self, names: Sequence[BlobName]) -> list[bytes | None]:
+        return await blobs.fetch(self._opened().store, names)
 
     async def define(self, definitions: Sequence[Definition]) -> None:
         store = self._opened().store

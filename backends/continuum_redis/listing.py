@@ -17,6 +17,7 @@ from continuum_core.journal.commit import Pruned, PrunePlan, Query
 from continuum_core.journal.records import Run
 from continuum_redis import answers
 from continuum_redis.arguments import Arguments, packed
+from continuum_redis.blobs import sweep
 from continuum_redis.store import READING, TURNING, Store
 
 __all__ = ["Position", "page", "prune"]
@@ -93,12 +94,14 @@ async def prune(store: Store, plan: PrunePlan) -> Pruned:
 
     asked_each = [(tag, write(mine)) for tag, mine in zip(tags, plans, strict=True)]
     told = [answers.pruned(each) for each in await store.ask_each(TURNING, "prune", asked_each)]
+    swept = await sweep(store, dry=plan.dry_run)
     return Pruned(
         sum(each.runs for each in told),
         sum(each.records for each in told),
         sum(each.expired for each in told),
         sum(each.generations for each in told),
         min(sum(each.eternal for each in told), limit),
+        sum(each.blobs for each in told) + swept,
     )
 
 

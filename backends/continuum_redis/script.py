@@ -1,9 +1,9 @@
 """The scripts, one for each verb: what it reaches of the files in `scripts/`, in the order of their names.
 
 Rule: a script is known by its content (EVALSHA), so that two releases at work on one server never mix.
-Numbers of statuses and kinds come from the port's enumerations, never from the Lua files. The server runs a
-script from its first line at each call, and so makes anew every function in it: what a verb does not reach is
-left out.
+Numbers of statuses and kinds, and the form of references, come from the port, never from the Lua files. The
+server runs a script from its first line at each call, and so makes anew every function in it: what a verb
+does not reach is left out.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from importlib.resources import files
 
 from attrs import frozen
 
+from continuum_core.journal.blobs import HASH_AT, REFERENCE
 from continuum_core.journal.records import ENDED, DeliveryKind, Held, RecordKind, RunStatus
 
 __all__ = ["Script", "script_of", "verbs"]
@@ -57,7 +58,9 @@ class _Part:
 def _constants() -> str:
     named = [f"local {each.name} = {each.value}" for kind in _ENUMS for each in kind]
     ended = ", ".join(f"[{status.value}] = true" for status in sorted(ENDED))
-    return "\n".join([*named, f"local ENDED = {{{ended}}}"])
+    begins = "".join(f"\\{byte:03}" for byte in REFERENCE)
+    references = [f"local REFERENCE = '{begins}'", f"local HASH_AT = {HASH_AT}"]
+    return "\n".join([*named, f"local ENDED = {{{ended}}}", *references])
 
 
 def _sources() -> Iterator[str]:

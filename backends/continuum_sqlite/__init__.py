@@ -29,6 +29,7 @@ CAPABILITIES = frozenset(
         Capability.MIGRATES,
         Capability.FORGETS,
         Capability.GAUGES,
+        Capability.BLOBS,
         Capability.CARRIES,
         Capability.REPLIES,
     }

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from continuum_core.clock import Micros
 from continuum_core.errors import UsageError
+from continuum_core.journal.blobs import Blob, BlobName
 from continuum_core.journal.checking import check_finish, check_start, check_turn
 from continuum_core.journal.commit import (
     Claims,
@@ -41,7 +42,7 @@ from continuum_core.journal.gauges import Gauges
 from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run
 from continuum_core.journal.replies import Asked, Replied
-from continuum_sqlite import crews, reading
+from continuum_sqlite import blobs, crews, reading
 from continuum_sqlite.carrier import SqliteCarrier
 from continuum_sqlite.claims import ClaimRuns, release, renew
 from continuum_sqlite.clock import HostClock, host_time
@@ -173,6 +174,13 @@ class SqliteJournal:
 
     async def replies(self, asked: Sequence[Asked]) -> list[Replied]:
         return await self._opened().read(lambda transaction: reading.replies(transaction, asked))
+
+    async def keep_blobs(self, blobs_: Sequence[Blob]) -> None:
+        if blobs_:
+            await self._opened().write(lambda transaction: blobs.keep(transaction, blobs_))
+
+    async def fetch_blobs(self, names: Sequence[BlobName]) -> list[bytes | None]:
+        return await self._opened().read(lambda transaction: blobs.fetch(transaction, names))
 
     async def define(self, definitions: Sequence[Definition]) -> None:
         await self._opened().write(lambda transaction: reading.define(transaction, definitions))

@@ -306,6 +306,30 @@ CREATE TABLE continuum_members (
 ) STRICT, WITHOUT ROWID
 """
 
+# Payloads that are kept apart. What pruning writes (`at`) is in a table beside them: it is not to copy them.
+_BLOBS = (
+    """
+CREATE TABLE continuum_blobs (
+  namespace INTEGER NOT NULL,
+  run_id BLOB NOT NULL,
+  hash BLOB NOT NULL,
+  at INTEGER NOT NULL,
+  snapshot INTEGER NOT NULL,
+  PRIMARY KEY (namespace, run_id, hash)
+) STRICT, WITHOUT ROWID
+""",
+    "CREATE INDEX continuum_blobs_at ON continuum_blobs (namespace, at, run_id, hash)",
+    """
+CREATE TABLE continuum_blob_data (
+  namespace INTEGER NOT NULL,
+  run_id BLOB NOT NULL,
+  hash BLOB NOT NULL,
+  data BLOB NOT NULL,
+  PRIMARY KEY (namespace, run_id, hash)
+) STRICT
+""",
+)
+
 MIGRATIONS = (
     Migration(
         version=1,
@@ -339,5 +363,8 @@ MIGRATIONS = (
     Migration(version=5, min_reader=1, statements=("ALTER TABLE continuum_seen ADD COLUMN reply BLOB",)),
     # A release that knows no crews takes none of the machines that have them.
     Migration(version=6, min_reader=1, statements=(_MEMBERS,)),
+    # A release that does not know blobs parks a run on the first reference that it meets, as on a payload of
+    # a newer format; what it prunes leaves blobs behind, which a later pruning finds without a run.
+    Migration(version=7, min_reader=1, statements=_BLOBS),
 )
 """Ascending by version, without gaps."""

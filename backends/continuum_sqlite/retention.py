@@ -11,8 +11,12 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from continuum_core.clock import Micros
+from continuum_core.journal.blobs import LOOKED_AT
 from continuum_core.journal.commit import Pruned, PrunePlan
 from continuum_core.journal.records import ENDED
+from continuum_sqlite import blobs
+from continuum_sqlite.blobs import BlobPlace
+from continuum_sqlite.statements.blobs import COUNT_BLOBS_OF_ENDED
 from continuum_sqlite.statements.retention import (
     COUNT_ETERNAL,
     COUNT_EXPIRED,
@@ -64,17 +68,34 @@ async def prune(write: Write, plan: PrunePlan) -> Pruned:
             expired += dropped
         while await write(lambda transaction: _drop_stray_dead(transaction, plan.before)):
             pass
-    runs, records, after = 0, 0, _START
+    runs, records, apart, after = 0, 0, 0, _START
     while runs < plan.limit:
         room = min(_RUNS, plan.limit - runs)
-        found, their_records, after = await write(partial(_prune_runs, plan=plan, limit=room, after=after))
+        found, theirs, after = await write(partial(_prune_runs, plan=plan, limit=room, after=after))
         runs += found
-        records += their_records
+        records += theirs[0]
+        apart += theirs[1]
         if found < room:
             break
     eternal = await write(partial(_count_eternal, plan=plan))
     generations, more = await _prune_past(write, plan)
-    return Pruned(runs, records + more, expired, generations, eternal)
+    swept = await _sweep(write, plan)
+    return Pruned(runs, records + more, expired, generations, eternal, apart + swept)
+
+
+async def _sweep(write: Write, plan: PrunePlan) -> int:
+    """How many blobs no row refers to any more."""
+    swept, place = 0, blobs.START
+    while True:
+        verb = partial(_sweep_some, after=place, dry=plan.dry_run)
+        found, gone, place = await write(verb)
+        swept += gone
+        if found < LOOKED_AT:
+            return swept
+
+
+def _sweep_some(transaction: Transaction, after: BlobPlace, *, dry: bool) -> tuple[int, int, BlobPlace]:
+    return blobs.sweep(transaction, after, LOOKED_AT, dry=dry)
 
 
 async def _prune_past(write: Write, plan: PrunePlan) -> tuple[int, int]:
@@ -119,18 +140,19 @@ def _count_eternal(transaction: Transaction, plan: PrunePlan) -> int:
 
 def _prune_runs(
     transaction: Transaction, plan: PrunePlan, limit: int, after: _Place
-) -> tuple[int, int, _Place]:
-    """Delete, or only count, up to `limit` runs; (runs, records, where to go on)."""
+) -> tuple[int, tuple[int, int], _Place]:
+    """Delete, or only count, up to `limit` runs; (runs, their records and blobs, where to go on)."""
     asked = (transaction.ns, plan.before, *after, limit, plan.machine, _wanted(plan))
     found = transaction.execute(ENDED_RUNS, asked).fetchall()
-    records = 0
+    records, apart = 0, 0
     for _, run_id in found:
         name = (transaction.ns, run_id)
         records += transaction.execute(COUNT_RECORDS, name).fetchone()[0]
+        apart += transaction.execute(COUNT_BLOBS_OF_ENDED, name).fetchone()[0]
         if not plan.dry_run:
             for statement in DROP_RUN:
                 transaction.execute(statement, name)
-    return len(found), records, found[-1] if found else after
+    return len(found), (records, apart), found[-1] if found else after
 
 
 def _count_expired(transaction: Transaction) -> int:

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from continuum_core.carriage.asking import Copied, Copying, Trouble
 from continuum_core.carriage.images import as_it_travels, departure_body, drift, left_with, whole
 from continuum_core.envelope import OriginBody
-from continuum_core.errors import UnknownVersion
+from continuum_core.errors import PayloadLocked, UnknownVersion
 from continuum_core.journal.carrying import (
     Arrival,
     DepartOutcome,
@@ -114,7 +114,7 @@ class _Copy:
     async def _one(self, run: Run, dumped: Dumped | None) -> None:
         try:
             await self._carry(run, dumped)
-        except UnknownVersion as error:
+        except (PayloadLocked, UnknownVersion) as error:
             self._trouble(run, str(error))
         self.asked.told(self.done)
 

@@ -6,18 +6,22 @@ them, so what was read is of that row's moment. A run that is pruned meanwhile h
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import msgspec
 from msgspec import UNSET, Raw
 from msgspec.structs import replace
 
+from continuum_core.blobs import rows
 from continuum_core.envelope import FORMAT, ControlBody, read, write
-from continuum_core.errors import ContinuumError, UnknownVersion
+from continuum_core.errors import ContinuumError, PayloadLocked, UnknownVersion
 from continuum_core.journal.carrying import RunImage, unleased
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import ENDED, Record, RecordKind, RunStatus
 from continuum_core.mapper import decode_image, encode_image
 from continuum_core.registry import Registry
 from continuum_core.replay import fold
+from continuum_core.unopened import Unopened
 
 __all__ = ["MOVE", "as_it_travels", "departure_body", "drift", "image_in", "left_with", "read_image", "whole"]
 
@@ -30,7 +34,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 async def whole(journal: Journal, image: RunImage) -> RunImage | None:
-    """The image with its records; None where the run is gone meanwhile."""
+    """The image with its records; None where the run is gone meanwhile.
+
+    Raises PayloadLocked where a payload that the journal kept apart is missing or damaged.
+    """
     run, records = image.run, list[Record]()
     kept, at = run.version - image.forgotten, 0
     while len(records) < kept:
@@ -41,7 +48,14 @@ async def whole(journal: Journal, image: RunImage) -> RunImage | None:
         at = page[-1].version
     if at > run.version:  # it went on, and some of what it had is gone: no moment has all of this
         return None
-    return replace(image, records=tuple(records))
+    return rows.image(replace(image, records=tuple(records)), _present)
+
+
+def _present(run_id: UUID, data: bytes, snapshot: int = 0, /) -> bytes:
+    """The payload; a reference to a blob that is not there is no payload that could be carried."""
+    if isinstance(data, Unopened):
+        raise PayloadLocked(data.reason)
+    return data
 
 
 def as_it_travels(image: RunImage) -> RunImage:

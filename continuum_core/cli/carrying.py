@@ -19,6 +19,7 @@ from rich.progress import (
 )
 
 from continuum_core.asyncio_host import AsyncioHost
+from continuum_core.blobs import with_blobs
 from continuum_core.carriage.asking import Copied, Copying
 from continuum_core.carriage.copying import copy as copy_runs
 from continuum_core.cli.apps import load
@@ -69,7 +70,7 @@ Statuses = Annotated[
 @contextlib.asynccontextmanager
 async def opened(url: str, namespace: str | None) -> AsyncGenerator[Journal, None]:
     """A journal's handle, closed again."""
-    journal = connect(url, namespace)
+    journal = with_blobs(connect(url, namespace))
     try:
         await journal.open()
         yield journal

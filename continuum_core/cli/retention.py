@@ -69,7 +69,8 @@ def prune(
         return
     past = f" and {counted(done.generations, 'past generation')}" if generations else ""
     runs = f"{counted(done.runs, 'run')}{past} with {counted(done.records, 'record')}"
-    what = f"{runs}; past their window: {done.expired}"
+    apart = f"; blobs: {done.blobs}" if done.blobs else ""
+    what = f"{runs}; past their window: {done.expired}{apart}"
     if done.eternal:
         say(f"never pruned: {counted(done.eternal, 'eternal run')}")
     say(f"deleted: {what}" if yes else f"would be deleted: {what}; give --yes to delete")
@@ -86,6 +87,7 @@ async def _prune(handle: Journal, plan: PrunePlan, tell: Callable[[int], None]) 
             done.expired + some.expired,
             done.generations + some.generations,
             max(done.eternal, some.eternal),
+            done.blobs + some.blobs,
         )
         tell(done.runs)
         if max(some.runs, some.generations) < plan.limit:

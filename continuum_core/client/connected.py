@@ -10,6 +10,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from continuum_core.asyncio_host import AsyncioHost
+from continuum_core.blobs import with_blobs
 from continuum_core.client.handle import Handle, Ref, run_id_of
 from continuum_core.definition.declare import Machine
 from continuum_core.errors import JournalUnavailable, RunNotFound, UsageError
@@ -69,7 +70,8 @@ class Connected:
     ) -> None:
         self.plugins = installed() if plugins is None else plugins
         self._limits = limits or Limits()
-        self.journal = sealed(connect(journal, namespace, self._limits), pipeline_of(self.plugins))
+        stored = with_blobs(connect(journal, namespace, self._limits), self._limits)
+        self.journal = sealed(stored, pipeline_of(self.plugins))
         self.namespace = self.journal.namespace
         self._registry = registry if registry is not None else Registry(machines)
         self._registry.check_forgets(journal)

@@ -137,6 +137,8 @@ class Pipeline:
             return Unopened(data, str(error))
 
     def _open(self, data: bytes, place: Place) -> bytes:
+        if isinstance(data, Unopened):  # its blob is missing: there is nothing to open, and it says why
+            return data
         if not is_sealed(data):
             if data and self._required:
                 raise PayloadLocked(f"a stored {_word(place)} is plain, and {self._required[0]} is required")

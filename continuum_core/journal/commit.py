@@ -581,3 +581,4 @@ class Pruned(Struct, frozen=True, gc=False):
     expired: int  # entries past their window: dedupe ids, keyed results and reservations, answers to orders
     generations: int = 0  # past ones, whose records went without their run
     eternal: int = 0  # runs that the plan asks for and that are never pruned; counted up to its limit
+    blobs: int = 0  # payloads that were kept apart: those runs', and such as no row refers to any more

@@ -46,6 +46,8 @@ gives one outcome per member, in order. A handle is bound to one namespace and s
     came of members of crews stays as it was first kept, and goes with the run (`crews`).
 26. A timer of the run itself is claimed though the run is parked or suspended. The claim makes the run
     RUNNING, without a cause or a record, frees what is PAUSED, and lowers `tries` to 2 at most first.
+27. A blob that was put is read back as it was, for as long as a row of its run refers to it; then it goes,
+    and with its run (`blobs`).
 
 **Rules every backend keeps** (each closes a race that was reproduced):
 
@@ -154,6 +156,7 @@ class Capability:
     FORGETS = "forgets"
     REPLIES = "replies"
     CREWS = "crews"
+    BLOBS = "blobs"
 
 
 MEANINGS: Mapping[str, str] = {
@@ -170,6 +173,7 @@ MEANINGS: Mapping[str, str] = {
     "generations",
     Capability.REPLIES: "handles are `journal.replies.Replying`: what turns answered is kept and can be read",
     Capability.CREWS: "handles are `journal.crews.Crewed`: commits start child runs and keep members",
+    Capability.BLOBS: "handles are `journal.blobs.BlobKeeping`: large payloads are kept apart from the rows",
 }
 """Capability → what a backend that declares it claims. There are no others."""
 
@@ -182,6 +186,7 @@ class Limits:
     dedupe_window: int = 7 * 24 * 3600 * 1_000_000
     result_window: int = 30 * 24 * 3600 * 1_000_000
     loss_backoff: int = 1_000_000  # times losses: how long a lost worker's task waits
+    blobs: int | None = 65_536  # bytes from which a payload is kept apart, where the backend can; None: never
 
 
 @frozen

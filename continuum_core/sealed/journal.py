@@ -218,6 +218,8 @@ class _Sealed:
         Orders move a run's version and leave its snapshot: then the records since must be orders', and
         nothing else, or an older snapshot was put in the place of the newest.
         """
+        if isinstance(data, Unopened):
+            return data
         since = self._pipeline.version(data)
         if since is None and not data and self._pipeline.required:
             since = 0  # before its first step a run has no snapshot

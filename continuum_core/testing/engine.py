@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar, overload
 from uuid import UUID
 
+from continuum_core.blobs import with_blobs
 from continuum_core.client import Client, Handle
 from continuum_core.clock import to_datetime
 from continuum_core.definition.activity import Activity
@@ -85,7 +86,7 @@ class Engine:
         self._hints = Hints()
         if journal is None or isinstance(journal, str):
             journal = connect(journal or "memory://", None, limits, clock=self.clock.now)
-        self._journal = journal
+        self._journal = with_blobs(journal, limits)
         self._worker_arguments = {"plugins": plugins, "paranoid": self._paranoid, **worker}
         self._inner = AsyncioRunner(resources)
         self._runner = StubRunner(self._host, self._inner, strict=strict)

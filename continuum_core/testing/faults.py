@@ -16,13 +16,14 @@ import enum
 import random
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 from uuid import UUID
 
 from attrs import field, frozen
 
 from continuum_core.clock import Micros
 from continuum_core.errors import JournalUnavailable
+from continuum_core.journal.blobs import Blob, BlobKeeping, BlobName, keeping
 from continuum_core.journal.commit import (
     Claims,
     Commit,
@@ -154,7 +155,7 @@ class AsyncioSurroundings:
         task.add_done_callback(self._late.discard)
 
 
-_READS = frozenset({"now", "definitions", "load", "inspect", "history", "list", "replies"})
+_READS = frozenset({"now", "definitions", "load", "inspect", "history", "list", "replies", "fetch_blobs"})
 
 
 class FaultyJournal:
@@ -305,6 +306,22 @@ class FaultyJournal:
     async def members(self, run: UUID, token: int, after: int = -1, limit: int = 1_000) -> list[Member]:
         inner = crewed(self.inner)
         return await self._do("members", 1, lambda: inner.members(run, token, after, limit))
+
+    @property
+    def keep_blobs(self) -> Callable[[Sequence[Blob]], Coroutine[Any, Any, None]] | None:
+        """None where the inner journal keeps none."""
+        inner = keeping(self.inner)
+        if inner is None:
+            return None
+
+        async def keep(blobs: Sequence[Blob]) -> None:
+            await self._do("keep_blobs", len(blobs), lambda: inner.keep_blobs(blobs))
+
+        return keep
+
+    async def fetch_blobs(self, names: Sequence[BlobName]) -> Sequence[bytes | None]:
+        inner = cast(BlobKeeping, self.inner)
+        return await self._do("fetch_blobs", len(names), lambda: inner.fetch_blobs(names))
 
     async def list(self, query: Query, limit: int = 100, cursor: str | None = None) -> Page:
         return await self._do("list", 0, lambda: self.inner.list(query, limit, cursor))

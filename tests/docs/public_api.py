@@ -73,6 +73,7 @@ PUBLIC = (
             "continuum_core.journal.transactions": _ALL,
             "continuum_core.journal.carrying": _ALL,
             "continuum_core.journal.replies": _ALL,
+            "continuum_core.journal.blobs": _ALL,
             "continuum_core.journal.wakeups": _ALL,
             "continuum_core.journal.attributes": _ALL,
             "continuum_core.journal.searching": _ALL,

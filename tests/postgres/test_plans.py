@@ -334,7 +334,7 @@ def test_gauges_count_no_further_than_they_tell(filled: tuple[Any, str]) -> None
 def test_a_tally_reads_each_table_once(filled: tuple[Any, str]) -> None:
     connection, schema = filled
     scans = _scans(connection, schema, carrying.TALLY, Bigint(86_400_000_000))
-    tables = ["deliveries", "members", "records", "runs", "tasks"]
+    tables = ["blobs", "deliveries", "members", "records", "runs", "tasks"]
     assert sorted(node["Relation Name"] for node in scans) == tables
     assert [node["Relation Name"] for node in scans if node["Actual Loops"] != 1] == []
 

@@ -187,6 +187,8 @@ WITH x AS (
   SELECT run_id, NULL, NULL, NULL, 0, octet_length(payload) FROM continuum.tasks WHERE ns = $1::integer
   UNION ALL
   SELECT run_id, NULL, NULL, NULL, 0, octet_length(body) FROM continuum.members WHERE ns = $1::integer
+  UNION ALL
+  SELECT run_id, NULL, NULL, NULL, 0, octet_length(data) FROM continuum.blobs WHERE ns = $1::integer
 ), r AS (
   SELECT max(machine) AS machine, max(status) AS status, max(created) AS created, sum(records) AS records,
     sum(size) AS size

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from continuum_postgres.statements.blobs import DROP_BLOBS_OF_ENDED
+
 __all__ = [
     "COUNT_ETERNAL",
     "COUNT_EXPIRED",
@@ -128,8 +130,12 @@ DELETE FROM continuum.{table} t WHERE t.ctid = ANY (ARRAY(
 
 COUNT_RECORDS = _count_of("records")
 
-DROP_RUNS = tuple(
-    _drop_of(table) for table in ("records", "tasks", "dead", "attributes", "members", "generations", "runs")
+DROP_RUNS = (
+    DROP_BLOBS_OF_ENDED,
+    *(
+        _drop_of(table)
+        for table in ("records", "tasks", "dead", "attributes", "members", "generations", "runs")
+    ),
 )
 
 # Parameters: start of the dedupe window; now.

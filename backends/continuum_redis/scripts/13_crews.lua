@@ -49,13 +49,17 @@ function crews.forget_between(run, since, below)
   end
 end
 
-function crews.size(run)
-  local size = 0
+function crews.each_body(run, tell)
   for _, crew in ipairs(crews.shown(run)) do
     for _, member in ipairs(crew[2]) do
-      size = size + #member - 4
+      tell(string.sub(member, 5))
     end
   end
+end
+
+function crews.size(run)
+  local size = 0
+  crews.each_body(run, function(body) size = size + #body end)
   return size
 end
 

@@ -12,6 +12,7 @@ local function forget_run(run)
   attributes.forget(run)
   crews.forget(run)
   local r = runs.get(run)
+  blobs.of_ended(r, false)
   call('ZREM', P .. 'created', run)
   call('ZREM', P .. 'ended', run)
   runs.forget_past(run)
@@ -131,9 +132,10 @@ end
 
 function verbs.prune()
   local plan, past_limit, limit = read_plan(), number(), number()
-  local old, records, dry = oldest(plan, 'ended'), 0, plan.dry
+  local old, records, apart, dry = oldest(plan, 'ended'), 0, 0, plan.dry
   for _, r in ipairs(old) do
     records = records + runs.count_records(r.id)
+    apart = apart + blobs.of_ended(r, true)
   end
   plan.limit = past_limit
   local past = oldest_past(plan)
@@ -157,5 +159,5 @@ function verbs.prune()
   for _, each in ipairs(past) do
     records = records + cut_past(each[1], each[2], dry)
   end
-  return {#old, records, count, #past, eternal}
+  return {#old, records, count, #past, eternal, apart}
 end

@@ -341,7 +341,7 @@ local function size_of(r)
   end
   deliveries.each(r.id, function(d) size = size + #d.payload end)
   each_task(r.id, function(t) size = size + #t.payload end)
-  return size + crews.size(r.id)
+  return size + crews.size(r.id) + blobs.size(r.id)
 end
 
 function verbs.tally()

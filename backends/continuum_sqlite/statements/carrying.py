@@ -135,7 +135,9 @@ SELECT machine, status, day, count(*), sum(records), sum(size) FROM (
     + coalesce((SELECT sum(length(t.payload)) FROM continuum_tasks AS t
                 WHERE t.namespace = ?1 AND t.run_id = r.run_id), 0)
     + coalesce((SELECT sum(length(m.body)) FROM continuum_members AS m
-                WHERE m.namespace = ?1 AND m.run_id = r.run_id), 0) AS size
+                WHERE m.namespace = ?1 AND m.run_id = r.run_id), 0)
+    + coalesce((SELECT sum(length(b.data)) FROM continuum_blob_data AS b
+                WHERE b.namespace = ?1 AND b.run_id = r.run_id), 0) AS size
   FROM continuum_runs AS r WHERE namespace = ?1
 ) GROUP BY machine, status, day ORDER BY machine, status, day
 """

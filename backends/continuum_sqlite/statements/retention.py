@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from continuum_sqlite.statements.attributes import DROP_ATTRIBUTES
+from continuum_sqlite.statements.blobs import DROP_BLOBS_OF_ENDED
 from continuum_sqlite.statements.crews import DROP_MEMBERS
 
 __all__ = [
@@ -72,6 +73,7 @@ DROP_GENERATION = (
 COUNT_RECORDS = "SELECT count(*) FROM continuum_records WHERE namespace = ?1 AND run_id = ?2"
 
 DROP_RUN = (
+    *DROP_BLOBS_OF_ENDED,
     "DELETE FROM continuum_records WHERE namespace = ?1 AND run_id = ?2",
     "DELETE FROM continuum_tasks WHERE namespace = ?1 AND run_id = ?2",
     "DELETE FROM continuum_dead WHERE namespace = ?1 AND run_id = ?2",
