@@ -1,15 +1,18 @@
 """Group commit: what many runs want of one verb of the journal, gathered into batches.
 
 A lane sends what is pending as soon as the previous batch returned: nothing lingers to fill a batch,
-and under load batches grow by themselves. When the journal is away, the lane tries the same batch
-again, with backoff, until it answers: every verb is idempotent by the ids in its members (promise 6),
-so that an unknown outcome resolves to one copy. Nothing fails; work waits.
+and under load batches grow by themselves. What is pending in masses goes in two batches at a time, so
+that the journal has one while the engine deals with the answers to the other: with a single one all
+runs would move in step, and each side wait for the other. When the journal is away, the lane tries a
+batch again, with backoff, until it answers: every verb is idempotent by the ids in its members
+(promise 6), so that an unknown outcome resolves to one copy. Nothing fails; work waits.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from itertools import chain
 from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
@@ -20,6 +23,8 @@ from continuum_core.host import Flag, Host, Job
 __all__ = ["Asker", "Backoff", "Lane", "Loop", "Patience", "Unheard"]
 
 logger = logging.getLogger(__name__)
+
+_MASS = 64  # members that a second batch takes at least: fewer wait, for a batch has its own price
 
 M = TypeVar("M")
 A = TypeVar("A")
@@ -128,7 +133,7 @@ class _Asking(Generic[A]):
 
 
 class Lane(Generic[M, A]):
-    """A queue of members before one verb, and the loop that sends them.
+    """A queue of members before one verb, and the two loops that send them.
 
     :param verb: takes a batch, answers one outcome per member in order.
     :param name: for logs and the spawned job.
@@ -145,7 +150,7 @@ class Lane(Generic[M, A]):
         verb: Callable[[Sequence[M]], Awaitable[Sequence[A]]],
         name: str,
         *,
-        limit: int = 500,
+        limit: int = 250,
         refresh: Callable[[M, float], M | None] = lambda member, _age: member,
         watch: Callable[[Sequence[M], Sequence[A], float], None] | None = None,
     ) -> None:
@@ -156,17 +161,19 @@ class Lane(Generic[M, A]):
         self._refresh = refresh
         self._watch = watch
         self._pending: list[_Member[M, A]] = []
-        self._under_way: list[_Member[M, A]] = []  # taken from there, and not answered yet
+        self._under_way: list[list[_Member[M, A]]] = []  # batches taken from there, and not answered yet
         self._wake: Flag = host.flag()
+        self._mass: Flag = host.flag()
         self._idle: Flag = host.flag()
         self._idle.set()
-        self._job: Job | None = None
+        self._jobs: list[Job] = []
         self._closed = False
 
     def open(self, watched: Callable[[str, Loop], Coroutine[Any, Any, None]] = _unwatched) -> None:
-        """Start the loop. :param watched: is handed the loop, with its name, and runs it."""
+        """Start the loops. :param watched: is handed each, with its name, and runs it."""
         self._closed = False
-        self._job = self._host.spawn(watched(self._name, self._run), self._name)
+        loops: dict[str, Loop] = {self._name: self._send_all, f"{self._name} in masses": self._send_masses}
+        self._jobs = [self._host.spawn(watched(name, loop), name) for name, loop in loops.items()]
 
     def submit(self, member: M, asker: Asker[A]) -> None:
         """Put a member in the next batch; `asker` is told its outcome."""
@@ -178,6 +185,8 @@ class Lane(Generic[M, A]):
             self._idle.clear()
             self._wake.set()
         self._pending.append(made)
+        if len(self._pending) == _MASS:
+            self._mass.set()
 
     async def ask(self, member: M, also: Callable[[A | None], None] | None = None) -> A | None:
         """Put a member in the next batch and wait for its outcome. Raises what refuses this very member.
@@ -199,26 +208,40 @@ class Lane(Generic[M, A]):
     async def close(self) -> None:
         """Stop at once; what is not answered yet is answered None: nobody waits for ever."""
         self._closed = True
-        if self._job is not None:
-            self._job.cancel()
-            await self._job.join()
-            self._job = None
-        unanswered = [*self._under_way, *self._pending]
+        for job in self._jobs:
+            job.cancel()
+        for job in self._jobs:
+            await job.join()
+        self._jobs.clear()
+        unanswered = [*chain.from_iterable(self._under_way), *self._pending]
         self._under_way.clear()
         self._pending.clear()
         for member in unanswered:
             self._answer(member, None)
         self._idle.set()
 
-    async def _run(self) -> None:
+    async def _send_all(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
             while self._pending:
-                self._under_way = self._pending[: self._limit]
-                del self._pending[: self._limit]
-                await self._send(self._under_way)
-                self._under_way = []
+                await self._send_next()
+
+    async def _send_masses(self) -> None:
+        """Beside the other loop, which alone sends few members: nothing waits for a mass to come together."""
+        while True:
+            await self._mass.wait()
+            self._mass.clear()
+            while len(self._pending) >= _MASS:
+                await self._send_next()
+
+    async def _send_next(self) -> None:
+        batch = self._pending[: self._limit]
+        del self._pending[: self._limit]
+        self._under_way.append(batch)
+        await self._send(batch)
+        self._under_way.remove(batch)
+        if not (self._pending or self._under_way):
             self._idle.set()
 
     async def _send(self, batch: list[_Member[M, A]]) -> None:

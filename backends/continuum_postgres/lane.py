@@ -1,8 +1,11 @@
-"""A queue of verbs before one connection, and the task that carries them out.
+"""A queue of verbs before a connection or two, and a task for each that carries them out.
 
-Rule: no lingering. Whatever waits for the same verb when the connection is free is one batch. A verb whose
+Rule: no lingering. Whatever waits for the same verb when a connection is free is one batch. A verb whose
 caller was cancelled before its turn is left out; one under way is finished, so that no cancellation
 leaves a transaction open, and its answer is dropped.
+
+A second connection takes what comes in masses, so that the server works on one batch while this process makes
+the next: over one alone each would wait for the other. Verbs that are awaited at the same time have no order.
 """
 
 from __future__ import annotations
@@ -28,6 +31,12 @@ Answer = TypeVar("Answer")
 Verb = Callable[[Session, Sequence[Any]], Awaitable[Sequence[Any]]]
 
 _BATCH = 1_000
+_HALF = 250
+"""Members in one batch where there are two connections: the rest is for the other."""
+
+_MASS = 64
+"""Members that wait when a second connection takes some; fewer go together, for a batch has its own price."""
+
 _TRIES = 12
 _SHORTEST, _LONGEST = 0.001, 0.1  # seconds before a transaction that met another is begun again
 
@@ -40,15 +49,21 @@ class _Job:
 
 
 class Lane:
-    """One connection's task; used from the event loop it was opened in."""
+    """One or two connections' tasks; used from the event loop it was opened in.
 
-    def __init__(self, name: str, session: Session) -> None:
+    :ivar session: of the first connection.
+    """
+
+    def __init__(self, name: str, session: Session, second: Session | None = None) -> None:
         self.session = session
+        self._sessions = [session] if second is None else [session, second]
+        self._most = _BATCH if second is None else _HALF
         self._name = name
         self._jobs: deque[_Job] = deque()
+        self._members = 0  # of the jobs that wait
         self._waiting = asyncio.Event()
         self._stopped = False
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def gather(
         self,
@@ -72,57 +87,67 @@ class Lane:
     async def _put(self, verb: Verb, members: Sequence[Any]) -> Sequence[Any]:
         if self._stopped:
             raise UsageError("the journal was closed")
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name=self._name)
         job = _Job(verb, members, asyncio.get_running_loop().create_future())
         self._jobs.append(job)
+        self._members += len(members)
+        begun = len(self._tasks)
+        if not begun or (begun < len(self._sessions) and self._members >= _MASS):
+            session, least = self._sessions[begun], _MASS if begun else 1
+            self._tasks.append(asyncio.create_task(self._run(session, least), name=self._name))
         self._waiting.set()
         return await job.future
 
     async def stop(self) -> None:
-        """Carry out what is queued, close the connection, and end."""
+        """Carry out what is queued, close the connections, and end."""
         self._stopped = True
         self._waiting.set()
-        if self._task is not None:
-            task, self._task = self._task, None
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
             await asyncio.shield(task)
-        else:
+        if not tasks:
             await self.session.drop()
 
-    # --- the task
+    # --- the tasks
 
-    async def _run(self) -> None:
+    async def _run(self, session: Session, least: int) -> None:
+        """Carry out jobs while so many members wait; the first task takes whatever there is."""
         try:
-            while self._jobs or not self._stopped:
-                if not self._jobs:
+            while True:
+                if self._members >= least:
+                    await self._together(session, self._next())
+                elif self._stopped:
+                    break
+                else:
                     self._waiting.clear()
                     await self._waiting.wait()
-                    continue
-                await self._together(self._next())
         finally:
-            for job in self._jobs:  # only when the loop itself is ending
-                job.future.cancel()
-            await self.session.drop()
+            if least == 1:
+                for job in self._jobs:  # only when the loop itself is ending
+                    job.future.cancel()
+            await session.drop()
 
     def _next(self) -> list[_Job]:
         """What waits first, with what waits behind it for the same verb."""
         first = self._jobs.popleft()
         jobs, size = [first], len(first.members)
-        while self._jobs and self._jobs[0].verb is first.verb and size + len(self._jobs[0].members) <= _BATCH:
+        while self._jobs and self._jobs[0].verb is first.verb:
+            if size + len(self._jobs[0].members) > self._most:
+                break
             jobs.append(self._jobs.popleft())
             size += len(jobs[-1].members)
+        self._members -= size
         return [job for job in jobs if not job.future.done()]
 
-    async def _together(self, jobs: list[_Job]) -> None:
+    async def _together(self, session: Session, jobs: list[_Job]) -> None:
         if not jobs:
             return
         members = [member for job in jobs for member in job.members] if len(jobs) > 1 else jobs[0].members
         try:
-            answers = await self._carry_out(jobs[0].verb, members)
+            answers = await self._carry_out(session, jobs[0].verb, members)
         except Exception as error:  # of whatever kind: it is the verb's answer, and the task goes on
             if len(jobs) > 1 and not isinstance(error, JournalUnavailable):
                 for job in jobs:  # one is at fault, and the error does not say which
-                    await self._together([job])
+                    await self._together(session, [job])
                 return
             for job in jobs:
                 told = port_error(error, False)
@@ -135,9 +160,8 @@ class Lane:
                 job.future.set_result(answers[at : at + len(job.members)])
             at += len(job.members)
 
-    async def _carry_out(self, verb: Verb, members: Sequence[Any]) -> Sequence[Any]:
+    async def _carry_out(self, session: Session, verb: Verb, members: Sequence[Any]) -> Sequence[Any]:
         """The verb's answers, tried again where it met others or a connection that was dead already."""
-        session = self.session
         pause = _SHORTEST
         opened = session.opened
         session.partly = False

@@ -1,7 +1,8 @@
-"""What an open handle holds: four lanes with a connection each, and the hints, for one event loop.
+"""What an open handle holds: four lanes of a connection or two, and the hints, for one event loop.
 
-Rule: a connection is opened when its lane is first used. A handle has at most six: starts, turns, claims,
-reading, one that listens once somebody waits, and one for what met a caller's open transaction.
+Rule: a connection is opened when it is first used. A handle has at most seven: starts, turns, a second for
+turns in masses, claims, reading, one that listens once somebody waits, and one for what met a caller's open
+transaction.
 """
 
 from __future__ import annotations
@@ -125,8 +126,9 @@ def _store(space: Space, connection: Connection, version: int, server: Server) -
     wakeups = Wakeups(space, notify, hints)
     lanes = {
         name: Lane(f"continuum-postgres-{name}", Session(space))
-        for name in ("starting", "turning", "claiming", "reading")
+        for name in ("starting", "claiming", "reading")
     }
+    lanes["turning"] = Lane("continuum-postgres-turning", Session(space), Session(space))
     lanes["reading"].session.adopt(connection)
     lanes["starting"].session.patience = BRIEF
     aside = Lane("continuum-postgres-aside", Session(space, patience=ASIDE))

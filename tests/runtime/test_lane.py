@@ -73,6 +73,40 @@ async def test_what_comes_while_a_batch_is_under_way_makes_the_next_one() -> Non
     await lane.close()
 
 
+async def test_masses_go_in_two_batches_at_a_time_and_a_few_wait_for_their_turn() -> None:
+    verb = Verb()
+    lane = lane_of(verb, limit=100)
+    verb.gate.clear()
+    asked = [asyncio.create_task(lane.ask(n)) for n in range(100 + 64)]
+    while len(verb.batches) < 2:
+        await asyncio.sleep(0)
+    asked += [asyncio.create_task(lane.ask(n)) for n in range(63)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert [len(batch) for batch in verb.batches] == [100, 64], "both are under way"
+    settled = asyncio.create_task(lane.settled())
+    await asyncio.sleep(0)
+    assert not settled.done()
+    verb.gate.set()
+    assert await asyncio.gather(*asked) == [2 * n for n in [*range(164), *range(63)]]
+    assert [len(batch) for batch in verb.batches] == [100, 64, 63]
+    assert await settled
+    await lane.close()
+
+
+async def test_closing_answers_both_batches_under_way_and_what_waits() -> None:
+    verb = Verb()
+    lane = lane_of(verb, limit=100)
+    verb.gate.clear()
+    asked = [asyncio.create_task(lane.ask(n)) for n in range(200)]
+    while len(verb.batches) < 2:
+        await asyncio.sleep(0)
+    asked.append(asyncio.create_task(lane.ask(1)))
+    await asyncio.sleep(0)
+    await lane.close()
+    assert await asyncio.gather(*asked) == [None] * 201
+
+
 async def test_the_same_batch_is_tried_until_the_journal_is_back() -> None:
     verb = Verb()
     verb.away = 5
