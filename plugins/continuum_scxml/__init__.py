@@ -7,17 +7,20 @@ evaluated.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from continuum_core.definition.chart import Chart
+from continuum_core.hooks import hookimpl
 from continuum_scxml.charted import outline_of
-from continuum_scxml.commands import register_commands
 from continuum_scxml.outline import FormatRefused, Outline
 from continuum_scxml.scxml_reader import read_scxml
 from continuum_scxml.scxml_writer import scxml_text
 from continuum_scxml.skeleton import skeleton
 from continuum_scxml.xstate_reader import read_xstate
 from continuum_scxml.xstate_writer import xstate_text
+
+if TYPE_CHECKING:
+    import typer
 
 __all__ = [
     "HOOKS_VERSION",
@@ -33,6 +36,15 @@ __all__ = [
 ]
 
 HOOKS_VERSION = 2
+
+
+@hookimpl
+def register_commands(app: typer.Typer) -> None:
+    """Add the group `scxml`."""
+    # The program's own parts: a worker in another program has no use for them, and starts sooner without.
+    from continuum_scxml.commands import add_group  # noqa: PLC0415
+
+    add_group(app)
 
 
 def to_scxml(machine: Any) -> str:

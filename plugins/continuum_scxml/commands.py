@@ -12,7 +12,6 @@ from continuum_core.cli.apps import one_machine
 from continuum_core.cli.options import Debug, OutputFile
 from continuum_core.cli.output import say
 from continuum_core.errors import UsageError
-from continuum_core.hooks import hookimpl
 from continuum_scxml.charted import outline_of
 from continuum_scxml.document import SIZE
 from continuum_scxml.scxml_reader import read_scxml
@@ -21,7 +20,7 @@ from continuum_scxml.skeleton import skeleton
 from continuum_scxml.xstate_reader import read_xstate
 from continuum_scxml.xstate_writer import xstate_text
 
-__all__ = ["register_commands"]
+__all__ = ["add_group"]
 
 
 class Format(enum.StrEnum):
@@ -38,8 +37,7 @@ _TITLES = {Format.SCXML: "SCXML", Format.XSTATE: "XState JSON"}
 AsFormat = Annotated[Format | None, typer.Option("--format", "-f", help="Default: by what FILE is.")]
 
 
-@hookimpl
-def register_commands(app: typer.Typer) -> None:
+def add_group(app: typer.Typer) -> None:
     """Add the group `scxml`."""
     group = typer.Typer(no_args_is_help=True, help="Exchange machines with other tools: SCXML, XState JSON.")
     group.command("export")(export)
