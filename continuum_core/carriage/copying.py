@@ -7,7 +7,8 @@ there. What a worker has is left to it until its lease is over or given back.
 
 What was still sent to a run after it left (by other runs of the source, or by whoever raced its departure)
 lies there, and is sent on, under a dedupe id of its own, so that no repeat sends it twice. A child run that
-ended while its parent was in the other journal told nobody: the copy tells its parent instead.
+ended while its parent was in the other journal told nobody: the copy tells its parent instead, and tells a
+child run that its parent closed meanwhile (see `families`).
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from attrs import define, field
 from msgspec.structs import replace
 
 from continuum_core.carriage.asking import Copied, Copying, Trouble
+from continuum_core.carriage.families import Reunion
 from continuum_core.carriage.images import as_it_travels, departure_body, drift, left_with, whole
-from continuum_core.envelope import OriginBody
 from continuum_core.errors import PayloadLocked, UnknownVersion
 from continuum_core.journal.carrying import (
     Arrival,
@@ -35,8 +36,7 @@ from continuum_core.journal.carrying import (
 from continuum_core.journal.commit import DeliverOutcome, Query
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import ENDED, Delivery, Run
-from continuum_core.mapper import child_id, crews_of, encode_termination, told_parent
-from continuum_core.unopened import is_sealed
+from continuum_core.mapper import encode_termination
 
 __all__ = ["copy"]
 
@@ -75,7 +75,7 @@ class _Copy:
             await self._what_was_busy()
             await self._restore_ready()
             await self._forward()
-            await self._reunite()
+            await Reunion(self.target, self.asked.host.new_id).carry_out(self._left)
             await self._what_is_not_a_runs()  # a task may have settled a key meanwhile
         return self.done
 
@@ -277,36 +277,6 @@ class _Copy:
             self.done.forwarded += sum(answer.outcome is DeliverOutcome.ACCEPTED for answer in answers)
             sent = [one.id for one, answer in zip(late, answers, strict=True) if answer.outcome in _THERE]
             await carrier_of(self.source).settle([Arrival(run_id, tuple(sent))])
-
-    async def _reunite(self) -> None:
-        """Tell parents that arrived how child runs ended while the two were in different journals."""
-        for run_id in self._left:
-            parent = await self.target.inspect(run_id)
-            if parent is None or parent.run.status in ENDED:
-                continue
-            if is_sealed(parent.run.snapshot):
-                continue  # only who has the keys can say whom it waits for
-            coming = {(each.token, each.slot) for each in parent.deliveries}
-            origins = {
-                child_id(run_id, crew.token, number): OriginBody(str(run_id), crew.token, number, "")
-                for crew in crews_of(parent.run.snapshot)
-                if crew.runs
-                for number in crew.open
-                if (crew.token, number) not in coming
-            }
-            children = await self.target.load(list(origins))
-            told = [self._told(child, origins[child.run_id]) for child in children if child is not None]
-            await self.target.deliver([each for each in told if each is not None])
-
-    def _told(self, child: Run, origin: OriginBody) -> Delivery | None:
-        """What the parent of a child run that has ended is told: by the child's id, and so once."""
-        if child.outcome is None or is_moving(child.status, child.cause):
-            return None
-        if is_sealed(child.outcome):
-            return None
-        new_id = self.asked.host.new_id()
-        told = told_parent(new_id, child.run_id, child.machine, origin, child.outcome)
-        return replace(told, dedupe=f"ended:{child.run_id}")
 
 
 def _forwarded(delivery: Delivery) -> Delivery:

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
-from continuum_core import Handle, RunCancelled, Worker
+from continuum_core import Handle, Machine, RunCancelled, Worker, root
 from continuum_core.asyncio_host import AsyncioHost
 from continuum_core.carriage.archives import Selection, archive, restore
 from continuum_core.carriage.asking import Copying
@@ -147,6 +147,103 @@ async def test_a_child_run_that_ends_in_another_journal_than_its_parents_is_told
             events = [step.event for step in await worker.client.history(run.id)]
         assert events[-1].startswith("done crew-slow")
         assert len([event for event in events if event.startswith("done")]) == 1
+
+
+@pytest.mark.parametrize(("one", "other"), [("memory", "sqlite"), ("postgres", "redis")])
+@pytest.mark.parametrize("by", ["event", "order"])
+async def test_a_child_run_whose_parent_leaves_it_in_another_journal_is_closed(
+    one: str, other: str, by: str, request: pytest.FixtureRequest
+) -> None:
+    """It is in hand while its parent moves and goes on without it; the next copy tells it, once."""
+    source_url, target_url = fresh_journal(one, request), fresh_journal(other, request)
+    async with AsyncExitStack() as stack:
+        source, target = connect(source_url), connect(target_url)
+        for journal in (source, target):
+            await journal.open()
+            stack.push_async_callback(journal.close)
+        asked = Copying(host=AsyncioHost(), to="elsewhere", who="ada")
+        async with Worker(source_url, [Waits], poll=0.05, plugins=Plugins()) as worker:
+            run, other_run = [await worker.client.start(Waits, (each,)) for each in ("a", "b")]
+            child, _ = [await begun(source, each.id) for each in (run, other_run)]
+        holds = await held(source, child)
+        assert set((await copy(source, target, asked)).busy) == {child}
+        async with Worker(target_url, [Waits], poll=0.05, plugins=Plugins()) as worker:
+            if by == "event":
+                await worker.client.send(run.id, Leave())
+                await worker.client.handle(run.id).result(60)
+            else:
+                await worker.client.terminate(run.id, "enough")
+        await source.release(holds)
+        for _ in range(2):
+            assert (await copy(source, target, asked)).complete
+        async with Worker(target_url, [Slow], poll=0.05, plugins=Plugins()) as worker:
+            with pytest.raises(RunCancelled, match="its parent went on without it"):
+                await worker.client.handle(child).result(60)
+            assert (await copy(source, target, asked)).complete
+            events = [step.event for step in await worker.client.history(child)]
+        assert events.count("cancel") == 1
+        [left] = (await target.list(Query(parent=other_run.id))).runs
+        assert left.status is RunStatus.RUNNING, "whose parent waits is left alone"
+
+
+class Careful(Machine[str, str, str], name="crew-careful"):
+    """Cleans up when it is cancelled; a second cancel would end it in the middle of that."""
+
+    s = root(str)
+    waiting = s.state(initial=True)
+    cleaning = s.state()
+    clean = s.final(ok=False)
+
+    @staticmethod
+    def init(i: str) -> str:
+        return i
+
+    @staticmethod
+    def result(c: str) -> str:
+        return c
+
+    waiting.on_cancel(cleaning)
+    cleaning.on(Go, clean)
+
+
+class Leaves(Machine[str, str, str], name="crew-leaves"):
+    """Waits for one that cleans up, until it is told to leave."""
+
+    s = root(str)
+    working = s.state(initial=True)
+    left = s.final()
+
+    @staticmethod
+    def init(i: str) -> str:
+        return i
+
+    @staticmethod
+    def result(c: str) -> str:
+        return c
+
+    working.invoke(Careful, lambda c: c, done=left, error=left)
+    working.on(Leave, left)
+
+
+async def test_a_child_run_that_knows_is_not_told_again_by_a_copy() -> None:
+    async with Engine([Leaves]) as engine, Engine([Leaves]) as elsewhere:
+        run = await engine.start(Leaves, "a")
+        child = await child_of(engine, run.id)
+        await engine.send(run, Leave())
+        assert await engine.states(child.run_id) == {"cleaning"}
+        source, target = engine.client.journal, elsewhere.client.journal
+        assert (await copy(source, target, Copying(host=AsyncioHost(), to="elsewhere"))).complete
+        assert await elsewhere.states(child.run_id) == {"cleaning"}
+        assert [step.event for step in await elsewhere.history(child.run_id)] == ["start", "cancel"]
+
+
+async def begun(journal: Journal, parent: UUID) -> UUID:
+    """The only child run, once it waits to be told."""
+    while True:
+        family = (await journal.list(Query(parent=parent))).runs
+        if family and family[0].version:
+            return family[0].run_id
+        await asyncio.sleep(0.02)
 
 
 async def held(journal: Journal, run_id: UUID) -> list[RunHold]:
