@@ -30,6 +30,11 @@ class Leave:
     pass
 
 
+def same(text: str) -> str:
+    """What one begins with, and what comes of it."""
+    return text
+
+
 @activity(retry=ONCE)
 async def label(parcel: str) -> str:
     if parcel.startswith("lost"):
@@ -43,13 +48,8 @@ class Parcel(Machine[str, str, str], name="crew-parcel"):
     shipped = s.final()
     lost = s.final(ok=False)
 
-    @staticmethod
-    def init(i: str) -> str:
-        return i
-
-    @staticmethod
-    def result(c: str) -> str:
-        return c
+    init = staticmethod(same)
+    result = staticmethod(same)
 
     @staticmethod
     def verdict(c: str) -> str:
@@ -83,6 +83,14 @@ class Ctx:
     why: str = ""
 
 
+def begun_with(parcels: tuple[str, ...]) -> Ctx:
+    return Ctx(parcels)
+
+
+def whole(c: Ctx) -> Ctx:
+    return c
+
+
 def why(c: Ctx, failure: Failure) -> Ctx:
     return evolve(c, why=f"{failure.type.rpartition('.')[2]}: {failure.message}")
 
@@ -98,13 +106,8 @@ class One(Machine[Ctx, tuple[str, ...], Ctx], name="crew-one"):
     over = s.state()
     left = s.final()
 
-    @staticmethod
-    def init(i: tuple[str, ...]) -> Ctx:
-        return Ctx(i)
-
-    @staticmethod
-    def result(c: Ctx) -> Ctx:
-        return c
+    init = staticmethod(begun_with)
+    result = staticmethod(whole)
 
     working.invoke(
         Parcel,
@@ -129,13 +132,8 @@ class Waits(Machine[Ctx, tuple[str, ...], Ctx], name="crew-waits"):
     left = s.final()
     lost = s.final(ok=False)
 
-    @staticmethod
-    def init(i: tuple[str, ...]) -> Ctx:
-        return Ctx(i)
-
-    @staticmethod
-    def result(c: Ctx) -> Ctx:
-        return c
+    init = staticmethod(begun_with)
+    result = staticmethod(whole)
 
     working.invoke(
         Slow,
@@ -155,13 +153,8 @@ class Kept(Machine[Ctx, tuple[str, ...], Ctx], name="crew-kept"):
     working = s.state(initial=True)
     left = s.final()
 
-    @staticmethod
-    def init(i: tuple[str, ...]) -> Ctx:
-        return Ctx(i)
-
-    @staticmethod
-    def result(c: Ctx) -> Ctx:
-        return c
+    init = staticmethod(begun_with)
+    result = staticmethod(whole)
 
     working.invoke(Slow, lambda c: "cancel", error=left)
     working.invoke(Slow, lambda c: "terminate", error=left, closing="terminate")
@@ -183,13 +176,8 @@ class Fleet(Machine[Ctx, tuple[str, ...], Ctx], name="crew-fleet"):
     shipped = s.final()
     lost = s.final(ok=False)
 
-    @staticmethod
-    def init(i: tuple[str, ...]) -> Ctx:
-        return Ctx(i)
-
-    @staticmethod
-    def result(c: Ctx) -> Ctx:
-        return c
+    init = staticmethod(begun_with)
+    result = staticmethod(whole)
 
     @staticmethod
     def verdict(c: Ctx) -> str:
@@ -214,13 +202,8 @@ class Wide(Machine[Ctx, tuple[str, ...], Ctx], name="crew-wide"):
     printed = s.final()
     lost = s.final(ok=False)
 
-    @staticmethod
-    def init(i: tuple[str, ...]) -> Ctx:
-        return Ctx(i)
-
-    @staticmethod
-    def result(c: Ctx) -> Ctx:
-        return c
+    init = staticmethod(begun_with)
+    result = staticmethod(whole)
 
     printing.each(
         label,
@@ -242,13 +225,8 @@ class Patient(Machine[str, str, str], name="crew-patient"):
     shipped = s.final()
     lost = s.final(ok=False)
 
-    @staticmethod
-    def init(i: str) -> str:
-        return i
-
-    @staticmethod
-    def result(c: str) -> str:
-        return c
+    init = staticmethod(same)
+    result = staticmethod(same)
 
     deciding.always(waiting, when=lambda c: c.startswith("wait"))
     deciding.always(labelling)
@@ -264,13 +242,8 @@ class Mixed(Machine[Ctx, tuple[str, ...], Ctx], name="crew-mixed"):
     shipped = s.final()
     lost = s.final(ok=False)
 
-    @staticmethod
-    def init(i: tuple[str, ...]) -> Ctx:
-        return Ctx(i)
-
-    @staticmethod
-    def result(c: Ctx) -> Ctx:
-        return c
+    init = staticmethod(begun_with)
+    result = staticmethod(whole)
 
     shipping.each(
         Patient,
@@ -289,13 +262,8 @@ class Labels(Machine[Ctx, tuple[str, ...], Ctx], name="crew-labels"):
     printing = s.state(initial=True)
     printed = s.final()
 
-    @staticmethod
-    def init(i: tuple[str, ...]) -> Ctx:
-        return Ctx(i)
-
-    @staticmethod
-    def result(c: Ctx) -> Ctx:
-        return c
+    init = staticmethod(begun_with)
+    result = staticmethod(whole)
 
     printing.collect(
         label,
@@ -324,13 +292,8 @@ class Fickle(Machine[Ctx, tuple[str, ...], Ctx], name="crew-fickle"):
     shipped = s.final()
     lost = s.final(ok=False)
 
-    @staticmethod
-    def init(i: tuple[str, ...]) -> Ctx:
-        return Ctx(i)
-
-    @staticmethod
-    def result(c: Ctx) -> Ctx:
-        return c
+    init = staticmethod(begun_with)
+    result = staticmethod(whole)
 
     shipping.each(
         Patient, fickle, limit=1, done=shipped, assign=lambda c, got: evolve(c, got=got), error=lost
@@ -358,13 +321,8 @@ class Trips(Machine[Ctx, tuple[str, ...], Ctx], name="crew-trips"):
     booked = s.final()
     undone = s.final(ok=False)
 
-    @staticmethod
-    def init(i: tuple[str, ...]) -> Ctx:
-        return Ctx(i)
-
-    @staticmethod
-    def result(c: Ctx) -> Ctx:
-        return c
+    init = staticmethod(begun_with)
+    result = staticmethod(whole)
 
     booking.each(
         book,
@@ -387,13 +345,8 @@ class Again(Machine[Ctx, tuple[str, ...], Ctx], name="crew-again"):
     resting = s.state()
     end = s.final()
 
-    @staticmethod
-    def init(i: tuple[str, ...]) -> Ctx:
-        return Ctx(i)
-
-    @staticmethod
-    def result(c: Ctx) -> Ctx:
-        return c
+    init = staticmethod(begun_with)
+    result = staticmethod(whole)
 
     printing.collect(
         label,
@@ -414,13 +367,8 @@ class Convoy(Machine[Ctx, tuple[str, ...], Ctx], name="crew-convoy"):
     shipped = s.final()
     lost = s.final(ok=False)
 
-    @staticmethod
-    def init(i: tuple[str, ...]) -> Ctx:
-        return Ctx(i)
-
-    @staticmethod
-    def result(c: Ctx) -> Ctx:
-        return c
+    init = staticmethod(begun_with)
+    result = staticmethod(whole)
 
     shipping.each(
         Parcel,
@@ -440,13 +388,8 @@ class Armada(Machine[Ctx, tuple[str, ...], Ctx], name="crew-armada"):
     shipped = s.final()
     lost = s.final(ok=False)
 
-    @staticmethod
-    def init(i: tuple[str, ...]) -> Ctx:
-        return Ctx(i)
-
-    @staticmethod
-    def result(c: Ctx) -> Ctx:
-        return c
+    init = staticmethod(begun_with)
+    result = staticmethod(whole)
 
     shipping.each(
         Parcel,
@@ -469,13 +412,8 @@ class Broken(Machine[str, str, str], name="crew-broken"):
     waiting = s.state(initial=True)
     shipped = s.final()
 
-    @staticmethod
-    def init(i: str) -> str:
-        return i
-
-    @staticmethod
-    def result(c: str) -> str:
-        return c
+    init = staticmethod(same)
+    result = staticmethod(same)
 
     waiting.on(Go, assign=broken)
     waiting.on(Pause, shipped)
@@ -488,13 +426,8 @@ class Trusts(Machine[Ctx, tuple[str, ...], Ctx], name="crew-trusts"):
     working = s.state(initial=True)
     left = s.final()
 
-    @staticmethod
-    def init(i: tuple[str, ...]) -> Ctx:
-        return Ctx(i)
-
-    @staticmethod
-    def result(c: Ctx) -> Ctx:
-        return c
+    init = staticmethod(begun_with)
+    result = staticmethod(whole)
 
     working.invoke(Broken, lambda c: c.parcels[0], done=left, error=left)
     working.on(Leave, left)

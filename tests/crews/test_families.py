@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from uuid import UUID
 
@@ -25,7 +26,7 @@ from continuum_core.registry import Registry
 from continuum_core.testing import Engine
 from continuum_core.testing.conformance.given import new_id, signal
 from tests.conftest import fresh_journal
-from tests.crews.machines import Ctx, Go, Leave, Mixed, Slow, Trusts, Waits
+from tests.crews.machines import Ctx, Go, Leave, Mixed, Slow, Trusts, Waits, same
 
 EVER = 2**62
 PARCELS = ("wait-1", "b", "wait-2", "d")
@@ -85,17 +86,24 @@ async def waiting(client: Client, run: Handle[Ctx]) -> list[UUID]:
         await asyncio.sleep(0.02)
 
 
+@asynccontextmanager
+async def both(source_url: str, target_url: str) -> AsyncGenerator[tuple[Journal, Journal], None]:
+    """Two opened journals."""
+    async with AsyncExitStack() as stack:
+        source, target = connect(source_url), connect(target_url)
+        for journal in (source, target):
+            await journal.open()
+            stack.push_async_callback(journal.close)
+        yield source, target
+
+
 @pytest.mark.parametrize(("one", "other"), [("memory", "redis"), ("sqlite", "postgres"), ("redis", "sqlite")])
 async def test_a_parent_is_copied_in_the_middle_of_its_members(
     one: str, other: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     """It goes on elsewhere with its child runs; then all of them are archived, and come back whole."""
     source_url, target_url = fresh_journal(one, request), fresh_journal(other, request)
-    async with AsyncExitStack() as stack:
-        source, target = connect(source_url), connect(target_url)
-        for journal in (source, target):
-            await journal.open()
-            stack.push_async_callback(journal.close)
+    async with both(source_url, target_url) as (source, target):
         async with Worker(source_url, [Mixed], poll=0.05, plugins=Plugins()) as worker:
             run = await worker.client.start(Mixed, PARCELS)
             going = await waiting(worker.client, run)
@@ -122,11 +130,7 @@ async def test_a_child_run_that_ends_in_another_journal_than_its_parents_is_told
 ) -> None:
     """One of the two is in hand while the other moves; the next copy brings them together again."""
     source_url, target_url = fresh_journal(one, request), fresh_journal(other, request)
-    async with AsyncExitStack() as stack:
-        source, target = connect(source_url), connect(target_url)
-        for journal in (source, target):
-            await journal.open()
-            stack.push_async_callback(journal.close)
+    async with both(source_url, target_url) as (source, target):
         asked = Copying(host=AsyncioHost(), to="elsewhere", who="ada")
         async with Worker(source_url, [Waits], poll=0.05, plugins=Plugins()) as worker:
             run = await worker.client.start(Waits, ("a",))
@@ -156,11 +160,7 @@ async def test_a_child_run_whose_parent_leaves_it_in_another_journal_is_closed(
 ) -> None:
     """It is in hand while its parent moves and goes on without it; the next copy tells it, once."""
     source_url, target_url = fresh_journal(one, request), fresh_journal(other, request)
-    async with AsyncExitStack() as stack:
-        source, target = connect(source_url), connect(target_url)
-        for journal in (source, target):
-            await journal.open()
-            stack.push_async_callback(journal.close)
+    async with both(source_url, target_url) as (source, target):
         asked = Copying(host=AsyncioHost(), to="elsewhere", who="ada")
         async with Worker(source_url, [Waits], poll=0.05, plugins=Plugins()) as worker:
             run, other_run = [await worker.client.start(Waits, (each,)) for each in ("a", "b")]
@@ -194,13 +194,8 @@ class Careful(Machine[str, str, str], name="crew-careful"):
     cleaning = s.state()
     clean = s.final(ok=False)
 
-    @staticmethod
-    def init(i: str) -> str:
-        return i
-
-    @staticmethod
-    def result(c: str) -> str:
-        return c
+    init = staticmethod(same)
+    result = staticmethod(same)
 
     waiting.on_cancel(cleaning)
     cleaning.on(Go, clean)
@@ -213,13 +208,8 @@ class Leaves(Machine[str, str, str], name="crew-leaves"):
     working = s.state(initial=True)
     left = s.final()
 
-    @staticmethod
-    def init(i: str) -> str:
-        return i
-
-    @staticmethod
-    def result(c: str) -> str:
-        return c
+    init = staticmethod(same)
+    result = staticmethod(same)
 
     working.invoke(Careful, lambda c: c, done=left, error=left)
     working.on(Leave, left)

@@ -31,7 +31,9 @@ from tests.crews.machines import (
     Slow,
     Trusts,
     Waits,
+    begun_with,
     label,
+    whole,
 )
 from tests.travel.test_lineage import severed
 
@@ -56,13 +58,8 @@ class Crowd(Machine[Ctx, tuple[str, ...], Ctx], name="travel-crowd"):
     waiting = s.state(initial=True)
     done = s.final()
 
-    @staticmethod
-    def init(i: tuple[str, ...]) -> Ctx:
-        return Ctx(i)
-
-    @staticmethod
-    def result(c: Ctx) -> Ctx:
-        return c
+    init = staticmethod(begun_with)
+    result = staticmethod(whole)
 
     waiting.collect(Slow, lambda c: c.parcels, limit=1_000, done=done)
 
