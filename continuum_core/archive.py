@@ -19,7 +19,7 @@ from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import DeliveryKind, Record, RecordKind, Run
 from continuum_core.lane import Patience
 from continuum_core.mapper import decode_fork, decode_step
-from continuum_core.unopened import is_sealed
+from continuum_core.unopened import locked
 
 __all__ = ["Archive"]
 
@@ -67,7 +67,7 @@ class Archive:
     @staticmethod
     def states(row: Run) -> tuple[str, ...]:
         """The active states of a run, without its machine's code; none where they cannot be read."""
-        if not row.snapshot or is_sealed(row.snapshot):
+        if not row.snapshot or locked(row.snapshot) is not None:
             return ()
         return tuple(msgspec.json.decode(row.snapshot).get("states", ()))
 

@@ -24,7 +24,7 @@ from continuum_core.journal.records import ENDED, Record, Run, RunStatus
 from continuum_core.mapper import origin_in
 from continuum_core.origins import Brood, brood_of
 from continuum_core.past import Past
-from continuum_core.unopened import is_sealed
+from continuum_core.unopened import locked
 
 __all__ = ["MOST", "Lineage", "Stretch", "Tie", "lineage"]
 
@@ -181,7 +181,7 @@ def _is_child(row: Run, brood: Brood) -> bool:
     """Whether a run is a child run of its parent, by what the parent's records or its own snapshot say."""
     if row.run_id in brood.started:
         return True
-    if not row.snapshot or is_sealed(row.snapshot):
+    if not row.snapshot or locked(row.snapshot) is not None:
         return False
     try:
         return origin_in(row.snapshot) is not None

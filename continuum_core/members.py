@@ -21,7 +21,7 @@ from continuum_core.journal.commit import Inspection, Member
 from continuum_core.journal.records import RunStatus, Task
 from continuum_core.mapper import child_id, crews_of, origin_in
 from continuum_core.origins import brood_of
-from continuum_core.unopened import is_sealed
+from continuum_core.unopened import locked
 
 __all__ = ["COUNTED", "CrewView", "Ended", "Parent", "UnderWay", "crews", "parent_of"]
 
@@ -108,7 +108,7 @@ async def parent_of(archive: Archive, run_id: UUID) -> Parent | None:
     if body is not None:
         return Parent(row.parent, name, "fork", body.version)
     origin = None
-    if row.snapshot and not is_sealed(row.snapshot):
+    if row.snapshot and locked(row.snapshot) is None:
         origin = origin_in(row.snapshot)
     return Parent(row.parent, name, "child", number=0 if origin is None else origin.number)
 
@@ -123,7 +123,7 @@ async def crews(archive: Archive, run_id: UUID, most: int = 10) -> Sequence[Crew
     found = await archive.inspect(run_id)
     if found is None:
         raise RunNotFound(str(run_id))
-    if is_sealed(found.run.snapshot):
+    if locked(found.run.snapshot) is not None:
         return ()
     try:
         bodies = crews_of(found.run.snapshot)
@@ -171,6 +171,9 @@ async def _work(archive: Archive, children: Mapping[int, UUID], tasks: Mapping[i
 
 
 def _ended(member: Member) -> Ended:
+    sealed = locked(member.body)
+    if sealed is not None:
+        return Ended(member.number, f"({sealed})")
     told = read(TaskOutcomeBody, member.body)
     if isinstance(told.failure, FailureBody):
         return Ended(member.number, failure=f"{told.failure.type}: {told.failure.message}")

@@ -7,6 +7,7 @@ records. Who has been told already is not told again, however often a copy is re
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from attrs import define, field
 from msgspec.structs import replace
 
 from continuum_core.envelope import OriginBody
+from continuum_core.errors import PayloadLocked
 from continuum_core.journal.carrying import is_moving
 from continuum_core.journal.commit import Inspection
 from continuum_core.journal.protocol import Journal
@@ -27,7 +29,7 @@ from continuum_core.mapper import (
     origin_in,
     told_parent,
 )
-from continuum_core.unopened import is_sealed
+from continuum_core.unopened import locked
 
 __all__ = ["Reunion"]
 
@@ -49,9 +51,11 @@ class Reunion:
         """Raises UnknownVersion for what this release cannot read."""
         for run_id in arrived:
             found = await self.target.inspect(run_id)
-            if found is None or found.run.status in ENDED or is_sealed(found.run.snapshot):
+            if found is None or found.run.status in ENDED or locked(found.run.snapshot) is not None:
                 continue  # only who has the keys can say whose family it is
-            told = [*await self._ends(found), *await self._closing(found)]
+            told = await self._ends(found)
+            with contextlib.suppress(PayloadLocked):  # so too of what its parent did
+                told += await self._closing(found)
             await self.target.deliver(told)
 
     # --- what a parent missed
@@ -73,7 +77,9 @@ class Reunion:
 
     def _told(self, child: Run, origin: OriginBody) -> Delivery | None:
         """What the parent of a child run that has ended is told: by the child's id, and so once."""
-        if child.outcome is None or is_moving(child.status, child.cause) or is_sealed(child.outcome):
+        if child.outcome is None or is_moving(child.status, child.cause):
+            return None
+        if locked(child.outcome) is not None:
             return None
         told = told_parent(self.new_id(), child.run_id, child.machine, origin, child.outcome)
         return replace(told, dedupe=f"ended:{child.run_id}")
@@ -87,7 +93,7 @@ class Reunion:
             return []
         parent = UUID(origin.run)
         [row] = await self.target.load([parent])
-        if row is None or is_sealed(row.snapshot) or is_moving(row.status, row.cause):
+        if row is None or locked(row.snapshot) is not None or is_moving(row.status, row.cause):
             return []
         if any(map(_is_cancel, await self._history(child.run.run_id))):
             return []
