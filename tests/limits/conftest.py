@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
+
 import pytest
 
 from tests.conftest import fresh_journal
@@ -19,3 +22,10 @@ def journal(request: pytest.FixtureRequest) -> str:
 def real_journal(request: pytest.FixtureRequest) -> str:
     """The URL of a fresh journal, of each backend that stores something."""
     return fresh_journal(request.param, request)
+
+
+@pytest.fixture(params=REAL)
+def fresh_real(request: pytest.FixtureRequest) -> Callable[[], str]:
+    """Makes the URL of a fresh journal at each call, of each backend that stores something."""
+    numbers = itertools.count()
+    return lambda: fresh_journal(request.param, request).replace("journal.db", f"{next(numbers)}.db")

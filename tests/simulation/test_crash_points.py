@@ -89,7 +89,25 @@ _FLEETS = Scenario(
 """Runs with child runs: one that goes its way, one that is cancelled as it begins, one that is stopped."""
 
 
-_SCENARIOS = {"orders": SCENARIO, "trips": _TRIPS, "loops": _LOOPS, "fleets": _FLEETS}
+_LATES = Scenario(
+    actions=tuple(
+        Action(0, doing, RunPlan("sim.late", Job(label, 1)), gap, event)
+        for label, doing, gap, event in (
+            ("n", Doing.START, 0.0, ""),
+            ("o", Doing.START, 0.1, ""),
+            ("o", Doing.CANCEL, 0.3, ""),
+            ("p", Doing.START, 0.0, ""),
+            ("p", Doing.SEND, 0.2, "Boom"),
+        )
+    ),
+    workers=2,
+    horizon=9.0,
+    wild=120,
+)
+"""Runs with a deadline: one that never ends by itself, one that is cancelled, one that is parked."""
+
+
+_SCENARIOS = {"orders": SCENARIO, "trips": _TRIPS, "loops": _LOOPS, "fleets": _FLEETS, "lates": _LATES}
 
 
 @lru_cache
@@ -149,4 +167,14 @@ def test_every_single_crash_point_with_child_runs(part: int, kind: FaultKind) ->
     assert len(_calls("fleets")) > 60
     died = Mishap(Fault(kind, before=0.0, after=0.0))
     found = one_at_a_time(_SEED, _FLEETS, dict.fromkeys(_calls("fleets")[part::6], died))
+    assert {place: wrong for place, wrong in found if wrong} == {}
+
+
+@pytest.mark.parametrize("kind", [FaultKind.CRASH_BEFORE, FaultKind.CRASH_AFTER], ids=lambda kind: kind.value)
+@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.long) for part in range(1, 4))])
+def test_every_single_crash_point_of_runs_with_deadlines(part: int, kind: FaultKind) -> None:
+    """Whatever the moment of the death: each is over by itself, and took back what it did, or tells it."""
+    assert len(_calls("lates")) > 60
+    died = Mishap(Fault(kind, before=0.0, after=0.0))
+    found = one_at_a_time(_SEED, _LATES, dict.fromkeys(_calls("lates")[part::4], died))
     assert {place: wrong for place, wrong in found if wrong} == {}

@@ -38,6 +38,7 @@ from continuum_core.testing.simulation.of_journal import (
     records_are_those_committed,
     records_fold_to_snapshots,
 )
+from continuum_core.testing.simulation.of_limits import late_runs_end
 from continuum_core.testing.simulation.workload import Doing
 
 __all__ = ["CHECKS", "judge", "same_end"]
@@ -65,6 +66,7 @@ CHECKS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     children_begin_once,
     ends_are_told,
     windows_hold,
+    late_runs_end,
 )
 
 

@@ -178,7 +178,7 @@ def label_of(context: Told) -> str:
     return context.label
 
 
-def _raise(_context: Told, _event: Boom) -> Told:
+def failing(_context: Told, _event: Boom) -> Told:
     raise ValueError("this reducer always raises")
 
 
@@ -193,7 +193,7 @@ class Order(Machine[Told, Job, str], name="sim.order"):
 
     reserving.invoke(reserve, label_of, done=charging, assign=with_output, error=refused)
     charging.invoke(charge, label_of, done=done_, assign=with_output, error=refused)
-    s.on(Boom, assign=_raise)
+    s.on(Boom, assign=failing)
 
     init = staticmethod(began)
     result = staticmethod(told)
@@ -211,7 +211,7 @@ class Reminder(Machine[Told, Job, str], name="sim.reminder"):
     waiting.on(Ping, waiting, assign=seen)
     over.always(end, when=lambda c: len(c.seen) >= 3)
     over.always(waiting)
-    s.on(Boom, assign=_raise)
+    s.on(Boom, assign=failing)
 
     init = staticmethod(began)
     result = staticmethod(told)

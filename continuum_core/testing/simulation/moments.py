@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from continuum_core.envelope import CommandBody
+from continuum_core.interpreter.bounds import FORCED, OWN
 from continuum_core.interpreter.macrostep import step
 from continuum_core.interpreter.program import ascending
 from continuum_core.interpreter.snapshot import Disposition
@@ -49,6 +50,8 @@ def nothing_is_lost(found: Inspection, records: Sequence[Record]) -> Iterator[st
             if body.event.token:
                 word = "start-timer" if body.event.kind == DeliveryKind.TIMER else "start-activity"
                 waiting.pop((word, body.event.token, body.event.slot), None)
+            elif body.event.kind == DeliveryKind.TIMER:
+                waiting.pop(("start-timer", OWN, body.event.slot % FORCED), None)
         for command in commands:
             if command.do == "close":
                 waiting = {name: what for name, what in waiting.items() if name[1] != command.token}
@@ -86,7 +89,8 @@ def well_placed(found: Inspection, registry: Registry) -> Iterator[str]:
         yield f"run {run.run_id} was moved, and states {unbegun} never begin what they have"
     living = set(snapshot.tokens.values())
     for delivery in found.deliveries:
-        if delivery.kind is DeliveryKind.TIMER and delivery.token not in living:
+        of_state = delivery.kind is DeliveryKind.TIMER and delivery.token != OWN
+        if of_state and delivery.token not in living:
             yield f"run {run.run_id} was moved, and a timer of a state that it left runs on"
     for task in found.tasks:
         if task.token not in living and not task.cancel:

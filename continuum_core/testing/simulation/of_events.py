@@ -8,6 +8,7 @@ from uuid import UUID
 
 from msgspec import Raw
 
+from continuum_core.interpreter.bounds import FORCED, OWN
 from continuum_core.journal.commit import OrderKind
 from continuum_core.journal.records import ENDED, DeliveryKind, RunStatus
 from continuum_core.mapper import (
@@ -36,7 +37,8 @@ def timers_are_not_early(evidence: Evidence) -> Iterator[str]:
         }
         for record, body in story.steps():
             if body.event.kind == DeliveryKind.TIMER:
-                when = due.get((body.event.token, body.event.slot))
+                token, slot = body.event.token, body.event.slot
+                when = due.get((token, slot if token != OWN else slot % FORCED))
                 if when is None or record.at < when:
                     yield f"{story.name}: a timer due at {when} fired at {record.at}"
             applied = evidence.witness.applied.get(record.commit_id)

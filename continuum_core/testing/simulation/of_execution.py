@@ -99,7 +99,7 @@ def _times_asked(evidence: Evidence) -> Counter[str]:
     )
 
 
-_UNDONE_AT = {"sim.trip": b'"given_up"', "sim.loop": b'"end"'}
+_UNDONE_AT = {"sim.trip": b'"given_up"', "sim.loop": b'"end"', "sim.late": b"given_up"}
 """By machine, the final state that is reached when all was undone, as an outcome has it."""
 
 

@@ -26,6 +26,7 @@ from continuum_core.definition.compatibility import Change, ChangeKind
 from continuum_core.definition.failure import Failure
 from continuum_core.errors import JournalUnavailable
 from continuum_core.interpreter import macrostep, migration
+from continuum_core.interpreter.bounds import OWN
 from continuum_core.interpreter.progress import Progress
 from continuum_core.journal.commit import (
     Delivered,
@@ -46,7 +47,7 @@ from continuum_core.runtime.reports import Reports
 from continuum_core.runtime.supervisor import Supervisor
 from continuum_core.runtime.turns import Turns
 
-__all__ = ["PLANTED", "ROLLING_PLANTED", "planted"]
+__all__ = ["LATE_PLANTED", "PLANTED", "ROLLING_PLANTED", "planted"]
 
 _FOREVER = 1e9
 
@@ -425,6 +426,28 @@ ROLLING_PLANTED: Mapping[str, Callable[[], list[Plant]]] = {
 """The planted bugs that rolling schedules find, by name."""
 
 
+def rests_hold_deadlines() -> list[Plant]:
+    """What is due of a run that rests is held, whatever it is."""
+    return [(_backend("claims"), "_wakes", lambda *_: False)]
+
+
+def exits_close_deadlines() -> list[Plant]:
+    """A state that is left takes the run's own timers with it."""
+    turns = _backend("turns")
+    real = turns._close
+
+    def close(space: Any, run: Any, tokens: frozenset[int], now: int) -> None:
+        real(space, run, tokens | {OWN} if tokens else tokens, now)
+
+    return [(turns, "_close", close)]
+
+
+LATE_PLANTED: Mapping[str, Callable[[], list[Plant]]] = {
+    plant.__name__: plant for plant in (exits_close_deadlines, rests_hold_deadlines)
+}
+"""The planted bugs that schedules with deadlines find, by name."""
+
+
 PLANTED: Mapping[str, Callable[[], list[Plant]]] = {
     plant.__name__: plant
     for plant in (
@@ -466,7 +489,7 @@ PLANTED: Mapping[str, Callable[[], list[Plant]]] = {
 def planted(name: str) -> Generator[None]:
     """Break the code for the length of the block. Raises KeyError for a name that no table has."""
     with ExitStack() as mended:
-        for where, attribute, broken in {**PLANTED, **ROLLING_PLANTED}[name]():
+        for where, attribute, broken in {**PLANTED, **ROLLING_PLANTED, **LATE_PLANTED}[name]():
             missing = object()
             before = vars(where).get(attribute, missing)
             setattr(where, attribute, broken)

@@ -15,6 +15,7 @@ from attrs import frozen
 
 from continuum_core.definition.declare import Machine, root
 from continuum_core.testing.simulation.fleets import FLEETS
+from continuum_core.testing.simulation.lates import LATES
 from continuum_core.testing.simulation.machines import (
     MACHINES,
     Close,
@@ -146,7 +147,7 @@ RELEASES: tuple[tuple[type[Machine[Any, Job, str]], ...], ...] = (
 """What workers of each release have of that machine; the last takes all runs."""
 
 _VERSIONS = (Rolling1, Rolling2, Rolling3)
-_OTHERS = {**MACHINES, **FLEETS}
+_OTHERS = {**MACHINES, **FLEETS, **LATES}
 
 
 def machines_of(names: Sequence[str]) -> list[type[Machine[Any, Job, str]]]:

@@ -19,6 +19,7 @@ from continuum_core.testing.simulation.chaos import Mishap, mix_of
 from continuum_core.testing.simulation.evidence import Evidence, Story
 from continuum_core.testing.simulation.fleets import FLEET
 from continuum_core.testing.simulation.invariants import judge, same_end
+from continuum_core.testing.simulation.lates import LATE
 from continuum_core.testing.simulation.rolling import ROLLING
 from continuum_core.testing.simulation.scheduler import EPOCH
 from continuum_core.testing.simulation.workload import Action, Scenario, plan
@@ -108,6 +109,24 @@ def fleet_scenario(seed: int) -> Scenario:
 def run_fleets(seed: int, *, traced: bool = False) -> Report:
     """Run the schedule of runs with child runs of a seed, and judge it."""
     return run_scenario(seed, fleet_scenario(seed), traced=traced)
+
+
+def late_scenario(seed: int) -> Scenario:
+    """A scenario of runs that have to be over by their deadlines."""
+    chance = Random(seed)
+    mix = mix_of(chance)
+    return Scenario(
+        actions=tuple(plan(chance, kinds=(LATE,))),
+        mix=mix,
+        workers=chance.choice((1, 2, 3)),
+        horizon=chance.choice((5.0, 10.0)),
+        wild=chance.choice((0, 60, 160)),
+    )
+
+
+def run_late(seed: int, *, traced: bool = False) -> Report:
+    """Run the schedule of runs with deadlines of a seed, and judge it."""
+    return run_scenario(seed, late_scenario(seed), traced=traced)
 
 
 def run_rolling(seed: int, *, traced: bool = False) -> Report:

@@ -109,6 +109,7 @@ _EVENTS = {
     "sim.rolling": ("Item", "Item", "Item", "Ping", "Close"),
     "sim.trip": ("Stop",),
     "sim.fleet": ("Stop",),
+    "sim.late": ("Stop", "Boom"),
 }
 _ORDERS = (Doing.CANCEL, Doing.CANCEL, Doing.SUSPEND, Doing.SUSPEND, Doing.TERMINATE)
 _KINDS = (

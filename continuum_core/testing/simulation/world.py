@@ -18,7 +18,7 @@ from attrs import define, field
 
 from continuum_core.errors import JournalUnavailable
 from continuum_core.journal.commit import Commit, Inspection, Query
-from continuum_core.journal.records import ENDED, Held, RecordKind, Run, RunStatus, Task
+from continuum_core.journal.records import ENDED, Held, RecordKind, Run, RunStatus, Task, own_timer
 from continuum_core.runtime.supervisor import Supervisor
 from continuum_core.testing.faults import FaultyJournal
 from continuum_core.testing.simulation.bodies import Ledger, SimulatedRunner
@@ -310,8 +310,10 @@ class World:
     def _waits(self, run_id: UUID, found: Inspection) -> bool:
         now, run = self.scheduler.now, found.run
         free = [d for d in found.deliveries if d.held is Held.NO]
+        if run.status is not RunStatus.RUNNING:  # it rests, but for what ends a rest
+            free = [d for d in free if own_timer(d.kind, d.token)]
         due = [d for d in free if d.due is not None and d.due <= now]
-        if due and run.status is RunStatus.RUNNING:
+        if due:
             self._watch(
                 run_id, (run.version,), f"run {run_id} ({run.machine}, version {run.version}) does not move"
             )
@@ -326,7 +328,7 @@ class World:
             else:
                 self._watches.pop(key, None)
         # Tasks go on whatever an operator did to their run.
-        return bool(found.tasks or (free and run.status is RunStatus.RUNNING))
+        return bool(found.tasks or free)
 
     def _full(self, queue: str) -> bool:
         """Whether as many tasks of the queue are under way as may be: then others wait rightly."""
