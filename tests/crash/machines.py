@@ -15,6 +15,10 @@ TRACE = "CONTINUUM_CRASH_TRACE"
 """The environment variable that names the file to which every execution adds a line."""
 
 
+NUDGES = 10
+"""Events that a run of many generations is sent."""
+
+
 @frozen
 class Ctx:
     number: int
@@ -90,3 +94,56 @@ class Trip(Machine[Ctx, int, str], name="trip"):
         assign=lambda c, o: evolve(c, log=(*c.log, o)),
         error={Exception: failed},
     )
+
+
+@frozen
+class Lap:
+    """What a generation begins with: how many there are to go, and what those before it counted."""
+
+    left: int
+    done: int = 0
+    nudges: int = 0
+
+
+@activity(retry=Retry(attempts=None, first=timedelta(milliseconds=50)))
+async def lap(number: int) -> int:
+    trace("begin")
+    await asyncio.sleep(number % 5 * 0.004)
+    trace("end")
+    return number
+
+
+class Laps(Machine[Lap, Lap, tuple[int, int]], name="laps"):
+    """A short activity in each of many generations, and events that are counted over all of them."""
+
+    s = root(Lap)
+    running = s.state(initial=True)
+    turning = s.choice()
+    again = s.continue_as_new(lambda c: c)
+    waiting = s.state()
+    counting = s.choice()
+    done = s.final()
+    failed = s.final(ok=False)
+
+    @staticmethod
+    def init(i: Lap) -> Lap:
+        return i
+
+    @staticmethod
+    def result(c: Lap) -> tuple[int, int]:
+        return c.done, c.nudges
+
+    running.invoke(
+        lap,
+        lambda c: c.done + 1,
+        done=turning,
+        assign=lambda c, number: evolve(c, left=c.left - 1, done=c.done + (number == c.done + 1)),
+        error={Exception: failed},
+    )
+    turning.always(again, when=lambda c: c.left > 0)
+    turning.always(waiting)
+    running.on(Nudge, assign=lambda c, _: evolve(c, nudges=c.nudges + 1))
+    waiting.on(Nudge, counting, assign=lambda c, _: evolve(c, nudges=c.nudges + 1))
+    waiting.always(done, when=lambda c: c.nudges >= NUDGES)
+    counting.always(done, when=lambda c: c.nudges >= NUDGES)
+    counting.always(waiting)

@@ -10,7 +10,7 @@ import logging
 import sys
 
 from continuum_core import Worker
-from tests.crash.machines import Trip
+from tests.crash.machines import Laps, Trip
 from tests.runtime.talks import Shop
 
 
@@ -18,7 +18,7 @@ async def main() -> None:
     """Work until killed."""
     logging.basicConfig(stream=sys.stdout, level=logging.INFO)
     url, lease = sys.argv[1], float(sys.argv[2])
-    await Worker(url, [Trip, Shop], lease=lease, poll=0.5, grace=2.0).run()
+    await Worker(url, [Laps, Shop, Trip], lease=lease, poll=0.5, grace=2.0).run()
 
 
 if __name__ == "__main__":

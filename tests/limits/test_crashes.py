@@ -28,8 +28,8 @@ async def died(url: str, at: int, after: bool, scenario: Scenario) -> bool:
     """Whether the scenario met its `at`-th write; it has ended as if nobody had died there."""
     clocks: list[Any] = []
     dying = Dying(connect(url, clock=lambda: clocks[0].now()), at, after)
-    machines = [Bare, Journey, Shop, Tidy]
-    engine = Engine(machines, journal=cast(Journal, dying), lease=30.0, poll=60.0)
+    known = cast(Journal, dying)
+    engine = Engine([Bare, Journey, Shop, Tidy], journal=known, lease=30.0, poll=60.0)
     clocks.append(engine.clock)
     dying.pause = engine.sleep
     async with engine:
