@@ -99,6 +99,9 @@ class _Trace:
         self._origins: dict[UUID, dict[int, Origin]] = {}
         self._followers: dict[UUID, dict[Place, list[int]]] = {}
         self._broods: dict[UUID, Brood] = {}
+        self._told: dict[UUID, dict[int, list[UUID]]] = {}
+        self._forks: dict[UUID, list[UUID]] = {}
+        self._records: dict[UUID, dict[int, Record]] = {}
 
     async def asked(self, run_id: UUID, version: int | None) -> Place:
         """The record that somebody asks about. Raises RunNotFound, UsageError."""
@@ -122,30 +125,45 @@ class _Trace:
 
     async def following(self, place: Place) -> list[Place]:
         """The records that came from this one: of its own run, of runs it reached, and of forks."""
+        run_id, version = place
         record = await self._record(place)
         if record is None:
             return []
-        runs = [place[0], *self._targets(record)]
-        brood = await self._brood(place[0])
-        runs += [
-            child for child, version in (*brood.started.items(), *brood.closed.items()) if version == place[1]
-        ]
-        row = await self._archive.find(place[0])
-        if row is not None and row.parent is not None and place[1] == row.version:
+        runs = [run_id, *self._targets(record), *(await self._children_told(run_id)).get(version, ())]
+        row = await self._archive.find(run_id)
+        if row is not None and row.parent is not None and version == row.version:
             runs.append(row.parent)  # where it is a child run, its end was told
-        # Of child runs each was named by the record that started it; there may be very many of them.
-        runs += [
-            fork.run_id for fork in await self._archive.children(place[0]) if fork.run_id not in brood.started
-        ]
+        runs += await self._forked(run_id)
         found: list[Place] = []
         for run in dict.fromkeys(runs):  # a run may be sent to twice, and send to itself
             await self._known(run)
             found += [(run, number) for number in self._followers[run].get(place, ())]
         return found
 
+    async def _children_told(self, run_id: UUID) -> dict[int, list[UUID]]:
+        """The child runs that each record of a run started or closed: there may be very many of them."""
+        if run_id not in self._told:
+            brood = await self._brood(run_id)
+            told: dict[int, list[UUID]] = {}
+            for child, version in (*brood.started.items(), *brood.closed.items()):
+                told.setdefault(version, []).append(child)
+            self._told[run_id] = told
+        return self._told[run_id]
+
+    async def _forked(self, run_id: UUID) -> list[UUID]:
+        """The runs that came from this one and that none of its records started."""
+        if run_id not in self._forks:
+            started = (await self._brood(run_id)).started
+            children = await self._archive.children(run_id)
+            self._forks[run_id] = [row.run_id for row in children if row.run_id not in started]
+        return self._forks[run_id]
+
     async def _record(self, place: Place) -> Record | None:
-        records = await self._archive.records(place[0])
-        return next((each for each in records if each.version == place[1]), None)
+        run_id, version = place
+        if run_id not in self._records:
+            records = await self._archive.records(run_id)
+            self._records[run_id] = {record.version: record for record in records}
+        return self._records[run_id].get(version)
 
     async def _known(self, run_id: UUID) -> dict[int, Origin]:
         """The origin of every record of a run that is stored, by its version, in order."""
