@@ -4,12 +4,13 @@ from continuum_core.testing.clock import VirtualClock, VirtualHost
 from continuum_core.testing.drive import Drive, OpenActivity, OpenTimer
 from continuum_core.testing.engine import Engine
 from continuum_core.testing.histories import golden
-from continuum_core.testing.moves import Advance, Complete, Fail, Send
+from continuum_core.testing.moves import Advance, Cancel, Complete, Fail, Send
 from continuum_core.testing.paths import Explored, Gap, Path, explore
 from continuum_core.testing.stubs import Held, Stub
 
 __all__ = [
     "Advance",
+    "Cancel",
     "Complete",
     "Drive",
     "Engine",

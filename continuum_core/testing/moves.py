@@ -21,7 +21,7 @@ from continuum_core.errors import UsageError
 from continuum_core.testing.drive import Drive, work_name
 from continuum_core.testing.examples import example_of
 
-__all__ = ["Advance", "Complete", "Examples", "Fail", "Move", "Send", "gathered", "moves"]
+__all__ = ["Advance", "Cancel", "Complete", "Examples", "Fail", "Move", "Send", "gathered", "moves"]
 
 
 @frozen
@@ -90,10 +90,22 @@ class Advance:
         run.advance(self.length)
 
 
+@frozen
+class Cancel:
+    """Somebody cancels the run."""
+
+    def __str__(self) -> str:
+        return "cancel"
+
+    def do(self, run: Drive[Any, Any, Any]) -> None:
+        """Do it to a run."""
+        run.cancel()
+
+
 _FEW = 3
 """Of so many members each may be the next that ends."""
 
-Move = Send | Complete | Fail | Advance
+Move = Send | Complete | Fail | Advance | Cancel
 
 
 @frozen
@@ -166,7 +178,7 @@ def _errors(chart: Chart, work: str) -> tuple[Failure, ...]:
 
 
 def moves(run: Drive[Any, Any, Any], chart: Chart, examples: Examples) -> Iterator[Move]:
-    """What can happen to a run now: outcomes first, then events that an active state knows, then time."""
+    """What can happen to a run now: outcomes, events that an active state knows, time, and a cancel."""
     works: dict[str, Any] = {**chart.activities, **chart.machines}
     groups: dict[tuple[str, str], list[int | None]] = {}
     for task in run.open:
@@ -182,6 +194,9 @@ def moves(run: Drive[Any, Any, Any], chart: Chart, examples: Examples) -> Iterat
             yield from (Send(value) for value in values)
     if run.timers:
         yield Advance(max(run.timers[0].due - run.now, timedelta()))
+    edges = [edge for state in active(chart, run.states) for edge in state.edges]
+    if any(edge.trigger.kind is TriggerKind.CANCEL for edge in edges):
+        yield Cancel()  # where no active state says what it does, it ends the run and takes no edge
 
 
 def _wanted(chart: Chart, leaves: Iterable[str]) -> Iterator[type | None]:

@@ -32,7 +32,7 @@ from continuum_core.runtime.attempt import failure_of
 from continuum_core.testing.drive import Drive, Work
 from continuum_core.testing.engine import Engine
 from continuum_core.testing.examples import example_of
-from continuum_core.testing.moves import Advance, Complete, Examples, Move, Send, active, gathered
+from continuum_core.testing.moves import Advance, Cancel, Complete, Examples, Move, Send, active, gathered
 from continuum_core.testing.search import Passage, Search
 from continuum_core.testing.stubs import Held, Stub
 from continuum_core.testing.ways import Ways, adjacent, edges_of, taken_on, walk
@@ -117,6 +117,8 @@ async def _play(
         await engine.send(handle, move.event)
     elif isinstance(move, Advance):
         await engine.advance(move.length)
+    elif isinstance(move, Cancel):
+        await engine.client.cancel(handle)
     else:
         name = move.activity.name
         held = sorted((each for each in stubs[name].held if each.run_id == handle.id), key=_begun)
