@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.docs.pages import Block, read
+from tests.docs.typist import Typist, plain
 
 __all__ = ["main"]
 
@@ -40,6 +41,7 @@ class Trial:
         sys.modules["__main__"] = self.module
         self.printed = ""
         self.running: list[subprocess.Popen[bytes]] = []
+        self.typist = Typist()
 
     def try_block(self, block: Block) -> None:
         """Do with `block` what its notes and its language say."""
@@ -69,21 +71,15 @@ class Trial:
             if "background" in block.notes:
                 self.running.append(subprocess.Popen(["sh", "-c", command], start_new_session=True))
                 continue
-            done = subprocess.run(
-                ["sh", "-c", command],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=_SECONDS,
-                check=False,
-            )
-            printed = done.stdout.decode()
-            if done.returncode != int(block.notes.get("exit", "0")):
-                raise Mismatch(f"$ {command}\nended with {done.returncode} and printed:\n{printed}")
+            typed = plain(command)
+            code, printed = _run(command) if typed is None else self.typist.type(typed)
+            if code != int(block.notes.get("exit", "0")):
+                raise Mismatch(f"$ {command}\nended with {code} and printed:\n{printed}")
             _expect(expected, printed)
 
     def close(self) -> None:
         """Stop what was left running."""
+        self.typist.close()
         for process in self.running:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
@@ -93,6 +89,19 @@ class Trial:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 raise Mismatch("a command in the background did not end on SIGTERM") from None
+
+
+def _run(command: str) -> tuple[int, str]:
+    """The exit code of a command for a shell, and what it printed."""
+    done = subprocess.run(
+        ["sh", "-c", command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=_SECONDS,
+        check=False,
+    )
+    return done.returncode, done.stdout.decode()
 
 
 def _laid_out(found: list[Block]) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.docs.pages import blocks
 from tests.docs.test_examples import run_page
+from tests.docs.typist import Plain, plain
 
 PAGE = """\
 # A page
@@ -60,6 +61,13 @@ b
 ```console
 $ exit 3
 ```
+
+<!-- exit: 2 -->
+```console
+$ continuum check
+Usage: continuum check ...
+$ continuum check 2> note.txt
+```
 """
 
 
@@ -87,6 +95,8 @@ def test_a_right_page_passes(tmp_path: Path) -> None:
         ("import inspect", "import inspect; 1 / 0", 'page.py", line 4'),
         ("<!-- skip: it would not end -->", "", "ran"),
         ("append: note.txt", "append: other.txt", "FileNotFoundError"),
+        ("$ continuum check\n", "$ continuum --help\n", "ended with 0"),
+        ("Usage: continuum check", "Usage: continuum list", "the page says"),
     ],
 )
 def test_a_wrong_page_fails(right: str, wrong: str, told: str, tmp_path: Path) -> None:
@@ -106,6 +116,22 @@ def test_a_wrong_page_fails(right: str, wrong: str, told: str, tmp_path: Path) -
 def test_a_malformed_page_is_refused(text: str, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         blocks(text)
+
+
+@pytest.mark.parametrize(
+    ("command", "typed"),
+    [
+        ("continuum list 'total >= 2' --who jo", ({}, ["list", "total >= 2", "--who", "jo"])),
+        ("continuum start order --input '\"o-1\"'", ({}, ["start", "order", "--input", '"o-1"'])),
+        ("CONTINUUM_APP=a:B A_B='x=y' continuum list", ({"CONTINUUM_APP": "a:B", "A_B": "x=y"}, ["list"])),
+        ("continuum list > runs.txt", None),
+        ("continuum list; continuum count", None),
+        ("continuum list --app $APP", None),
+        ("head -c 20 old.jsonl", None),
+    ],
+)
+def test_what_needs_a_shell_is_given_to_one(command: str, typed: Plain | None) -> None:
+    assert plain(command) == typed
 
 
 def test_blocks_know_their_lines_and_their_indentation() -> None:
