@@ -16,6 +16,7 @@ import inspect
 import logging
 import signal
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -62,6 +63,8 @@ class Worker:
     :param poll: seconds after which the journal is asked again though nothing hints at work.
     :param grace: seconds that running activities may take to end when the worker drains.
     :param threads: plain (not async) activity bodies at once.
+    :param generations: the worker prunes, about once an hour, the records of generations that were over so
+        long ago, of runs that go on; None: it prunes nothing.
     :param plugins: the installed ones that the environment chooses, unless given.
     """
 
@@ -81,6 +84,7 @@ class Worker:
         tries: int = 10,
         stall: float = 60.0,
         paranoid: bool = False,
+        generations: timedelta | None = None,
         limits: Limits | None = None,
         host: Host | None = None,
         runner: Runner | None = None,
@@ -88,6 +92,8 @@ class Worker:
     ) -> None:
         if lease <= 0 or poll <= 0 or grace < 0:
             raise UsageError("lease and poll must be longer than zero seconds, grace not negative")
+        if generations is not None and generations < timedelta():
+            raise UsageError("generations is how long ago one was over: no negative length of time")
         self.plugins = installed() if plugins is None else plugins
         stored = with_blobs(connect(journal, namespace, limits or Limits()), limits)
         self.journal = sealed(stored, pipeline_of(self.plugins))
@@ -103,6 +109,7 @@ class Worker:
             tries=tries,
             stall=stall,
             paranoid=paranoid,
+            generations=None if generations is None else generations.total_seconds(),
         )
         self.client = Client(
             self.journal, registry=self.registry, poll=poll, limits=limits, plugins=self.plugins

@@ -88,7 +88,7 @@ class _Pruning:
     async def some_runs(self, session: Session) -> bool:
         """A bounded number of runs; False when there are no others."""
         wanted = min(_RUNS, self.plan.limit - self.found)
-        if wanted <= 0:
+        if wanted <= 0 or not self._bits:  # a plan for generations alone reads no ended run
             return False
         place = (Bigint(self.place[0]), self.place[1])
         asked = (Bigint(self.plan.before), *place, Bigint(wanted), self.plan.machine, self._bits)

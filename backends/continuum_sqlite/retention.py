@@ -69,7 +69,7 @@ async def prune(write: Write, plan: PrunePlan) -> Pruned:
         while await write(lambda transaction: _drop_stray_dead(transaction, plan.before)):
             pass
     runs, records, apart, after = 0, 0, 0, _START
-    while runs < plan.limit:
+    while runs < plan.limit and _wanted(plan):  # a plan for generations alone reads no ended run
         room = min(_RUNS, plan.limit - runs)
         found, theirs, after = await write(partial(_prune_runs, plan=plan, limit=room, after=after))
         runs += found
@@ -129,7 +129,7 @@ def _prune_generations(
 
 def _wanted(plan: PrunePlan) -> int:
     """The statuses, one bit each."""
-    return sum(1 << int(status) for status in (plan.statuses or ENDED))
+    return sum(1 << int(status) for status in (plan.statuses & ENDED if plan.statuses else ENDED))
 
 
 def _count_eternal(transaction: Transaction, plan: PrunePlan) -> int:

@@ -59,6 +59,15 @@ def worker(
         str | None,
         typer.Option(metavar="MODULE:NAME", help="A mapping: resource type to what opens it; see Worker."),
     ] = None,
+    generations: Annotated[
+        timedelta | None,
+        typer.Option(
+            "--generations",
+            parser=duration,
+            metavar="DURATION",
+            help="Prune the records of generations that were over so long ago, such as 30d.",
+        ),
+    ] = None,
     desk: Annotated[
         int | None,
         typer.Option("--desk", hidden=True, help="For dev: its process id; the worker ends with it."),
@@ -85,6 +94,7 @@ def worker(
         lease=_seconds(duration(lease)),
         poll=_seconds(duration(poll)),
         grace=_seconds(duration(grace)),
+        generations=generations,
     )
     if desk is not None:
         end_with(desk)

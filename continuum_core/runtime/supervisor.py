@@ -22,6 +22,7 @@ from continuum_core.registry import Registry
 from continuum_core.runtime.attempt import Runner
 from continuum_core.runtime.lease import Pulse, renew
 from continuum_core.runtime.reports import FuseTurn
+from continuum_core.runtime.retention import prune_generations
 from continuum_core.runtime.runs import Runs
 from continuum_core.runtime.slots import Slots
 from continuum_core.runtime.tasks import Tasks
@@ -58,6 +59,7 @@ class Settings:
     :ivar tries: claims without a commit after which a run is parked.
     :ivar stall: seconds that the event loop may stand still before leases are no longer renewed.
     :ivar paranoid: fold the records of each run that is claimed before its turn; drift parks it.
+    :ivar generations: seconds after which the records of past generations go; None: they are left alone.
     """
 
     queues: tuple[tuple[str, int], ...] = (("default", 100),)
@@ -67,6 +69,7 @@ class Settings:
     tries: int = 10
     stall: float = 60.0
     paranoid: bool = False
+    generations: float | None = None
 
 
 class Supervisor:
@@ -173,6 +176,9 @@ class Supervisor:
         }
         if self._plugins.implement("gauges_read") and gauged(self._journal) is not None:
             loops["gauges"] = self._gauging
+        age = self._settings.generations
+        if age is not None:
+            loops["retention"] = lambda: prune_generations(self._host, self._journal, age)
         self._jobs = [self._host.spawn(self._watched(name, loop), name) for name, loop in loops.items()]
         sibling = self._journal.sibling()
 

@@ -175,6 +175,33 @@ async def test_many_generations_take_no_more_than_one(journal: str) -> None:
         assert await run.result() == 25
 
 
+async def test_a_worker_prunes_past_generations_and_nothing_else(journal: str) -> None:
+    """Once they were over for as long as it was told; what has ended is left to people."""
+    async with Engine([Counter], journal=journal, generations=2 * HOUR) as engine:
+        ended = await engine.start(Counter, Round())
+        await engine.send(ended, Stop())
+        run = await engine.start(Counter, Round())
+        await engine.send(run, Add(3))
+        await engine.send(run, Turn())
+        await engine.send(run, Turn())
+        everything = await versions(engine, run)
+        await engine.advance(HOUR)
+        assert (await versions(engine, run))[: len(everything)] == everything, "a timer has begun another one"
+        await engine.advance(3 * HOUR)
+        left = await versions(engine, run)
+        assert left
+        assert not set(left) & set(everything[:-1])
+        assert (await engine.view(ended)).status is RunStatus.COMPLETED
+        await engine.send(run, Add(4))
+        await engine.send(run, Stop())
+        assert await run.result() == 7
+
+
+def test_a_worker_takes_no_negative_age() -> None:
+    with pytest.raises(UsageError, match="no negative length of time"):
+        Worker("memory://", [Counter], generations=-HOUR)
+
+
 async def test_looking_back_over_generations(journal: str) -> None:
     """Each version tells its own generation; one that was pruned is said to be."""
     async with Engine([Counter], journal=journal) as engine:

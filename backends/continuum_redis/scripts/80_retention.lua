@@ -52,7 +52,7 @@ end
 -- Of runs that have ended and that the plan asks for, those in `index`, the first `limit`.
 local function oldest(plan, index)
   local old, offset = {}, 0
-  while #old < plan.limit do
+  while next(plan.statuses) and #old < plan.limit do -- a plan for generations alone reads no ended run
     local page = call('ZRANGEBYSCORE', P .. index, '-inf', beyond(plan.before), 'LIMIT', offset, 200)
     for _, run in ipairs(page) do
       local r = runs.get(run)
