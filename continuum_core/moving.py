@@ -26,6 +26,8 @@ from continuum_core.turn import Due, Moving, take_turn
 
 __all__ = ["LIVE", "Fate", "Moved", "Mover", "PatchUse", "Prospect", "patch_uses"]
 
+_PAGE = 200
+
 LIVE = (RunStatus.RUNNING, RunStatus.SUSPENDED, RunStatus.PARKED)
 
 
@@ -99,13 +101,22 @@ class Mover:
         self._stored = {each.fingerprint: each for each in stored}
         self._now = await self._journal.now()
 
-    async def runs(self, machines: Sequence[str]) -> AsyncIterator[Run]:
-        """The runs of these machines that have not ended, page by page."""
+    async def runs(self, machines: Sequence[str], chosen: Sequence[UUID] | None = None) -> AsyncIterator[Run]:
+        """The runs of these machines that have not ended, page by page.
+
+        :param chosen: only these, in their order; None: all.
+        """
+        if chosen is not None:
+            for at in range(0, len(chosen), _PAGE):
+                for row in await self._journal.load(chosen[at : at + _PAGE]):
+                    if row is not None and row.machine in machines and row.status in LIVE:
+                        yield row
+            return
         for machine in machines:
             for status in LIVE:
                 cursor: str | None = None
                 while True:
-                    page = await self._journal.list(Query(machine=machine, status=status), 200, cursor)
+                    page = await self._journal.list(Query(machine=machine, status=status), _PAGE, cursor)
                     for run in page.runs:
                         yield run
                     cursor = page.cursor

@@ -6,8 +6,9 @@ is in it. Nothing is restored before the whole file was read.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+from uuid import UUID
 
 import msgspec
 from attrs import define, field, frozen
@@ -34,15 +35,22 @@ class Selection:
 
     :ivar before: last updated before this time of the journal's clock.
     :ivar statuses: ended ones; empty: all of these.
+    :ivar chosen: of these runs only, in their order; None: of all, the newest first.
     """
 
     before: Micros
     machine: str | None = None
     statuses: frozenset[RunStatus] = frozenset()
+    chosen: tuple[UUID, ...] | None = None
 
     def takes(self, run: Run) -> bool:
         wanted = self.statuses & ENDED if self.statuses else ENDED
-        return run.status in wanted and run.updated < self.before and not is_moving(run.status, run.cause)
+        return (
+            self.machine in (None, run.machine)
+            and run.status in wanted
+            and run.updated < self.before
+            and not is_moving(run.status, run.cause)
+        )
 
 
 @define
@@ -106,15 +114,26 @@ def _count(done: Archived, image: RunImage, told: Callable[[Archived], None]) ->
 
 
 async def _images(journal: Journal, wanted: Selection) -> AsyncIterator[RunImage]:
-    """Whole images of the selected runs, newest first."""
-    cursor: str | None = None
-    while True:
-        page = await journal.list(Query(machine=wanted.machine), _PAGE, cursor)
-        chosen = [run.run_id for run in page.runs if wanted.takes(run)]
-        for dumped in await carrier_of(journal).dump(chosen):
+    """Whole images of the selected runs."""
+    async for page in _pages(journal, wanted):
+        taken = [run.run_id for run in page if wanted.takes(run)]
+        for dumped in await carrier_of(journal).dump(taken):
             image = None if dumped is None else await whole(journal, dumped.image)
             if image is not None:
                 yield as_it_travels(image)
+
+
+async def _pages(journal: Journal, wanted: Selection) -> AsyncIterator[Sequence[Run]]:
+    """The runs to select from."""
+    if wanted.chosen is not None:
+        for at in range(0, len(wanted.chosen), _PAGE):
+            rows = await journal.load(wanted.chosen[at : at + _PAGE])
+            yield [row for row in rows if row is not None]
+        return
+    cursor: str | None = None
+    while True:
+        page = await journal.list(Query(machine=wanted.machine), _PAGE, cursor)
+        yield page.runs
         cursor = page.cursor
         if cursor is None:
             return

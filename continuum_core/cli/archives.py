@@ -22,9 +22,11 @@ from continuum_core.cli.carrying import (
     progress,
     statuses_of,
 )
+from continuum_core.cli.choosing import Which, found_by
 from continuum_core.cli.failures import CALLER
 from continuum_core.cli.options import Apps, AsJson, Debug, JournalUrl, Namespace, journal_of
 from continuum_core.cli.output import print_json, safe, say
+from continuum_core.client import Client
 from continuum_core.registry import Registry
 
 __all__ = ["archive", "restore"]
@@ -40,6 +42,7 @@ def archive(
     ] = False,
     machine: Machine = None,
     status: Statuses = None,
+    query: Which = None,
     dry_run: DryRun = False,
     journal: JournalUrl = None,
     namespace: Namespace = None,
@@ -52,9 +55,13 @@ def archive(
         raise typer.BadParameter("name the file to write, or give --dry-run", param_hint="--to")
 
     async def archived() -> Archived:
+        chosen = None
+        if query is not None:
+            async with Client(url, namespace=namespace) as client:
+                chosen = tuple(await found_by(client, query))
         async with opened(url, namespace) as handle:
             before = await handle.now() - round(older_than.total_seconds() * 1_000_000)
-            wanted = Selection(before, machine, statuses_of(status))
+            wanted = Selection(before, machine, statuses_of(status), chosen)
             with progress("runs", None, quiet=as_json) as tell:
                 return await write_archive(
                     handle, wanted, None if dry_run else to, prune=prune, told=lambda done: tell(done.runs)

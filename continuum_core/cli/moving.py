@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 
 from continuum_core.asyncio_host import AsyncioHost
 from continuum_core.cli.apps import MachineClass, load
+from continuum_core.cli.choosing import Which, found_by
 from continuum_core.cli.failures import CALLER
 from continuum_core.cli.options import Apps, AsJson, Debug, JournalUrl, Namespace, journal_of
 from continuum_core.cli.output import Rows, print_json, safe, say
@@ -32,6 +35,7 @@ def migrate_runs(
     machine: Annotated[
         str | None, typer.Option("--machine", "-m", metavar="NAME", help="Of this machine only.")
     ] = None,
+    query: Which = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would happen, and write nothing.")
     ] = False,
@@ -58,23 +62,28 @@ def migrate_runs(
         async with Client(url, namespace=namespace) as client:
             mover = Mover(client.journal, Registry(machines), AsyncioHost().new_id)
             wanted = names if machine is None else [machine]
-            bad = await _shown(mover, wanted, as_json=as_json, dry=dry_run)
+            chosen = None if query is None else await found_by(client, query)
+            bad = await _shown(mover, wanted, chosen, as_json=as_json, dry=dry_run)
             if dry_run or (bad and not skip):
                 if bad and not dry_run:
                     say("nothing was written: mend the upgrade, or leave these out with --skip", stderr=True)
                 return CALLER if bad else 0
-            failed = await _moved(mover, wanted, as_json=as_json)
+            failed = await _moved(mover, wanted, chosen, as_json=as_json)
             return CALLER if bad or failed else 0
 
     raise typer.Exit(asyncio.run(done()))
 
 
-async def _shown(mover: Mover, machines: list[str], *, as_json: bool, dry: bool) -> int:
+_Chosen = Sequence[UUID] | None
+"""The runs to look at; None: all."""
+
+
+async def _shown(mover: Mover, machines: list[str], chosen: _Chosen, *, as_json: bool, dry: bool) -> int:
     """Examine every run; tell of those that would move or cannot. How many cannot."""
     await mover.learn()
     counts: Counter[Fate] = Counter()
     table = None if as_json else Rows([("run", 0), ("fate", 9), ("version", 8), ("states", 34)])
-    async for run in mover.runs(machines):
+    async for run in mover.runs(machines, chosen):
         prospect = mover.examine(run)
         counts[prospect.fate] += 1
         told = prospect.fate not in (Fate.CURRENT, Fate.ADOPTED, Fate.UNBORN)
@@ -89,10 +98,10 @@ async def _shown(mover: Mover, machines: list[str], *, as_json: bool, dry: bool)
     return sum(count for fate, count in counts.items() if fate not in GOOD)
 
 
-async def _moved(mover: Mover, machines: list[str], *, as_json: bool) -> int:
+async def _moved(mover: Mover, machines: list[str], chosen: _Chosen, *, as_json: bool) -> int:
     """Move what can be moved. How many failed all the same."""
     counts: Counter[Moved] = Counter()
-    async for run in mover.runs(machines):
+    async for run in mover.runs(machines, chosen):
         if mover.examine(run).fate is not Fate.MOVES:
             continue
         outcome = await mover.move(run.run_id)
@@ -146,13 +155,17 @@ audit = typer.Typer(
 
 @audit.command("patches")
 def patches(
+    query: Which = None,
     app: Apps = None,
     journal: JournalUrl = None,
     namespace: Namespace = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Tell of every `patched(...)` whether live runs still go the old way, or it is safe to remove."""
+    """Tell of every `patched(...)` whether live runs still go the old way, or it is safe to remove.
+
+    With --query only the runs that it finds are looked at; then nothing is called safe: others may be left.
+    """
     url, machines = journal_of(journal), _machines(app)
 
     async def asked() -> list[PatchUse]:
@@ -160,14 +173,15 @@ def patches(
             registry = Registry(machines)
             mover = Mover(client.journal, registry, AsyncioHost().new_id)
             names = sorted({each.chart.name for each in machines})
-            return patch_uses(registry, [run async for run in mover.runs(names)])
+            chosen = None if query is None else await found_by(client, query)
+            return patch_uses(registry, [run async for run in mover.runs(names, chosen)])
 
     found = asyncio.run(asked())
     for use in found:
         if as_json:
-            print_json(_use_facts(use))
+            print_json(_use_facts(use, whole=query is None))
         else:
-            say(f"{use.machine}: {use.name}: {_use_words(use)}")
+            say(f"{use.machine}: {use.name}: {_use_words(use, whole=query is None)}")
     if not found and not as_json:
         say("no patches: neither these machines nor their live runs have any", stderr=True)
 
@@ -177,8 +191,11 @@ def _audit() -> None:
     """Keeps `patches` a word to be typed although it is the only one."""
 
 
-def _use_words(use: PatchUse) -> str:
+def _use_words(use: PatchUse, *, whole: bool) -> str:
     total = use.new + use.old + use.unasked
+    if not whole:
+        ways = f"{use.new} go the new way, {use.old} the old way, {use.unasked} have not asked yet"
+        return f"of {total} live runs that the query finds {ways}"
     if not use.in_code:
         return f"gone from the code; {total} live runs remember it, which does no harm"
     if use.removable:
@@ -187,7 +204,7 @@ def _use_words(use: PatchUse) -> str:
     return f"still in use: of {total} live runs {', '.join(parts)}"
 
 
-def _use_facts(use: PatchUse) -> dict[str, Any]:
+def _use_facts(use: PatchUse, *, whole: bool) -> dict[str, Any]:
     return {
         "machine": use.machine,
         "patch": use.name,
@@ -195,5 +212,5 @@ def _use_facts(use: PatchUse) -> dict[str, Any]:
         "new": use.new,
         "old": use.old,
         "unasked": use.unasked,
-        "removable": use.removable,
+        "removable": use.removable if whole else None,
     }

@@ -20,6 +20,7 @@ from attrs import frozen
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from continuum_core.cli.apps import MachineClass, load, one_machine
+from continuum_core.cli.choosing import Which, found_by
 from continuum_core.cli.failures import CALLER
 from continuum_core.cli.inspection import Status
 from continuum_core.cli.options import Apps, AsJson, Debug, JournalUrl, Namespace, journal_of
@@ -76,9 +77,7 @@ def replay(
     machine: Annotated[str | None, typer.Option("--machine", "-m", metavar="NAME")] = None,
     status: Annotated[Status | None, typer.Option("--status", "-s")] = None,
     everything: Annotated[bool, typer.Option("--all", "-a", help="All runs of the namespace.")] = False,
-    query: Annotated[
-        str | None, typer.Option("--query", "-q", metavar="QUERY", help="Those that it finds.")
-    ] = None,
+    query: Which = None,
     against: Annotated[
         str | None,
         typer.Option("--against", metavar="MODULE:MACHINE", help="Fold through this machine instead."),
@@ -211,7 +210,7 @@ async def _chosen(
 ) -> list[UUID]:
     async with Client(folding.url, namespace=folding.namespace) as client:
         if not runs and query is not None:
-            return [view.id async for view in client.runs(query)]
+            return await found_by(client, query)
         if not runs:
             return [view.id async for view in client.runs(machine=machine, status=status)]
         found: list[UUID] = []

@@ -177,6 +177,20 @@ def test_runs_are_moved_at_once_and_stay_moved(continuum: Command, runs: str) ->
     assert history[-1]["kind"] == "migration"
 
 
+def test_a_query_chooses_whom_to_move_and_whom_to_ask(continuum: Command, runs: str) -> None:
+    chosen = ("--app", f"{APP}:Order3", "--query", 'key = "o-2"')
+    dry = continuum("migrate-runs", *chosen, "--dry-run", "--json")
+    assert [each["key"] for each in dry.jsons()] == ["o-2"]
+    assert continuum("migrate-runs", *chosen).out == "1 moved\n"
+    assert continuum("show", "evolving/o-1", "--json").json()["states"] == ["working.awaiting_card"]
+    used = continuum("audit", "patches", *chosen, "--json").json()
+    assert (used["unasked"], used["removable"]) == (1, None), "others may go the old way"
+    words = continuum("audit", "patches", *chosen).out
+    assert words.startswith("evolving: greeting: of 1 live runs that the query finds 0 go the new way")
+    refused = continuum("migrate-runs", "--app", f"{APP}:Order3", "--query", "no query")
+    assert refused.code == 1
+
+
 def test_one_that_cannot_be_moved_keeps_all_from_it_unless_it_is_left_out(
     continuum: Command, runs: str
 ) -> None:

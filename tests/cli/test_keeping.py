@@ -67,7 +67,9 @@ def test_archive_and_restore(continuum: Command, url: str, tmp_path: Path) -> No
     asked = ("archive", "--older-than", "0")
     assert continuum(*asked).code == 2
     assert "1 run with" in continuum(*asked, "--dry-run").out
-    told = continuum(*asked, "--to", "old.jsonl", "--prune", "--status", "completed", "--json").json()
+    assert "0 runs with" in continuum(*asked, "--dry-run", "--query", 'key = "new"').out
+    only = ("--status", "completed", "--query", 'key in ("new", "old")')
+    told = continuum(*asked, "--to", "old.jsonl", "--prune", *only, "--json").json()
     assert (told["runs"], told["pruned"]) == (1, 1)
     assert [row["key"] for row in continuum("list", "--json").jsons()] == ["new"]
     back = continuum("restore", "old.jsonl", *SHOP, "--json").json()
