@@ -66,7 +66,8 @@ class _Pruning:
         self.now = session.space.at(told[0][0])
         forgotten = self.now - session.limits.dedupe_window
         wanted = (Bigint(self.plan.before), self.plan.machine, self._bits, Bigint(max(self.plan.limit, 0)))
-        ((self.eternal,),) = (await session.ask((statements.COUNT_ETERNAL, wanted)))[0]
+        if self._bits:
+            ((self.eternal,),) = (await session.ask((statements.COUNT_ETERNAL, wanted)))[0]
         if self.plan.dry_run:
             asked = (Bigint(forgotten), Bigint(self.now))
             ((counted,),) = (await session.ask((statements.COUNT_EXPIRED, asked)))[0]

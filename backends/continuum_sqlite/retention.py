@@ -77,7 +77,7 @@ async def prune(write: Write, plan: PrunePlan) -> Pruned:
         apart += theirs[1]
         if found < room:
             break
-    eternal = await write(partial(_count_eternal, plan=plan))
+    eternal = await write(partial(_count_eternal, plan=plan)) if _wanted(plan) else 0
     generations, more = await _prune_past(write, plan)
     swept = await _sweep(write, plan)
     return Pruned(runs, records + more, expired, generations, eternal, apart + swept)

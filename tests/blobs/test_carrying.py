@@ -51,10 +51,15 @@ async def _opened(stack: AsyncExitStack, url: str, limits: Any) -> Journal:
     return journal
 
 
-@pytest.mark.parametrize("limits", [SMALL, WHOLE], ids=["apart", "whole"])
 @pytest.mark.parametrize(
-    ("source_on", "target_on"),
-    [("sqlite", "postgres"), ("postgres", "redis"), ("redis", "memory"), ("memory", "sqlite")],
+    ("source_on", "target_on", "limits"),
+    [
+        ("sqlite", "postgres", SMALL),
+        ("postgres", "redis", SMALL),
+        ("redis", "memory", WHOLE),
+        ("memory", "sqlite", SMALL),
+    ],
+    ids=["sqlite-postgres", "postgres-redis", "redis-memory-whole", "memory-sqlite"],
 )
 async def test_runs_move_whole(
     fresh_on: Callable[[str], str], source_on: str, target_on: str, limits: Any

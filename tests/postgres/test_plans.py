@@ -34,7 +34,7 @@ from continuum_postgres.migrations import MIGRATIONS
 from continuum_postgres.place import parse
 from continuum_postgres.schema import migration_sql
 from continuum_postgres.searching import DIALECT
-from continuum_postgres.statements import carrying, gauges, qualified
+from continuum_postgres.statements import blobs, carrying, gauges, qualified, retention
 from continuum_postgres.statements.claims import DUE_PAGE
 from continuum_postgres.statements.leases import EXPIRED_TASKS
 from continuum_postgres.statements.queues import NEXT_TASKS, READY_TASKS
@@ -66,6 +66,19 @@ INSERT INTO continuum.attributes (shard, ns, run_id, name, key)
 SELECT (n % 1024)::smallint, 1, md5({salt} || n::text)::uuid, 'total', '\\x6e'::bytea || int8send(n)
 FROM generate_series(1, {count}) n
 """
+GENERATIONS = """
+INSERT INTO continuum.generations (shard, ns, run_id, below, over)
+SELECT (n % 1024)::smallint, 1, md5({salt} || n::text)::uuid, 1, n FROM generate_series(1, {count}) n
+"""
+ETERNAL = """
+INSERT INTO continuum.eternal (shard, ns, run_id)
+SELECT (n % 1024)::smallint, 1, md5({salt} || n::text)::uuid FROM generate_series(1, {count}) n
+"""
+BLOBS = """
+INSERT INTO continuum.blobs (shard, ns, run_id, hash, at, snapshot, data)
+SELECT (n % 1024)::smallint, 1, md5({salt} || n::text)::uuid, 'h', n, 0, 'd'
+FROM generate_series(1, {count}) n
+"""
 TABLES = (
     "runs",
     "records",
@@ -78,6 +91,10 @@ TABLES = (
     "claims",
     "definitions",
     "attributes",
+    "generations",
+    "eternal",
+    "members",
+    "blobs",
 )
 
 
@@ -120,6 +137,9 @@ def _fill(connection: Any, schema: str, count: int = MANY) -> None:
     run(RUNS, salt="'l'", status=0, lease=FAR, claim=own, ended="NULL", count=count // 4)
     run(ATTRIBUTES, salt="'w'", count=count)
     run(ATTRIBUTES, salt="'e'", count=count)
+    run(GENERATIONS, salt="'w'", count=count)
+    run(BLOBS, salt="'w'", count=count)
+    run(ETERNAL, salt="'e'", count=count // 4)
     run(TASKS, salt="'w'", leased="false", priority="n % 3", due=FAR, wake="NULL", claim="NULL", count=count)
     run(TASKS, salt="'l'", leased="true", priority=0, due=1, wake=FAR, claim=own, count=count // 4)
 
@@ -143,7 +163,7 @@ def _generic(connection: Any, schema: str, text: str) -> list[dict[str, Any]]:
 
 
 BY_RUN = frozenset(
-    f"{table}_pkey" for table in ("attributes", "runs", "records", "deliveries", "seen", "dead", "tasks")
+    f"{table}_pkey" for table in TABLES if table not in ("claims", "definitions", "orders", "results")
 )
 WAITING = {"waiting.WAITING_TASKS[0]", "waiting.PUT_OFF_TASKS[0]"}
 CLAIMS = {
@@ -177,6 +197,40 @@ def test_no_statement_reads_more_than_it_names(filled: tuple[Any, str]) -> None:
         for node in _generic(connection, schema, text):
             wrong += [f"{name}: {fault}" for fault in _faults(name, node)]
     assert not wrong, "\n".join(wrong)
+
+
+OF_NAMED = re.compile(r"retention\.(COUNT_(GENERATIONS|RECORDS)|DROP_(GENERATION|RUNS)|LOCK_ENDED)")
+"""What pruning does with the runs and generations that it has found."""
+
+
+def test_what_is_pruned_is_reached_by_its_key(filled: tuple[Any, str]) -> None:
+    """However much there is of others: records, members, generations and all that a run leaves behind."""
+    connection, schema = filled
+    if connection.info.server_version < 160_000:
+        pytest.skip("the server cannot tell generic plans (16 or later can)")
+    named = {name: text for name, text in ALL.items() if OF_NAMED.match(name)}
+    assert len(named) >= 13
+    wrong = [
+        f"{name}: {fault}"
+        for name, text in named.items()
+        for node in _generic(connection, schema, text)
+        for fault in _faults(name, node)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_pruning_finds_the_oldest_in_the_order_of_its_index(filled: tuple[Any, str]) -> None:
+    """A page costs what it holds: of ended runs, of which some are eternal, of generations, of blobs."""
+    connection, schema = filled
+    page, start, nobody = Bigint(100), Bigint(-1), UUID(int=0)
+    passed_by = MANY // 4  # the oldest that have ended are eternal
+    ended = (Bigint(FAR), Bigint(passed_by), nobody, page, None, 0b11110)
+    assert _pages(connection, schema, retention.ENDED_RUNS, *ended) < 100 * 8
+    past = (Bigint(FAR), start, nobody, Bigint(0), page, None)
+    assert _pages(connection, schema, retention.PAST_GENERATIONS, *past) < 100 * 8
+    assert _pages(connection, schema, blobs.STALE, Bigint(FAR), start, nobody, b"", page) < 100 * 3
+    eternal = (Bigint(FAR), None, 0b11110, page)
+    assert _pages(connection, schema, retention.COUNT_ETERNAL, *eternal) < 100 * 8
 
 
 def _faults(name: str, node: dict[str, Any]) -> Iterator[str]:

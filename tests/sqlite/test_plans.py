@@ -34,6 +34,8 @@ from continuum_sqlite.schema import migrate
 from continuum_sqlite.searching import DIALECT
 from continuum_sqlite.statements import (
     attributes,
+    blobs,
+    crews,
     deliveries,
     orders,
     queues,
@@ -227,16 +229,24 @@ def test_every_search_seeks(name: str, connection: sqlite3.Connection) -> None:
     assert "hits" in name or "going" in name or not [step for step in plan if "TEMP B-TREE" in step], plan
 
 
+def _texts(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    """The statements behind a name: what a run or a generation leaves behind is deleted by several."""
+    return (value,) if isinstance(value, str) else value
+
+
 STATEMENTS = [
     (f"{module.__name__.rpartition('.')[2]}.{name}", text)
-    for module in (attributes, deliveries, orders, queues, reading, retention, runs, tasks)
+    for module in (attributes, blobs, crews, deliveries, orders, queues, reading, retention, runs, tasks)
     for name in module.__all__
-    for text in (getattr(module, name),)
-    if isinstance(text, str) and name != "RUN_COLUMNS"
+    for text in _texts(getattr(module, name))
+    if name != "RUN_COLUMNS"
 ]
 
 
-@pytest.mark.parametrize(("name", "text"), STATEMENTS, ids=[name for name, _ in STATEMENTS])
+NUMBERED = [f"{name}-{at}" for at, (name, _) in enumerate(STATEMENTS)]
+
+
+@pytest.mark.parametrize(("name", "text"), STATEMENTS, ids=NUMBERED)
 def test_no_statement_reads_a_whole_table_or_sorts(
     name: str, text: str, connection: sqlite3.Connection
 ) -> None:

@@ -23,6 +23,10 @@ __all__ = [
     "PAST_GENERATIONS",
 ]
 
+# What is asked of a run is asked of its row, after it was found by its key: a condition that an index over
+# many runs has (`ended`) would have that index read for each, where statistics are none or stale. For the
+# same reason eternal runs are looked up one by one, and not joined.
+
 # Parameters: updated before; ended and run id of the last one found; how many; machine (NULL: any);
 # statuses, one bit each. A run that moves is kept until it has arrived.
 ENDED_RUNS = """
@@ -32,7 +36,8 @@ WHERE r.ns = $1::integer AND r.ended IS NOT NULL AND r.ended < $2::bigint
   AND ($6::text IS NULL OR r.machine = $6::text) AND ($7::integer >> r.status::integer) & 1 = 1
   AND NOT (r.status = 4 AND r.cause = 'moving')
   AND NOT EXISTS (
-    SELECT 1 FROM continuum.eternal e WHERE e.shard = r.shard AND e.ns = $1::integer AND e.run_id = r.run_id)
+    SELECT 1 FROM continuum.eternal e
+    WHERE e.shard = r.shard AND e.ns = $1::integer AND e.run_id = r.run_id OFFSET 0)
 ORDER BY r.ended, r.run_id LIMIT $5::bigint
 """
 
@@ -41,21 +46,21 @@ COUNT_ETERNAL = """
 SELECT count(*) FROM (
   SELECT 1 FROM continuum.eternal e
   CROSS JOIN LATERAL (
-    SELECT 1 FROM continuum.runs r
-    WHERE r.shard = e.shard AND r.ns = $1::integer AND r.run_id = e.run_id AND r.ended < $2::bigint
-      AND ($3::text IS NULL OR r.machine = $3::text) AND ($4::integer >> r.status::integer) & 1 = 1
-      AND NOT (r.status = 4 AND r.cause = 'moving') OFFSET 0) r
-  WHERE e.ns = $1::integer LIMIT $5::bigint) counted
+    SELECT r.ended, r.machine, r.status, r.cause FROM continuum.runs r
+    WHERE r.shard = e.shard AND r.ns = $1::integer AND r.run_id = e.run_id OFFSET 0) r
+  WHERE e.ns = $1::integer AND r.ended < $2::bigint AND ($3::text IS NULL OR r.machine = $3::text)
+    AND ($4::integer >> r.status::integer) & 1 = 1 AND NOT (r.status = 4 AND r.cause = 'moving')
+  LIMIT $5::bigint) counted
 """
 
 # Parameters: over before; over, run id and version of the last one found; how many; machine (NULL: any).
 PAST_GENERATIONS = """
 SELECT g.over, g.shard, g.run_id, g.below FROM continuum.generations g
 CROSS JOIN LATERAL (
-  SELECT 1 FROM continuum.runs r
-  WHERE r.shard = g.shard AND r.ns = $1::integer AND r.run_id = g.run_id AND r.ended IS NULL
-    AND ($7::text IS NULL OR r.machine = $7::text) OFFSET 0) r
-WHERE g.ns = $1::integer AND g.over < $2::bigint
+  SELECT r.ended, r.machine FROM continuum.runs r
+  WHERE r.shard = g.shard AND r.ns = $1::integer AND r.run_id = g.run_id OFFSET 0) r
+WHERE g.ns = $1::integer AND g.over < $2::bigint AND r.ended IS NULL
+  AND ($7::text IS NULL OR r.machine = $7::text)
   AND (g.over, g.run_id, g.below) > ($3::bigint, $4::uuid, $5::bigint)
 ORDER BY g.over, g.run_id, g.below LIMIT $6::bigint
 """
