@@ -35,17 +35,26 @@ def _seconds(length: timedelta) -> float:
     return length.total_seconds()
 
 
+Queues = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--queue", "-q", metavar="NAME=N", help="A queue and its activities at once; default: all, 100."
+    ),
+]
+Generations = Annotated[
+    timedelta | None,
+    typer.Option(
+        "--generations",
+        parser=duration,
+        metavar="DURATION",
+        help="Prune the records of generations that were over so long ago, such as 30d.",
+    ),
+]
+
+
 def worker(
     app: Apps = None,
-    queue: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--queue",
-            "-q",
-            metavar="NAME=N",
-            help="A queue and its activities at once; default: all, 100.",
-        ),
-    ] = None,
+    queue: Queues = None,
     lease: Annotated[
         str, typer.Option(metavar="DURATION", help="How long others wait for a worker that died.")
     ] = "30s",
@@ -59,15 +68,7 @@ def worker(
         str | None,
         typer.Option(metavar="MODULE:NAME", help="A mapping: resource type to what opens it; see Worker."),
     ] = None,
-    generations: Annotated[
-        timedelta | None,
-        typer.Option(
-            "--generations",
-            parser=duration,
-            metavar="DURATION",
-            help="Prune the records of generations that were over so long ago, such as 30d.",
-        ),
-    ] = None,
+    generations: Generations = None,
     desk: Annotated[
         int | None,
         typer.Option("--desk", hidden=True, help="For dev: its process id; the worker ends with it."),
