@@ -117,6 +117,16 @@ def test_starting_a_known_machine_needs_no_code(continuum: Command) -> None:
     assert continuum("start", "order", "--key", "o-2", "--input", order, "--json").json()["states"] == []
 
 
+def test_a_run_is_given_a_deadline_and_its_waiting_is_shown(continuum: Command) -> None:
+    order = '{"order_id": "o-1", "total": 5}'
+    told = continuum("start", "order", "-k", "o-1", "--input", order, "--deadline", "2h", *APP)
+    assert told.code == 0, told.err
+    assert "deadline" in continuum("show", "order/o-1").out
+    [own] = [each for each in continuum("show", "order/o-1", "--json").json()["waiting"] if not each["state"]]
+    assert own["event"] == "deadline"
+    assert continuum("show", "order/o-1", "--at", "1", "--json").json()["deadline"] == own["due"]
+
+
 def test_waiting_for_a_run_that_failed(continuum: Command, url: str) -> None:
     start(continuum, "o-1")
     continuum("send", "order/o-1", "Refused", "--data", '{"reason": "no"}')
