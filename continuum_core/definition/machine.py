@@ -11,7 +11,7 @@ from continuum_core.definition.chart import Chart
 from continuum_core.definition.check import judge, settle
 from continuum_core.definition.draft import Node
 from continuum_core.definition.place import caller
-from continuum_core.definition.target import Target
+from continuum_core.definition.target import target_node
 from continuum_core.errors import UsageError
 
 __all__ = ["Machine"]
@@ -86,5 +86,5 @@ def _heirs(bench: Bench) -> bool:
 
 def _roots(cls: type) -> list[Node]:
     """The states of the class that have no parent: one, unless the declaration is wrong."""
-    states = (value for value in vars(cls).values() if isinstance(value, Target))
-    return [state.node for state in states if state.node.parent is None]
+    nodes = (target_node(value) for value in vars(cls).values())
+    return [node for node in nodes if isinstance(node, Node) and node.parent is None]
