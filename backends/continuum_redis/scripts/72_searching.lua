@@ -223,7 +223,7 @@ function verbs.search()
     found[#found + 1] = {place, runs.shown(r)}
     return #found >= search.limit
   end)
-  return {found, last, more}
+  return {found, last or false, more}
 end
 
 function verbs.count_found()
@@ -240,7 +240,7 @@ function verbs.count_found()
     count = count + 1
     return count >= search.limit
   end)
-  return {count, last, more}
+  return {count, last or false, more}
 end
 
 function verbs.attributes()

@@ -40,6 +40,16 @@ from continuum_core.testing.conformance.kit import Kit, claimed_one, committed, 
 from continuum_core.testing.conformance.searches import attribute, found, having, several, tags
 
 
+@pytest.mark.parametrize("by", [Column.STARTED, Column.UPDATED, "a"], ids=["started", "updated", "attribute"])
+async def test_where_nothing_is_nothing_is_found(kit: Kit, by: Column | str) -> None:
+    """Promise 24: in a namespace without runs, whatever the order."""
+    kit.needs(Capability.SEARCH)
+    searcher = searcher_of(await kit.open())
+    page = await searcher.search(Search(ALL, Sort(by)))
+    assert (page.runs, page.cursor) == ((), None)
+    assert await searcher.count(ALL) == 0
+
+
 async def test_attributes_come_with_starts_turns_and_orders(kit: Kit) -> None:
     """Promise 24: each sets what it names, in its own transaction, and leaves the others."""
     kit.needs(Capability.SEARCH)
