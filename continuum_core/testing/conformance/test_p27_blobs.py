@@ -175,15 +175,15 @@ async def test_what_is_not_a_snapshots_alone_stays(kit: Kit) -> None:
     kit.needs(Capability.BLOBS)
     journal = await kit.open()
     run_id = await started(journal)
-    before = await put(journal, run_id, b"before")
-    for number, data in enumerate((b"before", b"after", b"third", b"fourth")):
+    first = await put(journal, run_id, b"first")  # and then it is a snapshot, too
+    for data in (b"first", b"second", b"third", b"fourth"):
         claim, now = await claimed_one(journal)
         blob = await put(journal, run_id, data, claim.version + 1)
         await step(journal, claim, now, blob)
-        if number == 1:
-            after = await put(journal, run_id, b"after")
+        if data == b"second":
+            await put(journal, run_id, data)  # it was a snapshot first
         await delivered(journal, signal(run_id))
-    assert await there(journal, before, after) == [True, True]
+    assert await there(journal, first, blob_of(run_id, b"second")) == [True, True]
 
 
 async def test_orders_leave_the_snapshot(kit: Kit) -> None:
