@@ -160,15 +160,17 @@ class _Entering:
     openings: dict[int, list[int]] = field(factory=dict[int, list[int]])  # state → whose default content
     # follows its entry
     remembered: bool = False  # a history was asked, so that another time the answer may differ
+    domain: int = ROOT  # of the edge at hand: it is not left, nor is what is around it
 
     def take(self, arc: Arc) -> None:
         """Add what this edge enters."""
+        if not arc.edge.targets:
+            return
+        self.domain = domain = domain_of(self.program, arc, self.history)
         for target in arc.edge.targets:
             self.descend(target)
-        if arc.edge.targets:
-            domain = domain_of(self.program, arc, self.history)
-            for target in ascending(effective_targets(self.program, arc.edge.targets, self.history)):
-                self.ascend(target, domain)
+        for target in ascending(effective_targets(self.program, arc.edge.targets, self.history)):
+            self.ascend(target, domain)
 
     def arrive(self, targets: tuple[int, ...]) -> None:
         """Add states that no edge leads to, with all that is around them."""
@@ -205,14 +207,17 @@ class _Entering:
     def _recall(self, number: int) -> None:
         state = self.program.chart.states[number]
         parent = state.parent if state.parent is not None else ROOT
+        # What was recorded may lie deeper in a state that stays active. The recommendation's algorithm would enter
+        # that one again, and all up to the history's parent.
+        within = self.domain if self.program.descendants[parent] >> self.domain & 1 else parent
         self.remembered = True
         recorded = self.history.get(number)
         if recorded:
-            self._reach(tuple(ascending(recorded)), parent)
+            self._reach(tuple(ascending(recorded)), within)
         else:
             if state.opening:
                 self._open(parent, number)
-            self._reach(state.default, parent)
+            self._reach(state.default, within)
 
     def _open(self, after: int, opening: int) -> None:
         openings = self.openings.setdefault(after, [])

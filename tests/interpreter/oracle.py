@@ -40,6 +40,7 @@ class Oracle:
     context: Any = ()
     configuration: set[int] = field(factory=set)
     history: dict[int, set[int]] = field(factory=dict)
+    domain: int = 0  # of the edge whose targets are entered
     queue: deque[Any] = field(factory=deque)
     taken: list[tuple[int, ...]] = field(factory=list)
     event: Any = None
@@ -168,10 +169,10 @@ class Oracle:
             self.execute(edge.actions)
         to_enter: set[int] = set()
         for edge in edges:
-            for target in edge.targets:
-                self.add_descendant_states_to_enter(target, to_enter)
             if edge.targets:
-                domain = self.transition_domain(edge)
+                self.domain = domain = self.transition_domain(edge)
+                for target in edge.targets:
+                    self.add_descendant_states_to_enter(target, to_enter)
                 for target in self.effective_targets(edge.targets):
                     self.add_ancestor_states_to_enter(target, domain, to_enter)
         self.enter(to_enter)
@@ -223,8 +224,10 @@ class Oracle:
             targets = self.history.get(number) or set(state.default)
             for target in targets:
                 self.add_descendant_states_to_enter(target, to_enter)
+            # Here we differ from the recommendation, which would enter what is active and was not exited.
+            upto = self.domain if self.is_descendant(self.domain, state.parent) else state.parent
             for target in targets:
-                self.add_ancestor_states_to_enter(target, state.parent, to_enter)
+                self.add_ancestor_states_to_enter(target, upto, to_enter)
             return
         to_enter.add(number)
         if state.kind is Kind.COMPOUND:

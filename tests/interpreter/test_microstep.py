@@ -185,6 +185,42 @@ def test_a_history_target_restores_what_this_very_microstep_left() -> None:
     assert run.active == ["work", "work.second"]
 
 
+def test_a_history_inside_what_stays_active_enters_nothing_of_that_again() -> None:
+    """What was recorded lies deeper than the history: in `second`, which the edge does not leave."""
+    top = root()
+    pause = top.state("pause")
+    work = noted(top, "work")
+    second = noted(work, "second")
+    deeper = noted(second, "deeper")
+    back = work.history("back", second, deep=True)
+    pause.on(Go, work)
+    work.on(Stop, pause)
+    deeper.on(Other, back)
+    run = Drive.start(chart(top))
+    run.send(Go(), Stop(), Go())
+    before = run.context
+    run.send(Other())
+    assert run.context[len(before) :] == ("-deeper", "+deeper")
+    assert run.active == ["work", "work.second", "work.second.deeper"]
+
+
+def test_a_history_inside_a_region_leaves_the_other_regions_alone() -> None:
+    top = root()
+    both = top.state("around").parallel("both")
+    one, two = both.state("one"), both.state("two")
+    first, second = one.state("first"), one.state("second")
+    here, there = two.state("here"), two.state("there")
+    assert both.parent is not None
+    back = both.parent.history("back", second)
+    here.on(Go, there)
+    first.on(Stop, back)
+    run = Drive.start(chart(top))
+    run.send(Go(), Stop())
+    assert run.active[-2:] == ["around.both.two", "around.both.two.there"]
+    assert "around.both.one.second" in run.active
+    assert "around.both.one.first" not in run.active
+
+
 def test_default_entry_content_runs_between_parent_and_child_and_only_then() -> None:
     top = root()
     start = top.state("start")
