@@ -207,7 +207,7 @@ class _Entering:
     def _recall(self, number: int) -> None:
         state = self.program.chart.states[number]
         parent = state.parent if state.parent is not None else ROOT
-        # What was recorded may lie deeper in a state that stays active. The recommendation's algorithm would enter
+        # What was recorded may lie deeper, in a state that stays active. The standard's algorithm would enter
         # that one again, and all up to the history's parent.
         within = self.domain if self.program.descendants[parent] >> self.domain & 1 else parent
         self.remembered = True
