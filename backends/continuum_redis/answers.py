@@ -175,6 +175,8 @@ _COMMIT_OUTCOMES = {outcome.value.encode(): outcome for outcome in CommitOutcome
 
 
 def committed(reply: Reply) -> Committed:
+    if isinstance(reply, int):  # the time alone, where nothing else is to be told
+        return Committed(CommitOutcome.COMMITTED, reply, False, ())
     outcome, now, more, tasks = reply
     held = tuple(map(_task_claim, tasks)) if tasks else ()
     return Committed(_COMMIT_OUTCOMES[outcome], now, bool(more), held)

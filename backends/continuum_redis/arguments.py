@@ -34,7 +34,11 @@ M = TypeVar("M")
 
 # Fields of turns that follow one another, made in one call each: commits are what there is most of.
 _TURN = struct.Struct(">16s????dd16s16sdd9II").pack
-_RECORD = struct.Struct(">dd16s16sI").pack
+# A record is packed as it is kept, like by `runs.packed_record` of the scripts (MessagePack): its length;
+# kind, a time of 64 bits, two texts of 16 bytes, the head of a text of up to 2**32.
+_RECORD = struct.Struct(">I B Bq B16s B16s BI").pack
+_RECORD_HEAD = struct.calcsize("> B Bq B16s B16s BI")
+_INT64, _TEXT16, _TEXT = 0xD3, 0xA0 | 16, 0xDB
 _NO_ID = bytes(16)
 
 
@@ -138,8 +142,10 @@ class Arguments(Writer):
         self.text(asked.dedupe)
 
     def record(self, record: Record) -> None:
-        ids = record.cause.bytes, record.commit_id.bytes
-        self.raw(_RECORD(record.kind, whole(record.at), *ids, len(record.body)), record.body)
+        ids = _TEXT16, record.cause.bytes, _TEXT16, record.commit_id.bytes
+        size = len(record.body)
+        head = _RECORD(_RECORD_HEAD + size, record.kind, _INT64, whole(record.at), *ids, _TEXT, size)
+        self.raw(head, record.body)
 
     def _hold(self, hold: tuple[UUID, Held]) -> None:
         delivery_id, reason = hold

@@ -4,14 +4,8 @@
 
 local turns = {}
 
--- Fields that follow one another are read in one call: commits are what there is most of. A record is read as
--- it is kept.
-function turns.read_record()
-  local kind, at_, cause, commit_id, body
-  kind, at_, cause, commit_id, body, at = unpack_struct('>ddc16c16I4c0', blob, at)
-  return runs.packed_record(kind, at_, cause, commit_id, body)
-end
-
+-- Fields that follow one another are read in one call: commits are what there is most of. A record comes as
+-- `runs.packed_record` makes it.
 local function read_id()
   local id
   id, at = unpack_struct('c16', blob, at)
@@ -64,7 +58,7 @@ function turns.read_argument()
     run = run, version = version, after = version + records, commit_id = commit_id, fingerprint = fingerprint,
     status = status, snapshot = snapshot, now = now_, cause = cause, fence = has_fence == 1 and fence or nil,
     base = has_base == 1 and base or nil, outcome = has_outcome == 1 and bytes() or nil,
-    release = release == 1 or nil, records = some(records, turns.read_record), consumed = some(consumed, read_id),
+    release = release == 1 or nil, records = some(records, bytes), consumed = some(consumed, read_id),
   }, PLAIN)
   if hold + sent + started + closed > 0 then
     turn.hold, turn.deliveries = some(hold, read_hold), some(sent, deliveries.read_argument)
@@ -132,6 +126,9 @@ local function answer(r, turn, known, idle)
     end
   end
   local more = not idle and deliveries.anything_due(r.id)
+  if not more and #held == 0 then
+    return now -- as nearly always: nothing else is to be told
+  end
   return {'committed', now, more and 1 or 0, held}
 end
 
@@ -336,7 +333,7 @@ local function start(new)
       told = apply(r, new.turn, true)
     end
   end
-  if not told or told[1] == 'refused' then
+  if not told or (type(told) == 'table' and told[1] == 'refused') then
     deliveries.insert(new.delivery)
   end
   if TAGS > 1 then

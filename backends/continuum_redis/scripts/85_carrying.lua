@@ -202,7 +202,7 @@ end
 local function read_image()
   return {
     run = read_run(),
-    records = list(turns.read_record), versions = list(number), eternal = flag(), past = list(function() return {number(), number()} end),
+    records = list(bytes), versions = list(number), eternal = flag(), past = list(function() return {number(), number()} end),
     deliveries = list(read_whole_delivery), tasks = list(read_whole_task), dead = list(read_letter),
     seen = list(function() return {bytes(), maybe(number), maybe(bytes)} end),
     attributes = list(attributes.read_argument),
