@@ -19,7 +19,7 @@ from continuum_core.testing import conformance
 from continuum_core.testing.conformance import test_p22_parity
 from continuum_core.testing.conformance.kit import Kit
 
-EXAMPLES = 15
+EXAMPLES = 10
 PROMISES = sorted(path.stem for path in Path(conformance.__file__).parent.glob("test_p*.py"))
 
 

@@ -134,7 +134,7 @@ def test_there_are_many_points() -> None:
 
 
 @pytest.mark.parametrize("kind", [FaultKind.CRASH_BEFORE, FaultKind.CRASH_AFTER], ids=lambda kind: kind.value)
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", [0, 1, *(pytest.param(part, marks=pytest.mark.long) for part in (2, 3))])
 def test_every_single_crash_point(part: int, kind: FaultKind) -> None:
     """Whatever the moment of the death, everything ends as if nobody had died."""
     died = Mishap(Fault(kind, before=0.0, after=0.0))
