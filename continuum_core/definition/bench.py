@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 
 from attrs import define, field, frozen
 
+from continuum_core.definition.activity import Activity
 from continuum_core.definition.chart import Function, Place
 from continuum_core.definition.draft import Node
 from continuum_core.definition.event import is_event
@@ -17,7 +18,7 @@ from continuum_core.definition.message import Message
 from continuum_core.definition.purity import Finding, Rules, Scan, plain_function, scan
 from continuum_core.definition.source import canonical, label, locate
 
-__all__ = ["Bench", "Header", "function", "shown"]
+__all__ = ["Bench", "Header", "function", "named", "shown"]
 
 
 @frozen
@@ -79,6 +80,13 @@ class Bench:
 def shown(node: Node) -> str:
     """A state in the words of the declaration."""
     return node.name or f"the {node.kind.value} state of line {node.place.line}"
+
+
+def named(thing: Any) -> str:
+    """A class, an activity, or whatever was given in its place, in the words of the declaration."""
+    if isinstance(thing, Activity):
+        return thing.name
+    return thing.__name__ if isinstance(thing, type) else repr(thing)
 
 
 def function(bench: Bench, call: Any, where: str, place: Place, types: tuple[Any, ...]) -> Function | None:

@@ -11,23 +11,16 @@ import re
 import typing
 from typing import Any
 
-from continuum_core.definition import crews, wiring
-from continuum_core.definition.activity import Activity
+from continuum_core.definition import crews, invokes, lengths, shapes, stored, wiring
 from continuum_core.definition.bench import Bench, function, shown
-from continuum_core.definition.chart import Chart, Crew, Edge, Function, Kind, State, TriggerKind
+from continuum_core.definition.chart import Chart, Crew, Edge, Function, Kind, State
 from continuum_core.definition.draft import Node
-from continuum_core.definition.event import AnyEvent, event_name, is_event
 from continuum_core.definition.searchable import attributes
 from continuum_core.definition.upgrading import upgrades
 
-__all__ = ["RESERVED", "build"]
-
-RESERVED = frozenset({"chart", "init", "result", "verdict"})
-"""Attributes of a machine that are not states."""
+__all__ = ["build"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_HISTORIES = (Kind.SHALLOW_HISTORY, Kind.DEEP_HISTORY)
-_PSEUDO = (*_HISTORIES, Kind.CHOICE)
 
 
 def build(bench: Bench, roots: list[Node]) -> Chart:
@@ -40,12 +33,12 @@ def build(bench: Bench, roots: list[Node]) -> Chart:
     nodes = list(top.walk())
     bench.numbers.update((id(node), number) for number, node in enumerate(nodes))
     for node in nodes:
-        _settle_kind(node)
+        shapes.settle_kind(node)
         bench.faults += node.faults
         bench.whole = bench.whole and not node.faults
     for node in nodes if roots else ():
-        _names(bench, node)
-        _shape(bench, node)
+        shapes.check_names(bench, node)
+        shapes.check_shape(bench, node)
     states = _states(bench, nodes)
     return _chart(bench, states, top)
 
@@ -91,134 +84,6 @@ def _name(tp: Any) -> str:
     return tp.__name__ if isinstance(tp, type) else str(tp)
 
 
-# --- states ----------------------------------------------------------------------------------------
-
-
-def _settle_kind(node: Node) -> None:
-    real = any(child.kind not in _HISTORIES for child in node.children)
-    if node.kind is Kind.ATOMIC and real:
-        node.kind = Kind.COMPOUND
-
-
-def _names(bench: Bench, node: Node) -> None:
-    if not node.names:
-        what = "it is not kept under a name of its own"
-        remedy = "Assign each state to an attribute of its own; a name assigned twice keeps the second only"
-        bench.broken("C109", shown(node), what, remedy, node.place)
-    elif len(set(node.names)) > 1:
-        what = f"it is called {' and '.join(sorted(set(node.names)))}"
-        bench.fault("C110", shown(node), what, "Keep one name for each state", node.place)
-    if node.name in RESERVED:
-        what = f"{node.name!r} is reserved on machines"
-        bench.fault("C111", shown(node), what, f"Use another name, such as {node.name}_state", node.place)
-
-
-def _shape(bench: Bench, node: Node) -> None:
-    checks = {
-        Kind.COMPOUND: _compound,
-        Kind.PARALLEL: _parallel,
-        Kind.FINAL: _final,
-        Kind.CHOICE: _choice,
-        Kind.SHALLOW_HISTORY: _history,
-        Kind.DEEP_HISTORY: _history,
-    }
-    if node.kind in checks:
-        checks[node.kind](bench, node)
-    elif node.children:
-        remedy = "Give the state children, or go to the state itself"
-        for child in node.children:
-            bench.broken(
-                "C120", shown(child), f"{shown(node)} has no children to remember", remedy, child.place
-            )
-
-
-def _compound(bench: Bench, node: Node) -> None:
-    initial = [child for child in node.children if child.initial]
-    example = next((child for child in node.children if child.kind not in (*_PSEUDO, Kind.FINAL)), None)
-    shape = f"{shown(example)} = {shown(node)}.state(initial=True)" if example else "state(initial=True)"
-    if not initial:
-        what = "none of its children is initial" if node.children else "it has no states"
-        bench.broken("C112", shown(node), what, f"Mark the one to enter first: {shape}", node.place)
-    elif len(initial) > 1:
-        names = ", ".join(shown(child) for child in initial)
-        what = f"{names} are all initial"
-        bench.broken("C113", shown(node), what, "Keep initial=True on one of them", node.place)
-
-
-def _parallel(bench: Bench, node: Node) -> None:
-    regions = [child for child in node.children if child.kind not in _HISTORIES]
-    if len(regions) < 2:
-        remedy = "Add a region, or use state() where one thing happens at a time"
-        bench.fault("C115", shown(node), f"it has {len(regions)} region(s)", remedy, node.place)
-    for child in regions:
-        if child.initial:
-            remedy = "Leave initial= out: all regions are entered together"
-            bench.fault("C114", shown(child), f"it is a region of {shown(node)}", remedy, child.place)
-        if child.kind in (Kind.FINAL, Kind.CHOICE):
-            what = f"{shown(node)} is parallel, and a {child.kind.value} cannot be a region"
-            remedy = (
-                f"Put it inside a region: region = {shown(node)}.state(), "
-                f"{shown(child)} = region.{child.kind.value}()"
-            )
-            bench.broken("C116", shown(child), what, remedy, child.place)
-
-
-def _held(node: Node) -> list[str]:
-    """What a state was given beyond its name, in the words of the declaration."""
-    held = ["children"] if node.children else []
-    kinds = {draft.kind for draft in node.edges}
-    verbs = {
-        "on": kinds & {TriggerKind.EVENT},
-        "always": kinds & {TriggerKind.ALWAYS},
-        "after": kinds & {TriggerKind.AFTER},
-        "done": kinds & {TriggerKind.DONE},
-        "invoke": [*node.invokes, *(each for each in node.crews if each.word == "invoke")],
-        "spawn": [each for each in node.crews if each.word == "spawn"],
-        "each": [each for each in node.crews if each.word == "each"],
-        "collect": [each for each in node.crews if each.word == "collect"],
-        "compensate": node.compensations,
-        "on_cancel": kinds & {TriggerKind.CANCEL},
-        "on_deadline": kinds & {TriggerKind.DEADLINE},
-        "defer": node.deferred,
-        "entry": node.entry,
-        "exit": node.exit,
-    }
-    return held + [f"{verb}()" for verb, found in verbs.items() if found]
-
-
-def _final(bench: Bench, node: Node) -> None:
-    wrong = [each for each in _held(node) if each not in ("entry()", "exit()")]
-    if wrong:
-        what = f"a final state has no {' and no '.join(wrong)}"
-        remedy = "Use state(), with an edge to a final state of its own" if node.parent else ""
-        bench.broken("C117", shown(node), what, remedy, node.place)
-
-
-def _choice(bench: Bench, node: Node) -> None:
-    wrong = [each for each in _held(node) if each != "always()"]
-    if wrong:
-        what = f"a choice has no {' and no '.join(wrong)}; it is left as soon as it is entered"
-        bench.broken("C118", shown(node), what, "Use state() for something that waits", node.place)
-
-
-def _history(bench: Bench, node: Node) -> None:
-    wrong = _held(node)
-    if wrong:
-        what = f"a history has no {' and no '.join(wrong)}; it stands for other states"
-        bench.broken("C119", shown(node), what, "Put them on the state it remembers", node.place)
-    parent = node.parent
-    for default in node.default:
-        if not isinstance(default, Node) or parent is None:
-            continue  # told with the targets
-        inside = any(default is each for each in parent.walk()) and default is not parent
-        child = default.parent is parent
-        if inside and default.kind not in _HISTORIES and (child or node.kind is Kind.DEEP_HISTORY):
-            continue
-        kind = "a child" if node.kind is Kind.SHALLOW_HISTORY else "a state"
-        what = f"its default {shown(default)} is not {kind} of {shown(parent)}"
-        bench.broken("C120", shown(node), what, f"Give {kind} of {shown(parent)} as default=", node.place)
-
-
 # --- the chart --------------------------------------------------------------------------------------
 
 
@@ -251,14 +116,14 @@ def _state(bench: Bench, node: Node, edges: tuple[Edge, ...]) -> State:
         entry=wiring.actions(bench, node.entry, f"{where}.entry()", node.place, types),
         exit=wiring.actions(bench, node.exit, f"{where}.exit()", node.place, types),
         edges=edges,
-        timers=wiring.timers(bench, node),
-        invokes=wiring.invokes(bench, node),
+        timers=lengths.timers(bench, node),
+        invokes=invokes.invokes(bench, node),
         crews=_crews(bench, node),
         deferred=tuple(each for each in node.deferred if isinstance(each, type)),
-        compensation=wiring.compensation(bench, node),
-        memory=wiring.memory(bench, node),
+        compensation=invokes.compensation(bench, node),
+        memory=invokes.memory(bench, node),
         checkpoint=bool(node.checkpoints),
-        anew=None if node.anew is None else wiring.anew(bench, node),
+        anew=None if node.anew is None else invokes.anew(bench, node),
         place=node.place,
     )
 
@@ -267,7 +132,7 @@ def _crews(bench: Bench, node: Node) -> tuple[Crew, ...]:
     for draft in node.crews:
         if draft.word in ("invoke", "each"):
             where = crews.crew_words(node, draft)
-            wiring.errors(bench, draft.error, where, draft.place, "its members and child runs")
+            invokes.errors(bench, draft.error, where, draft.place, "its members and child runs")
     return crews.crews(bench, node)
 
 
@@ -279,12 +144,12 @@ def _initial(bench: Bench, node: Node) -> tuple[int, ...]:
 
 
 def _default(bench: Bench, node: Node) -> tuple[int, ...]:
-    if node.kind not in _HISTORIES or node.parent is None:
+    if node.kind not in shapes.HISTORIES or node.parent is None:
         return ()
     if node.default:
         return wiring.targets(bench, node, node.default, f"{shown(node)} default=", node.place)
     if node.parent.kind is Kind.PARALLEL:
-        regions = (child for child in node.parent.children if child.kind not in _HISTORIES)
+        regions = (child for child in node.parent.children if child.kind not in shapes.HISTORIES)
         return tuple(bench.numbers[id(child)] for child in regions)
     if any(child is node for child in node.parent.children if child.initial):
         what = "it is its parent's initial child and has no default"
@@ -315,15 +180,15 @@ def _chart(bench: Bench, states: tuple[State, ...], top: Node) -> Chart:
         init=init,
         result=result_,
         verdict=verdict,
-        events=_events(bench, states),
-        activities=_activities(bench, states),
+        events=stored.events(bench, states),
+        activities=stored.activities(bench, states),
         machines=crews.machines(bench, states),
         module=header.cls.__module__,
         place=header.place,
         upgrades=upgrades(bench, top),
         attributes=attributes(bench, top),
         finds_states=top.finds_states,
-        deadline=wiring.deadline(bench, top),
+        deadline=lengths.deadline(bench, top),
         patches=frozenset(bench.patches),  # of all functions read above
     )
 
@@ -364,54 +229,3 @@ def _returned(verdict: Function | None) -> Any:
         return typing.get_type_hints(verdict.call).get("return")
     except (NameError, TypeError):
         return None
-
-
-def _events(bench: Bench, states: tuple[State, ...]) -> dict[str, type]:
-    found: dict[str, type] = {}
-    for state in states:
-        for cls in (*(edge.trigger.event for edge in state.edges), *state.deferred):
-            if cls is None or cls is AnyEvent or not is_event(cls):
-                continue
-            name = event_name(cls)
-            if found.setdefault(name, cls) is not cls:
-                what = f"{_full(cls)} and {_full(found[name])} are both stored as {name!r}"
-                remedy = '@event(name="...") gives one of them another name'
-                bench.fault("C405", state.name, what, remedy, state.place)
-    return found
-
-
-def _activities(bench: Bench, states: tuple[State, ...]) -> dict[str, Activity[Any, Any]]:
-    found: dict[str, Activity[Any, Any]] = {}
-    undoes = any(state.compensation is not None for state in states)
-    for state in states:
-        of_crews = [(c.work, c.place) for c in state.crews if isinstance(c.work, Activity)]
-        for started, place in (*((i.activity, i.place) for i in state.invokes), *of_crews):
-            undo = started.undo if undoes else None
-            for activity in (started,) if undo is None else (started, undo):
-                if found.setdefault(activity.name, activity) is not activity:
-                    what = f"another activity is also stored as {activity.name!r}"
-                    remedy = '@activity(name="...") gives one of them another name'
-                    bench.fault("C406", state.name, what, remedy, place)
-    _queues(bench, found)
-    return found
-
-
-def _queues(bench: Bench, activities: dict[str, Activity[Any, Any]]) -> None:
-    """Queues are declared alike by all, and fairness is a function like those of the machine."""
-    declared: dict[str, Activity[Any, Any]] = {}
-    for activity in activities.values():
-        where = f"activity {activity.name}"
-        place = activity.place or bench.header.place
-        if activity.fairness is not None:
-            function(bench, activity.fairness, f"{where} fairness=", place, (activity.input_type,))
-        if activity.declares is None:
-            continue
-        other = declared.setdefault(activity.queue, activity)
-        if other.declares != activity.declares:
-            what = f"it declares {activity.declares}, and activity {other.name} {other.declares}"
-            remedy = "Declare the queue once, as a constant, and give it to both; or give one only its name"
-            bench.fault("C410", where, what, remedy, place)
-
-
-def _full(cls: type) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"

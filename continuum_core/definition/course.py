@@ -16,12 +16,12 @@ from typing import Any, TypeGuard
 from attrs import define, field, frozen
 
 from continuum_core.definition.activity import Activity
-from continuum_core.definition.build import RESERVED
 from continuum_core.definition.chart import ActionKind, Place
 from continuum_core.definition.declare import Choice, Final, Root, State, to
 from continuum_core.definition.draft import ActionDraft
 from continuum_core.definition.event import event_name, is_event
 from continuum_core.definition.fault import Fault
+from continuum_core.definition.shapes import RESERVED
 from continuum_core.definition.steps import Arm, Branch, Caught, Do, End, Instead, Pause, Step, Wait, Way
 
 __all__ = ["Course"]

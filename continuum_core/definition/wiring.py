@@ -1,49 +1,23 @@
-"""The edges, timers and invokes of a declaration become those of the chart."""
+"""The edges of a declaration become those of the chart: trigger, guard, actions, targets.
+
+What is wrong with a part is noted and left out, so that one edge tells all its faults at once.
+"""
 
 from __future__ import annotations
 
-import ast
-import typing
-from collections.abc import Mapping
 from datetime import timedelta
-from types import NoneType
-from typing import Any, TypeGuard, cast
+from typing import Any, cast
 
 from continuum_core.definition.activity import Activity
-from continuum_core.definition.bench import Bench, function, shown
-from continuum_core.definition.chart import (
-    Action,
-    ActionKind,
-    Compensation,
-    Edge,
-    Function,
-    Invoke,
-    Kind,
-    Place,
-    Timer,
-    Trigger,
-    TriggerKind,
-)
+from continuum_core.definition.bench import Bench, function, named, shown
+from continuum_core.definition.chart import Action, ActionKind, Edge, Kind, Place, Trigger, TriggerKind
 from continuum_core.definition.crews import crew_words, result_type
-from continuum_core.definition.draft import ActionDraft, EdgeDraft, InvokeDraft, Node, TimerDraft
+from continuum_core.definition.draft import ActionDraft, EdgeDraft, Node
 from continuum_core.definition.event import AnyEvent, is_event, reply_type, takes_none
 from continuum_core.definition.failure import Failure
-from continuum_core.definition.memory import WORDS
-from continuum_core.definition.purity import plain_function
-from continuum_core.definition.source import locate
+from continuum_core.definition.lengths import length
 
-__all__ = [
-    "actions",
-    "anew",
-    "compensation",
-    "deadline",
-    "edge",
-    "errors",
-    "invokes",
-    "memory",
-    "targets",
-    "timers",
-]
+__all__ = ["actions", "edge", "event_class", "targets"]
 
 _KEYWORDS = {"assign": "assign=", "raise": "raise_=", "send": "send=", "reply": "reply"}
 _VERBS = {
@@ -53,36 +27,27 @@ _VERBS = {
 }
 _ERRORS = (TriggerKind.INVOKE_ERROR, TriggerKind.CREW_ERROR)
 _OF_CREWS = (TriggerKind.CREW_DONE, TriggerKind.CREW_ERROR)
-_NO_DELAY = timedelta(microseconds=1)
 
 
 def words(node: Node, draft: EdgeDraft) -> str:
     """An edge in the words of the declaration."""
     source = shown(node)
     if draft.kind is TriggerKind.EVENT:
-        return f"{source}.on({_name(draft.event)})"
+        return f"{source}.on({named(draft.event)})"
     if draft.kind is TriggerKind.AFTER:
         delay = node.timers[draft.slot].delay
         return f"{source}.after({delay if isinstance(delay, timedelta) else '...'})"
     if draft.kind in (TriggerKind.INVOKE_DONE, TriggerKind.INVOKE_ERROR):
-        call = f"{source}.invoke({_activity_name(node.invokes[draft.slot].activity)})"
-        return call if draft.kind is TriggerKind.INVOKE_DONE else f"{call} error={_name(draft.error)}"
+        call = f"{source}.invoke({named(node.invokes[draft.slot].activity)})"
+        return call if draft.kind is TriggerKind.INVOKE_DONE else f"{call} error={named(draft.error)}"
     if draft.kind in _OF_CREWS:
         call = crew_words(node, node.crews[draft.slot])
-        return call if draft.kind is TriggerKind.CREW_DONE else f"{call} error={_name(draft.error)}"
+        return call if draft.kind is TriggerKind.CREW_DONE else f"{call} error={named(draft.error)}"
     return f"{source}.{_VERBS.get(draft.kind, draft.kind.value)}()"
 
 
 def _is_exception(thing: Any) -> bool:
     return isinstance(thing, type) and issubclass(thing, BaseException)
-
-
-def _name(thing: Any) -> str:
-    return thing.__name__ if isinstance(thing, type) else repr(thing)
-
-
-def _activity_name(activity: Any) -> str:
-    return activity.name if isinstance(activity, Activity) else _name(activity)
 
 
 def edge(bench: Bench, node: Node, draft: EdgeDraft, number: int) -> Edge:
@@ -104,7 +69,7 @@ def edge(bench: Bench, node: Node, draft: EdgeDraft, number: int) -> Edge:
         actions=actions(bench, draft.actions, where, draft.place, types),
         internal=draft.internal,
         checkpoint=draft.checkpoint,
-        within=_length(bench, draft.within, f"{where} within=", draft.place),
+        within=length(bench, draft.within, f"{where} within=", draft.place),
         place=draft.place,
     )
 
@@ -131,12 +96,12 @@ def _answered(bench: Bench, draft: EdgeDraft, trigger: Trigger, where: str) -> N
     replies = any(action.kind is ActionKind.REPLY for action in draft.actions)
     given = None if trigger.event is None else reply_type(trigger.event)
     if replies and given is None:
-        what = f"{_name(draft.event)} is no question"
-        remedy = f"Say what it is answered with, class {_name(draft.event)}(Question[Reply]), or use on()"
+        what = f"{named(draft.event)} is no question"
+        remedy = f"Say what it is answered with, class {named(draft.event)}(Question[Reply]), or use on()"
         bench.fault("C231", where, what, remedy, draft.place)
     if not replies and given is not None and not takes_none(given):
-        what = f"whoever asks {_name(draft.event)} is told nothing"
-        remedy = f"Use answer() with a reply that gives a {_name(given)}, or make it a Question[None]"
+        what = f"whoever asks {named(draft.event)} is told nothing"
+        remedy = f"Use answer() with a reply that gives a {named(given)}, or make it a Question[None]"
         bench.fault("C232", where, what, remedy, draft.place)
 
 
@@ -256,159 +221,3 @@ def _ancestors(node: Node) -> list[Node]:
     while line[-1].parent is not None:
         line.append(line[-1].parent)
     return line
-
-
-# --- timers and invokes --------------------------------------------------------------------------
-
-
-def timers(bench: Bench, node: Node) -> tuple[Timer, ...]:
-    """The timers of a state."""
-    return tuple(_timer(bench, node, draft) for draft in node.timers)
-
-
-def _timer(bench: Bench, node: Node, draft: TimerDraft) -> Timer:
-    given = draft.delay
-    where = f"{shown(node)}.after({'...' if callable(given) else repr(given)})"
-    if isinstance(given, timedelta) and given <= timedelta():
-        remedy = "Give a delay longer than zero, or use always() to go on at once"
-        bench.fault("C212", where, f"a delay of {given} never passes", remedy, draft.place)
-        return Timer(draft.slot, _NO_DELAY)
-    return Timer(draft.slot, _span(bench, given, where, draft.place))
-
-
-def deadline(bench: Bench, top: Node) -> timedelta | Function | None:
-    """How long a run may take."""
-    for extra in top.deadlines[1:]:
-        what = f"it was said before: {top.deadlines[0].length!r}"
-        bench.fault("C233", f"{shown(top)}.deadline()", what, "Keep one of the two", extra.place)
-    draft = next(iter(top.deadlines), None)
-    return None if draft is None else _length(bench, draft.length, f"{shown(top)}.deadline()", draft.place)
-
-
-def _length(bench: Bench, given: Any, where: str, place: Place) -> timedelta | Function | None:
-    """How long something may take; None where nothing was given."""
-    if isinstance(given, timedelta) and given <= timedelta():
-        remedy = "Give a length longer than zero; for no time at all, leave the state at once"
-        bench.fault("C212", where, f"{given} is over as soon as it begins", remedy, place)
-        return _NO_DELAY
-    return None if given is None else _span(bench, given, where, place)
-
-
-def _span(bench: Bench, given: Any, where: str, place: Place) -> timedelta | Function:
-    """A length of time, or the function that gives it."""
-    if isinstance(given, timedelta):
-        return given
-    if not callable(given):
-        remedy = "Give a timedelta, such as timedelta(minutes=30), or a function of the context giving one"
-        bench.fault("C212", where, f"{given!r} is not a length of time", remedy, place)
-        return _NO_DELAY
-    return function(bench, given, where, place, (bench.header.context_type,)) or _NO_DELAY
-
-
-def invokes(bench: Bench, node: Node) -> tuple[Invoke, ...]:
-    """The invokes of a state; those without an activity are left out."""
-    made = [_invoke(bench, node, draft) for draft in node.invokes]
-    return tuple(each for each in made if each is not None)
-
-
-def _invoke(bench: Bench, node: Node, draft: InvokeDraft) -> Invoke | None:
-    activity = draft.activity
-    where = f"{shown(node)}.invoke({_activity_name(activity)})"
-    errors(bench, draft.error, where, draft.place)
-    types = (bench.header.context_type,)
-    feed = function(bench, draft.input, f"{where} input", draft.place, types)
-    key = None
-    if draft.key is not None:
-        key = function(bench, draft.key, f"{where} key=", draft.place, types)
-    if not _is_activity(activity):
-        given = getattr(activity, "__name__", repr(activity))
-        remedy = "Put @activity() on the function, and give the activity itself, not a call of it"
-        bench.broken("C219", where, f"{given} is not an activity", remedy, draft.place)
-        return None
-    if activity.output_type is NoneType and _uses_second(draft.assign):
-        what = f"assign= uses the output of {activity.name}, which gives None"
-        remedy = "Annotate and return the output, or let the reducer ignore it"
-        bench.fault("C221", where, what, remedy, draft.place)
-    if feed is None:
-        bench.whole = False
-        return None
-    return Invoke(draft.slot, activity, feed, key, draft.place)
-
-
-def compensation(bench: Bench, node: Node) -> Compensation | None:
-    """Whether and how a state undoes what the run has done."""
-    for draft in node.compensations:
-        edge = next(e for e in node.edges if e.kind is TriggerKind.COMPENSATED and e.place == draft.place)
-        if not edge.targets:
-            remedy = "Say where to go when all is undone: compensate(done=...)"
-            bench.fault("C224", f"{shown(node)}.compensate()", "it leads nowhere", remedy, draft.place)
-    first = next(iter(node.compensations), None)
-    return None if first is None else Compensation(first.parallel)
-
-
-def memory(bench: Bench, node: Node) -> str | None:
-    """What a state says of its records."""
-    where = f"{shown(node)}.remember()"
-    for word, place in node.memories:
-        if word not in WORDS:
-            remedy = f"Give one of {', '.join(repr(each) for each in WORDS)}"
-            bench.fault("C230", where, f"{word!r} is no word for what is remembered", remedy, place)
-    said = [word for word, _ in node.memories if word in WORDS]
-    if len(said) > 1:
-        place = node.memories[-1][1]
-        bench.fault("C230", where, f"it was said before: {said[0]!r}", "Keep one of the two", place)
-    return said[0] if said else None
-
-
-def anew(bench: Bench, node: Node) -> Function | None:
-    """What makes the input of a run that continues as new."""
-    where = f"{shown(node)}.continue_as_new()"
-    made = function(bench, node.anew, f"{where} input", node.place, (bench.header.context_type,))
-    gives = _gives(node.anew)
-    wanted = bench.header.types[1] if bench.header.typed else Any
-    if made is not None and gives is not None and Any not in (gives, wanted) and gives != wanted:
-        what = f"it makes a {_name(gives)}, and the machine's input is a {_name(wanted)}"
-        remedy = "Give a function that makes the input of the next generation"
-        bench.fault("C229", where, what, remedy, node.place)
-    return made
-
-
-def _gives(call: Any) -> Any:
-    """The return type that a function states; None where it states none."""
-    try:
-        return typing.get_type_hints(call).get("return")
-    except (NameError, TypeError):
-        return None
-
-
-def _is_activity(thing: Any) -> TypeGuard[Activity[Any, Any]]:
-    return isinstance(thing, Activity)
-
-
-def errors(bench: Bench, error: Any, where: str, place: Place, of: str = "the activity") -> None:
-    """Whether every error leads somewhere, and each key of the mapping can be reached."""
-    mapping: dict[Any, Any] = dict(error) if isinstance(error, Mapping) else {}  # pyright: ignore[reportUnknownArgumentType]  # whatever was given
-    caught = [each for each in mapping if isinstance(each, type)]
-    every = any(issubclass(Exception, each) for each in caught) or not (error is None or mapping)
-    if not every:
-        remedy = "Add Exception: state to error=, or the run would wait for ever after another error"
-        bench.fault("C208", where, f"not every error of {of} leads somewhere", remedy, place)
-    for index, later in enumerate(caught):
-        for earlier in caught[:index]:
-            guarded = getattr(mapping[earlier], "when", None) is not None
-            if issubclass(later, earlier) and not guarded:
-                what = f"{later.__name__} is never reached, for {earlier.__name__} before it catches it"
-                remedy = f"Put {later.__name__} before {earlier.__name__}"
-                bench.fault("C207", where, what, remedy, place)
-
-
-def _uses_second(assign: Any) -> bool:
-    """Whether a reducer reads its second parameter."""
-    plain = plain_function(assign)
-    node = locate(plain) if plain is not None else None
-    if node is None or isinstance(node, str):
-        return False
-    names = [each.arg for each in (*node.args.posonlyargs, *node.args.args)]
-    body = node.body if isinstance(node.body, list) else [node.body]
-    read = (each for part in body for each in ast.walk(part) if isinstance(each, ast.Name))
-    return len(names) > 1 and any(each.id == names[1] for each in read)
