@@ -13,10 +13,11 @@ from continuum_core.definition.chart import Function, Place
 from continuum_core.definition.draft import Node
 from continuum_core.definition.event import is_event
 from continuum_core.definition.fault import Fault
+from continuum_core.definition.finding import Finding, Rules, Scan
 from continuum_core.definition.known import is_marked
 from continuum_core.definition.message import Message
-from continuum_core.definition.purity import Finding, Rules, Scan, plain_function, scan
-from continuum_core.definition.source import canonical, label, locate
+from continuum_core.definition.purity import scan
+from continuum_core.definition.source import canonical, label, locate, plain_function
 
 __all__ = ["Bench", "Header", "function", "named", "shown"]
 

@@ -17,8 +17,7 @@ from continuum_core.definition.bench import Bench, function, named, shown
 from continuum_core.definition.chart import Compensation, Function, Invoke, Place, TriggerKind
 from continuum_core.definition.draft import InvokeDraft, Node
 from continuum_core.definition.memory import WORDS
-from continuum_core.definition.purity import plain_function
-from continuum_core.definition.source import locate
+from continuum_core.definition.source import locate, plain_function
 
 __all__ = ["anew", "compensation", "errors", "invokes", "memory"]
 

@@ -8,12 +8,12 @@ switched off), `locate` says why, and nothing is guessed.
 from __future__ import annotations
 
 import ast
+import functools
 import linecache
-from functools import lru_cache
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, MethodType
 from typing import cast
 
-__all__ = ["Definition", "canonical", "label", "locate"]
+__all__ = ["Definition", "canonical", "label", "locate", "plain_function"]
 
 Definition = ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef
 Position = tuple[int, int]  # line and column
@@ -22,6 +22,20 @@ _LONGEST_LABEL = 60
 _LAMBDA = "<lambda>"
 # Fields that say how something was written, or that only newer Pythons know, and not what it does.
 _SILENT = frozenset({"ctx", "kind", "type_comment", "type_ignores", "type_params", "annotation", "returns"})
+
+
+def plain_function(thing: object) -> FunctionType | None:
+    """The Python function behind a callable: itself, a method's, a partial's, a wrapped one."""
+    if isinstance(thing, functools.partial):
+        return plain_function(thing.func)
+    if isinstance(thing, MethodType):
+        return plain_function(thing.__func__)
+    if isinstance(thing, FunctionType):
+        return thing
+    wrapped = getattr(thing, "__wrapped__", None)
+    if wrapped is not None:
+        return plain_function(wrapped)
+    return None
 
 
 def locate(function: FunctionType) -> Definition | str:
@@ -42,7 +56,7 @@ def locate(function: FunctionType) -> Definition | str:
     return fitting[0]
 
 
-@lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=64)
 def _definitions(text: str) -> dict[int, list[Definition]]:
     """All functions of a module, by the line on which their code object says that they begin."""
     found: dict[int, list[Definition]] = {}
