@@ -1,0 +1,91 @@
+"""A client on a thread of its own: opened there, closed there, and waited for from all others."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Coroutine, Iterable
+from typing import Any, Self, TypeVar
+
+from continuum_core.client import Client
+from continuum_core.definition.declare import Machine
+from continuum_core.errors import UsageError
+from continuum_core.journal.connect import Target
+from continuum_core.journal.protocol import Limits
+
+__all__ = ["Connected"]
+
+T = TypeVar("T")
+
+
+class Connected:
+    """The part of a client for plain code that is its thread and the loop there."""
+
+    def __init__(
+        self,
+        journal: Target,
+        machines: Iterable[type[Machine[Any, Any, Any]]] = (),
+        *,
+        namespace: str | None = None,
+        limits: Limits | None = None,
+        patience: float = 10.0,
+        poll: float = 5.0,
+    ) -> None:
+        self.client = Client(
+            journal, machines, namespace=namespace, limits=limits, patience=patience, poll=poll
+        )
+        self.client.apart = True
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._process = 0
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def open(self) -> None:
+        """Start the thread and open the journal. Raises what `Client.open` raises."""
+        self._loop = asyncio.new_event_loop()
+        self._process = os.getpid()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="continuum-client", daemon=True)
+        self._thread.start()
+        try:
+            self.wait_for(self.client.open())
+        except BaseException:
+            self._stop()
+            raise
+
+    def close(self) -> None:
+        """Give everything back."""
+        if self._loop is not None and os.getpid() == self._process:
+            try:
+                self.wait_for(self.client.close())
+            finally:
+                self._stop()
+
+    def _stop(self) -> None:
+        loop, thread = self._loop, self._thread
+        self._loop = self._thread = None
+        if loop is not None and thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
+
+    def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine of `client` on its loop and return what it returns."""
+        loop = self._loop
+        refused = ""
+        if loop is None:
+            refused = "this client is not open; use `with SyncClient(...) as client:`"
+        elif os.getpid() != self._process:
+            refused = "this client was opened before a fork; open a new one in the child process"
+        elif threading.current_thread() is self._thread:
+            refused = "this is the client's own thread; await the methods of `client` here"
+        if loop is None or refused:
+            work.close()
+            raise UsageError(refused)
+        return asyncio.run_coroutine_threadsafe(work, loop).result()
