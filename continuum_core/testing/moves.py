@@ -18,8 +18,9 @@ from continuum_core.definition.failure import Failure
 from continuum_core.definition.naming import qualified_name
 from continuum_core.definition.wording import delay_words
 from continuum_core.errors import UsageError
-from continuum_core.testing.drive import Drive, work_name
+from continuum_core.testing.drive import Drive
 from continuum_core.testing.examples import example_of
+from continuum_core.testing.opened import work_name
 
 __all__ = ["Advance", "Cancel", "Complete", "Examples", "Fail", "Move", "Send", "gathered", "moves"]
 

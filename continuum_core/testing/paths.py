@@ -29,10 +29,11 @@ from continuum_core.definition.failure import Failure
 from continuum_core.errors import UsageError
 from continuum_core.registry import Registry
 from continuum_core.runtime.attempt import failure_of
-from continuum_core.testing.drive import Drive, Work
+from continuum_core.testing.drive import Drive
 from continuum_core.testing.engine import Engine
 from continuum_core.testing.examples import example_of
 from continuum_core.testing.moves import Advance, Cancel, Complete, Examples, Move, Send, active, gathered
+from continuum_core.testing.opened import Work
 from continuum_core.testing.search import Passage, Search
 from continuum_core.testing.stubs import Held, Stub
 from continuum_core.testing.ways import Ways, adjacent, edges_of, taken_on, walk
