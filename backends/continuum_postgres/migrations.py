@@ -369,6 +369,21 @@ CREATE TABLE continuum.blobs (
     "CREATE INDEX blobs_at ON continuum.blobs (ns, at, run_id, hash)",
 )
 
+# --- 9: what pruning looks for, by machine, status and time, and eternal runs apart from it
+
+# Pruning neither passes by what it is not asked for nor reads what it counts. Of most runs the column is
+# NULL, which takes no room. The table above stays the authority: the release before writes it alone.
+_APART = (
+    "ALTER TABLE continuum.runs ADD COLUMN eternal boolean",
+    "UPDATE continuum.runs r SET eternal = true FROM continuum.eternal e "
+    "WHERE r.shard = e.shard AND r.ns = e.ns AND r.run_id = e.run_id",
+    "DROP INDEX continuum.runs_ended",
+    "CREATE INDEX runs_ended ON continuum.runs (ns, machine, status, ended, run_id) "
+    "WHERE ended IS NOT NULL AND eternal IS NULL",
+    "CREATE INDEX runs_eternal ON continuum.runs (ns, machine, status, ended) "
+    "WHERE ended IS NOT NULL AND eternal",
+)
+
 MIGRATIONS = (
     Migration(
         version=1,
@@ -406,5 +421,8 @@ MIGRATIONS = (
     # A release that does not know blobs parks a run on the first reference that it meets, as on a payload of
     # a newer format; what it prunes leaves blobs behind, which a later pruning finds without a run.
     Migration(version=8, min_reader=1, statements=_BLOBS),
+    # The release before prunes as it did, by no index. What it makes eternal is passed by one by one, and not
+    # counted; where it lets an eternal run leave for another journal, the row that stays is never pruned.
+    Migration(version=9, min_reader=1, statements=_APART),
 )
 """Ascending by version, without gaps."""

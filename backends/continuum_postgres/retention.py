@@ -16,7 +16,7 @@ from continuum_postgres import arrays, blobs
 from continuum_postgres.arrays import Bigint
 from continuum_postgres.batch import Batch
 from continuum_postgres.blobs import BlobPlace
-from continuum_postgres.session import Session
+from continuum_postgres.session import Ask, Session
 from continuum_postgres.statements import retention as statements
 from continuum_postgres.statements.blobs import COUNT_BLOBS_OF_ENDED
 from continuum_postgres.statements.reading import NOW
@@ -65,9 +65,10 @@ class _Pruning:
         (told,) = await session.ask((NOW, ()))
         self.now = session.space.at(told[0][0])
         forgotten = self.now - session.limits.dedupe_window
-        wanted = (Bigint(self.plan.before), self.plan.machine, self._bits, Bigint(max(self.plan.limit, 0)))
         if self._bits:
-            ((self.eternal,),) = (await session.ask((statements.COUNT_ETERNAL, wanted)))[0]
+            asked = (Bigint(self.plan.before), Bigint(max(self.plan.limit, 0)))
+            eternal = self._of(statements.COUNT_ETERNAL, statements.COUNT_ETERNAL_OF, *asked)
+            ((self.eternal,),) = (await session.ask(eternal))[0]
         if self.plan.dry_run:
             asked = (Bigint(forgotten), Bigint(self.now))
             ((counted,),) = (await session.ask((statements.COUNT_EXPIRED, asked)))[0]
@@ -86,14 +87,19 @@ class _Pruning:
         """The statuses, one bit each."""
         return sum(1 << status for status in (self.plan.statuses & ENDED if self.plan.statuses else ENDED))
 
+    def _of(self, every: str, one: str, *asked: object) -> Ask:
+        """The statement about all machines, or the one about the plan's."""
+        machine = self.plan.machine
+        return (every, (*asked, self._bits)) if machine is None else (one, (*asked, self._bits, machine))
+
     async def some_runs(self, session: Session) -> bool:
         """A bounded number of runs; False when there are no others."""
         wanted = min(_RUNS, self.plan.limit - self.found)
         if wanted <= 0 or not self._bits:  # a plan for generations alone reads no ended run
             return False
         place = (Bigint(self.place[0]), self.place[1])
-        asked = (Bigint(self.plan.before), *place, Bigint(wanted), self.plan.machine, self._bits)
-        (told,) = await session.ask((statements.ENDED_RUNS, asked))
+        asked = (Bigint(self.plan.before), *place, Bigint(wanted))
+        (told,) = await session.ask(self._of(statements.ENDED_RUNS, statements.ENDED_RUNS_OF, *asked))
         if not told:
             return False
         self.place = (told[-1][0], told[-1][2])

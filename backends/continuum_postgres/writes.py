@@ -181,8 +181,9 @@ class Writes:
         """What is said of generations and of eternity."""
         asks: list[Ask] = []
         if self.eternal:
-            asks.append((on_runs.MAKE_ETERNAL, by_run(self.eternal)))
-            asks.append((on_runs.FORGET_GENERATIONS, by_run(self.eternal)))
+            named = by_run(self.eternal)
+            lasting = (on_runs.MAKE_ETERNAL, on_runs.MARK_ETERNAL, on_runs.FORGET_GENERATIONS)
+            asks += [(statement, named) for statement in lasting]
         if self.generations:
             named = by_run(run_id for run_id, _ in self.generations)
             below = arrays.bigints([version for _, version in self.generations])

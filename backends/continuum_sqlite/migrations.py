@@ -330,6 +330,21 @@ CREATE TABLE continuum_blob_data (
 """,
 )
 
+# What pruning looks for, by machine, status and time, and eternal runs apart from it: it neither passes by
+# what it is not asked for nor reads what it counts. Of most runs the column is NULL. An entry of these
+# indexes is made once, when the run ends. The table above stays the authority: the release before writes it
+# alone.
+_APART = (
+    "ALTER TABLE continuum_runs ADD COLUMN eternal INTEGER",
+    "UPDATE continuum_runs SET eternal = 1 WHERE (namespace, run_id) IN "
+    "(SELECT namespace, run_id FROM continuum_eternal)",
+    "DROP INDEX continuum_runs_ended",
+    "CREATE INDEX continuum_runs_ended ON continuum_runs (namespace, machine, status, updated, run_id) "
+    "WHERE status IN (1, 2, 3, 4) AND eternal IS NULL",
+    "CREATE INDEX continuum_runs_eternal ON continuum_runs (namespace, machine, status, updated) "
+    "WHERE status IN (1, 2, 3, 4) AND eternal = 1",
+)
+
 MIGRATIONS = (
     Migration(
         version=1,
@@ -366,5 +381,8 @@ MIGRATIONS = (
     # A release that does not know blobs parks a run on the first reference that it meets, as on a payload of
     # a newer format; what it prunes leaves blobs behind, which a later pruning finds without a run.
     Migration(version=7, min_reader=1, statements=_BLOBS),
+    # The release before prunes no runs any more: its statement asks for the index as it was, and fails. What
+    # it makes eternal is passed by one by one, and not counted.
+    Migration(version=8, min_reader=1, statements=_APART),
 )
 """Ascending by version, without gaps."""

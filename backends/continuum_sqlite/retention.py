@@ -6,14 +6,16 @@ writers of other processes wait no longer for a pruning than for anything else.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from heapq import merge
+from itertools import islice
 from typing import Protocol, TypeVar
 
 from continuum_core.clock import Micros
 from continuum_core.journal.blobs import LOOKED_AT
 from continuum_core.journal.commit import Pruned, PrunePlan
-from continuum_core.journal.records import ENDED
+from continuum_core.journal.records import ENDED, RunStatus
 from continuum_sqlite import blobs
 from continuum_sqlite.blobs import BlobPlace
 from continuum_sqlite.statements.blobs import COUNT_BLOBS_OF_ENDED
@@ -29,6 +31,8 @@ from continuum_sqlite.statements.retention import (
     DROP_SEEN,
     DROP_STRAY_DEAD,
     ENDED_RUNS,
+    NEXT_ETERNAL_MACHINE,
+    NEXT_MACHINE,
     PAST_GENERATIONS,
 )
 from continuum_sqlite.transaction import Transaction
@@ -127,23 +131,45 @@ def _prune_generations(
     return len(found), records, found[-1] if found else after
 
 
-def _wanted(plan: PrunePlan) -> int:
-    """The statuses, one bit each."""
-    return sum(1 << int(status) for status in (plan.statuses & ENDED if plan.statuses else ENDED))
+def _wanted(plan: PrunePlan) -> frozenset[RunStatus]:
+    return plan.statuses & ENDED if plan.statuses else ENDED
+
+
+def _kinds(transaction: Transaction, plan: PrunePlan, following: str) -> Iterator[tuple[str, int]]:
+    """(machine, status) of what the plan asks for."""
+    statuses = sorted(int(status) for status in _wanted(plan))
+    if plan.machine is not None:
+        yield from ((plan.machine, status) for status in statuses)
+        return
+    found = transaction.execute(following, (transaction.ns, "")).fetchone()
+    while found is not None:
+        yield from ((found[0], status) for status in statuses)
+        found = transaction.execute(following, (transaction.ns, found[0])).fetchone()
 
 
 def _count_eternal(transaction: Transaction, plan: PrunePlan) -> int:
-    asked = (transaction.ns, plan.before, plan.machine, _wanted(plan), max(plan.limit, 0))
-    found: int = transaction.execute(COUNT_ETERNAL, asked).fetchone()[0]
+    """How many the plan would take if they were not eternal, counted up to its limit."""
+    found, limit = 0, max(plan.limit, 0)
+    for kind in _kinds(transaction, plan, NEXT_ETERNAL_MACHINE):
+        asked = (transaction.ns, *kind, plan.before, limit - found)
+        found += transaction.execute(COUNT_ETERNAL, asked).fetchone()[0]
     return found
+
+
+def _oldest(transaction: Transaction, plan: PrunePlan, limit: int, after: _Place) -> list[_Place]:
+    """Of every kind that the plan asks for as much as is wanted at all; the first of them."""
+    pages = [
+        transaction.execute(ENDED_RUNS, (transaction.ns, *kind, plan.before, *after, limit)).fetchall()
+        for kind in _kinds(transaction, plan, NEXT_MACHINE)
+    ]
+    return list(islice(merge(*pages), limit))
 
 
 def _prune_runs(
     transaction: Transaction, plan: PrunePlan, limit: int, after: _Place
 ) -> tuple[int, tuple[int, int], _Place]:
     """Delete, or only count, up to `limit` runs; (runs, their records and blobs, where to go on)."""
-    asked = (transaction.ns, plan.before, *after, limit, plan.machine, _wanted(plan))
-    found = transaction.execute(ENDED_RUNS, asked).fetchall()
+    found = _oldest(transaction, plan, limit, after)
     records, apart = 0, 0
     for _, run_id in found:
         name = (transaction.ns, run_id)

@@ -61,7 +61,8 @@ def prune(
             if not yes:
                 return found
             with progress("runs", found.runs, quiet=as_json) as tell:
-                return await _prune(handle, replace(plan, dry_run=False, limit=_BATCH), tell)
+                gone = await _prune(handle, replace(plan, dry_run=False, limit=_BATCH), tell)
+            return replace(gone, eternal=found.eternal)  # a batch counts no more of them than its own limit
 
     done = asyncio.run(pruned())
     if as_json:
@@ -86,8 +87,7 @@ async def _prune(handle: Journal, plan: PrunePlan, tell: Callable[[int], None]) 
             done.records + some.records,
             done.expired + some.expired,
             done.generations + some.generations,
-            max(done.eternal, some.eternal),
-            done.blobs + some.blobs,
+            blobs=done.blobs + some.blobs,
         )
         tell(done.runs)
         if max(some.runs, some.generations) < plan.limit:

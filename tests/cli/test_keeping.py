@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from continuum_core.cli import retention
 from continuum_core.cli.carrying import shown
 from tests.cli.conftest import Command
 from tests.cli.work import work_until_over
 
+ETERNAL_RUN = """
+INSERT INTO continuum_runs (namespace, run_id, machine, fingerprint, digest, generation, version, status,
+  cause, fence, tries, created, updated, snapshot, eternal)
+VALUES (1, ?, 'kept', 'f', x'', 0, 1, 1, '', 1, 0, 0, 0, x'', 1)
+"""
 SHOP = ("--app", "tests.cli.shop")
 PAID = ("Paid", "--data", '{"amount": 100}')
 
@@ -60,6 +68,24 @@ def test_prune_counts_before_it_deletes(continuum: Command, url: str) -> None:
     assert len(continuum("list", "--json").jsons()) == 2
     assert continuum("prune", "--older-than", "0", "--yes", "--json").json()["runs"] == 1
     assert [row["key"] for row in continuum("list", "--json").jsons()] == ["new"]
+
+
+def test_prune_tells_all_that_are_never_pruned(
+    continuum: Command, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However small the batches in which it deletes: each of them counts no more than it holds."""
+    monkeypatch.setattr(retention, "_BATCH", 1)
+    _orders(continuum, url)
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as file:
+        for number in range(3):
+            file.execute(ETERNAL_RUN, (bytes([number] * 16),))
+        file.commit()
+    told = continuum("prune", "--older-than", "0").out
+    assert "never pruned: 3 eternal runs" in told
+    assert "would be deleted: 1 run with" in told
+    gone = continuum("prune", "--older-than", "0", "--yes").out
+    assert "never pruned: 3 eternal runs" in gone
+    assert "deleted: 1 run with" in gone
 
 
 def test_archive_and_restore(continuum: Command, url: str, tmp_path: Path) -> None:

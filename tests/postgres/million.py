@@ -40,7 +40,7 @@ __all__ = ["EXPLAINING", "Pages", "fill", "make_due", "measure", "remember_empty
 
 FAR = 2**60
 HEAD = 5_000
-TABLES = ("runs", "records", "deliveries", "tasks", "attributes")
+TABLES = ("runs", "records", "deliveries", "tasks", "attributes", "eternal")
 RARE = 50
 """Runs that have the attribute `rare`, however many there are."""
 
@@ -56,9 +56,9 @@ Pages = dict[str, int]
 
 RUNS = """
 INSERT INTO continuum.runs (shard, status, ns, run_id, version, fence, lease_until, claim_id, created,
-  updated, ended, tries, generation, machine, fingerprint, cause, digest, snapshot)
+  updated, ended, eternal, tries, generation, machine, fingerprint, cause, digest, snapshot)
 SELECT (n % 1024)::smallint, {status}, 1, md5('{salt}' || n)::uuid, 1, 1, {lease}, {claim}, n,
-  n, {ended}, 0, 0, 'kit', '{fingerprint}', '', '', '' FROM generate_series({first}, {last}) n
+  n, {ended}, {eternal}, 0, 0, 'kit', '{fingerprint}', '', '', '' FROM generate_series({first}, {last}) n
 """
 RECORDS = """
 INSERT INTO continuum.records (shard, kind, ns, run_id, version, at, cause, commit_id, body)
@@ -83,6 +83,10 @@ INSERT INTO continuum.attributes (shard, ns, run_id, name, key)
 SELECT (n % 1024)::smallint, 1, md5('{salt}' || n)::uuid, '{name}', '\\x6e'::bytea || int8send(n)
 FROM generate_series({first}, {last}) n
 """
+ETERNAL = """
+INSERT INTO continuum.eternal (shard, ns, run_id)
+SELECT (n % 1024)::smallint, 1, md5('{salt}' || n)::uuid FROM generate_series({first}, {last}) n
+"""
 
 
 class _Filler:
@@ -94,14 +98,17 @@ class _Filler:
 
 
 def fill(connection: psycopg.Connection[Any], schema: str, first: int, last: int) -> None:
-    """Runs that wait for a timer, runs that ended, tasks that are due later: so many of each."""
+    """Runs that wait for a timer, that ended, that are eternal, tasks that are due later: so many of each."""
     put, span = _Filler(connection, schema), {"first": first, "last": last}
     waits = {"status": 0, "lease": "NULL", "claim": "NULL", "ended": "NULL", "fingerprint": FINGERPRINT}
+    waits["eternal"] = "NULL"
     put.run(RUNS, salt="w", **waits, **span)
     put.run(RECORDS, salt="w", **span)
     put.run(DELIVERIES, salt="w", due=FAR, **span)
     put.run(RUNS, salt="e", **{**waits, "status": 1, "ended": "n"}, **span)
     put.run(RECORDS, salt="e", **span)
+    put.run(RUNS, salt="k", **{**waits, "status": 2, "ended": "n", "eternal": "true"}, **span)
+    put.run(ETERNAL, salt="k", **span)
     put.run(TASKS, salt="w", leased="false", due=FAR, wake=FAR, lease="NULL", claim="NULL", **span)
     put.run(ATTRIBUTES, salt="w", name="wide", **span)
     put.run(ATTRIBUTES, salt="e", name="wide", **span)
@@ -121,6 +128,7 @@ def make_due(connection: psycopg.Connection[Any], schema: str) -> None:
     """At the head of what is due: thousands of leased runs, thousands nobody takes; leased tasks as well."""
     put, span = _Filler(connection, schema), {"first": 1, "last": HEAD}
     held = {"status": 0, "lease": FAR, "claim": "md5('c')::uuid", "ended": "NULL", "fingerprint": FINGERPRINT}
+    held["eternal"] = "NULL"
     put.run(RUNS, salt="l", **held, **span)
     put.run(DELIVERIES, salt="l", due="n", **span)
     strange = {**held, "lease": "NULL", "claim": "NULL", "fingerprint": "of another release"}
@@ -199,6 +207,8 @@ async def measure(url: str, namespace: str) -> Pages:
         await of("list, parked", lambda: journal.list(Query(status=RunStatus.PARKED), 100))
         await _measure_searches(journal, of)
         await of("prune 10", lambda: journal.prune(PrunePlan(before=FAR, limit=10)))
+        failed = PrunePlan(before=FAR, limit=10, machine="kit", statuses=frozenset({RunStatus.FAILED}))
+        assert (await of("prune 10, all eternal", lambda: journal.prune(failed))).eternal == 10
         return told
 
 
@@ -242,7 +252,7 @@ def _sizes(connection: psycopg.Connection[Any], count: int) -> str:
     for table in TABLES:
         row = connection.execute(asked, (table,)).fetchone()
         assert row is not None
-        rows = 2 * count if table in ("runs", "records") else count  # waiting ones and ended ones
+        rows = {"runs": 3, "records": 2, "attributes": 2}.get(table, 1) * count  # waiting, ended, eternal
         parts.append(f"{table} {row[0] / rows:.0f}")
     return f"bytes a row, with its indexes: {', '.join(parts)}"
 

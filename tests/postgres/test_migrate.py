@@ -6,6 +6,8 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -14,11 +16,14 @@ from typer.testing import CliRunner, Result
 from continuum_core import Client, Worker
 from continuum_core.cli.main import app
 from continuum_core.errors import IncompatibleJournal
+from continuum_core.journal.commit import PrunePlan
 from continuum_core.journal.protocol import Limits
 from continuum_postgres.journal import PostgresJournal
 from continuum_postgres.migrations import MIGRATIONS, Migration
 from continuum_postgres.place import parse
 from continuum_postgres.schema import grants, migration_sql
+from continuum_postgres.shards import shard
+from continuum_postgres.statements import qualified
 from tests.postgres.handles import opened, raw, soon
 from tests.postgres.machines import Steps
 from tests.postgres.roles import as_role, role
@@ -226,3 +231,38 @@ async def test_processes_that_start_together_migrate_once(empty_url: str) -> Non
     assert [out for out, _ in told] == [b"%d\n" % NEWEST] * len(openers)
     async with opened(empty_url, "together") as journal:
         assert (await journal.open()).schema == NEWEST
+
+
+# --- what a migration does with what is there
+
+
+_ENDED_RUN = """
+INSERT INTO continuum.runs (shard, status, ns, run_id, version, fence, created, updated, ended, tries,
+  generation, machine, fingerprint, cause, digest, snapshot)
+SELECT {shard}, 1, 1, '{run_id}', 1, 1, 0, {ended}, {ended}, 0, 0, 'm', 'f', '', '', ''
+"""
+_ETERNAL_RUN = "INSERT INTO continuum.eternal VALUES ({shard}, 1, '{run_id}')"
+
+
+async def _put(connection: psycopg.AsyncConnection[Any], name: str, text: str, run_id: UUID, at: int) -> None:
+    filled = text.format(shard=shard(run_id), run_id=run_id, ended=at)
+    await connection.execute(qualified(filled, name).encode())
+
+
+@pytest.mark.parametrize("since", [8, NEWEST])
+async def test_eternal_runs_are_set_apart(empty_url: str, since: int) -> None:
+    """Version 9 marks them in their rows. What the release before makes eternal has no mark, and is kept."""
+    name, runs = parse(empty_url).schema, [UUID(int=number) for number in range(3)]
+    async with raw(empty_url) as other:
+        await other.execute(migration_sql(name, MIGRATIONS[:since]).encode())
+        await other.execute(f"""INSERT INTO "{name}".namespaces VALUES ('test', 1)""".encode())
+        for at, run_id in enumerate(runs):
+            await _put(other, name, _ENDED_RUN, run_id, at)
+        await _put(other, name, _ETERNAL_RUN, runs[0], 0)
+    async with opened(empty_url, "test") as journal:
+        pruned = await journal.prune(PrunePlan(before=2, limit=10))
+        assert (pruned.runs, pruned.eternal) == (1, 1 if since == 8 else 0)
+        assert [run is not None for run in await journal.load(runs)] == [True, False, True]
+    async with raw(empty_url) as other:
+        told = await other.execute(f'SELECT run_id, eternal FROM "{name}".runs ORDER BY run_id'.encode())
+        assert await told.fetchall() == [(runs[0], True if since == 8 else None), (runs[2], None)]

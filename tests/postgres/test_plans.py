@@ -45,9 +45,9 @@ FAR = 2**60
 
 RUNS = """
 INSERT INTO continuum.runs (shard, status, ns, run_id, version, fence, lease_until, claim_id, created,
-  updated, ended, tries, generation, machine, fingerprint, cause, digest, snapshot)
+  updated, ended, eternal, tries, generation, machine, fingerprint, cause, digest, snapshot)
 SELECT (n % 1024)::smallint, {status}, 1, md5({salt} || n::text)::uuid, 1, 1, {lease}, {claim}, n, n,
-  {ended}, 0, 0, 'm', 'f', '', '', '' FROM generate_series(1, {count}) n
+  {ended}, {eternal}, 0, 0, 'm', 'f', '', '', '' FROM generate_series(1, {count}) n
 """
 DELIVERIES = """
 INSERT INTO continuum.deliveries (shard, kind, ns, run_id, id, due, token, slot, held, payload)
@@ -128,12 +128,14 @@ def _vacuum_while_empty(connection: Any, schema: str) -> None:
 
 def _fill(connection: Any, schema: str, count: int = MANY) -> None:
     def run(statement: str, **values: object) -> None:
-        connection.execute(qualified(statement.format(**values), schema).encode())
+        filled = statement.format(**{"eternal": "NULL", **values})
+        connection.execute(qualified(filled, schema).encode())
 
     own = "md5('c')::uuid"
     run(RUNS, salt="'w'", status=0, lease="NULL", claim="NULL", ended="NULL", count=count)
     run(DELIVERIES, salt="'w'", due=FAR, count=count)
-    run(RUNS, salt="'e'", status=1, lease="NULL", claim="NULL", ended="n", count=count)
+    oldest = f"CASE WHEN n <= {count // 4} THEN true END"
+    run(RUNS, salt="'e'", status=1, lease="NULL", claim="NULL", ended="n", eternal=oldest, count=count)
     run(RUNS, salt="'l'", status=0, lease=FAR, claim=own, ended="NULL", count=count // 4)
     run(ATTRIBUTES, salt="'w'", count=count)
     run(ATTRIBUTES, salt="'e'", count=count)
@@ -220,17 +222,33 @@ def test_what_is_pruned_is_reached_by_its_key(filled: tuple[Any, str]) -> None:
 
 
 def test_pruning_finds_the_oldest_in_the_order_of_its_index(filled: tuple[Any, str]) -> None:
-    """A page costs what it holds: of ended runs, of which some are eternal, of generations, of blobs."""
+    """A page costs what it holds: of runs of which the oldest are eternal, of generations, of blobs."""
     connection, schema = filled
     page, start, nobody = Bigint(100), Bigint(-1), UUID(int=0)
-    passed_by = MANY // 4  # the oldest that have ended are eternal
-    ended = (Bigint(FAR), Bigint(passed_by), nobody, page, None, 0b11110)
-    assert _pages(connection, schema, retention.ENDED_RUNS, *ended) < 100 * 8
+    ended = (Bigint(FAR), start, nobody, page)
+    assert _pages(connection, schema, retention.ENDED_RUNS, *ended, 0b11110) < 100 * 8
+    assert _pages(connection, schema, retention.ENDED_RUNS_OF, *ended, 0b11110, "m") < 100 * 8
+    # of another machine or another end, not one of thousands is read
+    assert _pages(connection, schema, retention.ENDED_RUNS, *ended, 0b11100) < 20
+    assert _pages(connection, schema, retention.ENDED_RUNS_OF, *ended, 0b11100, "m") < 20
+    assert _pages(connection, schema, retention.ENDED_RUNS_OF, *ended, 0b11110, "other") < 20
     past = (Bigint(FAR), start, nobody, Bigint(0), page, None)
     assert _pages(connection, schema, retention.PAST_GENERATIONS, *past) < 100 * 8
     assert _pages(connection, schema, blobs.STALE, Bigint(FAR), start, nobody, b"", page) < 100 * 3
-    eternal = (Bigint(FAR), None, 0b11110, page)
-    assert _pages(connection, schema, retention.COUNT_ETERNAL, *eternal) < 100 * 8
+
+
+def test_eternal_runs_are_counted_by_their_index(filled: tuple[Any, str]) -> None:
+    """Up to the limit; of another machine, another end or a later time, not one of thousands is read."""
+    connection, schema = filled
+    every, one, page = retention.COUNT_ETERNAL, retention.COUNT_ETERNAL_OF, Bigint(100)
+    assert _pages(connection, schema, every, Bigint(FAR), page, 0b11110) < 100 * 3
+    assert _pages(connection, schema, one, Bigint(FAR), page, 0b11110, "m") < 100 * 3
+    assert _pages(connection, schema, every, Bigint(FAR), page, 0b11100) < 20
+    assert _pages(connection, schema, one, Bigint(FAR), page, 0b11110, "other") < 20
+    assert _pages(connection, schema, one, Bigint(1), page, 0b11110, "m") < 20
+    for text, asked in ((every, (0b11110,)), (one, (0b11110, "m"))):
+        told = connection.execute(qualified(text, schema).encode(), (1, Bigint(FAR), Bigint(MANY), *asked))
+        assert told.fetchone() == (MANY // 4,)
 
 
 def _faults(name: str, node: dict[str, Any]) -> Iterator[str]:

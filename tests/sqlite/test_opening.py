@@ -6,11 +6,13 @@ import sqlite3
 import threading
 from contextlib import closing
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from attrs import evolve
 
 from continuum_core.errors import IncompatibleJournal, JournalUnavailable
+from continuum_core.journal.commit import PrunePlan
 from continuum_core.journal.protocol import Limits
 from continuum_core.testing.conformance.given import new_run
 from continuum_sqlite import connection as connections
@@ -21,6 +23,12 @@ from continuum_sqlite.migrations import MIGRATIONS, Migration
 from continuum_sqlite.place import Place
 from continuum_sqlite.schema import check_file, migrate, stated_version
 from tests.sqlite.handles import opened
+
+ENDED_RUN = """
+INSERT INTO continuum_runs (namespace, run_id, machine, fingerprint, digest, generation, version, status,
+  cause, fence, tries, created, updated, snapshot)
+VALUES (1, ?, 'm', 'f', x'', 0, 1, 1, '', 1, 0, 0, ?, x'')
+"""
 
 LATER = MIGRATIONS[-1].version + 1
 
@@ -201,3 +209,35 @@ def test_who_opens_while_another_mends_the_log_waits(tmp_path: Path, monkeypatch
     monkeypatch.setattr(connections, "stated_version", held_up)
     open_writer(place, create=False)[0].close()
     assert len(asked) == 2
+
+
+async def test_eternal_runs_of_an_older_file_are_set_apart(tmp_path: Path) -> None:
+    """Version 8 marks them in their rows: they are counted, and passed by, as before."""
+    path = tmp_path / "x.db"
+    with raw(path) as old:
+        migrate(old, "x.db", MIGRATIONS[:7])
+        old.execute("INSERT INTO continuum_namespaces VALUES (1, 'test')")
+        for number in range(3):
+            old.execute(ENDED_RUN, (bytes([number] * 16), number))
+        old.execute("INSERT INTO continuum_eternal VALUES (1, ?)", (bytes(16),))
+    async with opened(path) as journal:
+        pruned = await journal.prune(PrunePlan(before=2, limit=10))
+        assert (pruned.runs, pruned.eternal) == (1, 1)
+        assert [run is not None for run in await journal.load([UUID(int=0)])] == [True]
+    with raw(path) as after:
+        marked = after.execute("SELECT run_id, eternal FROM continuum_runs ORDER BY run_id").fetchall()
+        assert marked == [(bytes(16), 1), (bytes([2] * 16), None)]
+
+
+async def test_what_an_older_release_made_eternal_is_not_pruned(tmp_path: Path) -> None:
+    """It writes the table alone, for it knows no column."""
+    path = tmp_path / "x.db"
+    async with opened(path):
+        pass
+    with raw(path) as old:
+        for number in range(2):
+            old.execute(ENDED_RUN, (bytes([number] * 16), number))
+        old.execute("INSERT INTO continuum_eternal VALUES (1, ?)", (bytes(16),))
+    async with opened(path) as journal:
+        assert (await journal.prune(PrunePlan(before=10, limit=10))).runs == 1
+        assert [run is not None for run in await journal.load([UUID(int=0)])] == [True]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -196,6 +197,44 @@ def test_deliveries_of_one_run_are_found_among_many(connection: sqlite3.Connecti
     assert connection.execute(deliveries.CLOSE_TIMERS, (NS, run_id, 1)).fetchall() == [(None,)]
     connection.set_progress_handler(None, 0)
     assert count < 100
+
+
+def _hundreds(connection: sqlite3.Connection, text: str, *asked: object) -> tuple[list[Any], int]:
+    """What a statement finds, and the hundreds of steps that it costs."""
+    count = 0
+
+    def tick() -> int:
+        nonlocal count
+        count += 1
+        return 0
+
+    connection.set_progress_handler(tick, 100)
+    rows = connection.execute(text, asked).fetchall()
+    connection.set_progress_handler(None, 0)
+    return rows, count
+
+
+def test_pruning_passes_by_nothing_and_reads_nothing_to_count(connection: sqlite3.Connection) -> None:
+    """Thousands are eternal, thousands of another end: a page of those that may go, a count to its limit."""
+    add_runs(connection, MANY, due=None, status=RunStatus.COMPLETED)
+    connection.execute("UPDATE continuum_runs SET eternal = 1")
+    connection.execute("INSERT INTO continuum_eternal SELECT namespace, run_id FROM continuum_runs")
+    add_runs(connection, MANY, due=None, status=RunStatus.COMPLETED)
+    add_runs(connection, 50, due=None, status=RunStatus.FAILED)
+    for kind, told in ((("m", 1), 20), (("m", 2), 20), (("m", 3), 0), (("other", 1), 0)):
+        found, cost = _hundreds(connection, retention.ENDED_RUNS, NS, *kind, NOW, -1, b"", 20)
+        assert (len(found), cost < 20) == (told, True)
+    for kind, before, limit, count in (
+        (("m", 1), NOW, 10, 10),
+        (("m", 1), 3, MANY, 3),
+        (("m", 2), NOW, MANY, 0),
+        (("other", 1), NOW, MANY, 0),
+    ):
+        found, cost = _hundreds(connection, retention.COUNT_ETERNAL, NS, *kind, before, limit)
+        assert (found, cost < 5) == ([(count,)], True)
+    for text in (retention.NEXT_MACHINE, retention.NEXT_ETERNAL_MACHINE):
+        assert _hundreds(connection, text, NS, "") == ([("m",)], 0)
+        assert _hundreds(connection, text, NS, "m") == ([], 0)
 
 
 TOTAL = AttributeIn("total", (Span(b"n", b"o", below=True),))

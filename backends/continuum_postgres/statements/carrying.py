@@ -37,7 +37,11 @@ SELECT (SELECT count(*) FROM continuum.records WHERE {_RUN}),
 GENERATIONS_OF_RUN = f"SELECT below, over FROM continuum.generations WHERE {_RUN} ORDER BY below"
 
 # What stays here of a run that has left only says where it went.
-FORGET_PAST = tuple(f"DELETE FROM continuum.{table} WHERE {_RUN}" for table in ("generations", "eternal"))
+FORGET_PAST = (
+    f"DELETE FROM continuum.generations WHERE {_RUN}",
+    f"DELETE FROM continuum.eternal WHERE {_RUN}",
+    f"UPDATE continuum.runs SET eternal = NULL WHERE {_RUN} AND eternal",
+)
 
 REPORTED = f"SELECT reported FROM continuum.tasks WHERE {_RUN} ORDER BY token, slot"
 

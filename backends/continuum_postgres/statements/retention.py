@@ -6,6 +6,7 @@ from continuum_postgres.statements.blobs import DROP_BLOBS_OF_ENDED
 
 __all__ = [
     "COUNT_ETERNAL",
+    "COUNT_ETERNAL_OF",
     "COUNT_EXPIRED",
     "COUNT_GENERATIONS",
     "COUNT_RECORDS",
@@ -19,6 +20,7 @@ __all__ = [
     "DROP_SEEN",
     "DROP_STRAY_DEAD",
     "ENDED_RUNS",
+    "ENDED_RUNS_OF",
     "LOCK_ENDED",
     "PAST_GENERATIONS",
 ]
@@ -27,31 +29,66 @@ __all__ = [
 # many runs has (`ended`) would have that index read for each, where statistics are none or stale. For the
 # same reason eternal runs are looked up one by one, and not joined.
 
-# Parameters: updated before; ended and run id of the last one found; how many; machine (NULL: any);
-# statuses, one bit each. A run that moves is kept until it has arrived.
-ENDED_RUNS = """
-SELECT r.ended, r.shard, r.run_id FROM continuum.runs r
-WHERE r.ns = $1::integer AND r.ended IS NOT NULL AND r.ended < $2::bigint
-  AND (r.ended, r.run_id) > ($3::bigint, $4::uuid)
-  AND ($6::text IS NULL OR r.machine = $6::text) AND ($7::integer >> r.status::integer) & 1 = 1
-  AND NOT (r.status = 4 AND r.cause = 'moving')
-  AND NOT EXISTS (
-    SELECT 1 FROM continuum.eternal e
-    WHERE e.shard = r.shard AND e.ns = $1::integer AND e.run_id = r.run_id OFFSET 0)
-ORDER BY r.ended, r.run_id LIMIT $5::bigint
+# Ended runs are in the indexes by their kind, machine and status, and then by time. A plan that asks for few
+# kinds reads nothing of the others; one that asks for all finds the kinds by one probe each, and merges them.
+_MORTAL = "r.ns = $1::integer AND r.ended IS NOT NULL AND r.eternal IS NULL"
+_ETERNAL = "r.ns = $1::integer AND r.ended IS NOT NULL AND r.eternal"
+
+
+def _kinds(which: str) -> str:
+    return f"""
+WITH RECURSIVE kinds (machine, status) AS (
+  (SELECT r.machine, r.status FROM continuum.runs r WHERE {which} ORDER BY r.machine, r.status LIMIT 1)
+  UNION ALL
+  SELECT next.machine, next.status FROM kinds k CROSS JOIN LATERAL (
+    SELECT r.machine, r.status FROM continuum.runs r
+    WHERE {which} AND (r.machine, r.status) > (k.machine, k.status)
+    ORDER BY r.machine, r.status LIMIT 1) next)"""
+
+
+def _kinds_of(machine: str) -> str:
+    return f"""
+WITH kinds (machine, status) AS (SELECT {machine}::text, s.status FROM generate_series(1, 4) s (status))"""
+
+
+def _ended_runs(kinds: str) -> str:
+    return f"""{kinds}
+SELECT found.ended, found.shard, found.run_id FROM kinds k CROSS JOIN LATERAL (
+  SELECT r.ended, r.shard, r.run_id FROM continuum.runs r
+  WHERE {_MORTAL} AND r.machine = k.machine AND r.status = k.status::smallint AND r.ended < $2::bigint
+    AND (r.ended, r.run_id) > ($3::bigint, $4::uuid)
+    AND NOT (r.status = 4 AND r.cause = 'moving')
+    AND NOT EXISTS (
+      SELECT 1 FROM continuum.eternal e
+      WHERE e.shard = r.shard AND e.ns = $1::integer AND e.run_id = r.run_id OFFSET 0)
+  ORDER BY r.ended, r.run_id LIMIT $5::bigint) found
+WHERE ($6::integer >> k.status::integer) & 1 = 1
+ORDER BY found.ended, found.run_id LIMIT $5::bigint
 """
 
-# Parameters: updated before; machine (NULL: any); statuses; up to how many are counted.
-COUNT_ETERNAL = """
+
+# In the order of the index: no other one gives it, whatever the statistics say of what each would read.
+def _count_eternal(kinds: str) -> str:
+    return f"""{kinds}
 SELECT count(*) FROM (
-  SELECT 1 FROM continuum.eternal e
-  CROSS JOIN LATERAL (
-    SELECT r.ended, r.machine, r.status, r.cause FROM continuum.runs r
-    WHERE r.shard = e.shard AND r.ns = $1::integer AND r.run_id = e.run_id OFFSET 0) r
-  WHERE e.ns = $1::integer AND r.ended < $2::bigint AND ($3::text IS NULL OR r.machine = $3::text)
-    AND ($4::integer >> r.status::integer) & 1 = 1 AND NOT (r.status = 4 AND r.cause = 'moving')
-  LIMIT $5::bigint) counted
+  SELECT 1 FROM kinds k CROSS JOIN LATERAL (
+    SELECT 1 FROM continuum.runs r
+    WHERE {_ETERNAL} AND r.machine = k.machine AND r.status = k.status::smallint AND r.ended < $2::bigint
+    ORDER BY r.ended LIMIT $3::bigint) found
+  WHERE ($4::integer >> k.status::integer) & 1 = 1 LIMIT $3::bigint) counted
 """
+
+
+# Parameters: updated before; ended and run id of the last one found; how many; statuses, one bit each;
+# machine. A run that moves is kept until it has arrived. The table of eternal runs tells of those that an
+# older release made eternal.
+ENDED_RUNS = _ended_runs(_kinds(_MORTAL))
+ENDED_RUNS_OF = _ended_runs(_kinds_of("$7"))
+
+# Parameters: updated before; up to how many are counted; statuses, one bit each; machine. A run that moves is
+# eternal no more.
+COUNT_ETERNAL = _count_eternal(_kinds(_ETERNAL))
+COUNT_ETERNAL_OF = _count_eternal(_kinds_of("$5"))
 
 # Parameters: over before; over, run id and version of the last one found; how many; machine (NULL: any).
 PAST_GENERATIONS = """

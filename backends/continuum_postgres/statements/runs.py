@@ -14,6 +14,7 @@ __all__ = [
     "LAST_RECORDS",
     "LOCK_RUNS",
     "MAKE_ETERNAL",
+    "MARK_ETERNAL",
     "NOTE_GENERATIONS",
     "ORDER_RUNS",
     "READ_STARTS",
@@ -147,6 +148,15 @@ WHERE e.there IS NULL
 MAKE_ETERNAL = f"""
 INSERT INTO continuum.eternal (shard, ns, run_id)
 SELECT m.shard, $1::integer, m.run_id FROM {_MARKED} ON CONFLICT (shard, ns, run_id) DO NOTHING
+"""
+
+# Its row says so too, for the indexes that pruning goes by.
+MARK_ETERNAL = f"""
+UPDATE continuum.runs r SET eternal = true
+FROM (
+  SELECT r.tid FROM {_MARKED}
+  CROSS JOIN LATERAL (SELECT r.ctid AS tid FROM continuum.runs r WHERE {_THE_RUN} OFFSET 0) r
+) m WHERE r.ctid = m.tid
 """
 
 FORGET_GENERATIONS = f"""

@@ -70,6 +70,16 @@ local function oldest(plan, index)
   return old
 end
 
+-- How many eternal runs the plan would take, up to its limit. Where it asks for every kind none of them is read.
+local function eternal_runs(plan)
+  for status in pairs(ENDED) do
+    if plan.machine or not plan.statuses[status] then
+      return #oldest(plan, 'eternal')
+    end
+  end
+  return math.min(call('ZCOUNT', P .. 'eternal', '-inf', beyond(plan.before)), plan.limit)
+end
+
 -- Past generations of runs that go on, the oldest first: {run, version below which it is, when it was over}.
 local function oldest_past(plan)
   local old, offset = {}, 0
@@ -140,7 +150,7 @@ function verbs.prune()
   plan.limit = past_limit
   local past = oldest_past(plan)
   plan.limit = limit
-  local eternal = #oldest(plan, 'eternal')
+  local eternal = eternal_runs(plan)
   local count = expired(P .. 'seen', now - dedupe_window, P .. 'rep', dry)
     + expired(P .. 'ox', now - dedupe_window, P .. 'o', dry) + expired(P .. 'resx', now, P .. 'res', dry)
   if not dry then

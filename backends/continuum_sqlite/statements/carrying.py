@@ -37,6 +37,7 @@ COPY_GENERATION = "INSERT INTO continuum_generations (namespace, run_id, below, 
 FORGET_PAST = (
     f"DELETE FROM continuum_generations WHERE {_OF_RUN}",
     f"DELETE FROM continuum_eternal WHERE {_OF_RUN}",
+    f"UPDATE continuum_runs SET eternal = NULL WHERE {_OF_RUN} AND eternal = 1",
 )
 
 REPORTED = f"SELECT reported FROM continuum_tasks WHERE {_OF_RUN} ORDER BY token, slot"

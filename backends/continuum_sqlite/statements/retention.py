@@ -18,27 +18,36 @@ __all__ = [
     "DROP_SEEN",
     "DROP_STRAY_DEAD",
     "ENDED_RUNS",
+    "NEXT_ETERNAL_MACHINE",
+    "NEXT_MACHINE",
     "PAST_GENERATIONS",
 ]
 
-# Parameters: namespace; updated before; updated and run id of the last one found; how many; machine
-# (NULL: any); the statuses, one bit each. A run that moves is kept until it has arrived.
-ENDED_RUNS = """
-SELECT updated, run_id FROM continuum_runs AS r INDEXED BY continuum_runs_ended
-WHERE namespace = ?1 AND status BETWEEN 1 AND 4 AND updated < ?2 AND (updated, run_id) > (?3, ?4)
-  AND (?6 IS NULL OR machine = ?6) AND (?7 >> status) & 1 AND NOT (status = 4 AND cause = 'moving')
+# Ended runs are in their indexes by their kind, machine and status, and then by time: a plan reads nothing of
+# the kinds that it does not ask for. Eternal ones are in an index of their own.
+_ENDED = "WHERE namespace = ?1 AND status IN (1, 2, 3, 4)"
+_MORTAL = f"INDEXED BY continuum_runs_ended {_ENDED} AND eternal IS NULL"
+_ETERNAL = f"INDEXED BY continuum_runs_eternal {_ENDED} AND eternal = 1"
+
+# Parameters: namespace; a machine. The next one.
+_NEXT = "AND machine > ?2 ORDER BY machine LIMIT 1"
+NEXT_MACHINE = f"SELECT machine FROM continuum_runs {_MORTAL} {_NEXT}"
+NEXT_ETERNAL_MACHINE = f"SELECT machine FROM continuum_runs {_ETERNAL} {_NEXT}"
+
+# Parameters: namespace; machine; status; updated before; updated and run id of the last one found; how many.
+# A run that moves is kept until it has arrived. The table tells of those that an older release made eternal.
+ENDED_RUNS = f"""
+SELECT updated, run_id FROM continuum_runs AS r {_MORTAL} AND machine = ?2 AND status = ?3 AND updated < ?4
+  AND (updated, run_id) > (?5, ?6) AND NOT (status = 4 AND cause = 'moving')
   AND NOT EXISTS (SELECT 1 FROM continuum_eternal AS e WHERE e.namespace = ?1 AND e.run_id = r.run_id)
-ORDER BY updated, run_id LIMIT ?5
+ORDER BY updated, run_id LIMIT ?7
 """
 
-# Parameters: namespace; updated before; machine (NULL: any); the statuses; up to how many are counted.
-COUNT_ETERNAL = """
+# Parameters: namespace; machine; status; updated before; up to how many are counted. One that moves is
+# eternal no more.
+COUNT_ETERNAL = f"""
 SELECT count(*) FROM (
-  SELECT 1 FROM continuum_eternal AS e CROSS JOIN continuum_runs AS r
-  WHERE e.namespace = ?1 AND r.namespace = ?1 AND r.run_id = e.run_id AND r.status BETWEEN 1 AND 4
-    AND r.updated < ?2 AND (?3 IS NULL OR r.machine = ?3) AND (?4 >> r.status) & 1
-    AND NOT (r.status = 4 AND r.cause = 'moving')
-  LIMIT ?5)
+  SELECT 1 FROM continuum_runs {_ETERNAL} AND machine = ?2 AND status = ?3 AND updated < ?4 LIMIT ?5)
 """
 
 # Parameters: namespace; over before; over, run id and version of the last one found; how many; machine.

@@ -80,6 +80,8 @@ ETERNAL = "SELECT 1 FROM continuum_eternal WHERE namespace = ?1 AND run_id = ?2"
 
 MAKE_ETERNAL = (
     "INSERT INTO continuum_eternal (namespace, run_id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+    # its row says so too, for the indexes that pruning goes by
+    "UPDATE continuum_runs SET eternal = 1 WHERE namespace = ?1 AND run_id = ?2",
     "DELETE FROM continuum_generations WHERE namespace = ?1 AND run_id = ?2",
 )
 

@@ -189,6 +189,10 @@ async def test_what_is_eternal_is_never_pruned(kit: Kit) -> None:
     history: list[Record] = await journal.history(run_id)
     dry = await journal.prune(replace(_PAST, dry_run=True))
     assert (dry.runs, dry.eternal) == (1, 1)
+    asked = replace(_PAST, machine=MACHINE, statuses=frozenset({RunStatus.TERMINATED}), dry_run=True)
+    assert (await journal.prune(asked)).eternal == 1
+    assert (await journal.prune(replace(asked, before=0))).eternal == 0
+    assert (await journal.prune(replace(asked, limit=0))).eternal == 0
     assert (await journal.prune(replace(_PAST, machine="other"))).eternal == 0
     assert (await journal.prune(replace(_PAST, statuses=frozenset({RunStatus.FAILED})))).eternal == 0
     pruned = await journal.prune(_PAST)
@@ -199,6 +203,44 @@ async def test_what_is_eternal_is_never_pruned(kit: Kit) -> None:
         _, carrier = await opened(kit)
         version = Version(run_id, (await row(journal, run_id)).commit_id)
         assert await carrier.erase([version]) == [False]
+
+
+async def test_eternal_runs_hide_no_others(kit: Kit) -> None:
+    """Promise 16: the oldest of those that may go are taken, however many that stay ended before them."""
+    kit.needs(Capability.FORGETS)
+    journal = await kit.open()
+    runs = [await waiting(journal) for _ in range(5)]
+    for run_id in runs[:3]:  # eternal with the turn that ends it
+        await _taken(journal, run_id, (1,), 1, eternal=True, status=RunStatus.FAILED)
+    for run_id in runs[3:]:
+        await _taken(journal, run_id, (1,), 1, status=RunStatus.FAILED)
+        await passed(journal, await journal.now())
+    pruned = await journal.prune(replace(_PAST, limit=1))
+    assert (pruned.runs, pruned.eternal) == (1, 1)
+    assert await journal.load([runs[3]]) == [None]
+    pruned = await journal.prune(_PAST)
+    assert (pruned.runs, pruned.eternal) == (1, 3)
+    assert [run is not None for run in await journal.load(runs)] == [True, True, True, False, False]
+
+
+async def test_a_restored_run_is_as_eternal_as_it_was(kit: Kit) -> None:
+    """Promise 23: one that is over already is passed by and counted; and one that ends here later."""
+    kit.needs(Capability.FORGETS)
+    journal, _ = await opened(kit)
+    over, going = await waiting(journal), await waiting(journal)
+    await _taken(journal, over, (1,), 1, eternal=True, status=RunStatus.COMPLETED, outcome=b"done")
+    await _taken(journal, going, (1,), 1, eternal=True)
+    images = [await whole(journal, run_id) for run_id in (over, going)]
+    other, others = await elsewhere(kit)
+    assert await others.restore(images) == [RestoreOutcome.RESTORED] * 2
+    await passed(other, await other.now())
+    pruned = await other.prune(_PAST)
+    assert (pruned.runs, pruned.eternal) == (0, 1)
+    await ordered(other, OrderKind.TERMINATE, going, outcome=b"over")
+    await passed(other, await other.now())
+    pruned = await other.prune(_PAST)
+    assert (pruned.runs, pruned.eternal) == (0, 2)
+    assert None not in await other.load([over, going])
 
 
 async def test_gaps_and_generations_are_carried(kit: Kit) -> None:
@@ -239,4 +281,5 @@ async def test_what_a_departed_run_leaves_is_prunable(kit: Kit) -> None:
     moved = Version(run_id, run.commit_id)
     assert await carrier.erase([moved]) == [False]
     await carrier.settle([Arrival(run_id)])
-    assert (await journal.prune(_PAST)).runs == 1
+    pruned = await journal.prune(_PAST)
+    assert (pruned.runs, pruned.eternal) == (1, 0)
