@@ -15,7 +15,7 @@ from continuum_core.testing.pytest_plugin import asked_url
 from continuum_core.testing.verdicts import PROMISE, TOLD
 
 pytest.register_assert_rewrite(
-    "continuum_core.testing.conformance.kit", "continuum_core.testing.conformance.machine"
+    "continuum_core.testing.conformance.kit", "continuum_core.testing.conformance.run_rules"
 )
 
 from continuum_core.testing.conformance.kit import Kit  # noqa: E402 (after its asserts are rewritten)

@@ -1,0 +1,185 @@
+"""The rules of the parity machine that are about runs: started, sent to, claimed, committed, given back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+from msgspec.structs import replace
+
+from continuum_core.journal.commit import Commit, NewRun, RunClaim
+from continuum_core.journal.protocol import Journal
+from continuum_core.testing.conformance.choices import (
+    dedupes,
+    effects,
+    fingerprints,
+    leases,
+    messages,
+    now_and_then,
+    places,
+    takes,
+)
+from continuum_core.testing.conformance.given import FAR, HOUR, fused, hold_run, new_id, new_run, turn
+from continuum_core.testing.conformance.parity import Pair
+from continuum_core.testing.conformance.twins import Twins
+
+__all__ = ["RunRules"]
+
+
+def _unclaimed(new: NewRun) -> RunClaim:
+    """What the first turn of a run is computed from, before there is a run."""
+    return RunClaim(
+        run_id=new.run_id,
+        machine=new.machine,
+        fingerprint=new.fingerprint,
+        generation=0,
+        version=0,
+        fence=0,
+        base=None,
+        snapshot=b"",
+        tries=0,
+        lease_until=0,
+        deliveries=(new.delivery,),
+    )
+
+
+class RunRules(Twins):
+    """Every verb on runs."""
+
+    @precondition(lambda self: len(self.runs) < 6)
+    @rule(
+        count=st.integers(1, 2), fingerprint=fingerprints, dedupe=dedupes, early=st.booleans(), chosen=effects
+    )
+    def start(
+        self, count: int, fingerprint: str, dedupe: str | None, early: bool, chosen: dict[str, Any]
+    ) -> None:
+        news = [new_run(fingerprint=fingerprint) for _ in range(count)]
+        news = [replace(new, delivery=replace(new.delivery, dedupe=dedupe)) for new in news]
+        self.runs += [new.run_id for new in news]
+        changes = [self.changes(chosen, (new.delivery,)) for new in news] if early else []
+
+        async def work(journal: Journal, _: int) -> Any:
+            if not early:
+                return await journal.start(news)
+            now = await journal.now()
+            turns = [
+                turn(_unclaimed(new), now, **fields, fence=None)
+                for new, fields in zip(news, changes, strict=True)
+            ]
+            return await journal.start(
+                [replace(new, turn=first) for new, first in zip(news, turns, strict=True)]
+            )
+
+        answers = self.sides.ask(work)
+        self.news += news  # repeated without their turn: that is what a client does
+        for mine, theirs in zip(answers.mine, answers.theirs, strict=True):
+            if mine.committed is not None:
+                self.keep_tasks(mine.committed.tasks, theirs.committed.tasks)
+
+    @precondition(lambda self: self.news)
+    @rule(place=places, other=st.booleans())
+    def start_again(self, place: int, other: bool) -> None:
+        new = self.news[place % len(self.news)]
+        again = replace(new, digest=b"other") if other else new
+        self.sides.ask(lambda journal, _: journal.start([again]))
+        if new.run_id not in self.runs:
+            self.runs.append(new.run_id)
+
+    @rule(choices=st.lists(messages, min_size=1, max_size=4), floor=st.sampled_from([0, 0, FAR]))
+    def deliver(self, choices: list[Any], floor: int) -> None:
+        deliveries = [replace(self.message(choice), floor=floor) for choice in choices]
+        self.sent += deliveries
+        self.sides.ask(lambda journal, _: journal.deliver(deliveries))
+
+    @precondition(lambda self: self.sent)
+    @rule(place=st.integers(0, 100))
+    def deliver_again(self, place: int) -> None:
+        delivery = self.sent[place % len(self.sent)]
+        self.sides.ask(lambda journal, _: journal.deliver([delivery]))
+
+    @rule(
+        limit=st.integers(1, 4),
+        lease=leases,
+        takes=takes,
+        after=st.sampled_from([0, 0, 0, 2]),
+        scan=st.sampled_from([1, 2, 1_000, 1_000]),
+    )
+    def claim_runs(self, limit: int, lease: int, takes: frozenset[str], after: int, scan: int) -> None:
+        claim_id = new_id()
+        claims = self.sides.ask(
+            lambda journal, _: journal.claim_runs(claim_id, limit, lease, takes, after, scan)
+        )
+        for pair in zip(claims.mine.runs, claims.theirs.runs, strict=True):
+            self.held.append(Pair(*pair))
+            for side, claim in enumerate(pair):
+                assert claim.fence > self.fences.get((side, claim.run_id), 0)
+                self.fences[side, claim.run_id] = claim.fence
+        self.claim_ids.append(claim_id)
+
+    @precondition(lambda self: self.claim_ids)
+    @rule(place=st.integers(0, 3))
+    def claim_runs_again(self, place: int) -> None:
+        claim_id = self.claim_ids[-1 - place % len(self.claim_ids)]
+        self.sides.ask(lambda journal, _: journal.claim_runs(claim_id, 3, HOUR, frozenset({"v1", "v2"})))
+
+    @precondition(lambda self: self.held)
+    @rule(place=places, chosen=effects, count=st.integers(1, 2), stale=now_and_then)
+    def commit(self, place: int, chosen: dict[str, Any], count: int, stale: bool) -> None:
+        pairs = [self.held[-1 - (place + more) % len(self.held)] for more in range(count)]
+        fields = [self.changes(chosen, pair.mine.deliveries) for pair in pairs]
+        if stale:
+            fields[0]["base"] = new_id()
+        turns: list[list[Commit]] = [[], []]
+
+        async def work(journal: Journal, side: int) -> Any:
+            now = await journal.now()
+            claims = [pair.theirs if side else pair.mine for pair in pairs]
+            turns[side] = [turn(claim, now, **one) for claim, one in zip(claims, fields, strict=True)]
+            return await journal.commit(turns[side])
+
+        answers = self.sides.ask(work)
+        self.commits += [Pair(*pair) for pair in zip(*turns, strict=True)]
+        for mine, theirs in zip(answers.mine, answers.theirs, strict=True):
+            self.keep_tasks(mine.tasks, theirs.tasks)
+
+    @precondition(lambda self: self.commits)
+    @rule(place=st.integers(0, 3))
+    def commit_again(self, place: int) -> None:
+        pair = self.commits[-1 - place % len(self.commits)]
+        self.sides.ask(lambda journal, side: journal.commit([pair.theirs if side else pair.mine]))
+
+    @precondition(lambda self: self.runs)
+    @rule(place=st.integers(0, 6), chosen=effects, ahead=now_and_then)
+    def commit_fused(self, place: int, chosen: dict[str, Any], ahead: bool) -> None:
+        run_id = self.some_run(place)
+        known = self.kit.run(self.mine.inspect(run_id))
+        fields = self.changes(chosen, () if known is None else known.deliveries)
+        turns: list[Commit] = []
+
+        async def work(journal: Journal, _: int) -> Any:
+            (run,) = await journal.load([run_id])
+            if run is None:
+                return None
+            now = await journal.now() + (HOUR if ahead else 0)
+            turns.append(fused(run, now, **fields))
+            return await journal.commit(turns[-1:])
+
+        answers = self.sides.ask(work)
+        if answers.mine is not None:
+            self.commits.append(Pair(*turns))
+            self.keep_tasks(answers.mine[0].tasks, answers.theirs[0].tasks)
+
+    @precondition(lambda self: self.held)
+    @rule(place=places, lease=leases)
+    def renew(self, place: int, lease: int) -> None:
+        pair = self.held[-1 - place % len(self.held)]
+        self.sides.ask(
+            lambda journal, side: journal.renew([hold_run(pair.theirs if side else pair.mine)], lease)
+        )
+
+    @precondition(lambda self: self.held)
+    @rule(place=places)
+    def release(self, place: int) -> None:
+        pair = self.held[-1 - place % len(self.held)]
+        self.sides.ask(lambda journal, side: journal.release([hold_run(pair.theirs if side else pair.mine)]))

@@ -1,0 +1,138 @@
+"""Two journals that are asked the same: what a rule may choose from, and what must be alike after it.
+
+What a rule chooses is the same for both; what depends on a journal's own clock (fences, `now`) is made
+on each side from what that side has told.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
+from msgspec.structs import replace
+
+from continuum_core.journal.commit import Commit, NewRun, NewTask, Order, RunClaim, TaskClaim, TaskFinish
+from continuum_core.journal.connect import connect
+from continuum_core.journal.protocol import Capability, Journal, Limits
+from continuum_core.journal.records import Delivery, Held, RunStatus
+from continuum_core.journal.searching import Search, Sort, searcher_of
+from continuum_core.testing.conformance.choices import limits
+from continuum_core.testing.conformance.differing import check_alike
+from continuum_core.testing.conformance.given import FAR, new_id, signal, timer
+from continuum_core.testing.conformance.kit import Kit
+from continuum_core.testing.conformance.parity import Pair, Sides
+from continuum_core.testing.conformance.searches import attribute, having
+
+__all__ = ["Twins"]
+
+_REFERENCE = "memory://"
+
+
+class Twins(RuleBasedStateMachine):
+    """Both journals, and what they were asked so far; `kit` is set by the test."""
+
+    kit: Kit
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runs: list[UUID] = []
+        self.news: list[NewRun] = []
+        self.sent: list[Delivery] = []
+        self.given: list[Order] = []
+        self.claim_ids: list[UUID] = []
+        self.held: list[Pair[RunClaim]] = []
+        self.tasks: list[Pair[TaskClaim]] = []
+        self.commits: list[Pair[Commit]] = []
+        self.ends: list[Pair[TaskFinish]] = []
+        self.fences: dict[tuple[int, UUID], int] = {}
+
+    @initialize(limits=limits)
+    def begin(self, limits: Limits) -> None:
+        namespace = f"parity-{new_id().hex}"
+        self.theirs = self.kit.clocked(namespace, limits)
+        self.kit.run(self.theirs.open())
+        self.clock = self.kit.clock
+        if self.clock is not None and self.kit.run(self.theirs.now()) != self.clock.at:
+            self.clock = None  # a store that somebody opened before has the clock that it was given then
+        self.mine = connect(_REFERENCE, namespace, limits, clock=self.clock)
+        self.kit.run(self.mine.open())
+        self.sides = Sides(self.kit.run, self.mine, self.theirs, self.clock)
+
+    def teardown(self) -> None:
+        if hasattr(self, "theirs"):
+            self.kit.run(self.mine.close())
+            self.kit.run(self.theirs.close())
+
+    # --- choosing
+
+    def some_run(self, place: int) -> UUID:
+        """A run that was started, or now and then an id that no run has."""
+        if not self.runs or place == 7:
+            return new_id()
+        return self.runs[place % len(self.runs)]
+
+    def message(self, choice: tuple[int, str, int | None, str | None, int]) -> Delivery:
+        place, kind, due, dedupe, token = choice
+        run_id = self.some_run(place)
+        if kind == "timer":
+            return timer(run_id, FAR if due is None else due, token)
+        return signal(run_id, due=due, dedupe=dedupe, token=token)
+
+    def changes(self, chosen: dict[str, Any], deliveries: tuple[Delivery, ...]) -> dict[str, Any]:
+        """The fields of a turn that are the same on both sides."""
+        consumed = chosen["consume"]
+        hold: tuple[tuple[UUID, Held], ...] = ()
+        if chosen["hold"] is not None:
+            hold = tuple((delivery.id, chosen["hold"]) for delivery in deliveries[consumed : consumed + 1])
+        claim_id = new_id()
+        born: list[NewTask] = [
+            replace(task, claim_id=None if task.lease is None else claim_id) for task in chosen["tasks"]
+        ]
+        return {
+            "bodies": [b"step;"] * chosen["steps"],
+            "status": chosen["status"],
+            "outcome": b"over" if chosen["status"] in (RunStatus.COMPLETED, RunStatus.CANCELLED) else None,
+            "cause": "parked" if chosen["status"] is RunStatus.PARKED else "",
+            "deliveries": tuple(self.message(choice) for choice in chosen["sends"]),
+            "tasks": tuple(born),
+            "closed": chosen["closed"],
+            "consumed": tuple(delivery.id for delivery in deliveries[:consumed]),
+            "hold": hold,
+            "release": chosen["release"],
+            "fingerprint": chosen["fingerprint"],
+            "commit_id": new_id(),
+            "attributes": (attribute("made", consumed, chosen["steps"]),) if chosen["release"] else (),
+        }
+
+    def keep_tasks(self, mine: tuple[TaskClaim, ...], theirs: tuple[TaskClaim, ...]) -> None:
+        self.tasks += [Pair(*pair) for pair in zip(mine, theirs, strict=True)]
+
+    # --- what must be alike
+
+    @invariant()
+    def rows_are_the_same(self) -> None:
+        if not hasattr(self, "theirs"):
+            return
+        mine, theirs = (self.kit.run(self._everything(one)) for one in (self.mine, self.theirs))
+        for run_id, (ours, others) in zip(self.runs, zip(mine, theirs, strict=True), strict=True):
+            check_alike(ours, others, f"rows of run {run_id}")
+        mine, theirs = (self.kit.run(self._attributes(one)) for one in (self.mine, self.theirs))
+        check_alike(mine, theirs, "attributes")
+
+    async def _everything(self, journal: Journal) -> list[Any]:
+        return [
+            {
+                "inspect": self.sides.comparable(await journal.inspect(run_id)),
+                "history": self.sides.comparable(await journal.history(run_id)),
+            }
+            for run_id in self.runs
+        ]
+
+    async def _attributes(self, journal: Journal) -> list[Any]:
+        if Capability.SEARCH not in self.kit.capabilities:
+            return []
+        searcher = searcher_of(journal)
+        places = Search(having("made"), Sort("given"))
+        shown = [run.run_id for run in (await searcher.search(places)).runs]
+        return [*await searcher.attributes(self.runs), shown]
