@@ -24,16 +24,9 @@ from continuum_core.carriage.asking import Copied, Copying
 from continuum_core.carriage.copying import copy as copy_runs
 from continuum_core.cli.apps import load
 from continuum_core.cli.failures import OPERATOR
-from continuum_core.cli.inspection import Status
-from continuum_core.cli.options import (
-    Apps,
-    AsJson,
-    Debug,
-    Namespace,
-    Who,
-    duration,
-)
+from continuum_core.cli.options import Apps, AsJson, Debug, Namespace, Status, Who
 from continuum_core.cli.output import console, print_json, say
+from continuum_core.cli.times import duration
 from continuum_core.errors import UsageError
 from continuum_core.journal.connect import connect
 from continuum_core.journal.protocol import Journal

@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 
 from continuum_core.cli.output import moment, pretty, print_json, safe, say, span_words
 from continuum_core.cli.portrait import draw_run, print_drawing
+from continuum_core.cli.times import stamp
 from continuum_core.definition.chart import Chart
 from continuum_core.journal.records import Definition
 from continuum_core.past import Moment
@@ -84,10 +85,6 @@ def _section(words: str, lines: Sequence[str]) -> None:
             say(safe(line))
 
 
-def _time(at: datetime | None) -> str | None:
-    return None if at is None else at.isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
 def _facts(view: RunView, then: Moment) -> dict[str, Any]:
     """JSON values for programs. Keys are part of the interface: they are only added."""
     return {
@@ -95,23 +92,23 @@ def _facts(view: RunView, then: Moment) -> dict[str, Any]:
         "machine": view.machine,
         "key": view.key,
         "version": then.version,
-        "at": _time(then.at) if then.version else None,
+        "at": stamp(then.at) if then.version else None,
         "status": then.status.name.lower(),
         "states": list(then.states),
         "context": then.context,
         "outcome": then.outcome,
         "definition": then.fingerprint or None,
-        "timers": [{"state": each.state, "due": _time(each.due)} for each in then.timers],
-        "deadline": _time(then.deadline),
-        "stop_by": _time(then.stop_by),
+        "timers": [{"state": each.state, "due": stamp(each.due)} for each in then.timers],
+        "deadline": stamp(then.deadline),
+        "stop_by": stamp(then.stop_by),
         "activities": [
             {
                 "activity": each.activity,
                 "state": each.state,
                 "input": each.input,
                 "key": each.key,
-                "since": _time(each.since),
-                "deadline": _time(each.deadline),
+                "since": stamp(each.since),
+                "deadline": stamp(each.deadline),
             }
             for each in then.activities
         ],

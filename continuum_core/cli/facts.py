@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
+from continuum_core.cli.times import stamp
 from continuum_core.view import RunView, Step, TaskView, Waiting
 
 __all__ = ["run_facts", "step_facts"]
-
-
-def _time(at: datetime | None) -> str | None:
-    return None if at is None else at.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def run_facts(view: RunView, *, whole: bool, unclaimable: bool | None = None) -> dict[str, Any]:
@@ -29,8 +25,8 @@ def run_facts(view: RunView, *, whole: bool, unclaimable: bool | None = None) ->
         "states": list(view.states),
         "context": view.context,
         "outcome": view.outcome,
-        "created": _time(view.created),
-        "updated": _time(view.updated),
+        "created": stamp(view.created),
+        "updated": stamp(view.updated),
         "definition": view.fingerprint,
         "parent": None if view.parent is None else str(view.parent),
         "root": None if view.root is None else str(view.root),
@@ -39,7 +35,7 @@ def run_facts(view: RunView, *, whole: bool, unclaimable: bool | None = None) ->
     if unclaimable is not None:
         facts["unclaimable"] = unclaimable
     if view.begins is not None:
-        facts["begins"] = _time(view.begins)
+        facts["begins"] = stamp(view.begins)
     if whole:
         facts["waiting"] = [_waiting(each) for each in view.waiting]
         facts["activities"] = [_task(each) for each in view.tasks]
@@ -51,7 +47,7 @@ def _waiting(each: Waiting) -> dict[str, Any]:
     return {
         "event": each.what,
         "state": each.state or None,
-        "due": _time(each.due),
+        "due": stamp(each.due),
         "held": each.held or None,
     }
 
@@ -61,7 +57,7 @@ def _task(each: TaskView) -> dict[str, Any]:
         "activity": each.activity,
         "state": each.state or None,
         "queue": each.queue,
-        "due": _time(each.due),
+        "due": stamp(each.due),
         "attempt": each.attempt,
         "losses": each.losses,
         "claimed": each.claimed,
@@ -72,14 +68,14 @@ def _task(each: TaskView) -> dict[str, Any]:
 
 
 def _dead(each: Waiting) -> dict[str, Any]:
-    return {"event": each.what, "at": _time(each.due), "reason": each.reason}
+    return {"event": each.what, "at": stamp(each.due), "reason": each.reason}
 
 
 def step_facts(step: Step) -> dict[str, Any]:
     """One record of a history."""
     return {
         "version": step.version,
-        "at": _time(step.at),
+        "at": stamp(step.at),
         "kind": step.kind.name.lower(),
         "event": step.event,
         "data": step.data,

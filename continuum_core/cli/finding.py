@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -26,6 +26,7 @@ from continuum_core.cli.options import (
 from continuum_core.cli.output import print_json, say
 from continuum_core.cli.payload import read_values
 from continuum_core.cli.references import named
+from continuum_core.cli.times import instant
 from continuum_core.client import Broadcast, Client, Count, Handle
 from continuum_core.journal.attributes import Value
 from continuum_core.query import declared
@@ -179,8 +180,7 @@ def _time(name: str, value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        moment = datetime.fromisoformat(value)
+        return instant(value)
     except ValueError:
         words = f'{name} is a time, such as "2024-05-31T12:00Z", not {value!r}'
         raise typer.BadParameter(words, param_hint="NAME=JSON") from None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

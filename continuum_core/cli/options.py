@@ -6,8 +6,7 @@ runs when the verb's own function was never reached.
 
 from __future__ import annotations
 
-import re
-from datetime import timedelta
+import enum
 from pathlib import Path
 from typing import Annotated
 
@@ -21,17 +20,14 @@ __all__ = [
     "JournalUrl",
     "Namespace",
     "RunRef",
+    "Status",
     "Who",
     "Why",
-    "duration",
     "journal_of",
 ]
 
 JSON = "continuum.json"
 DEBUG = "continuum.debug"
-
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
 def _note_json(context: typer.Context, value: bool) -> bool:
@@ -44,25 +40,6 @@ def _note_debug(context: typer.Context, value: bool) -> bool:
     return value
 
 
-def duration(text: str) -> timedelta:
-    """A length of time from ``10m``, ``1h30m``, ``2d``, ``500ms``, or seconds such as ``90``."""
-    parts = _PART.findall(text)
-    if text and "".join(number + unit for number, unit in parts) == text:
-        seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
-    else:
-        try:
-            seconds = float(text)
-        except ValueError:
-            seconds = -1.0
-    try:
-        length = timedelta(seconds=seconds)
-    except (OverflowError, ValueError):
-        length = timedelta(-1)
-    if length < timedelta():
-        raise typer.BadParameter(f"{text!r} is no length of time; write 90 (seconds), 10m, 1h30m or 2d")
-    return length
-
-
 def journal_of(url: str | None) -> str:
     """The journal's URL, which most verbs cannot do without."""
     if url:
@@ -72,6 +49,18 @@ def journal_of(url: str | None) -> str:
         "(`continuum dev` uses sqlite:///continuum-dev.db; `continuum backends` lists what is installed)",
         param_hint="--journal",
     )
+
+
+class Status(enum.StrEnum):
+    """The statuses of runs, as they are typed."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TERMINATED = "terminated"
+    SUSPENDED = "suspended"
+    PARKED = "parked"
 
 
 JournalUrl = Annotated[

@@ -10,8 +10,14 @@ from uuid import UUID
 from continuum_core.cli.failures import suggestion
 from continuum_core.client import Client, Handle
 from continuum_core.errors import RunNotFound, RunOver, TooManyPending, UnexpectedEvent, UsageError
+from continuum_core.view import RunView
 
-__all__ = ["find", "named"]
+__all__ = ["find", "name_of", "named"]
+
+
+def name_of(view: RunView) -> str:
+    """What a run is called: ``machine/key``, or its id."""
+    return f"{view.machine}/{view.key}" if view.key is not None else str(view.id)
 
 
 def find(client: Client, run: str) -> Handle[Any]:

@@ -22,8 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from continuum_core.cli.apps import MachineClass, load, one_machine
 from continuum_core.cli.choosing import Which, found_by
 from continuum_core.cli.failures import CALLER
-from continuum_core.cli.inspection import Status
-from continuum_core.cli.options import Apps, AsJson, Debug, JournalUrl, Namespace, journal_of
+from continuum_core.cli.options import Apps, AsJson, Debug, JournalUrl, Namespace, Status, journal_of
 from continuum_core.cli.output import console, print_json, say
 from continuum_core.cli.references import named
 from continuum_core.client import Client

@@ -1,4 +1,4 @@
-"""The verbs that travel in time: fork, blame, why, graph. All but fork change nothing."""
+"""The verbs that look back: blame, why, graph. They change nothing."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import asyncio
 import enum
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 from uuid import UUID
 
 import typer
@@ -15,136 +14,16 @@ from rich.text import Text
 
 from continuum_core.blame import ABSENT, Change
 from continuum_core.causes import Link
-from continuum_core.cli.apps import load
 from continuum_core.cli.family import lineage_facts, lineage_mermaid, lineage_svg, lineage_text
 from continuum_core.cli.machines import Shade, write_drawing
-from continuum_core.cli.options import (
-    Apps,
-    AsJson,
-    Debug,
-    JournalUrl,
-    Namespace,
-    OutputFile,
-    RunRef,
-    Who,
-    Why,
-    journal_of,
-)
+from continuum_core.cli.options import AsJson, Debug, JournalUrl, Namespace, OutputFile, RunRef, journal_of
 from continuum_core.cli.output import Rows, ascii_only, moment, print_json, safe, say
-from continuum_core.cli.payload import read_values
 from continuum_core.cli.references import named
-from continuum_core.client import Client, Handle
-from continuum_core.errors import UsageError
-from continuum_core.forking import JsonEdit
+from continuum_core.cli.times import stamp
+from continuum_core.client import Client
 from continuum_core.lineage import MOST, Lineage
 
-__all__ = ["blame", "fork", "graph", "point_of", "why"]
-
-
-def point_of(text: str) -> int | datetime:
-    """A record's number, or a time in ISO form (UTC where it names no zone)."""
-    if text.isdecimal():
-        return int(text)
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(
-            f"{text!r} is neither a record's number nor a time such as 2026-03-01T12:00Z", param_hint="--at"
-        ) from None
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-
-
-# --- fork --------------------------------------------------------------------------------------------
-
-
-def fork(
-    run: RunRef,
-    at: Annotated[str, typer.Option("--at", metavar="VERSION|TIME", help="Where it branches off.")],
-    ctx: Annotated[
-        str | None, typer.Option("--ctx", metavar="JSON|@FILE|-", help="The context it begins with.")
-    ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="FIELD=JSON", help="Change a field of it; may be given several times."),
-    ] = None,
-    key: Annotated[
-        str | None, typer.Option("--key", "-k", metavar="KEY", help="Makes the fork idempotent.")
-    ] = None,
-    newest: Annotated[
-        bool, typer.Option("--newest", help="Go on with the newest definition of the machine.")
-    ] = False,
-    reset: Annotated[bool, typer.Option("--reset", help="Terminate the original once it is forked.")] = False,
-    why: Why = "",
-    who: Who = "",
-    app: Apps = None,
-    journal: JournalUrl = None,
-    namespace: Namespace = None,
-    as_json: AsJson = False,
-    debug: Debug = False,
-) -> None:
-    """Start another run that goes on from a run's past, with another context or newer code.
-
-    The original is left alone. With --app the context is checked against its type, and the first turn is
-    taken here and now; without, a worker does both.
-    """
-    url, point = journal_of(journal), point_of(at)
-    machines = load(app)
-    whole = None if ctx is None else read_values(ctx, "--ctx")
-    fields = [_field(each) for each in set_ or ()]
-    if whole is not None and fields:
-        raise typer.BadParameter("give the whole context or fields of it, not both", param_hint="--set")
-
-    async def forked() -> tuple[Handle[Any], int]:
-        async with Client(url, machines, namespace=namespace) as client, named(client, run) as handle:
-            there = await client.at(handle, point)
-            edit = _edit(whole, fields) if ctx is not None or fields else None
-            machine = (await client.view(handle)).machine if newest else None
-            if reset:
-                made = await client.reset(
-                    handle, there.version, ctx=edit, key=key, machine=machine, why=why, who=who
-                )
-            else:
-                made = await client.fork(handle, there.version, ctx=edit, key=key, machine=machine)
-            return made, there.version
-
-    made, version = asyncio.run(forked())
-    if as_json:
-        print_json({"run": str(made.id), "from": run, "version": version, "reset": reset})
-    else:
-        say(
-            f"{safe(run)} forked at record {version} as run {made.id}" + (", and terminated" if reset else "")
-        )
-
-
-def _field(text: str) -> tuple[list[str], Any]:
-    path, given, value = text.partition("=")
-    if not given or not path:
-        raise typer.BadParameter(f"{text!r} is not FIELD=JSON, such as total=5", param_hint="--set")
-    return path.split("."), read_values(value, f"--set {path}")
-
-
-def _edit(whole: Any, fields: Sequence[tuple[list[str], Any]]) -> JsonEdit:
-    """The edit of a context as JSON values."""
-
-    def edited(context: Any) -> Any:
-        if not fields:
-            return whole
-        for path, value in fields:
-            _place(context, path)[path[-1]] = value
-        return context
-
-    return JsonEdit(edited)
-
-
-def _place(context: Any, path: Sequence[str]) -> dict[str, Any]:
-    """The object that holds the field. Raises UsageError where there is none."""
-    for name in path[:-1]:
-        context = cast("dict[str, Any]", context).get(name) if isinstance(context, dict) else None
-    if not isinstance(context, dict):
-        raise UsageError(
-            f"--set {'.'.join(path)}: the context has no object there; give it whole, with --ctx"
-        )
-    return cast("dict[str, Any]", context)
+__all__ = ["blame", "graph", "why"]
 
 
 # --- blame -------------------------------------------------------------------------------------------
@@ -197,7 +76,7 @@ def _change_facts(change: Change) -> dict[str, Any]:
         "run": str(change.run),
         "version": change.version,
         "steps": change.steps,
-        "at": change.at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "at": stamp(change.at),
         "event": change.event,
         "cause": str(change.cause),
     }
@@ -290,7 +169,7 @@ def _link_facts(link: Link) -> dict[str, Any]:
         "run": str(link.run),
         "version": link.version,
         "name": link.name,
-        "at": None if link.at is None else link.at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "at": stamp(link.at),
         "event": link.event or None,
         "how": link.how,
         "by": None if link.by is None else {"run": str(link.by[0]), "version": link.by[1]},

@@ -16,9 +16,10 @@ import typer
 
 from continuum_core.cli.apps import MachineClass, load, load_resources
 from continuum_core.cli.logs import log_to_stderr
-from continuum_core.cli.options import Apps, AsJson, Debug, JournalUrl, Namespace, duration, journal_of
+from continuum_core.cli.options import Apps, AsJson, Debug, JournalUrl, Namespace, journal_of
 from continuum_core.cli.output import print_json, say
 from continuum_core.cli.reload import end_with, keep_running
+from continuum_core.cli.times import duration
 from continuum_core.codec import describe
 from continuum_core.collector import relax_collector
 from continuum_core.worker import Worker
