@@ -11,8 +11,8 @@ import time
 from types import TracebackType
 from typing import BinaryIO, TypeAlias
 
+from continuum_core.testing.private_server import NoServer, free_port
 from continuum_core.testing.redis_server import Redis
-from continuum_core.testing.servers import NoServer, free_port
 
 __all__ = ["SLOTS", "RedisCluster", "ask"]
 

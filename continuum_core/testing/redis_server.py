@@ -1,6 +1,6 @@
-"""A private throw-away Redis or Valkey for tests: a directory and port of its own, gone with who started it.
+"""A private throw-away Redis or Valkey for tests, from the wheel's program or the system's.
 
-Rule: as for `continuum_core.testing.servers`: nothing of the machine is touched outside its directory.
+What all private servers do alike is in `private_server`.
 """
 
 from __future__ import annotations
@@ -10,14 +10,10 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
-from types import TracebackType
 
-from continuum_core.testing.servers import WATCHDOG, NoServer, free_port
+from continuum_core.testing.private_server import NoServer, PrivateServer
 
 __all__ = ["Redis", "redis_binary"]
 
@@ -46,33 +42,15 @@ def redis_binary() -> Path:
     )
 
 
-class Redis:
+class Redis(PrivateServer):
     """A private server. Use it as a context manager, or `start` and `stop` it.
 
     :param settings: of its configuration; without others it appends to a file and syncs it every second.
-    :ivar port: on 127.0.0.1.
-    :ivar folder: its directory, which goes with it.
     """
 
     def __init__(self, **settings: str) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="continuum-redis-"))
-        self.port = free_port()
+        super().__init__("redis")
         self._settings = {"appendonly": "yes", "appendfsync": "everysec", "save": "", **settings}
-        self._server: subprocess.Popen[bytes] | None = None
-        self._watchdog: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Redis:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    @property
-    def pid(self) -> int | None:
-        return None if self._server is None else self._server.pid
 
     def setting(self, name: str) -> str:
         """What it was started with."""
@@ -90,49 +68,10 @@ class Redis:
             raise
 
     def _start(self) -> None:
+        place = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder))
         options = [word for name, value in self._settings.items() for word in (f"--{name}", value)]
-        with (self.folder / "log").open("ab") as log:
-            self._server = subprocess.Popen(
-                [
-                    str(redis_binary()),
-                    *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)),
-                    *options,
-                ],
-                stdout=log,
-                stderr=log,
-                cwd=self.folder,
-                start_new_session=True,  # Ctrl-C in the tests' terminal is not for it
-            )
-        self._watchdog = subprocess.Popen(
-            [sys.executable, "-I", "-c", WATCHDOG, str(os.getpid()), str(self._server.pid)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        self._spawn([str(redis_binary()), *place, *options])
         self._answers()
-
-    def kill(self) -> None:
-        """End it as a crash would."""
-        self._end(signal.SIGKILL)
-
-    def stop(self) -> None:
-        """End it, and remove its directory."""
-        try:
-            self._end(signal.SIGTERM)
-        finally:
-            shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _end(self, number: signal.Signals) -> None:
-        for process, ending in ((self._watchdog, signal.SIGKILL), (self._server, number)):
-            if process is not None and process.poll() is None:
-                process.send_signal(ending)
-                try:
-                    process.wait(_PATIENCE)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-        self._server = self._watchdog = None
 
     def _answers(self) -> None:
         """Return when the server answers, and has read what it had."""
@@ -148,4 +87,4 @@ class Redis:
             except OSError:
                 pass
             time.sleep(0.02)
-        raise NoServer(f"Redis did not start:\n{(self.folder / 'log').read_text()[-4000:]}")
+        raise NoServer(f"Redis did not start:\n{self._log()}")

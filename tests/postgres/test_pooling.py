@@ -18,7 +18,7 @@ from continuum_core import Client, Worker
 from continuum_core.errors import IncompatibleJournal
 from continuum_core.journal.protocol import Limits
 from continuum_core.testing.conformance.kit import started
-from continuum_core.testing.servers import free_port
+from continuum_core.testing.private_server import free_port
 from continuum_postgres import wakeups
 from continuum_postgres.journal import PostgresJournal
 from continuum_postgres.place import parse

@@ -8,8 +8,8 @@ import pytest
 
 from continuum_core.errors import IncompatibleJournal, JournalUnavailable
 from continuum_core.journal.protocol import Limits
+from continuum_core.testing.private_server import free_port
 from continuum_core.testing.redis_server import Redis
-from continuum_core.testing.servers import free_port
 from continuum_redis.journal import RedisJournal
 from continuum_redis.link import Call, Link, Space
 from continuum_redis.place import parse

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from continuum_core import Client, Handle
-from continuum_core.testing.servers import NoServer, Postgres
+from continuum_core.testing.private_server import NoServer
+from continuum_core.testing.servers import Postgres
 from tests.crash.machines import TRACE, Nudge, Trip
 from tests.crash.test_kill import check
 from tests.workers.fleet import fleet, until
