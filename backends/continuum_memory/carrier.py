@@ -5,7 +5,6 @@ Rule: everything is compared before anything is written, so that a run departs o
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -15,7 +14,7 @@ from attrs import frozen
 from msgspec.structs import replace
 
 from continuum_core.clock import Micros
-from continuum_core.errors import PayloadRefused
+from continuum_core.journal.carriers import hindrance, read_place, result_page
 from continuum_core.journal.carrying import (
     DAY,
     MOVING,
@@ -35,11 +34,12 @@ from continuum_core.journal.carrying import (
     mark_of,
     unleased,
 )
+from continuum_core.journal.fences import next_fence
 from continuum_core.journal.protocol import Limits
 from continuum_core.journal.records import Held, Record, RecordKind, RunStatus
 from continuum_memory.deliveries import insert, remove, seen, set_held
 from continuum_memory.reading import dead_letters, delete, due_order
-from continuum_memory.rows import Result, RunRow, Space, TaskRow, next_fence
+from continuum_memory.rows import Result, RunRow, Space, TaskRow
 
 __all__ = ["MemoryCarrier"]
 
@@ -83,16 +83,14 @@ class MemoryCarrier:
             return [_erase(space, version) for version in runs]
 
     async def results(self, cursor: str | None = None, limit: int = 1_000) -> ResultPage:
-        after = _read_cursor(cursor)
+        after = read_place(cursor)
         with self.verb() as (space, now):
-            names = [name for name in sorted(space.results) if name > after]
-            shown = names[: max(limit, 1)]
             found = [
                 _result(name, result, result.outcome)
-                for name in shown
-                if (result := space.results[name]).outcome is not None and result.until > now
+                for name in sorted(space.results)
+                if name > after and (result := space.results[name]).outcome is not None and result.until > now
             ]
-            return ResultPage(tuple(found), json.dumps(shown[-1]) if len(names) > len(shown) else None)
+            return result_page(found, max(limit, 1))
 
     async def keep(self, results: Sequence[KeyedResult]) -> None:
         with self.verb() as (space, now):
@@ -114,16 +112,6 @@ class MemoryCarrier:
                 kept = space.blobs.get(run.run_id, {}).values()
                 size[group] += sum(_sizes(run)) + sum(len(row.data) for row in kept)
         return [Tally(*group, runs[group], records[group], size[group]) for group in sorted(runs)]
-
-
-def _read_cursor(cursor: str | None) -> tuple[str, str]:
-    if cursor is None:
-        return ("", "")
-    try:
-        activity, key = json.loads(cursor)
-    except ValueError:
-        raise PayloadRefused("cursor", "it is no cursor of this journal") from None
-    return activity, key
 
 
 def _result(name: tuple[str, str], kept: Result, outcome: bytes) -> KeyedResult:
@@ -174,16 +162,10 @@ def _depart(space: Space, now: Micros, departure: Departure) -> DepartOutcome:
     image = _image(space, departure.run_id)
     if run is None or image is None:
         return DepartOutcome.UNKNOWN_RUN
-    if run.ended:
-        return DepartOutcome.DEPARTED if run.commit_id == departure.id else DepartOutcome.RUN_OVER
-    if run.leased(now) or any(
-        task.lease_until is not None and task.lease_until > now for task in image.tasks
-    ):
-        return DepartOutcome.BUSY
-    if mark_of(image) != departure.mark:
-        return DepartOutcome.CHANGED
-    _leave(space, run, now, departure)
-    return DepartOutcome.DEPARTED
+    told = hindrance(image, departure, now)
+    if told is None:
+        _leave(space, run, now, departure)
+    return told or DepartOutcome.DEPARTED
 
 
 def _leave(space: Space, run: RunRow, now: Micros, departure: Departure) -> None:

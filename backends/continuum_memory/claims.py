@@ -14,9 +14,10 @@ from attrs import define, field
 
 from continuum_core.clock import Micros
 from continuum_core.journal.commit import Claims, RunClaim, RunHold
+from continuum_core.journal.fences import next_fence
 from continuum_core.journal.records import Delivery, Held, RunStatus, own_timer
 from continuum_memory.deliveries import set_held, unhold
-from continuum_memory.rows import DueKey, RunRow, Space, next_fence
+from continuum_memory.rows import DueKey, RunRow, Space
 
 __all__ = ["SUSPECT", "claim_runs", "release", "renew"]
 

@@ -8,31 +8,16 @@ from msgspec.structs import replace
 
 from continuum_core.clock import Micros
 from continuum_core.journal.commit import Order, Ordered, OrderKind, OrderOutcome
+from continuum_core.journal.effects import EFFECTS
+from continuum_core.journal.fences import next_fence
 from continuum_core.journal.protocol import Limits
 from continuum_core.journal.records import Delivery, DeliveryKind, Held, Record, RecordKind, RunStatus
 from continuum_memory.claims import SUSPECT
 from continuum_memory.deliveries import insert, remove, send, unhold
-from continuum_memory.rows import RunRow, Space, next_fence
+from continuum_memory.rows import RunRow, Space
 from continuum_memory.turns import close_everything
 
 __all__ = ["control"]
-
-_ACTS_ON: dict[OrderKind, frozenset[RunStatus]] = {
-    OrderKind.SUSPEND: frozenset({RunStatus.RUNNING}),
-    OrderKind.RESUME: frozenset({RunStatus.SUSPENDED}),
-    OrderKind.UNPARK: frozenset({RunStatus.PARKED}),
-    OrderKind.CANCEL: frozenset({RunStatus.RUNNING, RunStatus.SUSPENDED, RunStatus.PARKED}),
-    OrderKind.TERMINATE: frozenset({RunStatus.RUNNING, RunStatus.SUSPENDED, RunStatus.PARKED}),
-    OrderKind.SET: frozenset({RunStatus.RUNNING, RunStatus.SUSPENDED, RunStatus.PARKED}),
-    OrderKind.POSTPONE: frozenset({RunStatus.RUNNING, RunStatus.SUSPENDED}),
-}
-"""From which statuses an order changes something."""
-
-_FREES: dict[OrderKind, frozenset[Held]] = {
-    OrderKind.RESUME: frozenset({Held.PAUSED}),
-    OrderKind.UNPARK: frozenset({Held.PAUSED, Held.POISON}),
-    OrderKind.CANCEL: frozenset({Held.PAUSED}),  # the poison stays where it can do no harm
-}
 
 
 def control(space: Space, limits: Limits, now: Micros, orders: Sequence[Order]) -> list[Ordered]:
@@ -51,7 +36,11 @@ def _control(space: Space, limits: Limits, now: Micros, order: Order) -> Ordered
     if order.version not in (None, run.version):
         return Ordered(OrderOutcome.MOVED, run.status)
     outcome = OrderOutcome.UNCHANGED
-    if run.status in _ACTS_ON[order.kind] and not _cancelled_already(run, order) and not _begun(run, order):
+    if (
+        run.status in EFFECTS[order.kind].before
+        and not _cancelled_already(run, order)
+        and not _begun(run, order)
+    ):
         _carry_out(space, run, order, now)
         for delivery in order.sends:
             send(space, limits, now, delivery)
@@ -83,7 +72,7 @@ def _starts(run: RunRow) -> list[Delivery]:
 
 def _carry_out(space: Space, run: RunRow, order: Order, now: Micros) -> None:
     _write_run(space, run, order, now)
-    unhold(space, run, _FREES.get(order.kind, ()))
+    unhold(space, run, EFFECTS[order.kind].frees)
     match order.kind:
         case OrderKind.SUSPEND:
             run.status, run.cause = RunStatus.SUSPENDED, order.cause

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from continuum_core.clock import Micros
-from continuum_core.errors import PayloadRefused
+from continuum_core.journal import cursor as cursors
 from continuum_core.journal.carrying import is_moving
 from continuum_core.journal.commit import Inspection, Member, Page, Pruned, PrunePlan, Query
 from continuum_core.journal.protocol import Limits
@@ -82,7 +81,8 @@ def due_order(delivery: Delivery) -> tuple[Micros, int]:
 
 
 def page(space: Space, query: Query, limit: int, cursor: str | None) -> Page:
-    end = None if cursor is None else _read_cursor(space, query, cursor)
+    after = cursors.position(space.name, query, cursor)
+    end: tuple[int, ...] | None = None if after is None else (after[0], int.from_bytes(after[1]))
     if query.created_to is not None and (end is None or (query.created_to,) < end):
         end = (query.created_to,)
     found: list[RunRow] = []
@@ -95,10 +95,8 @@ def page(space: Space, query: Query, limit: int, cursor: str | None) -> Page:
                 break
     more = len(found) > limit > 0
     shown = found[: max(limit, 0)]
-    return Page(
-        runs=tuple(run.value(space.name) for run in shown),
-        cursor=_write_cursor(space, query, shown[-1]) if more else None,
-    )
+    runs = tuple(run.value(space.name) for run in shown)
+    return Page(runs, cursors.write(query, runs[-1]) if more else None)
 
 
 def _matches(run: RunRow, query: Query) -> bool:
@@ -107,25 +105,6 @@ def _matches(run: RunRow, query: Query) -> bool:
         and query.status in (None, run.status)
         and query.parent in (None, run.parent)
     )
-
-
-def _write_cursor(space: Space, query: Query, last: RunRow) -> str:
-    return f"{last.created}.{last.run_id.hex}.{_seal(space, query)}"
-
-
-def _read_cursor(space: Space, query: Query, cursor: str) -> tuple[object, ...]:
-    """The place where the page begins. Raises PayloadRefused for what this query did not give."""
-    parts = cursor.split(".")
-    if len(parts) == 3 and parts[2] == _seal(space, query):
-        try:
-            return (int(parts[0]), UUID(hex=parts[1]).int)
-        except ValueError:
-            pass
-    raise PayloadRefused("cursor", "this query did not give it; begin again without one")
-
-
-def _seal(space: Space, query: Query) -> str:
-    return hashlib.sha256(repr((space.name, query)).encode()).hexdigest()[:16]
 
 
 # --- retention -------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ from continuum_core.journal.records import (
 )
 from continuum_memory.ordered import Ordered
 
-__all__ = ["BlobRow", "DueKey", "Result", "RunRow", "Space", "TaskQueue", "TaskRow", "next_fence"]
+__all__ = ["BlobRow", "DueKey", "Result", "RunRow", "Space", "TaskQueue", "TaskRow"]
 
 DueKey = tuple[Micros, int, int, "RunRow"]
 """(due, delivery id, run id, run) of an unheld delivery; the first three are unique."""
@@ -51,12 +51,6 @@ Leased = tuple[Micros, int, int, int]
 
 Awaiting = tuple[Micros, int, int, int, "TaskRow"]
 """Of a task that may be claimed later, or whose lease may expire: (when, run id, token, slot, task)."""
-
-
-def next_fence(last: int, now: Micros) -> int:
-    """The fence after `last`: bound to the clock, so that not even a store restored from an old copy
-    grants one twice."""
-    return max(last + 1, now)
 
 
 @define(eq=False)

@@ -19,12 +19,13 @@ from continuum_core.journal.commit import (
     TaskHold,
     TaskWant,
 )
+from continuum_core.journal.fences import next_fence
 from continuum_core.journal.protocol import Limits
 from continuum_memory.claims import SUSPECT
 from continuum_memory.deliveries import send
 from continuum_memory.queues import choose, next_token
 from continuum_memory.results import settle
-from continuum_memory.rows import Space, TaskQueue, TaskRow, next_fence
+from continuum_memory.rows import Space, TaskQueue, TaskRow
 from continuum_memory.turns import check_turn, fused, stood
 
 __all__ = ["claim_tasks", "finish", "heartbeat"]

@@ -22,10 +22,11 @@ from continuum_core.journal.commit import (
     StartOutcome,
     TaskClaim,
 )
+from continuum_core.journal.fences import born, next_fence
 from continuum_core.journal.protocol import Limits
-from continuum_core.journal.records import ENDED, DeliveryKind, Held, RunStatus, Task
+from continuum_core.journal.records import ENDED, DeliveryKind, Held, RunStatus
 from continuum_memory.deliveries import insert, remove, remove_all, send, set_held, unhold
-from continuum_memory.rows import RunRow, Space, TaskRow, next_fence
+from continuum_memory.rows import RunRow, Space, TaskRow
 
 __all__ = ["check_turn", "close_everything", "commit", "fused", "start", "stood"]
 
@@ -228,25 +229,7 @@ def _add_task(space: Space, run: RunRow, new: NewTask, now: Micros) -> None:
     name = (new.token, new.slot)
     if name in run.tasks:
         return
-    born_claimed = new.lease is not None
-    task = Task(
-        run_id=run.run_id,
-        token=new.token,
-        slot=new.slot,
-        activity=new.activity,
-        queue=new.queue,
-        priority=new.priority,
-        due=now,
-        scheduled=now,
-        payload=new.payload,
-        key=new.key,
-        undo=new.undo,
-        fence=next_fence(0, now) if born_claimed else 0,
-        lease_until=None if new.lease is None else now + new.lease,
-        claim_id=new.claim_id if born_claimed else None,
-        fairness=new.fairness,
-    )
-    row = run.tasks[name] = TaskRow(task)
+    row = run.tasks[name] = TaskRow(born(run.run_id, new, now))
     space.put_task(row)
 
 

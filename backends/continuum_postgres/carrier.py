@@ -7,7 +7,6 @@ buried or sent on like any other that finds an ended run.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Protocol, TypeVar
@@ -15,7 +14,7 @@ from uuid import UUID
 
 from attrs import frozen
 
-from continuum_core.errors import PayloadRefused
+from continuum_core.journal.carriers import hindrance, read_place, result_page
 from continuum_core.journal.carrying import (
     DAY,
     MOVING,
@@ -35,7 +34,7 @@ from continuum_core.journal.carrying import (
     unleased,
 )
 from continuum_core.journal.commit import Member
-from continuum_core.journal.records import ENDED, Record, RecordKind, RunStatus
+from continuum_core.journal.records import Record, RecordKind, RunStatus
 from continuum_postgres import arrays, rows
 from continuum_postgres.arrays import Bigint
 from continuum_postgres.arrivals import restore
@@ -96,7 +95,7 @@ class PostgresCarrier:
         return [await self.turning(partial(_erase, version=one)) for one in runs]
 
     async def results(self, cursor: str | None = None, limit: int = 1_000) -> ResultPage:
-        after = _read_cursor(cursor)
+        after = read_place(cursor)
         return await self.reading(lambda session: _results(session, after, limit))
 
     async def keep(self, results: Sequence[KeyedResult]) -> None:
@@ -166,25 +165,12 @@ async def _depart(session: Session, departure: Departure) -> DepartOutcome:
     batch.at(locked[LOCK_RUNS][0][0])
     told = await batch.read(*_asks(run_id), (LAST_RECORDS, named))
     image = _image(told, session.space.namespace)
-    outcome = _judged(image, departure, batch.now)
-    if outcome is not None or image is None:
+    outcome = DepartOutcome.UNKNOWN_RUN if image is None else hindrance(image, departure, batch.now)
+    if image is None or outcome is not None:
         await batch.write()
         return outcome or DepartOutcome.UNKNOWN_RUN
     await batch.write(*_leaving(batch, image, departure, told[LAST_RECORDS][0][0]))
     return DepartOutcome.DEPARTED
-
-
-def _judged(image: RunImage | None, departure: Departure, now: int) -> DepartOutcome | None:
-    """What stands in the way."""
-    if image is None:
-        return DepartOutcome.UNKNOWN_RUN
-    run = image.run
-    if run.status in ENDED:
-        return DepartOutcome.DEPARTED if run.commit_id == departure.id else DepartOutcome.RUN_OVER
-    leases = [run.lease_until, *(task.lease_until for task in image.tasks)]
-    if any(until is not None and until > now for until in leases):
-        return DepartOutcome.BUSY
-    return None if mark_of(image) == departure.mark else DepartOutcome.CHANGED
 
 
 def _leaving(batch: Batch, image: RunImage, departure: Departure, last: int | None) -> list[Ask]:
@@ -252,19 +238,7 @@ async def _erase(session: Session, version: Version) -> bool:
 async def _results(session: Session, after: tuple[str, str], limit: int) -> ResultPage:
     at = await now(session)
     (found,) = await session.ask((statements.RESULTS, (*after, Bigint(at), Bigint(limit + 1))))
-    shown = tuple(KeyedResult(*row) for row in found[:limit])
-    more = len(found) > limit
-    return ResultPage(shown, json.dumps([shown[-1].activity, shown[-1].key]) if more else None)
-
-
-def _read_cursor(cursor: str | None) -> tuple[str, str]:
-    if cursor is None:
-        return ("", "")
-    try:
-        activity, key = json.loads(cursor)
-    except ValueError:
-        raise PayloadRefused("cursor", "it is no cursor of this journal") from None
-    return activity, key
+    return result_page([KeyedResult(*row) for row in found], limit)
 
 
 async def _keep(session: Session, results: Sequence[KeyedResult]) -> None:

@@ -28,6 +28,7 @@ from continuum_core.journal.commit import (
     TaskClaim,
     TaskFinish,
 )
+from continuum_core.journal.fences import born
 from continuum_core.journal.records import RunStatus
 from continuum_postgres import arrays
 from continuum_postgres.arrays import Bigint
@@ -35,7 +36,6 @@ from continuum_postgres.errors import lost
 from continuum_postgres.session import Row, Session
 from continuum_postgres.shards import shard
 from continuum_postgres.statements.fused import FUSE_FINISHES, FUSE_STARTS
-from continuum_postgres.turns import born
 
 __all__ = ["finish", "finishes", "first", "start", "starts"]
 
@@ -96,7 +96,7 @@ def _turns(turns: Sequence[Commit], shards: Sequence[int], last: Micros) -> tupl
 def _committed(turn: Commit, machine: str, now: Micros) -> Committed:
     claims = tuple(
         [
-            TaskClaim(born(turn.run_id, new, new.lease, now), machine, turn.fingerprint)
+            TaskClaim(born(turn.run_id, new, now), machine, turn.fingerprint)
             for new in turn.tasks
             if new.lease is not None
         ]

@@ -40,6 +40,7 @@ from continuum_core.journal.commit import (
     TaskHold,
     TaskWant,
 )
+from continuum_core.journal.cursor import position
 from continuum_core.journal.gauges import Gauges
 from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run
@@ -231,7 +232,7 @@ class PostgresJournal:
         return await ask(lambda session: reading.members(session, run, token, after, limit))
 
     async def list(self, query: Query, limit: int = 100, cursor: str | None = None) -> Page:
-        after = reading.position(self.namespace, query, cursor)
+        after = position(self.namespace, query, cursor)
         return await self._opened().reading.ask(lambda session: reading.page(session, query, limit, after))
 
     async def gauges(self) -> Gauges:

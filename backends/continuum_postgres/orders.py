@@ -7,7 +7,6 @@ paused run is over before resuming looks for it, or finds the run going. An orde
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 from uuid import UUID
 
 from attrs import define, field
@@ -15,7 +14,8 @@ from msgspec.structs import replace
 
 from continuum_core.clock import Micros
 from continuum_core.journal.commit import Order, Ordered, OrderKind, OrderOutcome
-from continuum_core.journal.records import ENDED, Held, Record, RecordKind, RunStatus
+from continuum_core.journal.effects import EFFECTS, Effect
+from continuum_core.journal.records import ENDED, Record, RecordKind, RunStatus
 from continuum_postgres import arrays
 from continuum_postgres.arrays import Bigint
 from continuum_postgres.batch import Batch, in_order, in_rounds
@@ -29,31 +29,6 @@ from continuum_postgres.statements.runs import LAST_RECORDS, LOCK_RUNS, ORDER_RU
 from continuum_postgres.writes import Writes, by_run
 
 __all__ = ["control"]
-
-
-class _Effect(NamedTuple):
-    """What an order does: from which statuses (None: any that has not ended), to which (None: the same one),
-    freeing what.
-    """
-
-    before: frozenset[RunStatus] | None
-    after: RunStatus | None
-    frees: tuple[Held, ...] = ()
-
-    def turns(self, status: RunStatus) -> RunStatus:
-        return status if self.after is None else self.after
-
-
-_EFFECTS = {
-    OrderKind.SUSPEND: _Effect(frozenset({RunStatus.RUNNING}), RunStatus.SUSPENDED),
-    OrderKind.RESUME: _Effect(frozenset({RunStatus.SUSPENDED}), RunStatus.RUNNING, (Held.PAUSED,)),
-    OrderKind.UNPARK: _Effect(frozenset({RunStatus.PARKED}), RunStatus.RUNNING, (Held.PAUSED, Held.POISON)),
-    # cancelling leaves the poison where it is: what parked the run must not meet it on its way out
-    OrderKind.CANCEL: _Effect(None, RunStatus.RUNNING, (Held.PAUSED,)),
-    OrderKind.TERMINATE: _Effect(None, RunStatus.TERMINATED),
-    OrderKind.SET: _Effect(None, None),
-    OrderKind.POSTPONE: _Effect(frozenset({RunStatus.RUNNING, RunStatus.SUSPENDED}), None),
-}
 
 
 @define(eq=False)
@@ -81,7 +56,7 @@ class _Round:
             return Ordered(OrderOutcome.RUN_OVER, status)
         if order.version not in (None, head.version):
             return Ordered(OrderOutcome.MOVED, status)
-        effect = _EFFECTS[order.kind]
+        effect = EFFECTS[order.kind]
         if self._needed(order, status, effect):
             self._act(order, head, effect)
             answer = Ordered(OrderOutcome.DONE, effect.turns(status))
@@ -90,16 +65,16 @@ class _Round:
         self.noted.append((order.id, answer))
         return answer
 
-    def _needed(self, order: Order, status: RunStatus, effect: _Effect) -> bool:
+    def _needed(self, order: Order, status: RunStatus, effect: Effect) -> bool:
         if order.kind is OrderKind.POSTPONE and not self.starts.get(order.run_id):
             return False  # it has begun
-        if effect.before is not None:
-            return status in effect.before
+        if status not in effect.before:
+            return False
         if order.kind is OrderKind.CANCEL and status is RunStatus.RUNNING:
             return not self.cancelling[order.run_id]
         return True
 
-    def _act(self, order: Order, head: Head, effect: _Effect) -> None:
+    def _act(self, order: Order, head: Head, effect: Effect) -> None:
         run_id, version = order.run_id, head.version + 1
         at = max(self.writes.now, self.last[run_id] or 0)  # a run's records never go back in time
         record = Record(run_id, version, RecordKind.CONTROL, at, order.id, order.id, order.body)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from uuid import UUID
 
 from continuum_core.clock import Micros
-from continuum_core.errors import PayloadRefused
+from continuum_core.journal import cursor
 from continuum_core.journal.commit import Inspection, Member, Page, Query
 from continuum_core.journal.records import Definition, Record, Run, RunStatus
 from continuum_core.journal.replies import Asked, Replied, ReplyState
@@ -23,22 +22,11 @@ from continuum_postgres.statements.waiting import PUT_OFF_TASKS, WAITING_TASKS
 from continuum_postgres.waiting import places
 from continuum_postgres.writes import by_run
 
-__all__ = [
-    "define",
-    "definitions",
-    "history",
-    "inspect",
-    "load",
-    "members",
-    "now",
-    "page",
-    "position",
-    "replies",
-]
+__all__ = ["define", "definitions", "history", "inspect", "load", "members", "now", "page", "replies"]
 
 _FIRST, _LAST = -(2**63), 2**63 - 1
 _BY_STATUS = {RunStatus.RUNNING: statements.RUNS_RUNNING, RunStatus.COMPLETED: statements.RUNS_COMPLETED}
-_ABOVE_ALL = (_LAST, UUID(int=2**128 - 1))
+_ABOVE_ALL = (_LAST, b"\xff" * 16)
 
 
 async def now(session: Session) -> Micros:
@@ -132,7 +120,7 @@ async def definitions(session: Session) -> list[Definition]:
 # --- pages
 
 
-async def page(session: Session, query: Query, limit: int, after: tuple[Micros, UUID] | None) -> Page:
+async def page(session: Session, query: Query, limit: int, after: tuple[Micros, bytes] | None) -> Page:
     """The verb: one page of runs, newest first."""
     wanted = max(limit, 0)
     statement = statements.RUNS
@@ -145,7 +133,7 @@ async def page(session: Session, query: Query, limit: int, after: tuple[Micros, 
         Bigint(_FIRST if query.created_from is None else query.created_from),
         Bigint(_LAST if query.created_to is None else query.created_to),
         Bigint(created),
-        run_id,
+        UUID(bytes=run_id),
         Bigint(wanted + 1),
         query.machine,
         None if query.status is None else int(query.status),
@@ -154,26 +142,4 @@ async def page(session: Session, query: Query, limit: int, after: tuple[Micros, 
     (told,) = await session.ask((statement, asked))
     shown = tuple(rows.run(row, session.space.namespace) for row in told[:wanted])
     more = len(told) > wanted > 0
-    cursor = _cursor(session.space.namespace, query, shown[-1]) if more else None
-    return Page(shown, cursor)
-
-
-def _cursor(namespace: str, query: Query, last: Run) -> str:
-    return f"{last.created}.{last.run_id.hex}.{_seal(namespace, query)}"
-
-
-def position(namespace: str, query: Query, cursor: str | None) -> tuple[Micros, UUID] | None:
-    """Where a page begins. Raises PayloadRefused for what this query did not give."""
-    if cursor is None:
-        return None
-    parts = cursor.split(".")
-    if len(parts) == 3 and parts[2] == _seal(namespace, query):
-        try:
-            return int(parts[0]), UUID(hex=parts[1])
-        except ValueError:
-            pass
-    raise PayloadRefused("cursor", "this query did not give it; begin again without one")
-
-
-def _seal(namespace: str, query: Query) -> str:
-    return hashlib.sha256(repr((namespace, query)).encode()).hexdigest()[:16]
+    return Page(shown, cursor.write(query, shown[-1]) if more else None)

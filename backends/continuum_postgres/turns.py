@@ -13,7 +13,8 @@ from attrs import define, field
 
 from continuum_core.clock import Micros
 from continuum_core.journal.commit import Commit, CommitOutcome, Committed, NewTask, TaskClaim
-from continuum_core.journal.records import ENDED, RunStatus, Task
+from continuum_core.journal.fences import born
+from continuum_core.journal.records import ENDED, RunStatus
 from continuum_postgres import arrays
 from continuum_postgres.arrays import Bigint
 from continuum_postgres.batch import Batch, Rows, in_order
@@ -25,7 +26,7 @@ from continuum_postgres.statements.runs import LOCK_RUNS, STOOD
 from continuum_postgres.statements.tasks import ADD_TASKS, OTHER_TASKS, TASKS_BY_NAME
 from continuum_postgres.writes import TaskName, Writes, by_run, names
 
-__all__ = ["Standing", "Told", "born", "lock"]
+__all__ = ["Standing", "Told", "lock"]
 
 
 # --- what is locked and read
@@ -201,7 +202,7 @@ class Told:
 
     def _new(self, turn: Commit, machine: str) -> list[TaskClaim]:
         return [
-            TaskClaim(born(turn.run_id, new, new.lease, self.now), machine, turn.fingerprint)
+            TaskClaim(born(turn.run_id, new, self.now), machine, turn.fingerprint)
             for new in turn.tasks
             if new.lease is not None and (turn.run_id, new.token, new.slot) in self._born
         ]
@@ -210,24 +211,3 @@ class Told:
 def _closes(turn: Commit, new: NewTask) -> bool:
     """Whether a turn ends what it has just begun."""
     return new.token in turn.closed or turn.status in ENDED
-
-
-def born(run_id: UUID, new: NewTask, lease: int, now: Micros) -> Task:
-    """A task as it was born."""
-    return Task(
-        run_id=run_id,
-        token=new.token,
-        slot=new.slot,
-        activity=new.activity,
-        queue=new.queue,
-        priority=new.priority,
-        due=now,
-        scheduled=now,
-        payload=new.payload,
-        key=new.key,
-        undo=new.undo,
-        fence=max(1, now),
-        lease_until=now + lease,
-        claim_id=new.claim_id,
-        fairness=new.fairness,
-    )

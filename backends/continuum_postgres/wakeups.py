@@ -12,14 +12,13 @@ import contextlib
 import hashlib
 import logging
 import random
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable
 from uuid import uuid4
-from weakref import WeakKeyDictionary
 
 import psycopg
 from attrs import define, field
 
+from continuum_core.journal.waiters import Waiters
 from continuum_core.journal.wakeups import Wakeups as Hints
 from continuum_postgres.proxy import is_proxied
 from continuum_postgres.session import Connection, Space
@@ -67,12 +66,7 @@ class Wakeups:
     hints: Hints | None = None
     lost: int = 0
     _name: str = field(factory=lambda: uuid4().hex)
-    _changes: int = 0
-    _noticed: int = -1
-    _noticed_by: MutableMapping[asyncio.Task[Any] | None, int] = field(
-        factory=WeakKeyDictionary["asyncio.Task[Any] | None", int]
-    )
-    _waiting: set[asyncio.Future[None]] = field(factory=set["asyncio.Future[None]"])
+    waiters: Waiters = field(factory=Waiters)
     _listener: asyncio.Task[None] | None = None
     _teller: asyncio.Task[None] | None = None
     _closed: bool = False
@@ -101,32 +95,16 @@ class Wakeups:
     async def wait(self, seconds: float) -> None:
         """Return when another handle wrote since the last wait returned, or after `seconds`."""
         if self.hints is not None:
-            self.hints.listen(self._wake)
+            self.hints.listen(self.waiters.wake)
         elif self._listener is None and not self._closed and self.space.place.listen is not None:
             self._listener = asyncio.create_task(
                 self._listen(self.space.place.listen), name="continuum-postgres-listener"
             )
-        # Kept by task: two loops share a handle, and what woke one of them must not be hidden from the other.
-        task = asyncio.current_task()
-        noticed = self._noticed_by.get(task, self._noticed)
-        if self._changes == noticed or (noticed < 0 and not self._changes):
-            woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.add(woken)
-            try:
-                await asyncio.wait([woken], timeout=max(seconds, 0))
-            finally:
-                self._waiting.discard(woken)
-        self._noticed = self._noticed_by[task] = self._changes
+        await self.waiters.wait(seconds)
 
     def stir(self) -> None:
         """What this handle's own waiters wait for may be there, though none of its verbs has written it."""
-        self._wake()
-
-    def _wake(self) -> None:
-        self._changes += 1
-        for woken in self._waiting:
-            if not woken.done():
-                woken.set_result(None)
+        self.waiters.wake()
 
     async def _listen(self, source: Source) -> None:
         pause = _SHORTEST
@@ -136,7 +114,7 @@ class Wakeups:
                     proxied = await is_proxied(connection)
                     await connection.execute(_listen_to(self.space))
                     pause = _SHORTEST
-                    self._wake()
+                    self.waiters.wake()
                     if proxied and not await self._hears(connection):
                         logger.warning(_DEAF, source.shown)
                         return
@@ -160,18 +138,18 @@ class Wakeups:
         async for hint in connection.notifies(timeout=_HEARD):
             if hint.payload == token:
                 return True
-            self._wake()
+            self.waiters.wake()
         return False
 
     async def _receive(self, connection: Connection) -> None:
         async for hint in connection.notifies():
             if hint.payload != self._name:
-                self._wake()
+                self.waiters.wake()
 
     async def close(self) -> None:
         """Let everybody go who waits, and end both tasks."""
         self._closed = True
-        self._wake()
+        self.waiters.wake()
         if self.hints is not None:
             await self.hints.close()
         for task in (self._listener, self._teller):

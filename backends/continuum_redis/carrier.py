@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any
 from uuid import UUID
 
 from attrs import frozen
@@ -34,12 +34,11 @@ from continuum_core.journal.carrying import (
 from continuum_core.journal.records import DeadLetter, RunStatus
 from continuum_redis import answers, wholes
 from continuum_redis.arguments import Arguments, packed
+from continuum_redis.batching import Batch
 from continuum_redis.store import READING, TURNING, Store
 from continuum_redis.tags import result_name
 
 __all__ = ["RedisCarrier"]
-
-M = TypeVar("M")
 
 _AT_ONCE = 1_000
 """Entries of an index that one call reads: nobody else is served meanwhile."""
@@ -51,19 +50,6 @@ _Group = tuple[str, RunStatus, int]
 
 _OWNER = struct.Struct(">16sQI")
 _LENGTH = struct.Struct(">H")
-
-
-class _Batch(Protocol):
-    async def __call__(
-        self,
-        lane: str,
-        verb: str,
-        write: Callable[[Arguments, M], None],
-        members: Sequence[M],
-        named: Callable[[M], UUID | bytes],
-        *,
-        tells: bool = ...,
-    ) -> Sequence[Any]: ...
 
 
 _Seen = dict[str, tuple[int | None, bytes | None]]
@@ -79,7 +65,7 @@ class RedisCarrier:
     """
 
     namespace: str
-    batch: _Batch
+    batch: Batch
     store: Callable[[], Store]
 
     async def dump(self, runs: Sequence[UUID]) -> list[Dumped | None]:

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import chain
-from typing import Any, Protocol, TypeVar
+from typing import Any
 from uuid import UUID
 
 from attrs import frozen
@@ -41,11 +41,10 @@ from continuum_core.journal.searching import (
 )
 from continuum_redis import answers
 from continuum_redis.arguments import Arguments, packed
+from continuum_redis.batching import Batch
 from continuum_redis.store import READING, Store
 
 __all__ = ["RedisSearcher"]
-
-M = TypeVar("M")
 
 _READ_AT_ONCE = 2_000
 """Entries of an index that one call reads: nobody else is served meanwhile."""
@@ -62,19 +61,6 @@ _KINDS = {ColumnIn: 0, AttributeIn: 1, Every: 2, Some: 3, Not: 4}
 _Found = list[tuple[Place, Run]]
 
 
-class _Batch(Protocol):
-    async def __call__(
-        self,
-        lane: str,
-        verb: str,
-        write: Callable[[Arguments, M], None],
-        members: Sequence[M],
-        named: Callable[[M], UUID | bytes],
-        *,
-        tells: bool = ...,
-    ) -> Sequence[Any]: ...
-
-
 @frozen
 class RedisSearcher:
     """See `continuum_core.journal.searching.Searcher`.
@@ -84,7 +70,7 @@ class RedisSearcher:
     """
 
     namespace: str
-    batch: _Batch
+    batch: Batch
     store: Callable[[], Store]
 
     async def search(self, search: Search, limit: int = 100, cursor: str | None = None) -> Page:

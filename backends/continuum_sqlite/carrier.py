@@ -6,14 +6,13 @@ few runs (callers batch them), so that writers of other processes do not wait fo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 from uuid import UUID
 
 from attrs import frozen
 
-from continuum_core.errors import PayloadRefused
+from continuum_core.journal.carriers import hindrance, read_place, result_page
 from continuum_core.journal.carrying import (
     DAY,
     MOVING,
@@ -40,13 +39,7 @@ from continuum_sqlite.statements.attributes import DROP_ATTRIBUTES
 from continuum_sqlite.statements.crews import DROP_MEMBERS
 from continuum_sqlite.statements.reading import DEAD_OF_RUN, DELIVERIES_OF_RUN, TASKS_OF_RUN
 from continuum_sqlite.statements.retention import DROP_RUN
-from continuum_sqlite.statements.runs import (
-    ADD_RECORD,
-    ETERNAL,
-    LAST_RECORD_AT,
-    MAKE_ETERNAL,
-    RECORD_COMMIT,
-)
+from continuum_sqlite.statements.runs import ADD_RECORD, ETERNAL, LAST_RECORD_AT, MAKE_ETERNAL, RECORD_COMMIT
 from continuum_sqlite.transaction import Transaction
 
 __all__ = ["SqliteCarrier"]
@@ -100,7 +93,7 @@ class SqliteCarrier:
         return await self.write(lambda transaction: [_erase(transaction, version) for version in runs])
 
     async def results(self, cursor: str | None = None, limit: int = 1_000) -> ResultPage:
-        after = _read_cursor(cursor)
+        after = read_place(cursor)
         return await self.read(lambda transaction: _results(transaction, after, limit))
 
     async def keep(self, results: Sequence[KeyedResult]) -> None:
@@ -139,16 +132,10 @@ def _depart(transaction: Transaction, departure: Departure) -> DepartOutcome:
     image = _image(transaction, departure.run_id)
     if image is None:
         return DepartOutcome.UNKNOWN_RUN
-    run = image.run
-    if run.status in ENDED:
-        return DepartOutcome.DEPARTED if run.commit_id == departure.id else DepartOutcome.RUN_OVER
-    leases = [run.lease_until, *(task.lease_until for task in image.tasks)]
-    if any(until is not None and until > transaction.now for until in leases):
-        return DepartOutcome.BUSY
-    if mark_of(image) != departure.mark:
-        return DepartOutcome.CHANGED
-    _leave(transaction, image, departure)
-    return DepartOutcome.DEPARTED
+    told = hindrance(image, departure, transaction.now)
+    if told is None:
+        _leave(transaction, image, departure)
+    return told or DepartOutcome.DEPARTED
 
 
 def _leave(transaction: Transaction, image: RunImage, departure: Departure) -> None:
@@ -283,19 +270,7 @@ def _deliver_strays(transaction: Transaction, image: RunImage) -> None:
 def _results(transaction: Transaction, after: tuple[str, str], limit: int) -> ResultPage:
     asked = (transaction.ns, *after, transaction.now, limit + 1)
     found = transaction.execute(statements.RESULTS, asked).fetchall()
-    shown = tuple(KeyedResult(row[0], row[1], UUID(bytes=row[2]), *row[3:]) for row in found[:limit])
-    more = len(found) > limit
-    return ResultPage(shown, json.dumps([shown[-1].activity, shown[-1].key]) if more else None)
-
-
-def _read_cursor(cursor: str | None) -> tuple[str, str]:
-    if cursor is None:
-        return ("", "")
-    try:
-        activity, key = json.loads(cursor)
-    except ValueError:
-        raise PayloadRefused("cursor", "it is no cursor of this journal") from None
-    return activity, key
+    return result_page([KeyedResult(row[0], row[1], UUID(bytes=row[2]), *row[3:]) for row in found], limit)
 
 
 def _keep(transaction: Transaction, results: Sequence[KeyedResult]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from continuum_core.journal.commit import Commit, CommitOutcome, Committed, NewTask, TaskClaim
+from continuum_core.journal.fences import born
 from continuum_core.journal.records import ENDED, Held, RunStatus, Task
 from continuum_sqlite import attributes, crews, deliveries, rows
 from continuum_sqlite.rows import Head
@@ -193,27 +194,9 @@ def _remember(transaction: Transaction, turn: Commit) -> None:
 
 def _add_task(transaction: Transaction, head: Head, turn: Commit, new: NewTask) -> TaskClaim | None:
     """Store a task; the claim of it, where it is born claimed."""
-    now = transaction.now
-    born = new.lease is not None
-    task = Task(
-        run_id=turn.run_id,
-        token=new.token,
-        slot=new.slot,
-        activity=new.activity,
-        queue=new.queue,
-        priority=new.priority,
-        due=now,
-        scheduled=now,
-        payload=new.payload,
-        key=new.key,
-        undo=new.undo,
-        fence=max(1, now) if born else 0,
-        lease_until=None if new.lease is None else now + new.lease,
-        claim_id=new.claim_id if born else None,
-        fairness=new.fairness,
-    )
+    task = born(turn.run_id, new, transaction.now)
     added = transaction.execute(ADD_TASK, _task_row(transaction.ns, task)).rowcount
-    return TaskClaim(task, head.machine, turn.fingerprint) if born and added else None
+    return TaskClaim(task, head.machine, turn.fingerprint) if new.lease is not None and added else None
 
 
 def _task_row(ns: int, task: Task) -> rows.Row:

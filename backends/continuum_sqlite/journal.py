@@ -38,6 +38,7 @@ from continuum_core.journal.commit import (
     TaskHold,
     TaskWant,
 )
+from continuum_core.journal.cursor import position
 from continuum_core.journal.gauges import Gauges
 from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run
@@ -203,7 +204,7 @@ class SqliteJournal:
         )
 
     async def list(self, query: Query, limit: int = 100, cursor: str | None = None) -> Page:
-        after = reading.position(self.namespace, query, cursor)
+        after = position(self.namespace, query, cursor)
         return await self._opened().read(lambda transaction: reading.page(transaction, query, limit, after))
 
     async def gauges(self) -> Gauges:

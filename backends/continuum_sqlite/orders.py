@@ -7,13 +7,13 @@ appends a record, bumps the fence and takes the lease away: the holder's commit 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 from uuid import UUID
 
 from msgspec.structs import replace
 
 from continuum_core.journal.commit import Order, Ordered, OrderKind, OrderOutcome
-from continuum_core.journal.records import ENDED, Held, Record, RecordKind, RunStatus
+from continuum_core.journal.effects import EFFECTS, Effect
+from continuum_core.journal.records import ENDED, Record, RecordKind, RunStatus
 from continuum_sqlite import attributes, commits, deliveries, rows
 from continuum_sqlite.rows import Head
 from continuum_sqlite.statements.deliveries import CANCEL_PENDING, PENDING_START
@@ -22,31 +22,6 @@ from continuum_sqlite.statements.runs import ADD_RECORD, LAST_RECORD_AT, ORDER_R
 from continuum_sqlite.transaction import Transaction
 
 __all__ = ["control"]
-
-
-class _Effect(NamedTuple):
-    """What an order does: from which statuses (None: any that has not ended), to which (None: the same one),
-    freeing what.
-    """
-
-    before: frozenset[RunStatus] | None
-    after: RunStatus | None
-    frees: tuple[Held, ...] = ()
-
-    def turns(self, status: RunStatus) -> RunStatus:
-        return status if self.after is None else self.after
-
-
-_EFFECTS = {
-    OrderKind.SUSPEND: _Effect(frozenset({RunStatus.RUNNING}), RunStatus.SUSPENDED),
-    OrderKind.RESUME: _Effect(frozenset({RunStatus.SUSPENDED}), RunStatus.RUNNING, (Held.PAUSED,)),
-    OrderKind.UNPARK: _Effect(frozenset({RunStatus.PARKED}), RunStatus.RUNNING, (Held.PAUSED, Held.POISON)),
-    # cancelling leaves the poison where it is: what parked the run must not meet it on its way out
-    OrderKind.CANCEL: _Effect(None, RunStatus.RUNNING, (Held.PAUSED,)),
-    OrderKind.TERMINATE: _Effect(None, RunStatus.TERMINATED),
-    OrderKind.SET: _Effect(None, None),
-    OrderKind.POSTPONE: _Effect(frozenset({RunStatus.RUNNING, RunStatus.SUSPENDED}), None),
-}
 
 
 def control(transaction: Transaction, orders: Sequence[Order]) -> list[Ordered]:
@@ -68,7 +43,7 @@ def _control(transaction: Transaction, order: Order) -> Ordered:
         return Ordered(OrderOutcome.RUN_OVER, status)
     if order.version not in (None, head.version):
         return Ordered(OrderOutcome.MOVED, status)
-    effect = _EFFECTS[order.kind]
+    effect = EFFECTS[order.kind]
     if _needed(transaction, order, status, effect):
         _act(transaction, order, head, effect)
         answer = Ordered(OrderOutcome.DONE, effect.turns(status))
@@ -79,11 +54,11 @@ def _control(transaction: Transaction, order: Order) -> Ordered:
     return answer
 
 
-def _needed(transaction: Transaction, order: Order, status: RunStatus, effect: _Effect) -> bool:
+def _needed(transaction: Transaction, order: Order, status: RunStatus, effect: Effect) -> bool:
     if order.kind is OrderKind.POSTPONE and not _starts(transaction, order):
         return False  # it has begun
-    if effect.before is not None:
-        return status in effect.before
+    if status not in effect.before:
+        return False
     if order.kind is OrderKind.CANCEL and status is RunStatus.RUNNING:
         asked = (transaction.ns, order.run_id.bytes)
         return transaction.execute(CANCEL_PENDING, asked).fetchone() is None
@@ -104,7 +79,7 @@ def _postpone(transaction: Transaction, order: Order) -> None:
         deliveries.insert(transaction, order.delivery)
 
 
-def _act(transaction: Transaction, order: Order, head: Head, effect: _Effect) -> None:
+def _act(transaction: Transaction, order: Order, head: Head, effect: Effect) -> None:
     ns, now, run_id = transaction.ns, transaction.now, order.run_id
     last = transaction.execute(LAST_RECORD_AT, (ns, run_id.bytes, head.version)).fetchone()
     at = now if last is None else max(now, last[0])  # a run's records never go back in time

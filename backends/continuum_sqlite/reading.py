@@ -6,15 +6,11 @@ is refused rather than answered with gaps.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import struct
 from collections.abc import Sequence
 from uuid import UUID
 
 from continuum_core.clock import Micros
-from continuum_core.errors import PayloadRefused
+from continuum_core.journal import cursor
 from continuum_core.journal.commit import Inspection, Page, Query
 from continuum_core.journal.records import Definition, Record, Run
 from continuum_core.journal.replies import Asked, Replied, ReplyState
@@ -33,10 +29,9 @@ from continuum_sqlite.statements.reading import (
 from continuum_sqlite.statements.runs import HISTORY, RUN
 from continuum_sqlite.transaction import Transaction
 
-__all__ = ["define", "definitions", "history", "inspect", "load", "page", "position", "replies"]
+__all__ = ["define", "definitions", "history", "inspect", "load", "page", "replies"]
 
 _EARLIEST, _LATEST = -(2**63), 2**63 - 1
-_CURSOR = struct.Struct(">8sq16s")
 _FIRST_PAGE = (_LATEST, b"\xff" * 17)  # above every (created, run id)
 
 
@@ -114,37 +109,4 @@ def page(transaction: Transaction, query: Query, limit: int, after: tuple[Micros
     found = transaction.execute(statement, asked).fetchall()
     runs = tuple(rows.run(row, transaction.namespace) for row in found[:limit])
     more = len(found) > limit and runs
-    return Page(runs, _cursor(transaction.namespace, query, runs[-1]) if more else None)
-
-
-def position(namespace: str, query: Query, cursor: str | None) -> tuple[Micros, bytes] | None:
-    """(created, run id) that a cursor stands for. Raises PayloadRefused if this query did not give it."""
-    if cursor is None:
-        return None
-    try:
-        mark, created, run_id = _CURSOR.unpack(base64.b64decode(cursor, altchars=b"-_", validate=True))
-    except (binascii.Error, struct.error, ValueError):
-        raise PayloadRefused("cursor", "it is no cursor of this journal") from None
-    if mark != _mark(namespace, query):
-        raise PayloadRefused("cursor", "it belongs to another query or namespace")
-    return created, run_id
-
-
-def _cursor(namespace: str, query: Query, last: Run) -> str:
-    packed = _CURSOR.pack(_mark(namespace, query), last.created, last.run_id.bytes)
-    return base64.urlsafe_b64encode(packed).decode("ascii")
-
-
-def _mark(namespace: str, query: Query) -> bytes:
-    """Eight bytes that tell one question from another."""
-    question = repr(
-        (
-            namespace,
-            query.machine,
-            None if query.status is None else int(query.status),
-            rows.ident(query.parent),
-            query.created_from,
-            query.created_to,
-        )
-    )
-    return hashlib.blake2b(question.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return Page(runs, cursor.write(query, runs[-1]) if more else None)

@@ -10,9 +10,10 @@ from msgspec.structs import replace
 
 from continuum_core.clock import Micros
 from continuum_core.journal.commit import Claims, RunClaim, RunHold
+from continuum_core.journal.fences import next_fence
 from continuum_core.journal.records import Delivery, Held, Run, RunStatus, own_timer
 from continuum_dbm.deliveries import hold, unhold
-from continuum_dbm.rows import Space, in_order, leased, next_fence
+from continuum_dbm.rows import Space, in_order, leased
 
 __all__ = ["SUSPECT", "claim_runs", "release", "renew"]
 

@@ -8,29 +8,16 @@ from msgspec.structs import replace
 
 from continuum_core.clock import Micros
 from continuum_core.journal.commit import Order, Ordered, OrderKind, OrderOutcome
+from continuum_core.journal.effects import EFFECTS
+from continuum_core.journal.fences import next_fence
 from continuum_core.journal.protocol import Limits
-from continuum_core.journal.records import Delivery, DeliveryKind, Held, Record, RecordKind, Run, RunStatus
+from continuum_core.journal.records import Delivery, DeliveryKind, Record, RecordKind, Run, RunStatus
 from continuum_dbm.claims import SUSPECT
 from continuum_dbm.deliveries import insert, remove, unhold
-from continuum_dbm.rows import Given, Space, ended, next_fence
+from continuum_dbm.rows import Given, Space, ended
 from continuum_dbm.turns import close_everything
 
 __all__ = ["control"]
-
-_LIVING = frozenset({RunStatus.RUNNING, RunStatus.SUSPENDED, RunStatus.PARKED})
-_ACTS_ON = {
-    OrderKind.SUSPEND: frozenset({RunStatus.RUNNING}),
-    OrderKind.RESUME: frozenset({RunStatus.SUSPENDED}),
-    OrderKind.UNPARK: frozenset({RunStatus.PARKED}),
-    OrderKind.CANCEL: _LIVING,
-    OrderKind.TERMINATE: _LIVING,
-    OrderKind.POSTPONE: frozenset({RunStatus.RUNNING, RunStatus.SUSPENDED}),
-}
-_FREES = {
-    OrderKind.RESUME: frozenset({Held.PAUSED}),
-    OrderKind.UNPARK: frozenset({Held.PAUSED, Held.POISON}),
-    OrderKind.CANCEL: frozenset({Held.PAUSED}),  # the poison stays where it can do no harm
-}
 
 
 def control(space: Space, limits: Limits, now: Micros, orders: Sequence[Order]) -> list[Ordered]:
@@ -48,7 +35,7 @@ def _control(space: Space, limits: Limits, now: Micros, order: Order) -> Ordered
         return Ordered(OrderOutcome.RUN_OVER, run.status)
     answer = Ordered(OrderOutcome.UNCHANGED, run.status)
     late = order.kind is OrderKind.POSTPONE and not _starts(space, run)
-    if run.status in _ACTS_ON[order.kind] and not _cancelled_already(space, run, order) and not late:
+    if run.status in EFFECTS[order.kind].before and not _cancelled_already(space, run, order) and not late:
         answer = Ordered(OrderOutcome.DONE, _carry_out(space, run, order, now))
     space.orders.put(Given(order.id, now, answer))
     return answer
@@ -79,11 +66,7 @@ def _carry_out(space: Space, run: Run, order: Order, now: Micros) -> RunStatus:
         body=order.body,
     )
     space.records.put(record)
-    status = {
-        OrderKind.SUSPEND: RunStatus.SUSPENDED,
-        OrderKind.TERMINATE: RunStatus.TERMINATED,
-        OrderKind.POSTPONE: run.status,
-    }.get(order.kind, RunStatus.RUNNING)
+    status = EFFECTS[order.kind].turns(run.status)
     kept = run.cause if order.kind is OrderKind.POSTPONE else ""
     space.runs.put(
         replace(
@@ -101,7 +84,7 @@ def _carry_out(space: Space, run: Run, order: Order, now: Micros) -> RunStatus:
             updated=now,
         )
     )
-    unhold(space, run.run_id, _FREES.get(order.kind, ()))
+    unhold(space, run.run_id, EFFECTS[order.kind].frees)
     if order.kind is OrderKind.TERMINATE:
         close_everything(space, run.run_id, now)
     if order.kind is OrderKind.CANCEL and order.delivery is not None:  # it sorts before all that waits

@@ -15,16 +15,7 @@ from attrs import frozen
 
 from continuum_core.clock import Micros
 from continuum_core.journal.commit import Ordered
-from continuum_core.journal.records import (
-    ENDED,
-    DeadLetter,
-    Definition,
-    Delivery,
-    Held,
-    Record,
-    Run,
-    Task,
-)
+from continuum_core.journal.records import ENDED, DeadLetter, Definition, Delivery, Held, Record, Run, Task
 
 __all__ = [
     "Bucketed",
@@ -39,7 +30,6 @@ __all__ = [
     "ended",
     "in_order",
     "leased",
-    "next_fence",
 ]
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -214,8 +204,3 @@ def ended(run: Run) -> bool:
 
 def leased(run: Run, now: Micros) -> bool:
     return run.lease_until is not None and run.lease_until > now
-
-
-def next_fence(last: int, now: Micros) -> int:
-    """Bound to the clock, so that not even a store restored from an old copy grants a fence twice."""
-    return max(last + 1, now)

@@ -23,12 +23,13 @@ from continuum_core.journal.commit import (
     TaskHold,
     TaskWant,
 )
+from continuum_core.journal.fences import next_fence
 from continuum_core.journal.protocol import Limits
 from continuum_core.journal.records import Task
 from continuum_dbm.claims import SUSPECT
 from continuum_dbm.deliveries import send
 from continuum_dbm.queues import choose, next_token, order
-from continuum_dbm.rows import Shared, Space, Work, ended, next_fence
+from continuum_dbm.rows import Shared, Space, Work, ended
 from continuum_dbm.turns import fused, stood
 
 __all__ = ["claim_tasks", "finish", "heartbeat", "reserve"]

@@ -19,10 +19,11 @@ from continuum_core.journal.commit import (
     StartOutcome,
     TaskClaim,
 )
+from continuum_core.journal.fences import born, next_fence
 from continuum_core.journal.protocol import Limits
-from continuum_core.journal.records import DeliveryKind, Held, Run, RunStatus, Task
+from continuum_core.journal.records import DeliveryKind, Held, Run, RunStatus
 from continuum_dbm.deliveries import hold, insert, remove, remove_all, send, unhold
-from continuum_dbm.rows import Seen, Space, Work, ended, leased, next_fence
+from continuum_dbm.rows import Seen, Space, Work, ended, leased
 
 __all__ = ["close_everything", "commit", "fused", "start", "stood"]
 
@@ -210,25 +211,7 @@ def _write_run(space: Space, turn: Commit, now: Micros) -> None:
 def _add_task(space: Space, run_id: UUID, new: NewTask, now: Micros) -> None:
     if space.tasks.get(run_id, new.token, new.slot) is not None:
         return
-    born_claimed = new.lease is not None
-    task = Task(
-        run_id=run_id,
-        token=new.token,
-        slot=new.slot,
-        activity=new.activity,
-        queue=new.queue,
-        priority=new.priority,
-        due=now,
-        scheduled=now,
-        payload=new.payload,
-        key=new.key,
-        undo=new.undo,
-        fence=next_fence(0, now) if born_claimed else 0,
-        lease_until=None if new.lease is None else now + new.lease,
-        claim_id=new.claim_id if born_claimed else None,
-        fairness=new.fairness,
-    )
-    space.tasks.put(Work(task))
+    space.tasks.put(Work(born(run_id, new, now)))
 
 
 # --- closing ---------------------------------------------------------------------------------------
