@@ -22,7 +22,7 @@ from uuid_utils import uuid7
 
 from continuum_core.errors import UsageError
 
-__all__ = ["AsyncioHost"]
+__all__ = ["AsyncioHost", "end"]
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +113,20 @@ class AsyncioJob:
         return self.task.exception()
 
 
+def end(loop: asyncio.AbstractEventLoop) -> None:
+    """Close a loop that has stopped, on the thread that ran it: what is left on it cleans up first.
+
+    A task that never hears that its loop has ended keeps its connection open.
+    """
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    if left:
+        loop.run_until_complete(asyncio.wait(left))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
+
+
 class ThreadJob:
     """A coroutine on a thread with an event loop of its own."""
 
@@ -137,8 +151,7 @@ class ThreadJob:
             self._failure = error
             logger.exception("%s stopped by an error", self._thread.name)
         finally:
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-            self._loop.close()
+            end(self._loop)
 
     def cancel(self) -> None:
         self._cancelled = True

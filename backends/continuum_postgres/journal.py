@@ -59,7 +59,7 @@ from continuum_postgres.store import Store, open_store
 from continuum_postgres.tasks import ClaimTasks, heartbeat
 from continuum_postgres.transaction import PostgresTransaction, check_kind
 from continuum_postgres.waits import deliver_busy, start_busy
-from continuum_postgres.within import PostgresWithin
+from continuum_postgres.within import PostgresWithin, undisturbed
 
 __all__ = ["PostgresJournal"]
 
@@ -86,18 +86,25 @@ class PostgresJournal:
 
     async def open(self) -> Opened:
         async with self._changing:
-            if self._store is None:
-                self._store = await open_store(self._place, self.namespace, self._limits, self._clock)
-                if self._store.server.loses:
-                    logger.warning("%s: %s", self._place.shown, self._store.server.durability)
-        store = self._opened()
-        return Opened(await store.now(), "postgres", store.server.durability, store.version)
+            return await (self._open() if self._store is None else self._opened().opened())
+
+    async def _open(self) -> Opened:
+        store = await open_store(self._place, self.namespace, self._limits, self._clock)
+        try:
+            opened = await store.opened()
+        except BaseException:  # nobody closes what was not opened
+            await undisturbed(store.close())
+            raise
+        if store.server.loses:
+            logger.warning("%s: %s", self._place.shown, store.server.durability)
+        self._store = store
+        return opened
 
     async def close(self) -> None:
         async with self._changing:
             store, self._store = self._store, None
             if store is not None:
-                await store.close()
+                await undisturbed(store.close())  # halfway, connections would stay that nobody knows of
 
     def sibling(self) -> PostgresJournal:
         return PostgresJournal(self._place, self.namespace, self._limits, self._clock)

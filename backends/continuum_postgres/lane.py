@@ -102,10 +102,13 @@ class Lane:
         self._stopped = True
         self._waiting.set()
         tasks, self._tasks = self._tasks, []
+        if tasks:
+            await asyncio.wait(tasks)
+        for session in self._sessions:
+            await session.drop()  # of a task that never was, or was cancelled before it began
         for task in tasks:
-            await asyncio.shield(task)
-        if not tasks:
-            await self.session.drop()
+            if not task.cancelled():
+                task.result()
 
     # --- the tasks
 

@@ -124,11 +124,13 @@ class Session:
 
     async def drop(self) -> None:
         """Give the connection up; the server ends what it was in."""
-        await self._leave()
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(psycopg.Error, OSError):
-                await connection.close()
+        try:
+            await self._leave()
+        finally:  # also of who is cancelled once more
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                with contextlib.suppress(psycopg.Error, OSError):
+                    await connection.close()
 
     async def recover(self) -> None:
         """Leave no transaction behind after an error."""

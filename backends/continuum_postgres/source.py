@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Protocol, cast
 
 import psycopg
@@ -20,7 +22,18 @@ from psycopg.rows import tuple_row
 
 from continuum_postgres.arrays import register
 
-__all__ = ["BOUNDED", "STEADY", "Connection", "Conninfo", "Engine", "Pool", "Row", "Source", "connect"]
+__all__ = [
+    "BOUNDED",
+    "STEADY",
+    "Connection",
+    "Conninfo",
+    "Engine",
+    "Pool",
+    "Row",
+    "Source",
+    "connect",
+    "held",
+]
 
 Row = tuple[Any, ...]
 """What the server returns; the columns' types are those of the schema."""
@@ -80,6 +93,20 @@ class Source(Protocol):
 async def connect(conninfo: str) -> Connection:
     """A connection that commits each statement, and any transaction only when told. Raises psycopg.Error."""
     return _ours(await psycopg.AsyncConnection.connect(conninfo, autocommit=True))
+
+
+@asynccontextmanager
+async def held(source: Source, pooled: bool) -> AsyncGenerator[Connection, None]:
+    """A connection for as long as the block lasts. Raises psycopg.Error, OSError.
+
+    The driver's own block asks the server to roll back before it closes: whoever is cancelled there leaves
+    the connection open. Ours commits each statement, and closing it ends whatever else it is in.
+    """
+    connection = await source.connect(pooled)
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 def _ours(connection: psycopg.AsyncConnection[Any]) -> Connection:
@@ -153,17 +180,25 @@ class Pool:
         configure = getattr(self.pool, "_configure", None)  # it has no public name
         if inspect.iscoroutinefunction(make):
             made: psycopg.AsyncConnection[Any] = await make(text or "", **arguments)
-            if configure is not None:
-                await configure(made)
+            try:
+                if configure is not None:
+                    await configure(made)
+            except BaseException:
+                await made.close()
+                raise
             return made
 
         def plainly() -> psycopg.Connection[Any]:
             connection: psycopg.Connection[Any] = make(text or "", **arguments)
-            if configure is not None:
-                configure(connection)
+            try:
+                if configure is not None:
+                    configure(connection)
+            except BaseException:
+                connection.close()
+                raise
             return connection
 
-        return _converted(await asyncio.to_thread(plainly))
+        return _converted(await _Thread(plainly).made())
 
 
 @frozen
@@ -191,7 +226,7 @@ class Engine:
         if self.spawn is not None:
             made: psycopg.AsyncConnection[Any] = await self.spawn(self._detached)
             return made
-        return _converted(await asyncio.to_thread(self._detached))
+        return _converted(await _Thread(self._detached).made())
 
     def _detached(self) -> Any:
         """A connection as the engine's pool makes them, which no pool counts.
@@ -203,6 +238,38 @@ class Engine:
         made = lent.driver_connection
         lent.detach()
         return made
+
+
+class _Thread:
+    """A connection that is made on a thread. Nobody can stop that: of who is cancelled it is closed."""
+
+    def __init__(self, make: Callable[[], psycopg.Connection[Any]]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._left = False  # whoever waited for it is gone
+        self._connection: psycopg.Connection[Any] | None = None
+
+    async def made(self) -> psycopg.Connection[Any]:
+        try:
+            return await asyncio.to_thread(self._work)
+        except asyncio.CancelledError:
+            self._leave()
+            raise
+
+    def _work(self) -> psycopg.Connection[Any]:
+        connection = self._make()
+        with self._lock:
+            if self._left:
+                connection.close()
+            else:
+                self._connection = connection
+        return connection
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._left = True
+            if self._connection is not None:
+                self._connection.close()
 
 
 def _converted(plain: psycopg.Connection[Any]) -> psycopg.AsyncConnection[Any]:

@@ -8,6 +8,7 @@ transaction.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable
 
@@ -17,7 +18,7 @@ from attrs import define
 from continuum_core.clock import Micros
 from continuum_core.errors import IncompatibleJournal, JournalUnavailable, UsageError
 from continuum_core.journal.commit import Finished, TaskFinish
-from continuum_core.journal.protocol import Limits
+from continuum_core.journal.protocol import Limits, Opened
 from continuum_postgres import reading
 from continuum_postgres.callers import Callers
 from continuum_postgres.errors import unusable
@@ -77,14 +78,19 @@ class Store:
     async def now(self) -> Micros:
         return await self.reading.ask(reading.now)
 
+    async def opened(self) -> Opened:
+        """What whoever opens it is told."""
+        return Opened(await self.now(), "postgres", self.server.durability, self.version)
+
     async def close(self) -> None:
         """Carry out what was asked, and give every connection back."""
         if self.process != os.getpid() or self.loop is not asyncio.get_running_loop():
             return  # its tasks ended with their loop, or are another process's
-        await self.callers.close()
-        await self.wakeups.close()
-        for lane in (self.starting, self.busy.aside, self.turning, self.claiming, self.reading):
-            await lane.stop()
+        async with contextlib.AsyncExitStack() as last_first:  # each of them, whatever becomes of another
+            for lane in (self.reading, self.claiming, self.turning, self.busy.aside, self.starting):
+                last_first.push_async_callback(lane.stop)
+            last_first.push_async_callback(self.wakeups.close)
+            last_first.push_async_callback(self.callers.close)
 
 
 async def open_store(

@@ -13,7 +13,7 @@ from continuum_postgres import schema
 from continuum_postgres.errors import unusable
 from continuum_postgres.migrations import MIGRATIONS
 from continuum_postgres.place import Place, parse
-from continuum_postgres.source import Connection
+from continuum_postgres.source import Connection, held
 
 __all__ = ["migrate", "migration_sql", "plant", "schema_of"]
 
@@ -60,7 +60,7 @@ async def plant(url: str, version: int) -> None:
 @asynccontextmanager
 async def _connected(place: Place) -> AsyncGenerator[Connection, None]:
     try:
-        async with await place.source.connect(place.pooled) as connection:
+        async with held(place.source, place.pooled) as connection:
             yield connection
     except psycopg.Error as error:
         raise unusable(place.shown, error) from error

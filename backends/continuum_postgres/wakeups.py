@@ -22,7 +22,7 @@ from continuum_core.journal.waiters import Waiters
 from continuum_core.journal.wakeups import Wakeups as Hints
 from continuum_postgres.proxy import is_proxied
 from continuum_postgres.session import Connection, Space
-from continuum_postgres.source import Source
+from continuum_postgres.source import Source, held
 
 __all__ = ["Wakeups", "channel"]
 
@@ -110,7 +110,7 @@ class Wakeups:
         pause = _SHORTEST
         while True:
             try:
-                async with await source.connect(pooled=False) as connection:
+                async with held(source, pooled=False) as connection:
                     proxied = await is_proxied(connection)
                     await connection.execute(_listen_to(self.space))
                     pause = _SHORTEST

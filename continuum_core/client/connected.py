@@ -150,11 +150,13 @@ class Connected:
         if not self._open:
             return
         self._open = False
-        await self.waiting.close()
-        await self._starts.close()
-        await self._sends.close()
-        if not self._borrowed:
-            await self.journal.close()
+        try:
+            await self.waiting.close()
+            await self._starts.close()
+            await self._sends.close()
+        finally:  # also of who is cancelled
+            if not self._borrowed:
+                await self.journal.close()
 
     def _unanswered(self) -> JournalUnavailable:
         why = f"no answer within {self._seconds:g} s" if self._open else "the client was closed meanwhile"

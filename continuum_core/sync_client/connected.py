@@ -8,6 +8,7 @@ import threading
 from collections.abc import Coroutine, Iterable
 from typing import Any, Self, TypeVar
 
+from continuum_core.asyncio_host import end
 from continuum_core.client import Client
 from continuum_core.definition.declare import Machine
 from continuum_core.errors import UsageError
@@ -17,6 +18,14 @@ from continuum_core.journal.protocol import Limits
 __all__ = ["Connected"]
 
 T = TypeVar("T")
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    """The thread: run the loop until it is stopped, and end it."""
+    try:
+        loop.run_forever()
+    finally:
+        end(loop)
 
 
 class Connected:
@@ -51,7 +60,9 @@ class Connected:
         """Start the thread and open the journal. Raises what `Client.open` raises."""
         self._loop = asyncio.new_event_loop()
         self._process = os.getpid()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="continuum-client", daemon=True)
+        self._thread = threading.Thread(
+            target=_serve, args=(self._loop,), name="continuum-client", daemon=True
+        )
         self._thread.start()
         try:
             self.wait_for(self.client.open())
@@ -73,7 +84,6 @@ class Connected:
         if loop is not None and thread is not None:
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
-            loop.close()
 
     def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine of `client` on its loop and return what it returns."""
