@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.docs.pages import Block, read
-from tests.docs.typist import Typist, plain
+from tests.docs.typist import Typist, plain, prepare
 
 __all__ = ["main"]
 
@@ -150,4 +150,5 @@ def main(page: Path) -> None:
 
 
 if __name__ == "__main__":
+    prepare()
     main(Path(sys.argv[1]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, cast
 
 import attrs
@@ -80,6 +81,7 @@ def test_every_setting_has_its_row(title: str, wanted: set[str]) -> None:
     assert named(section("reference/settings.md", title)) == wanted
 
 
+@cache
 def verbs() -> Mapping[str, Any]:
     return cast("Any", get_command(app)).commands  # type: ignore[no-any-return]  # click's group, which typer does not tell
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.conftest import Read
 from tests.docs.pages import blocks
-from tests.docs.test_examples import run_page
 from tests.docs.typist import Plain, plain
 
 PAGE = """\
@@ -71,19 +71,17 @@ $ continuum check 2> note.txt
 """
 
 
-def tried(text: str, directory: Path) -> str:
+def tried(text: str, directory: Path, run_page: Read) -> str:
     """Everything that trying a page of `text` printed; empty if it did what it says."""
     page = directory / "page.md"
     page.write_text(text)
-    room = directory / "room"
-    room.mkdir()
-    done = run_page(page, room)
-    assert (done.returncode == 0) == (done.stderr == "")
-    return done.stderr
+    done = run_page(page)
+    assert (done.code == 0) == (done.printed == "")
+    return done.printed
 
 
-def test_a_right_page_passes(tmp_path: Path) -> None:
-    assert tried(PAGE, tmp_path) == ""
+def test_a_right_page_passes(tmp_path: Path, run_page: Read) -> None:
+    assert tried(PAGE, tmp_path, run_page) == ""
 
 
 @pytest.mark.parametrize(
@@ -99,9 +97,9 @@ def test_a_right_page_passes(tmp_path: Path) -> None:
         ("Usage: continuum check", "Usage: continuum list", "the page says"),
     ],
 )
-def test_a_wrong_page_fails(right: str, wrong: str, told: str, tmp_path: Path) -> None:
+def test_a_wrong_page_fails(right: str, wrong: str, told: str, tmp_path: Path, run_page: Read) -> None:
     assert right in PAGE
-    assert told in tried(PAGE.replace(right, wrong), tmp_path)
+    assert told in tried(PAGE.replace(right, wrong), tmp_path, run_page)
 
 
 @pytest.mark.parametrize(

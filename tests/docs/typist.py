@@ -12,10 +12,10 @@ import pkgutil
 import re
 import shlex
 import signal
-import subprocess
 import sys
 import tempfile
 import traceback
+import warnings
 from importlib import import_module
 from itertools import takewhile
 from pathlib import Path
@@ -24,7 +24,7 @@ from typing import NoReturn
 import continuum_core.cli
 from continuum_core.cli.main import main
 
-__all__ = ["Typist", "plain"]
+__all__ = ["Typist", "plain", "prepare"]
 
 _SECONDS = 60  # for one command
 _SHELLS = set("$`*?~\\\n")
@@ -49,49 +49,65 @@ def plain(command: str) -> Plain | None:
     return dict(word.split("=", 1) for word in given), found[len(given) + 1 :]
 
 
-class Typist:
-    """The process that types. Started when it is first needed."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[str] | None = None
-
-    def type(self, typed: Plain) -> tuple[int, str]:
-        """The exit code of a command, and what it printed."""
-        if self._process is None:
-            command = [sys.executable, "-W", "default", "-m", "tests.docs.typist"]
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-            )
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
-        assert stdout is not None
-        with tempfile.TemporaryDirectory() as folder:
-            printed = Path(folder) / "printed"
-            given, arguments = typed
-            stdin.write(json.dumps([str(printed), arguments, os.getcwd(), {**os.environ, **given}]) + "\n")
-            code = int(stdout.readline())
-            return code, printed.read_text(encoding="utf-8")
-
-    def close(self) -> None:
-        if self._process is not None:
-            self._process.communicate()
-
-
-def _serve() -> None:
-    """Carry out commands, one a line, each in a fork of this process: it has no thread, no user's module."""
+def prepare() -> None:
+    """Import what commands are made of, for all who are forked from here."""
     for module in pkgutil.iter_modules(continuum_core.cli.__path__, "continuum_core.cli."):
         if not module.ispkg:
             import_module(module.name)
-    for line in sys.stdin:
-        printed, arguments, folder, environment = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            os.chdir(folder)
-            os.environ.clear()
-            os.environ.update(environment)
-            _carry_out(printed, arguments)
-        _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+class Typist:
+    """The process that types: a fork of its maker, which has no thread yet and no user's module."""
+
+    def __init__(self) -> None:
+        asked, ask = os.pipe()
+        told, tell = os.pipe()
+        self._process = os.fork()
+        if self._process == 0:
+            os.close(ask)
+            os.close(told)
+            _serve(asked, tell)
+        os.close(asked)
+        os.close(tell)
+        self._asks, self._tells = os.fdopen(ask, "w"), os.fdopen(told)
+
+    def type(self, typed: Plain) -> tuple[int, str]:
+        """The exit code of a command, and what it printed."""
+        with tempfile.TemporaryDirectory() as folder:
+            printed = Path(folder) / "printed"
+            given, arguments = typed
+            wanted = [str(printed), arguments, os.getcwd(), {**os.environ, **given}]
+            self._asks.write(json.dumps(wanted) + "\n")
+            self._asks.flush()
+            code = int(self._tells.readline())
+            return code, printed.read_text(encoding="utf-8")
+
+    def close(self) -> None:
+        """End it. Whatever an example has forked may hold the pipe open still: it is not waited for."""
+        self._asks.close()
+        self._tells.close()
+        os.kill(self._process, signal.SIGKILL)
+        os.waitpid(self._process, 0)
+
+
+def _serve(asked: int, tell: int) -> NoReturn:
+    """Carry out commands, one a line, each in a fork of this process."""
+    warnings.resetwarnings()
+    warnings.simplefilter("default")  # as a reader's own Python has it
+    sys.warnoptions[:] = ["default"]
+    with os.fdopen(asked) as lines:
+        for line in lines:
+            printed, arguments, folder, environment = json.loads(line)
+            child = os.fork()
+            if child == 0:
+                os.chdir(folder)
+                os.environ.clear()
+                os.environ.update(environment)
+                sys.path[0] = folder
+                _carry_out(printed, arguments)
+            _, status = os.waitpid(child, 0)
+            os.write(tell, b"%d\n" % os.waitstatus_to_exitcode(status))
+    os._exit(0)
 
 
 def _carry_out(printed: str, arguments: list[str]) -> NoReturn:
@@ -111,7 +127,3 @@ def _carry_out(printed: str, arguments: list[str]) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-
-
-if __name__ == "__main__":
-    _serve()
