@@ -14,12 +14,15 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from continuum_core.testing.redis_server import Redis
+from tests.disc import keep_files_in_memory
 from tests.schemas import Schemas
 from tests.server import database, server
 
 pytest.register_assert_rewrite("continuum_core.testing.conformance")
 
 from continuum_core.testing.conformance.kit import Kit  # noqa: E402 (after its asserts are rewritten)
+
+keep_files_in_memory()
 
 # No test depends on what else is installed on this machine.
 os.environ.setdefault("CONTINUUM_PLUGINS", "")
@@ -58,6 +61,14 @@ def _is_for_later(item: pytest.Item) -> bool:
             name = "-".join([item.nodeid.partition("[")[0], *others])
             return bool(journals[crc32(name.encode()) % len(journals)] != mine)
     return False
+
+
+@pytest.hookimpl(optionalhook=True)  # xdist's
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Three for two cores: much of a test's time is spent waiting for a server, a lease, another process."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None  # then xdist itself asks it
+    return (os.cpu_count() or 1) * 3 // 2
 
 
 @pytest.hookimpl(tryfirst=True)  # before the long ones are left out

