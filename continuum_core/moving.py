@@ -39,7 +39,7 @@ class Fate(enum.StrEnum):
     UNBORN = "unborn"  # it has not taken its first turn, and takes it here
     MOVES = "moves"  # an upgrade moves it
     LATER = "later"  # an upgrade moves it once it is resumed or unparked
-    FAILS = "fails"  # its upgrade fails: it would be parked, as it is
+    FAILS = "fails"  # its upgrade fails, or its context is refused here: it would be parked, as it is
     LEFT = "left"  # nothing here takes it
 
 
@@ -155,14 +155,13 @@ class Mover:
 
         if entry is None:
             return judged(Fate.LEFT, self._reasons(print_))
-        if entry.fingerprint == print_:
-            return judged(Fate.CURRENT)
+        current = entry.fingerprint == print_
         if not run.snapshot:
-            return judged(Fate.UNBORN)
+            return judged(Fate.CURRENT if current else Fate.UNBORN)
         try:
-            if way is None:
+            if way is None:  # a type may refuse what it took before, and be no other type by its shape
                 decode_image(entry, run.version, run.snapshot)
-                return judged(Fate.ADOPTED)
+                return judged(Fate.CURRENT if current else Fate.ADOPTED)
             made = migrated(entry, way, run.run_id, run.version, run.snapshot, self._now)
         except ContinuumError as error:
             return judged(Fate.FAILS, str(error))

@@ -50,8 +50,8 @@ def migrate_runs(
 ) -> None:
     """Move runs of older versions to the code that --app names, now and not at their next turn.
 
-    Every run is tried first, its context made and read; if one cannot be moved nothing is written. Exit code
-    1 if a run cannot go on under this code.
+    Every run is tried first, its context made and read, also that of a run which stays as it is; if one
+    cannot go on nothing is written. Exit code 1 if a run cannot go on under this code.
     """
     url, machines = journal_of(journal), _machines(app)
     names = sorted({each.chart.name for each in machines})
@@ -66,7 +66,7 @@ def migrate_runs(
             bad = await _shown(mover, wanted, chosen, as_json=as_json, dry=dry_run)
             if dry_run or (bad and not skip):
                 if bad and not dry_run:
-                    say("nothing was written: mend the upgrade, or leave these out with --skip", stderr=True)
+                    say("nothing was written: mend the code, or leave these out with --skip", stderr=True)
                 return CALLER if bad else 0
             failed = await _moved(mover, wanted, chosen, as_json=as_json)
             return CALLER if bad or failed else 0

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from continuum_core import Client, Worker
+from continuum_core.cli.apps import load
 from continuum_core.taking import taken
 from tests.cli.conftest import Command
 from tests.evolution.orders import Note, Order1, Order2, Order3
@@ -202,6 +203,33 @@ def test_one_that_cannot_be_moved_keeps_all_from_it_unless_it_is_left_out(
     assert "nothing was written" in done.err
     assert continuum("migrate-runs", "--app", broken, "--skip").code == 1
     assert continuum("show", "evolving/o-1", "--json").json()["version"] == 2
+
+
+def test_a_context_that_is_refused_is_told_though_its_definition_is_the_same(
+    continuum: Command, write: Write, url: str, tmp_path: Path
+) -> None:
+    """A validator is no part of a type's shape: nothing but reading the context tells."""
+    first = write((1, ONE))
+    for n in (1, -1):
+        assert continuum("start", "dock", "--key", f"k{n}", "--input", str(n), "--app", first).code == 0
+    asyncio.run(_begun(url, first))
+    stricter = write((1, ONE))
+    file = tmp_path / "docking" / f"{stricter.partition('.')[2]}.py"
+    ge = "n: int = field(default=0, validator=ge(0))"
+    head = "from attrs import field\nfrom attrs.validators import ge\n"
+    file.write_text(head + file.read_text().replace("n: int = 0", ge))
+    done = continuum("migrate-runs", "--dry-run", "--app", stricter, "--json")
+    assert {line["key"]: line["fate"] for line in done.jsons()} == {"k1": "current", "k-1": "fails"}
+    assert done.code == 1
+    assert "must be >= 0" in continuum("migrate-runs", "--app", stricter).out
+
+
+async def _begun(url: str, app: str) -> None:
+    """Let the runs of an app take their first turns."""
+    async with Worker(url, load([app]), poll=0.1) as worker:
+        for key in ("k1", "k-1"):
+            while (await worker.client.get("dock", key).view()).states != ("a",):
+                await asyncio.sleep(0.01)
 
 
 def test_a_run_that_no_live_worker_takes_is_marked_at_once(continuum: Command, runs: str) -> None:
