@@ -53,6 +53,7 @@ def archive(
     url = journal_of(journal)
     if to is None and not dry_run:
         raise typer.BadParameter("name the file to write, or give --dry-run", param_hint="--to")
+    statuses = statuses_of(status)
 
     async def archived() -> Archived:
         chosen = None
@@ -61,7 +62,7 @@ def archive(
                 chosen = tuple(await found_by(client, query))
         async with opened(url, namespace) as handle:
             before = await handle.now() - round(older_than.total_seconds() * 1_000_000)
-            wanted = Selection(before, machine, statuses_of(status), chosen)
+            wanted = Selection(before, machine, statuses, chosen)
             with progress("runs", None, quiet=as_json) as tell:
                 return await write_archive(
                     handle, wanted, None if dry_run else to, prune=prune, told=lambda done: tell(done.runs)

@@ -30,7 +30,7 @@ from continuum_core.cli.times import duration
 from continuum_core.errors import UsageError
 from continuum_core.journal.connect import connect
 from continuum_core.journal.protocol import Journal
-from continuum_core.journal.records import RunStatus
+from continuum_core.journal.records import ENDED, RunStatus
 from continuum_core.registry import Registry
 
 __all__ = [
@@ -84,7 +84,15 @@ def counted(number: int, one: str) -> str:
 
 
 def statuses_of(chosen: list[Status] | None) -> frozenset[RunStatus]:
-    return frozenset(RunStatus[status.name] for status in chosen or ())
+    """Those of runs that have ended. Raises typer.BadParameter for another: no run would be found by it."""
+    found = frozenset(RunStatus[status.name] for status in chosen or ())
+    if going := found - ENDED:
+        words = " and ".join(sorted(status.name.lower() for status in going))
+        ends = ", ".join(status.name.lower() for status in sorted(ENDED))
+        raise typer.BadParameter(
+            f"a run that is {words} has not ended; runs end {ends}", param_hint="--status"
+        )
+    return found
 
 
 @contextlib.contextmanager

@@ -16,6 +16,10 @@ Which = Annotated[
 ]
 
 
-async def found_by(client: Client, query: str) -> list[UUID]:
-    """The runs that a query finds, in its order, each once. Raises QueryRefused."""
-    return list(dict.fromkeys([view.id async for view in client.runs(query)]))
+async def found_by(client: Client, query: str, machine: str | None = None) -> list[UUID]:
+    """The runs that a query finds, in its order, each once. Raises QueryRefused.
+
+    :param machine: of these, those of this machine. The query stays as it was written: errors show it.
+    """
+    found = [view.id async for view in client.runs(query) if machine in (None, view.machine)]
+    return list(dict.fromkeys(found))

@@ -110,7 +110,6 @@ def replay(
         raise typer.BadParameter("say machine and status in the query", param_hint="--query")
     if against is not None:
         machine = machine or machines[0].chart.name
-        query = f'({query}) and machine = "{machine}"' if query is not None else None
     wanted = None if status is None else RunStatus[status.name]
     chosen = asyncio.run(_chosen(folding, runs or (), machine, wanted, query))
     processes = jobs or _processes(url, len(chosen))
@@ -209,7 +208,7 @@ async def _chosen(
 ) -> list[UUID]:
     async with Client(folding.url, namespace=folding.namespace) as client:
         if not runs and query is not None:
-            return await found_by(client, query)
+            return await found_by(client, query, machine)
         if not runs:
             return [view.id async for view in client.runs(machine=machine, status=status)]
         found: list[UUID] = []

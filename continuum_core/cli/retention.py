@@ -51,12 +51,12 @@ def prune(
     Of runs that have not ended nothing goes but, with --generations, the records of generations that were
     over so long ago. Eternal runs are never touched. `archive --prune` keeps what it deletes.
     """
-    url = journal_of(journal)
+    url, statuses = journal_of(journal), statuses_of(status)
 
     async def pruned() -> Pruned:
         async with opened(url, namespace) as handle:
             before = await handle.now() - round(older_than.total_seconds() * 1_000_000)
-            plan = PrunePlan(before, _EVERYTHING, machine, statuses_of(status), True, generations)
+            plan = PrunePlan(before, _EVERYTHING, machine, statuses, True, generations)
             found = await handle.prune(plan)
             if not yes:
                 return found

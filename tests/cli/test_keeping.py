@@ -70,6 +70,17 @@ def test_prune_counts_before_it_deletes(continuum: Command, url: str) -> None:
     assert [row["key"] for row in continuum("list", "--json").jsons()] == ["new"]
 
 
+@pytest.mark.parametrize("verb", [("prune",), ("archive", "--dry-run")])
+def test_a_run_that_has_not_ended_is_neither_pruned_nor_archived(
+    continuum: Command, url: str, verb: tuple[str, ...]
+) -> None:
+    """Asked for by a status that no ended run has, it would be "0 runs": nothing would say why."""
+    refused = continuum(*verb, "--older-than", "0", "--status", "parked", "--status", "failed")
+    assert refused.code == 2
+    told = " ".join(refused.err.split())
+    assert "a run that is parked has not ended; runs end completed, failed, cancelled, terminated" in told
+
+
 def test_prune_tells_all_that_are_never_pruned(
     continuum: Command, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -243,6 +243,10 @@ def test_replay_against_other_code_shows_both_sides(continuum: Command, paid: st
     assert '    recorded  {"charge":"ch-o-1",' in done.out
     assert '    computed  {"charge":"CH-O-1",' in done.out
     assert "2 of 2 runs folded, 4 records: 1 drifted" in done.out
+    against = ("--against", "other_order:Order", "--query")
+    asked = continuum("replay", *against, 'machine in ("order", "x") sort by started desc')
+    assert "2 of 2 runs folded" in asked.out, asked.err
+    assert continuum("replay", *against, "status =").err.splitlines()[1] == "    status ="
 
 
 def test_replay_of_runs_whose_code_is_not_here(continuum: Command, paid: str) -> None:
