@@ -223,8 +223,7 @@ def _restore(space: Space, limits: Limits, now: Micros, image: RunImage) -> Rest
     run = _row(image)
     run.describe(image.attributes)
     run.keep(image.members)
-    space.runs[run.run_id] = run
-    space.created.add((run.created, run.run_id.int, run))
+    space.add_run(run)
     for name, consumed in image.seen:
         space.seen[run.run_id, name] = consumed
     for name, body in image.replies:

@@ -12,6 +12,7 @@ from continuum_core.journal.commit import Inspection, Member, Page, Pruned, Prun
 from continuum_core.journal.protocol import Limits
 from continuum_core.journal.records import ENDED, DeadLetter, Definition, Delivery, Record
 from continuum_memory import blobs
+from continuum_memory.ordered import Ordered
 from continuum_memory.queues import places
 from continuum_memory.rows import RunRow, Space
 
@@ -86,7 +87,8 @@ def page(space: Space, query: Query, limit: int, cursor: str | None) -> Page:
     if query.created_to is not None and (end is None or (query.created_to,) < end):
         end = (query.created_to,)
     found: list[RunRow] = []
-    for created, _, run in space.created.down(end):
+    among = space.created if query.parent is None else space.children.get(query.parent, Ordered())
+    for created, _, run in among.down(end):
         if query.created_from is not None and created < query.created_from:
             break
         if _matches(run, query):
@@ -170,10 +172,9 @@ def delete(space: Space, old: Sequence[RunRow]) -> None:
     for run in old:
         for row in list(run.tasks.values()):
             space.drop_task(row)
-        space.created.remove((run.created, run.run_id.int, run))
         space.dead.pop(run.run_id, None)
         blobs.of_ended(space, run, dry=False)
-        del space.runs[run.run_id]
+        space.drop_run(run)
 
 
 def _forget_dead(space: Space, run_id: UUID, before: Micros) -> None:

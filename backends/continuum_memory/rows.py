@@ -228,6 +228,7 @@ class BlobRow:
 class Space:
     """One namespace: rows by their names, and the indexes that claims and pages read.
 
+    :ivar children: by parent, in the order of `created`.
     :ivar queues: by queue and activity.
     :ivar leased: by queue.
     :ivar buckets: of the queues that were claimed from under a rate.
@@ -238,6 +239,7 @@ class Space:
     runs: dict[UUID, RunRow] = field(factory=dict[UUID, RunRow])
     due: Ordered[DueKey] = field(factory=lambda: Ordered[DueKey]())
     created: Ordered[CreatedKey] = field(factory=lambda: Ordered[CreatedKey]())
+    children: dict[UUID, Ordered[CreatedKey]] = field(factory=dict[UUID, "Ordered[CreatedKey]"])
     queues: dict[tuple[str, str], TaskQueue] = field(factory=dict[tuple[str, str], TaskQueue])
     leased: dict[str, Ordered[Leased]] = field(factory=dict[str, Ordered[Leased]])
     buckets: dict[str, Bucket] = field(factory=dict[str, Bucket])
@@ -253,6 +255,25 @@ class Space:
     task_claims: dict[UUID, set[tuple[UUID, int, int]]] = field(
         factory=dict[UUID, set[tuple[UUID, int, int]]]
     )
+
+    # --- runs: a row and its places in the orders of pages move together
+
+    def add_run(self, run: RunRow) -> None:
+        self.runs[run.run_id] = run
+        key = (run.created, run.run_id.int, run)
+        self.created.add(key)
+        if run.parent is not None:
+            self.children.setdefault(run.parent, Ordered[CreatedKey]()).add(key)
+
+    def drop_run(self, run: RunRow) -> None:
+        key = (run.created, run.run_id.int, run)
+        self.created.remove(key)
+        if run.parent is not None:
+            siblings = self.children[run.parent]
+            siblings.remove(key)
+            if not siblings:
+                del self.children[run.parent]
+        del self.runs[run.run_id]
 
     # --- leases of runs: `claim_id` and its index move together
 

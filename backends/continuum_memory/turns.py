@@ -71,8 +71,7 @@ def _row(space: Space, new: NewRun, now: Micros) -> RunRow:
         created=now,
         updated=now,
     )
-    space.runs[run.run_id] = run
-    space.created.add((now, run.run_id.int, run))
+    space.add_run(run)
     run.describe(new.attributes)
     return run
 

@@ -7,6 +7,7 @@ import sys
 import threading
 from types import FrameType
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -250,6 +251,36 @@ async def _calls_of_a_claim(journal: MemoryJournal) -> int:
 async def test_waiting_runs_cost_a_claim_nothing() -> None:
     few, many = await _waiting_for_timers(100), await _waiting_for_timers(10_000)
     costs = [await _calls_of_a_claim(journal) for journal in (few, many)]
+    assert costs[1] <= costs[0] + 20, costs
+
+
+async def _calls_of_a_page(journal: MemoryJournal, parent: UUID) -> int:
+    """How many Python functions a page of a run's two children calls."""
+    calls = 0
+
+    def count(_: FrameType, event: str, __: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        page = await journal.list(Query(parent=parent), 10)
+    finally:
+        sys.setprofile(None)
+    assert [run.parent for run in page.runs] == [parent] * 2
+    return calls
+
+
+async def test_other_runs_cost_a_page_of_children_nothing() -> None:
+    """Who follows thousands of child runs asks for the children of each."""
+    costs: list[int] = []
+    for others in (10, 2_000):
+        journal, parent = _journal(Clock()), new_id()
+        await journal.open()
+        await journal.start([new_run(parent=parent)])
+        await journal.start([new_run(parent=new_id()) for _ in range(others)])
+        await journal.start([new_run(parent=parent)])
+        costs.append(await _calls_of_a_page(journal, parent))
     assert costs[1] <= costs[0] + 20, costs
 
 
