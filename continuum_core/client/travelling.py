@@ -42,19 +42,21 @@ class Travelling(Starting, Ordering):
         :param point: the version of a record, and it is the run after that; or a time, and it is the run
             after the last record that is not later. Before the first it has version 0 and no context.
 
-        Raises RunNotFound; UsageError for a version that the run has not reached.
+        Raises RunNotFound; UsageError for a version that the run has not reached, and where what it was then
+        is not stored.
         """
         self._check()
         run_id, entry = self._ref(run)
-        row = await self._row(run_id)
+        row, there = await self._row(run_id), True
         if isinstance(point, datetime):
             past = await read_past(run_id, self._reader(run_id), at=from_datetime(point))
+            there = from_datetime(point) >= row.created
         else:
             past = await read_past(run_id, self._reader(run_id), version=max(point, 0))
             if past.version != point:
                 raise no_record(run_id, point, row.version, await self._archive().records(run_id))
-        if past.version == 0:
-            await self._check_kept(run_id)
+        if past.version == 0 and there:
+            await self._check_kept(row)
         return moment_of(past, self._registry.reader(past.fingerprint, entry))
 
     async def fork(
@@ -180,13 +182,18 @@ class Travelling(Starting, Ordering):
     def _reader(self, run_id: UUID) -> Reader:
         return lambda after: self._patience(lambda: self.journal.history(run_id, after))
 
-    async def _check_kept(self, run_id: UUID) -> None:
-        """Raises UsageError where what a run was at its very beginning is not stored any more."""
-        first = await self._first(run_id)
-        if first and first[0].version > 1:
+    async def _check_kept(self, row: Run) -> None:
+        """Raises UsageError where what a run was at its very beginning is not stored, or not any more."""
+        first = await self._first(row.run_id)
+        if not first and row.version > 0:
             raise UsageError(
-                f"of run {run_id} nothing so early is stored: what is begins with record {first[0].version}, "
-                f"of {to_datetime(first[0].at)}; what was before was pruned, or never kept"
+                f"of run {row.run_id} no record is stored: what it was before now was pruned, or never kept"
+            )
+        if first and first[0].version > 1:
+            begins = f"record {first[0].version}, of {to_datetime(first[0].at)}"
+            raise UsageError(
+                f"of run {row.run_id} nothing so early is stored: what is begins with {begins}; what was "
+                "before was pruned, or never kept"
             )
 
     async def _first(self, run_id: UUID) -> list[Record]:

@@ -57,8 +57,9 @@ Pages = dict[str, int]
 RUNS = """
 INSERT INTO continuum.runs (shard, status, ns, run_id, version, fence, lease_until, claim_id, created,
   updated, ended, eternal, tries, generation, machine, fingerprint, cause, digest, snapshot)
-SELECT (n % 1024)::smallint, {status}, 1, md5('{salt}' || n)::uuid, 1, 1, {lease}, {claim}, n,
-  n, {ended}, {eternal}, 0, 0, 'kit', '{fingerprint}', '', '', '' FROM generate_series({first}, {last}) n
+SELECT (n % 1024)::smallint, {status}, 1, md5('{salt}' || n)::uuid, 1, 1, {lease}, {claim},
+  {created}, n, {ended}, {eternal}, 0, 0, 'kit', '{fingerprint}', '', '', ''
+FROM generate_series({first}, {last}) n
 """
 RECORDS = """
 INSERT INTO continuum.records (shard, kind, ns, run_id, version, at, cause, commit_id, body)
@@ -101,13 +102,14 @@ def fill(connection: psycopg.Connection[Any], schema: str, first: int, last: int
     """Runs that wait for a timer, that ended, that are eternal, tasks that are due later: so many of each."""
     put, span = _Filler(connection, schema), {"first": first, "last": last}
     waits = {"status": 0, "lease": "NULL", "claim": "NULL", "ended": "NULL", "fingerprint": FINGERPRINT}
-    waits["eternal"] = "NULL"
+    waits |= {"created": "n", "eternal": "NULL"}
+    eternal = {**waits, "status": 2, "created": "-n", "ended": "n", "eternal": "true"}
     put.run(RUNS, salt="w", **waits, **span)
     put.run(RECORDS, salt="w", **span)
     put.run(DELIVERIES, salt="w", due=FAR, **span)
     put.run(RUNS, salt="e", **{**waits, "status": 1, "ended": "n"}, **span)
     put.run(RECORDS, salt="e", **span)
-    put.run(RUNS, salt="k", **{**waits, "status": 2, "ended": "n", "eternal": "true"}, **span)
+    put.run(RUNS, salt="k", **eternal, **span)
     put.run(ETERNAL, salt="k", **span)
     put.run(TASKS, salt="w", leased="false", due=FAR, wake=FAR, lease="NULL", claim="NULL", **span)
     put.run(ATTRIBUTES, salt="w", name="wide", **span)
@@ -128,7 +130,7 @@ def make_due(connection: psycopg.Connection[Any], schema: str) -> None:
     """At the head of what is due: thousands of leased runs, thousands nobody takes; leased tasks as well."""
     put, span = _Filler(connection, schema), {"first": 1, "last": HEAD}
     held = {"status": 0, "lease": FAR, "claim": "md5('c')::uuid", "ended": "NULL", "fingerprint": FINGERPRINT}
-    held["eternal"] = "NULL"
+    held |= {"created": "n", "eternal": "NULL"}
     put.run(RUNS, salt="l", **held, **span)
     put.run(DELIVERIES, salt="l", due="n", **span)
     strange = {**held, "lease": "NULL", "claim": "NULL", "fingerprint": "of another release"}
