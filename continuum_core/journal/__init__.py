@@ -4,6 +4,9 @@
 - `records`: the rows. `commit`: what goes into the verbs, and their answers.
 - `checking`: turns that no journal may take, refused alike by all.
 - `cursor`: cursors of pages. `dealing`: the order of a queue's tasks. `rate`: token buckets.
-- `transactions`, `gauges`, `replies`: optional, for backends that declare so.
+- `effects`, `fences`, `waiters`: what orders do, how tasks are born, who waits: the same in all journals.
+- `attributes`, `searching`, `selecting`: what runs are found by, searches, and searches as SQL.
+- `transactions`, `gauges`, `replies`, `crews`, `blobs`, `carrying` with `carriers`: optional, for backends
+  that declare so. `wakeups`: hints that another store carries.
 - `connect`: from a URL to a journal: for tests, and for programs that look at journals themselves.
 """

@@ -20,6 +20,7 @@ from continuum_core.hooks import Plugins, spec
 from continuum_core.journal import protocol
 from continuum_core.journal.protocol import Limits
 from tests.docs.pages import ROOT, read
+from tests.house.installed import pyproject
 
 REFERENCE = ROOT / "docs" / "reference"
 COMMON = {"--json", "--debug", "--help"}  # told once for all verbs
@@ -47,6 +48,25 @@ def rows(text: str) -> list[list[str]]:
 def named(text: str) -> set[str]:
     """The first words in code style of every row's first cell, several names included."""
     return {name for row in rows(text) for name in re.findall(r"`([a-z_]+)`", row[0])}
+
+
+def test_the_floors_on_the_page_are_those_of_the_contract() -> None:
+    told = [
+        re.findall(r"`([a-z_]+)`", row[0]) for row in rows(section("explanation/architecture.md", "Floors"))
+    ]
+    [layers] = [
+        contract["layers"]
+        for contract in pyproject()["tool"]["importlinter"]["contracts"]
+        if contract["id"] == "floors"
+    ]
+    floors = [set(layer.split(" | ")) for layer in layers if layer != "__main__"]
+    for names in told:  # from the top down; rows in a row may share a floor
+        while floors and not floors[0]:
+            floors.pop(0)
+        assert floors, f"{names} stand on no floor"
+        assert set(names) <= floors[0], f"{names} are not of the floor with {sorted(floors[0])}"
+        floors[0] -= set(names)
+    assert not any(floors), f"no row has {floors}"
 
 
 def test_every_fault_has_its_row_and_its_severity() -> None:
