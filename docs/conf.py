@@ -47,4 +47,5 @@ nitpick_ignore_regex = [
         "py:class",
         r"continuum_core\.(host\.Host|registry\.\w+|runtime\.attempt\.Runner|hooks\.\w+\.\w+)",
     ),  # ports
+    ("py:class", r"continuum_core\.(client|sync_client)\.\w+\.\w+"),  # parts of the clients
 ]

@@ -105,7 +105,8 @@ class Looking(Finding):
         """All runs, or those that a query finds, page by page: one that is there throughout is given once.
 
         :param query: as in `find`, and in its order; without one newest first.
-        :param machine, status: only these; they go with no query, which can say so itself.
+        :param machine: only its runs; it goes with no query, which can say so itself.
+        :param status: only runs in it; likewise.
         """
         if query != "":
             if machine is not None or status is not None:
