@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 from attrs import define, evolve, field, frozen
@@ -83,7 +84,7 @@ class Entry:
     def fingerprint(self) -> str:
         return self.definition.fingerprint
 
-    @property
+    @cached_property
     def described(self) -> bool:
         """Whether turns have to tell what their runs are found by."""
         return self.chart.finds_states or any(each.of is not None for each in self.chart.attributes)

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from continuum_core.errors import UnknownMachine
-from continuum_core.journal.commit import NewRun, NewTask
+from continuum_core.journal.commit import NewRun
 from continuum_core.journal.crews import crewed
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import Definition, Delivery, DeliveryKind
@@ -15,7 +15,7 @@ from continuum_core.lane import Patience
 from continuum_core.mapper import derive_run_id, encode_start_raw, start_digest, unborn
 from continuum_core.registry import Entry, Registry
 from continuum_core.shape import check_input
-from continuum_core.turn import Due, Turn, take_turn
+from continuum_core.turn import Born, Due, Turn, take_turn
 
 __all__ = ["Definitions", "first_turn", "new_run"]
 
@@ -118,7 +118,7 @@ def first_turn(
     new: NewRun,
     now: int,
     new_id: Callable[[], UUID],
-    born: Callable[[NewTask], NewTask] | None = None,
+    born: Born | None = None,
 ) -> Turn | None:
     """The turn that a start may carry; None where the machine faults, so that a worker parks it visibly."""
     due = Due(

@@ -65,6 +65,7 @@ from continuum_core.registry import Entry
 
 __all__ = [
     "SUSPECT",
+    "Born",
     "Due",
     "Moving",
     "Turn",
@@ -138,10 +139,11 @@ class Turn(Struct, frozen=True, gc=False):
     watched: Watched | None = None
 
 
-Born = Callable[[NewTask], NewTask]
+Born = Callable[[NewTask, UUID], NewTask]
+"""What becomes of a new task, by the id of its commit."""
 
 
-def _unclaimed(task: NewTask) -> NewTask:
+def _unclaimed(task: NewTask, _commit_id: UUID) -> NewTask:
     return task
 
 
@@ -200,15 +202,19 @@ class _Fold:
         kept = memory is None or delivery.kind is DeliveryKind.FORK or _keeps(entry, memory, before, made)
         body = encode_step(entry, before, after, made, delivery, asked) if kept else b""
         self.doing = "attributes"
-        self._describe(after)
+        if entry.described:
+            self._describe(after)
         self.doing = "reply cannot be stored"
         reply = encode_reply(entry, before.snapshot, delivery, made) if is_asked(delivery) else None
         # Nothing above has touched this fold: a step that raises leaves it as it was.
-        self._remember(after, memory, kept=kept)
+        if memory is None and not after.unrecorded:
+            self.image = after
+        else:
+            self._remember(after, memory, kept=kept)
         if kept:
             self.records.append(
                 Record(
-                    run_id=self.due.run_id,
+                    run_id=due.run_id,
                     version=made.snapshot.version,
                     kind=record_kind(delivery.kind, made),
                     at=made.snapshot.now,
@@ -220,7 +226,8 @@ class _Fold:
         if reply is not None:
             self.replies.append(reply)
         self._ask(asked)
-        self._count(before.snapshot, delivery)
+        if before.snapshot.crews:
+            self._count(before.snapshot, delivery)
         if made.disposition is Disposition.STUCK:  # the delivery stays, as the poison to unpark
             self.stuck = True
             return False
@@ -246,9 +253,7 @@ class _Fold:
             self.eternal = True
         unrecorded = 0 if kept else after.unrecorded + 1
         eternal = after.eternal or self.eternal
-        if (unrecorded, eternal) != (after.unrecorded, after.eternal):
-            after = replace(after, unrecorded=unrecorded, eternal=eternal)
-        self.image = after
+        self.image = replace(after, unrecorded=unrecorded, eternal=eternal)
 
     def migrate(self, moving: Moving) -> bool:
         """Put the run into this definition; True when the fold may go on."""
@@ -350,15 +355,13 @@ class _Fold:
         if end is not None and image.origin is not None and image.origin.awaited:
             name = entry.chart.name
             self.deliveries.append(told_parent(self.new_id(), due.run_id, name, image.origin, end))
-        hold = tuple([(id_, Held.DEFERRED) for id_ in self.deferred]) if self.deferred else ()
-        if poison is not None:
-            hold += ((poison, Held.POISON),)
-        return Commit(
+        commit_id, born = self.commit_id, self.born
+        made = Commit(
             run_id=due.run_id,
             fence=due.fence,
             version=due.image.snapshot.version,
             base=due.base,
-            commit_id=self.commit_id,
+            commit_id=commit_id,
             fingerprint=entry.fingerprint,
             status=status,
             snapshot=encode_image(entry, image) if image.context else b"",
@@ -367,11 +370,16 @@ class _Fold:
             cause=cause,
             outcome=end,
             consumed=tuple(self.consumed),
-            hold=hold,
+            tasks=tuple([born(task, commit_id) for task in self.tasks]) if self.tasks else (),
+            closed=tuple(self.closed),
+        )
+        if steps == len(self.records) and poison is None and self._is_plain:
+            return made
+        return replace(
+            made,
+            hold=self._hold(poison),
             release=self.release,
             deliveries=tuple(self.deliveries),
-            tasks=tuple([self.born(task) for task in self.tasks]),
-            closed=tuple(self.closed),
             steps=0 if steps == len(self.records) else steps,
             begins=self.begins,
             attributes=self._attributes(),
@@ -380,6 +388,25 @@ class _Fold:
             starts=tuple(self.starts),
             members=tuple(self.members),
         )
+
+    @property
+    def _is_plain(self) -> bool:
+        """It has nothing of what most turns have nothing of: naming that all the same takes its time."""
+        return not (
+            self.deliveries
+            or self.deferred
+            or self.after is not None
+            or self.release
+            or self.begins
+            or self.replies
+            or self.eternal
+            or self.starts
+            or self.members
+        )
+
+    def _hold(self, poison: UUID | None) -> tuple[tuple[UUID, Held], ...]:
+        deferred = tuple([(id_, Held.DEFERRED) for id_ in self.deferred])
+        return deferred if poison is None else (*deferred, (poison, Held.POISON))
 
     def park(self, poison: Delivery | None, cause: str, fault: Exception | None) -> Turn:
         version = self.image.snapshot.version + 1
@@ -439,7 +466,8 @@ def slim(image: Image) -> Image:
 def take_turn(entry: Entry, due: Due, new_id: Callable[[], UUID], born: Born = _unclaimed) -> Turn:
     """Fold what is due into one commit. What goes wrong parks the run; it never raises here.
 
-    :param born: what becomes of a new task: the same one, or the one claimed at birth by who commits it.
+    :param born: what becomes of a new task: the same one, or the one claimed at birth by who commits it,
+        under the commit's id.
 
     An exception that passed would end the loop that takes turns, and the run, still due, would end the
     loop of every worker that claims it next.

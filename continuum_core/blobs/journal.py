@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 from uuid import UUID
 
-from continuum_core.blobs import rows
+from continuum_core.blobs import rows, weights
 from continuum_core.blobs.carrier import BlobCarrier
 from continuum_core.blobs.keeper import Keeper
 from continuum_core.blobs.within import BlobWithin
@@ -76,6 +76,8 @@ class _BlobJournal:
     # --- writing
 
     async def start(self, runs: Sequence[NewRun]) -> list[Started]:
+        if self._keeper.passes(runs, weights.new_run):
+            return await self._inner.start(runs)
         put = self._keeper.put()
         stored = [rows.new_run(each, put) for each in runs]
         await self._keeper.keep(put)
@@ -88,12 +90,16 @@ class _BlobJournal:
         return await self._inner.deliver(stored)
 
     async def commit(self, commits: Sequence[Commit]) -> list[Committed]:
+        if self._keeper.passes(commits, weights.commit):
+            return await self._inner.commit(commits)
         put = self._keeper.put()
         stored = [rows.commit(each, put) for each in commits]
         await self._keeper.keep(put)
         return await self._keeper.told(await self._inner.commit(stored), rows.committed, put)
 
     async def finish(self, finishes: Sequence[TaskFinish]) -> list[Finished]:
+        if self._keeper.passes(finishes, weights.finish):
+            return await self._inner.finish(finishes)
         put = self._keeper.put()
         stored = [rows.finish(each, put) for each in finishes]
         await self._keeper.keep(put)

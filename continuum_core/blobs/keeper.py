@@ -33,6 +33,11 @@ class Keeper:
     keeps: BlobKeeping
     large: int | None
 
+    def passes(self, rows: Sequence[Row], weigh: Callable[[Row], int]) -> bool:
+        """Whether no payload of these rows is large: nearly always, and told by adding up their lengths."""
+        large = self.large
+        return large is None or all(weigh(row) < large for row in rows)
+
     def put(self) -> Put:
         return Put(self.large)
 

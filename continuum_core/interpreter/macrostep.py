@@ -38,6 +38,8 @@ from continuum_core.interpreter.snapshot import Disposition, Outcome, OutcomeKin
 __all__ = ["arrive", "awaits", "step", "unborn"]
 
 _TAKEN = Disposition.TAKEN
+_Ending = Finished, Failed  # a pair made once: `Finished | Failed` would be put together at every step
+_Unasked = Signal, Undeclared
 
 
 def unborn(machine: Any) -> Snapshot:
@@ -74,13 +76,14 @@ def step(
     key, payload = _arrival(event, snapshot)
     progress = Progress(program, snapshot, payload, at, seed)
     progress.renewed = renewed
-    if snapshot.ledger is not None and isinstance(event, Finished | Failed):
-        progress.settle(event)
-    elif snapshot.ledger is not None and (isinstance(event, Cancel) or _is_deadline(event)):
-        progress.retry()  # a cancel lifts a parking, and so does the deadline
+    if snapshot.ledger is not None:
+        if isinstance(event, _Ending):
+            progress.settle(event)
+        elif isinstance(event, Cancel) or _is_deadline(event):
+            progress.retry()  # a cancel lifts a parking, and so does the deadline
     reset = drawing.set(progress)
     try:
-        if isinstance(event, Finished | Failed) and progress.has_member(event.token, event.slot):
+        if snapshot.crews and isinstance(event, _Ending) and progress.has_member(event.token, event.slot):
             key = progress.member_ended(event)
             if key is None:
                 return _counted(progress, max_microsteps)
@@ -164,7 +167,7 @@ def _owned(kind: TriggerKind, token: int, slot: int, snapshot: Snapshot) -> Key 
 
 def _macrostep(progress: Progress, event: Event, key: Key | None, max_microsteps: int) -> Step:
     program = progress.program
-    if not progress.configuration and isinstance(event, Signal | Undeclared):
+    if not progress.configuration and isinstance(event, _Unasked):
         return _step(progress, Disposition.DEFERRED)  # until the run has begun
     if progress.fate is Fate.STUCK:
         return _step(progress, Disposition.STUCK)

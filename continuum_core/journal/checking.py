@@ -12,15 +12,20 @@ def check_turn(turn: Commit) -> None:
     """Raises UsageError for records that do not continue from the turn's version, or belong elsewhere."""
     if not turn.steps and not turn.records:
         raise UsageError(f"a commit of run {turn.run_id} makes no step; every turn makes one")
-    at = turn.version
+    at, last = turn.version, turn.after
+    run_id, commit_id = turn.run_id, turn.commit_id
     for record in turn.records:
         follows = at + 1 if not turn.steps else record.version
-        if record.version != follows or not at < record.version <= turn.after:
+        if record.version != follows or not at < record.version <= last:
             raise UsageError(f"run {turn.run_id}: record {record.version} where {at + 1} must follow")
         at = record.version
-        if record.run_id != turn.run_id or record.commit_id != turn.commit_id:
+        # Nearly always the very same objects, which need no comparing.
+        mine = (record.run_id is run_id or record.run_id == run_id) and (
+            record.commit_id is commit_id or record.commit_id == commit_id
+        )
+        if not mine:
             raise UsageError(f"run {turn.run_id}: record {at} is of another run or commit")
-    if turn.begins and not turn.version < turn.begins <= turn.after:
+    if turn.begins and not turn.version < turn.begins <= last:
         raise UsageError(f"run {turn.run_id}: a generation begins at {turn.begins}, which is no step of its")
 
 

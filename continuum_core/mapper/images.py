@@ -62,13 +62,15 @@ def encode_image(entry: Entry, image: Image) -> bytes:
         now=snapshot.now,
         context=Raw(image.context),
         tokens={states[n].path: token for n, token in snapshot.tokens.items()},
-        history={states[n].path: entry.paths(mask) for n, mask in snapshot.history.items()},
-        cancelling=snapshot.cancelling,
-        patches=dict(snapshot.patches) if snapshot.patches else {},
-        generation=snapshot.generation,
-        unrecorded=image.unrecorded,
-        eternal=image.eternal,
     )
+    if snapshot.history:
+        body.history = {states[n].path: entry.paths(mask) for n, mask in snapshot.history.items()}
+    body.cancelling = snapshot.cancelling
+    if snapshot.patches:
+        body.patches = dict(snapshot.patches)
+    body.generation = snapshot.generation
+    body.unrecorded = image.unrecorded
+    body.eternal = image.eternal
     if snapshot.ledger is not None:
         encode_ledger(entry, snapshot.ledger, body)
     if snapshot.crews:

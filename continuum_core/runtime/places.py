@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from uuid import UUID
 
-from continuum_core.host import Flag, Host
+from continuum_core.host import Flag
 from continuum_core.journal.commit import NewTask, TaskClaim, TaskWant
 from continuum_core.journal.rate import Rate
 from continuum_core.registry import ActivityEntry, Registry
@@ -30,8 +31,7 @@ class Places:
     :ivar bound: queues whose limits or fairness only the journal can keep.
     """
 
-    def __init__(self, host: Host, registry: Registry, slots: Slots, lease: int, wake: Flag) -> None:
-        self._host = host
+    def __init__(self, registry: Registry, slots: Slots, lease: int, wake: Flag) -> None:
         self._registry = registry
         self._slots = slots
         self._lease = lease
@@ -100,7 +100,7 @@ class Places:
 
     # --- tasks born in this worker's hands (the hot path) ---
 
-    def born(self, task: NewTask, goes_on: bool = False) -> NewTask:
+    def born(self, task: NewTask, claim_id: UUID, goes_on: bool = False) -> NewTask:
         """The same task, claimed at birth if a slot is free for it.
 
         In queues with limits or fairness none is: it would pass them by. Where tasks may be waiting for a
@@ -108,6 +108,7 @@ class Places:
         most urgent: they would overtake what was there first. A run that goes on may keep the slot of
         the activity which has just ended, every other time: it is through sooner, and the line moves.
 
+        :param claim_id: what it is claimed under: the id of the commit that it is born with.
         :param goes_on: the task follows an activity of its run that ended here.
         """
         queue = task.queue
@@ -120,7 +121,7 @@ class Places:
         if not self._slots.take(queue):
             self._short.add(queue)
             return task
-        return task.claimed(self._lease, self._host.new_id())
+        return task.claimed(self._lease, claim_id)
 
     def _may_keep(self, task: NewTask) -> bool:
         queue = task.queue

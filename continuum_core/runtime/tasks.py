@@ -63,7 +63,7 @@ class Tasks:
         self._hurried = False
         self.wake: Flag = host.flag()
         self._held = Held()
-        self._places = Places(host, registry, slots, lease, self.wake)
+        self._places = Places(registry, slots, lease, self.wake)
         outcomes = Outcomes(host, clock)
         self._reports = Reports(outcomes, finishes, clock, self._places, self.wake, watch)
         self._bodies = Bodies(
@@ -117,9 +117,9 @@ class Tasks:
             if not claims.tasks:
                 await self.wake.wait(poll(claims.next_due))
 
-    def born(self, task: NewTask, goes_on: bool = False) -> NewTask:
+    def born(self, task: NewTask, claim_id: UUID, goes_on: bool = False) -> NewTask:
         """The same task, claimed at birth if a place is free for it; see `Places.born`."""
-        return self._places.born(task, goes_on)
+        return self._places.born(task, claim_id, goes_on)
 
     def unborn(self, tasks: Sequence[NewTask]) -> None:
         """The commit that would have made them did not stand."""

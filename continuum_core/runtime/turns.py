@@ -9,7 +9,6 @@ A run whose turn is under way is not remembered, so that no second one is made m
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from uuid import UUID
 
@@ -85,7 +84,7 @@ class Turns:
         self._poll = poll
         self._remembered = remembered
         self._watch = watch
-        self._known: OrderedDict[UUID, _Known] = OrderedDict()
+        self._known: dict[UUID, _Known] = {}
         self._known_bytes = 0
         self.on_ended: Callable[[UUID, RunStatus, bytes | None], None] = lambda _run, _status, _outcome: None
         self.on_replied: Callable[[Asked, Replied], None] = lambda _asked, _answer: None
@@ -188,12 +187,12 @@ class Turns:
             return None  # parking wants the run's lease: the long way finds the same fault
         return turn if watch is None else watch.begun(turn, due.deliveries, began)
 
-    def born(self, task: NewTask) -> NewTask:
+    def born(self, task: NewTask, claim_id: UUID) -> NewTask:
         """A new task, claimed at birth if this worker has a slot for it."""
-        return self._tasks.born(task)
+        return self._tasks.born(task, claim_id)
 
-    def _follows(self, task: NewTask) -> NewTask:
-        return self._tasks.born(task, goes_on=True)
+    def _follows(self, task: NewTask, claim_id: UUID) -> NewTask:
+        return self._tasks.born(task, claim_id, goes_on=True)
 
     # --- what the journal answered ---
 

@@ -191,9 +191,9 @@ def born_past_the_limits() -> list[Plant]:
     """Tasks of queues with limits are born in the hands of whoever makes them."""
     real = Places.born
 
-    def born(self: Any, task: Any, goes_on: bool = False) -> Any:
+    def born(self: Any, task: Any, *rest: Any, **options: Any) -> Any:
         self.bound = frozenset()
-        return real(self, replace(task, fairness=""), goes_on)
+        return real(self, replace(task, fairness=""), *rest, **options)
 
     return [(Places, "born", born)]
 
