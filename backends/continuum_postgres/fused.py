@@ -8,7 +8,7 @@ leaves one record and at most one task, and sends, holds back and releases nothi
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -30,22 +30,38 @@ from continuum_core.journal.commit import (
 )
 from continuum_core.journal.fences import born
 from continuum_core.journal.records import RunStatus
-from continuum_postgres import arrays
+from continuum_postgres import arrays, scalars
 from continuum_postgres.arrays import Bigint
 from continuum_postgres.errors import lost
 from continuum_postgres.session import Row, Session
 from continuum_postgres.shards import shard
-from continuum_postgres.statements.fused import FUSE_FINISHES, FUSE_STARTS
+from continuum_postgres.statements.fused import FUSE_FINISH, FUSE_FINISHES, FUSE_START, FUSE_STARTS
 
 __all__ = ["finish", "finishes", "first", "start", "starts"]
 
 Member = TypeVar("Member")
 Answer = TypeVar("Answer")
 
+
+class Columns(Protocol):
+    """How values of members side by side become parameters: `arrays`, or `scalars` of one member."""
+
+    def bigints(self, values: Sequence[int | None], /) -> object: ...
+    def integers(self, values: Sequence[int], /) -> object: ...
+    def smallints(self, values: Sequence[int], /) -> object: ...
+    def booleans(self, values: Sequence[bool], /) -> object: ...
+    def byteas(self, values: Sequence[bytes | None], /) -> object: ...
+    def texts(self, values: Sequence[str | None], /) -> object: ...
+    def uuids(self, values: Sequence[UUID | None], /) -> object: ...
+
+
 _REPORTS = (FinishKind.DONE, FinishKind.FAILED)
 _TAKEN = frozenset({RunStatus.RUNNING, RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED})
 _OUTRUN = (states.DivisionByZero, states.UniqueViolation)
 """Somebody else was faster with one of the members; the statement has done nothing."""
+
+_ARRAYS: Columns = arrays
+_SCALARS: Columns = scalars
 
 
 def _simple(turn: Commit) -> bool:
@@ -60,36 +76,38 @@ def _simple(turn: Commit) -> bool:
     )
 
 
-def _turns(turns: Sequence[Commit], shards: Sequence[int], last: Micros) -> tuple[object, ...]:
+def _turns(
+    columns: Columns, turns: Sequence[Commit], shards: Sequence[int], last: Micros
+) -> tuple[object, ...]:
     """The parameters of all turns alike; where a turn has no task, its token is NULL."""
     records = [turn.records[0] for turn in turns]
     tasks = [turn.tasks[0] if turn.tasks else None for turn in turns]
     return (
         Bigint(last),
-        arrays.smallints(shards),
-        arrays.uuids([turn.run_id for turn in turns]),
-        arrays.bigints([turn.version for turn in turns]),
-        arrays.bigints([turn.now for turn in turns]),
-        arrays.smallints([turn.status for turn in turns]),
-        arrays.texts([turn.fingerprint for turn in turns]),
-        arrays.texts([turn.cause for turn in turns]),
-        arrays.byteas([turn.snapshot for turn in turns]),
-        arrays.byteas([turn.outcome for turn in turns]),
-        arrays.uuids([turn.commit_id for turn in turns]),
-        arrays.smallints([record.kind for record in records]),
-        arrays.uuids([record.cause for record in records]),
-        arrays.byteas([record.body for record in records]),
-        arrays.bigints([task.token if task else None for task in tasks]),
-        arrays.integers([task.slot if task else 0 for task in tasks]),
-        arrays.texts([task.activity if task else None for task in tasks]),
-        arrays.texts([task.queue if task else None for task in tasks]),
-        arrays.integers([task.priority if task else 0 for task in tasks]),
-        arrays.byteas([task.payload if task else None for task in tasks]),
-        arrays.texts([task.key if task else None for task in tasks]),
-        arrays.booleans([task.undo if task else False for task in tasks]),
-        arrays.bigints([task.lease if task else None for task in tasks]),
-        arrays.uuids([task.claim_id if task and task.lease is not None else None for task in tasks]),
-        arrays.texts([task.fairness if task else None for task in tasks]),
+        columns.smallints(shards),
+        columns.uuids([turn.run_id for turn in turns]),
+        columns.bigints([turn.version for turn in turns]),
+        columns.bigints([turn.now for turn in turns]),
+        columns.smallints([turn.status for turn in turns]),
+        columns.texts([turn.fingerprint for turn in turns]),
+        columns.texts([turn.cause for turn in turns]),
+        columns.byteas([turn.snapshot for turn in turns]),
+        columns.byteas([turn.outcome for turn in turns]),
+        columns.uuids([turn.commit_id for turn in turns]),
+        columns.smallints([record.kind for record in records]),
+        columns.uuids([record.cause for record in records]),
+        columns.byteas([record.body for record in records]),
+        columns.bigints([task.token if task else None for task in tasks]),
+        columns.integers([task.slot if task else 0 for task in tasks]),
+        columns.texts([task.activity if task else None for task in tasks]),
+        columns.texts([task.queue if task else None for task in tasks]),
+        columns.integers([task.priority if task else 0 for task in tasks]),
+        columns.byteas([task.payload if task else None for task in tasks]),
+        columns.texts([task.key if task else None for task in tasks]),
+        columns.booleans([task.undo if task else False for task in tasks]),
+        columns.bigints([task.lease if task else None for task in tasks]),
+        columns.uuids([task.claim_id if task and task.lease is not None else None for task in tasks]),
+        columns.texts([task.fairness if task else None for task in tasks]),
     )
 
 
@@ -189,16 +207,17 @@ async def finish(session: Session, finishes: Sequence[TaskFinish]) -> list[Finis
     at, shards = _in_order([ending.run_id for ending in finishes])
     endings = [finishes[place] for place in at]
     turns = [ending.turn for ending in endings if ending.turn is not None]
+    statement, columns = (FUSE_FINISHES, _ARRAYS) if len(turns) > 1 else (FUSE_FINISH, _SCALARS)
     parameters = (
-        *_turns(turns, shards, session.space.last),
-        arrays.bigints([ending.token for ending in endings]),
-        arrays.integers([ending.slot for ending in endings]),
-        arrays.bigints([ending.fence for ending in endings]),
-        arrays.uuids([turn.base for turn in turns]),
-        arrays.booleans([bool(turn.closed) for turn in turns]),
-        arrays.uuids([turn.consumed[0] for turn in turns]),
+        *_turns(columns, turns, shards, session.space.last),
+        columns.bigints([ending.token for ending in endings]),
+        columns.integers([ending.slot for ending in endings]),
+        columns.bigints([ending.fence for ending in endings]),
+        columns.uuids([turn.base for turn in turns]),
+        columns.booleans([bool(turn.closed) for turn in turns]),
+        columns.uuids([turn.consumed[0] for turn in turns]),
     )
-    for now, order, machine, _ in await _carried_out(session, FUSE_FINISHES, parameters):
+    for now, order, machine, _ in await _carried_out(session, statement, parameters):
         session.space.at(now)
         if order is not None:
             place: int = order - 1
@@ -234,15 +253,16 @@ async def start(session: Session, runs: Sequence[NewRun]) -> list[Started | None
     at, shards = _in_order([new.run_id for new in runs])
     news = [runs[place] for place in at]
     turns = [new.turn for new in news if new.turn is not None]
+    statement, columns = (FUSE_STARTS, _ARRAYS) if len(turns) > 1 else (FUSE_START, _SCALARS)
     parameters = (
-        *_turns(turns, shards, session.space.last),
-        arrays.texts([new.machine for new in news]),
-        arrays.texts([new.key for new in news]),
-        arrays.byteas([new.digest for new in news]),
-        arrays.uuids([new.parent for new in news]),
-        arrays.uuids([new.root for new in news]),
+        *_turns(columns, turns, shards, session.space.last),
+        columns.texts([new.machine for new in news]),
+        columns.texts([new.key for new in news]),
+        columns.byteas([new.digest for new in news]),
+        columns.uuids([new.parent for new in news]),
+        columns.uuids([new.root for new in news]),
     )
-    for now, order in await _carried_out(session, FUSE_STARTS, parameters):
+    for now, order in await _carried_out(session, statement, parameters):
         session.space.at(now)
         if order is not None:
             place: int = order - 1

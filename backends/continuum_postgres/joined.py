@@ -20,7 +20,7 @@ from psycopg.adapt import AdaptersMap
 from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.rows import tuple_row
 
-from continuum_postgres.arrays import register
+from continuum_postgres import arrays, scalars
 from continuum_postgres.session import Ask, Row, Session
 from continuum_postgres.statements.deliveries import SEND, SEND_UNLOCKED
 
@@ -63,7 +63,8 @@ class _Adapters:
 
 
 _ours = _Adapters()
-register(_ours)
+arrays.register(_ours)
+scalars.register(_ours)
 
 
 class _AsyncCursor(psycopg.AsyncRawCursor[Row]):

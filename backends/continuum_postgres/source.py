@@ -20,7 +20,7 @@ from psycopg import conninfo as strings
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
-from continuum_postgres.arrays import register
+from continuum_postgres import arrays, scalars
 
 __all__ = [
     "BOUNDED",
@@ -114,7 +114,8 @@ def _ours(connection: psycopg.AsyncConnection[Any]) -> Connection:
     connection.prepare_threshold = _WHEN_TOLD
     connection.cursor_factory = psycopg.AsyncRawCursor
     connection.row_factory = tuple_row
-    register(connection)
+    arrays.register(connection)
+    scalars.register(connection)
     return cast(Connection, connection)
 
 

@@ -11,7 +11,7 @@ from continuum_core.journal.records import RunStatus
 from continuum_core.registry import Registry
 from continuum_core.replay import verify_run
 from continuum_postgres.session import Ask, Row, Session
-from continuum_postgres.statements.fused import FUSE_FINISHES, FUSE_STARTS
+from continuum_postgres.statements.fused import FUSE_FINISH, FUSE_START
 from tests.postgres.handles import soon
 from tests.postgres.machines import Errand, Go, Note, Patient, Sender, Steps
 
@@ -48,7 +48,7 @@ async def test_a_step_costs_one_transaction(empty_url: str, monkeypatch: pytest.
         monkeypatch.setattr(Session, "ask", ask)
         assert await (await worker.client.start(Steps, 1)).result(20) == 4
         monkeypatch.undo()
-    assert sent == [FUSE_STARTS, FUSE_FINISHES, FUSE_FINISHES, FUSE_FINISHES]
+    assert sent == [FUSE_START, FUSE_FINISH, FUSE_FINISH, FUSE_FINISH]
 
 
 async def test_timers_deferral_retries_and_sends(empty_url: str) -> None:

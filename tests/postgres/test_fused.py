@@ -52,11 +52,13 @@ from continuum_core.testing.conformance.kit import (
     seen,
     waiting,
 )
+from continuum_postgres import arrays
+from continuum_postgres import fused as module
 from continuum_postgres.journal import PostgresJournal
 from continuum_postgres.session import Ask, Row, Session
 from continuum_postgres.shards import shard
 from continuum_postgres.starts import start
-from continuum_postgres.statements.fused import FUSE_FINISHES, FUSE_STARTS
+from continuum_postgres.statements.fused import FUSE_FINISH, FUSE_FINISHES, FUSE_START, FUSE_STARTS
 from tests.postgres.handles import opened, raw, soon, waits_for_lock
 
 _OF_RUN = "WHERE shard = %s AND run_id = %s"
@@ -102,8 +104,19 @@ class Sent:
         monkeypatch.setattr(Session, "ask", ask)
 
 
+@pytest.fixture(params=["alone", "in columns"], autouse=True)
+def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    """The statements for a start and a finish: those for one member, or those for many, with one in them."""
+    if request.param == "alone":
+        return FUSE_START, FUSE_FINISH
+    monkeypatch.setattr(module, "FUSE_START", FUSE_STARTS)
+    monkeypatch.setattr(module, "FUSE_FINISH", FUSE_FINISHES)
+    monkeypatch.setattr(module, "_SCALARS", arrays)
+    return FUSE_STARTS, FUSE_FINISHES
+
+
 async def test_a_step_is_one_statement(
-    postgres_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+    postgres_url: str, namespace: str, form: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A start with its turn, a finish with its turn, the last one: nothing else is sent."""
     async with opened(postgres_url, namespace) as journal:
@@ -112,12 +125,12 @@ async def test_a_step_is_one_statement(
         first = replace(new, turn=first_turn(new, await journal.now(), tasks=(born,)))
         sent = Sent(monkeypatch)
         (started,) = await journal.start([first])
-        assert sent.texts == [FUSE_STARTS]
+        assert sent.texts == [form[0]]
         assert started.committed is not None
         step = await riding(journal, started.committed.tasks[0])
         sent.texts.clear()
         (told,) = await journal.finish([step])
-        assert sent.texts == [FUSE_FINISHES]
+        assert sent.texts == [form[1]]
         assert (told.outcome, told.committed and told.committed.more) == (FinishOutcome.FINISHED, False)
         assert told.committed is not None
         (claim,) = told.committed.tasks
@@ -127,7 +140,7 @@ async def test_a_step_is_one_statement(
         )
         sent.texts.clear()
         assert await finished(journal, last) == (FinishOutcome.FINISHED, CommitOutcome.COMMITTED)
-        assert sent.texts == [FUSE_FINISHES]
+        assert sent.texts == [form[1]]
         inspection = await seen(journal, step.run_id)
         assert (inspection.run.status, inspection.run.outcome) == (RunStatus.COMPLETED, b"outcome")
         assert (inspection.tasks, inspection.deliveries) == ((), ())
@@ -337,6 +350,7 @@ async def test_other_tasks_are_closed_the_long_way(postgres_url: str, namespace:
         assert left == ([(1, 1, True)] if ends else [(1, 1, True), (2, 0, False)])
 
 
+@pytest.mark.parametrize("form", ["alone"], indirect=True)
 async def test_others_in_the_batch_are_taken(
     postgres_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -357,6 +371,7 @@ async def test_others_in_the_batch_are_taken(
         assert outcomes == ["committed", "refused", "committed", None, "committed", "committed"]
 
 
+@pytest.mark.parametrize("form", ["alone"], indirect=True)
 async def test_a_batch_half_done_is_ambiguous(
     postgres_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -397,7 +412,7 @@ async def test_a_connection_that_died_is_replaced(postgres_url: str, namespace: 
 
 
 async def test_a_lost_answer_is_found_out(
-    postgres_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+    postgres_url: str, namespace: str, form: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The statement was done and its answer lost: it is told as a repeat, with what was born claimed."""
     async with opened(postgres_url, namespace) as journal:
@@ -408,7 +423,7 @@ async def test_a_lost_answer_is_found_out(
 
         async def ask(session: Session, *asks: Ask) -> list[list[Row]]:
             told = await whole(session, *asks)
-            if asks[0][0] in (FUSE_STARTS, FUSE_FINISHES):
+            if asks[0][0] in form:
                 raise psycopg.OperationalError("lost")
             return told
 
@@ -422,6 +437,7 @@ async def test_a_lost_answer_is_found_out(
             assert [claim.task.token for claim in one.committed.tasks] == [token]
 
 
+@pytest.mark.parametrize("form", ["alone"], indirect=True)
 async def test_members_that_meet_keep_their_order(postgres_url: str, namespace: str) -> None:
     """A finish delivers to a run whose own finish comes after it: that one's turn is refused."""
     async with opened(postgres_url, namespace) as journal:
@@ -544,6 +560,7 @@ async def _rows(looking: psycopg.AsyncConnection[Any], table: str, run_id: UUID)
     ]
 
 
+@pytest.mark.parametrize("form", ["alone"], indirect=True)
 async def test_many_batches_of_finishes_do_not_deadlock(postgres_url: str, namespace: str) -> None:
     """Handles finish the same tasks, beat and close them, each in its own order: they end, no deadlock."""
     async with opened(postgres_url, namespace) as journal, raw(postgres_url) as looking:

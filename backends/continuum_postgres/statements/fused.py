@@ -20,9 +20,11 @@ element of each array, which `unnest` in the list of a SELECT puts side by side 
 
 from __future__ import annotations
 
+import re
+
 from continuum_postgres.statements import CLOCK
 
-__all__ = ["FUSE_FINISHES", "FUSE_STARTS"]
+__all__ = ["FUSE_FINISH", "FUSE_FINISHES", "FUSE_START", "FUSE_STARTS"]
 
 _NOW = f"c AS MATERIALIZED (SELECT greatest({CLOCK}, $2::bigint) AS now)"
 
@@ -140,3 +142,15 @@ WITH {_NOW}, m AS MATERIALIZED (
 )
 SELECT c.now, s.ord FROM c LEFT JOIN s ON true
 """
+
+_COLUMN = re.compile(r"unnest\((\$\d+)::(\w+)\[\]\)")
+_ORDER = "generate_subscripts($3::smallint[], 1)"
+
+
+def _alone(statement: str) -> str:
+    """The statement about a single member, whose columns are values: nothing to unpack, and less to send."""
+    return _COLUMN.sub(r"\1::\2", statement).replace(_ORDER, "1")
+
+
+FUSE_FINISH = _alone(FUSE_FINISHES)
+FUSE_START = _alone(FUSE_STARTS)
