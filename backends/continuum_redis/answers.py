@@ -19,7 +19,6 @@ from continuum_core.journal.commit import (
     Member,
     Ordered,
     OrderOutcome,
-    Pruned,
     Reserved,
     ReserveOutcome,
     RunClaim,
@@ -55,7 +54,6 @@ __all__ = [
     "member",
     "members",
     "ordered",
-    "pruned",
     "record",
     "reserved",
     "run",
@@ -275,10 +273,6 @@ def inspection(reply: Reply, namespace: str) -> Inspection:
 
 def due_order(delivery: Delivery) -> tuple[Micros, int]:
     return (delivery.due if delivery.due is not None else 0, delivery.id.int)
-
-
-def pruned(reply: Reply) -> Pruned:
-    return Pruned(*reply)
 
 
 def attributes(reply: Reply) -> tuple[Attribute, ...]:

@@ -53,8 +53,9 @@ from continuum_redis.carrier import RedisCarrier
 from continuum_redis.ends import finish, heartbeat
 from continuum_redis.gauges import gauges
 from continuum_redis.link import Space
-from continuum_redis.listing import page, prune
+from continuum_redis.listing import page
 from continuum_redis.place import Place
+from continuum_redis.pruning import prune
 from continuum_redis.queues import TaskSpread
 from continuum_redis.relay import Relay
 from continuum_redis.searching import RedisSearcher

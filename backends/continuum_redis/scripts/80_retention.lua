@@ -1,4 +1,7 @@
 -- Pruning: whole ended runs, the oldest first, and what only stood to recognise repeats.
+--
+-- Rule: no verb here reads or deletes more than the client bounds: nobody else is served meanwhile. What is found
+-- and what is deleted are verbs apart; the second looks again at all that it is told to delete.
 
 local function forget_run(run)
   for _, token in ipairs(tasks.tokens(run)) do
@@ -26,18 +29,31 @@ local function forget_run(run)
   end
 end
 
--- How many entries of `index` are past, and their removal.
-local function expired(index, limit, rows, dry)
-  local past = call('ZRANGEBYSCORE', index, '-inf', limit)
-  if not dry then
-    for _, name in ipairs(past) do
-      call('ZREM', index, name)
-      if rows then
-        call('HDEL', rows, name)
+-- Calls `take(name, time)` for the entries of an index by time that come after a place, up to `before`: until that
+-- answers true, or so many were read. The last one's time and name, and whether there may be more.
+local function follow(index, before, since, after, scan, take)
+  local offset, seen, last = 0, 0, false
+  while true do
+    local page = call('ZRANGEBYSCORE', P .. index, since or '-inf', beyond(before), 'WITHSCORES', 'LIMIT', offset, 200)
+    for i = 1, #page, 2 do
+      local name, at_ = page[i], tonumber(page[i + 1])
+      if not (since and at_ == since and not precedes(after, name)) then
+        last, seen = {at_, name}, seen + 1
+        if take(name, at_) or seen >= scan then
+          return last, 1
+        end
       end
     end
+    if #page == 0 then
+      return last, 0
+    end
+    offset = offset + #page / 2
   end
-  return #past
+end
+
+-- Where a client goes on: a time and a name, and how many entries are read at most.
+local function read_place()
+  return maybe(number), maybe(bytes), number()
 end
 
 local function read_plan()
@@ -49,88 +65,76 @@ local function read_plan()
   return plan
 end
 
--- Of runs that have ended and that the plan asks for, those in `index`, the first `limit`.
-local function oldest(plan, index)
-  local old, offset = {}, 0
-  while next(plan.statuses) and #old < plan.limit do -- a plan for generations alone reads no ended run
-    local page = call('ZRANGEBYSCORE', P .. index, '-inf', beyond(plan.before), 'LIMIT', offset, 200)
-    for _, run in ipairs(page) do
-      local r = runs.get(run)
-      local moves = r.status == TERMINATED and r.cause == 'moving' -- kept until it has arrived elsewhere
-      local wanted = plan.statuses[r.status] and not moves and (not plan.machine or r.machine == plan.machine)
-      if #old < plan.limit and wanted then
-        old[#old + 1] = r
-      end
-    end
-    if #page == 0 then
-      break
-    end
-    offset = offset + #page
-  end
-  return old
+local function asked_for(plan, r)
+  local moves = r.status == TERMINATED and r.cause == 'moving' -- kept until it has arrived elsewhere
+  return plan.statuses[r.status] and not moves and (not plan.machine or r.machine == plan.machine)
 end
 
--- How many eternal runs the plan would take, up to its limit. Where it asks for every kind none of them is read.
-local function eternal_runs(plan)
-  for status in pairs(ENDED) do
-    if plan.machine or not plan.statuses[status] then
-      return #oldest(plan, 'eternal')
-    end
-  end
-  return math.min(call('ZCOUNT', P .. 'eternal', '-inf', beyond(plan.before)), plan.limit)
-end
-
--- Past generations of runs that go on, the oldest first: {run, version below which it is, when it was over}.
-local function oldest_past(plan)
-  local old, offset = {}, 0
-  while plan.generations and #old < plan.limit do
-    local top = beyond(plan.before)
-    local page = call('ZRANGEBYSCORE', P .. 'past', '-inf', top, 'WITHSCORES', 'LIMIT', offset, 400)
-    for i = 1, #page, 2 do
-      local run, below = string.sub(page[i], 1, 16), tonumber(string.sub(page[i], 17))
-      local r = runs.get(run)
-      local wanted = not ENDED[r.status] and (not plan.machine or r.machine == plan.machine)
-      if #old < plan.limit and wanted then
-        old[#old + 1] = {run, below, tonumber(page[i + 1])}
-      end
-    end
-    if #page == 0 then
-      break
-    end
-    offset = offset + #page / 2
-  end
-  -- of one time and run the lower version first: names sort as texts
-  table.sort(old, function(one, other)
-    if one[3] ~= other[3] then
-      return one[3] < other[3]
-    end
-    if one[1] ~= other[1] then
-      return precedes(one[1], other[1])
-    end
-    return one[2] < other[2]
-  end)
-  return old
-end
-
--- The oldest first: when runs that a plan would take were last changed, and when generations were over.
+-- Of runs that have ended and that the plan asks for, those in an index (`ended`, `eternal`), the oldest first:
+-- when each was last changed, and its id.
 function verbs.prunable()
-  local plan, found, past = read_plan(), {}, {}
-  for i, r in ipairs(oldest(plan, 'ended')) do
-    found[i] = r.updated
-  end
-  for i, each in ipairs(oldest_past(plan)) do
-    past[i] = each[3]
-  end
-  return {found, past}
+  local plan, index, found = read_plan(), bytes(), {}
+  local since, after, scan = read_place()
+  local last, more = follow(index, plan.before, since, after, scan, function(run, at_)
+    local r = runs.get(run)
+    if r and asked_for(plan, r) then
+      found[#found + 1] = {at_, run}
+    end
+    return #found >= plan.limit
+  end)
+  return {found, last, more}
 end
 
--- The records of a past generation: how many, and, unless it is a dry run, their removal.
+-- How many runs, records and blobs go with these runs, and, unless it is a dry run, their removal.
+function verbs.prune_runs()
+  local plan, count, records, apart = read_plan(), 0, 0, 0
+  if not plan.dry then
+    ticked()
+  end
+  for _, run in ipairs(list(bytes)) do
+    local r = runs.get(run)
+    local over = r and ENDED[r.status] and r.updated < plan.before and not runs.eternal(run)
+    if over and asked_for(plan, r) then
+      count, records, apart = count + 1, records + runs.count_records(run), apart + blobs.of_ended(r, true)
+      if not plan.dry then
+        forget_run(run)
+      end
+    end
+  end
+  return {count, records, apart}
+end
+
+-- How many eternal runs ended before, of all kinds.
+function verbs.count_eternal()
+  return call('ZCOUNT', P .. 'eternal', '-inf', beyond(number()))
+end
+
+-- Past generations of runs that go on, the oldest first: when each was over, its run, the version below which it is.
+function verbs.prunable_past()
+  local plan, found = read_plan(), {}
+  local since, after, scan = read_place()
+  local last, more = follow('past', plan.before, since, after, scan, function(name, over)
+    local run, below = string.sub(name, 1, 16), tonumber(string.sub(name, 17))
+    local r = runs.get(run)
+    if r and not ENDED[r.status] and (not plan.machine or r.machine == plan.machine) then
+      found[#found + 1] = {over, run, below}
+    end
+    return #found >= plan.limit
+  end)
+  return {found, last, more}
+end
+
+-- The records of a past generation: how many, and, unless it is a dry run, their removal; false where it is gone.
 local function cut_past(run, below, dry)
-  local since = 0
+  local since, there = 0, false
   for _, each in ipairs(runs.past(run)) do
     if each[1] < below then
       since = each[1]
     end
+    there = there or each[1] == below
+  end
+  if not there then
+    return false
   end
   local count = runs.cut(run, math.max(since, 1), below, dry)
   if not dry then
@@ -140,34 +144,63 @@ local function cut_past(run, below, dry)
   return count
 end
 
-function verbs.prune()
-  local plan, past_limit, limit = read_plan(), number(), number()
-  local old, records, apart, dry = oldest(plan, 'ended'), 0, 0, plan.dry
-  for _, r in ipairs(old) do
-    records = records + runs.count_records(r.id)
-    apart = apart + blobs.of_ended(r, true)
-  end
-  plan.limit = past_limit
-  local past = oldest_past(plan)
-  plan.limit = limit
-  local eternal = eternal_runs(plan)
-  local count = expired(P .. 'seen', now - dedupe_window, P .. 'rep', dry)
-    + expired(P .. 'ox', now - dedupe_window, P .. 'o', dry) + expired(P .. 'resx', now, P .. 'res', dry)
+-- How many of these past generations there are, and records of them; unless it is a dry run they go.
+function verbs.prune_past()
+  local dry, count, records = flag(), 0, 0
   if not dry then
     ticked()
-    for _, r in ipairs(old) do
-      forget_run(r.id)
-    end
-    for _, name in ipairs(call('ZRANGEBYSCORE', P .. 'dx', '-inf', beyond(plan.before))) do
-      local run = string.sub(name, 1, 16)
-      if not runs.exists(run) then
-        call('ZREM', P .. 'dx', name)
-        call('HDEL', P .. 'd:' .. run, string.sub(name, 17))
-      end
+  end
+  for _, each in ipairs(list(function() return {bytes(), number()} end)) do
+    local cut = cut_past(each[1], each[2], dry)
+    if cut then
+      count, records = count + 1, records + cut
     end
   end
-  for _, each in ipairs(past) do
-    records = records + cut_past(each[1], each[2], dry)
+  return {count, records}
+end
+
+-- How many entries of `index` are past, and their removal, so many at most.
+local function expired(index, limit, rows, dry, most)
+  if dry then
+    return call('ZCOUNT', index, '-inf', limit)
   end
-  return {#old, records, count, #past, eternal, apart}
+  local past = call('ZRANGEBYSCORE', index, '-inf', limit, 'LIMIT', 0, most)
+  for _, name in ipairs(past) do
+    call('ZREM', index, name)
+    if rows then
+      call('HDEL', rows, name)
+    end
+  end
+  return #past
+end
+
+-- Of dedupe ids, answers to orders and keyed results each: how many are past their windows.
+function verbs.prune_windows()
+  local dry, most = flag(), number()
+  if not dry then
+    ticked()
+  end
+  return {
+    expired(P .. 'seen', now - dedupe_window, P .. 'rep', dry, most),
+    expired(P .. 'ox', now - dedupe_window, P .. 'o', dry, most),
+    expired(P .. 'resx', now, P .. 'res', dry, most),
+  }
+end
+
+-- Removes dead letters whose run never was; those of a run go with it.
+function verbs.prune_letters()
+  local before = number()
+  local since, after, scan = read_place()
+  local strays = {}
+  local last, more = follow('dx', before, since, after, scan, function(name)
+    if not runs.exists(string.sub(name, 1, 16)) then
+      strays[#strays + 1] = name
+    end
+  end)
+  ticked()
+  for _, name in ipairs(strays) do
+    call('ZREM', P .. 'dx', name)
+    call('HDEL', P .. 'd:' .. string.sub(name, 1, 16), string.sub(name, 17))
+  end
+  return {last, more}
 end
