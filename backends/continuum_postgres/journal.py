@@ -45,6 +45,7 @@ from continuum_core.journal.gauges import Gauges
 from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run
 from continuum_core.journal.replies import Asked, Replied
+from continuum_core.journal.undisturbed import undisturbed
 from continuum_postgres import blobs, reading, results
 from continuum_postgres.carrier import PostgresCarrier
 from continuum_postgres.claims import ClaimRuns, release, renew
@@ -59,7 +60,7 @@ from continuum_postgres.store import Store, open_store
 from continuum_postgres.tasks import ClaimTasks, heartbeat
 from continuum_postgres.transaction import PostgresTransaction, check_kind
 from continuum_postgres.waits import deliver_busy, start_busy
-from continuum_postgres.within import PostgresWithin, undisturbed
+from continuum_postgres.within import PostgresWithin
 
 __all__ = ["PostgresJournal"]
 

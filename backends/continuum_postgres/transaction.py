@@ -23,12 +23,12 @@ from psycopg.pq import TransactionStatus
 from continuum_core.errors import JournalUnavailable, UsageError
 from continuum_core.journal.checking import check_finish
 from continuum_core.journal.commit import Finished, FinishOutcome, TaskFinish
+from continuum_core.journal.undisturbed import undisturbed
 from continuum_postgres.alchemy import Facade, Facades, kinds
 from continuum_postgres.errors import UNFIT, lost, port_error
 from continuum_postgres.finishes import finish
 from continuum_postgres.joined import Joined, Psycopg, command, drive, run
 from continuum_postgres.session import Space
-from continuum_postgres.within import undisturbed
 
 __all__ = ["PostgresTransaction", "Transactions", "check_kind"]
 

@@ -22,6 +22,7 @@ from continuum_core.errors import JournalUnavailable, UsageError
 from continuum_core.journal.checking import check_start
 from continuum_core.journal.commit import Delivered, NewRun, Started
 from continuum_core.journal.records import Delivery, Run
+from continuum_core.journal.undisturbed import undisturbed
 from continuum_postgres import reading
 from continuum_postgres.alchemy import driver_of, is_alchemy, is_awaited
 from continuum_postgres.callers import Callers
@@ -31,7 +32,7 @@ from continuum_postgres.joined import Joined, Psycopg, drive, is_psycopg, run
 from continuum_postgres.session import Session, Space
 from continuum_postgres.starts import start
 
-__all__ = ["Doors", "PostgresWithin", "undisturbed"]
+__all__ = ["Doors", "PostgresWithin"]
 
 Answer = TypeVar("Answer")
 Member = TypeVar("Member")
@@ -254,16 +255,3 @@ def _outrun(error: BaseException) -> JournalUnavailable:
     told = port_error(error, False)
     assert isinstance(told, JournalUnavailable)
     return told
-
-
-async def undisturbed(work: Coroutine[Any, Any, Answer]) -> Answer:
-    """The answer of work that must not be left halfway: whoever is cancelled waits for it all the same."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        if not task.done():
-            await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()
-        raise

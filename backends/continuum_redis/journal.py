@@ -47,6 +47,7 @@ from continuum_core.journal.gauges import Gauges
 from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run
 from continuum_core.journal.replies import Asked, Replied, ReplyState
+from continuum_core.journal.undisturbed import undisturbed
 from continuum_redis import answers, blobs
 from continuum_redis.arguments import Arguments, packed, packed_member
 from continuum_redis.carrier import RedisCarrier
@@ -100,14 +101,24 @@ class RedisJournal:
                 store = await open_store(self._space)
                 relay = Relay(store)
                 self._parts = _Opened(store, relay, RunSpread(store, relay), TaskSpread(store))
-        store = self._opened().store
-        return Opened(await self.now(), "redis", store.durability, store.layout)
+                try:
+                    now = await self.now()
+                except BaseException:  # nobody closes what was not opened
+                    await self._close()
+                    raise
+            else:
+                now = await self.now()
+            store = self._opened().store
+        return Opened(now, "redis", store.durability, store.layout)
 
     async def close(self) -> None:
         async with self._changing:
-            parts, self._parts = self._parts, None
-            if parts is not None:
-                await parts.store.close(parts.relay.close)
+            await self._close()
+
+    async def _close(self) -> None:
+        parts, self._parts = self._parts, None
+        if parts is not None:  # halfway, connections would stay that nobody knows of
+            await undisturbed(parts.store.close(parts.relay.close))
 
     def sibling(self) -> RedisJournal:
         space = self._space

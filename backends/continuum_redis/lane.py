@@ -91,8 +91,11 @@ class Lane:
         self._stopped = True
         self._waiting.set()
         tasks, self._tasks = self._tasks, []
+        if tasks:
+            await asyncio.wait(tasks)
         for task in tasks:
-            await asyncio.shield(task)
+            if not task.cancelled():
+                task.result()
 
     # --- the tasks
 

@@ -8,6 +8,7 @@ Nodes of a cluster have lanes of their own, so that one that is down holds up no
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
@@ -152,10 +153,11 @@ class Store:
         if self.process != os.getpid() or self.loop is not asyncio.get_running_loop():
             return  # its tasks ended with their loop, or are another process's
         self._closed = True
-        await first()
-        await self.wakeups.close()
-        for lane in self._lanes.values():
-            await lane.stop()
+        async with contextlib.AsyncExitStack() as last_first:  # each of them, whatever becomes of another
+            for lane in self._lanes.values():
+                last_first.push_async_callback(lane.stop)
+            last_first.push_async_callback(self.wakeups.close)
+            last_first.push_async_callback(first)
 
 
 async def open_store(space: Space) -> Store:

@@ -48,6 +48,7 @@ class Transport:
     _name: bytes = field(factory=lambda: uuid4().hex.encode())
     _listener: asyncio.Task[None] | None = None
     _teller: asyncio.Task[None] | None = None
+    _tellers: set[asyncio.Task[None]] = field(factory=set["asyncio.Task[None]"])
     _telling: Wire | None = None
     _last: asyncio.Task[None] | None = None
     _closed: bool = False
@@ -58,6 +59,8 @@ class Transport:
         """This handle wrote what others may wait for."""
         if self._teller is None and not self._closed:
             self._teller = asyncio.create_task(self._tell(self._last), name="continuum-redis-hints")
+            self._tellers.add(self._teller)
+            self._teller.add_done_callback(self._tellers.discard)
 
     async def _tell(self, before: asyncio.Task[None] | None) -> None:
         try:
@@ -120,11 +123,12 @@ class Transport:
     async def close(self) -> None:
         """End all tasks, and give the connections back."""
         self._closed = True
-        for task in (self._listener, self._teller, self._last):
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await asyncio.wait([task])
+        tasks = [*self._tellers, *([] if self._listener is None else [self._listener])]
+        for task in tasks:
+            task.cancel()
+        if tasks:  # all of them: one that still connects would keep the connection that it makes
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait(tasks)
         self._listener = self._teller = self._last = None
         wire, self._telling = self._telling, None
         if wire is not None:

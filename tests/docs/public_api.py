@@ -76,6 +76,7 @@ PUBLIC = (
             "continuum_core.journal.effects": _ALL,
             "continuum_core.journal.fences": _ALL,
             "continuum_core.journal.waiters": _ALL,
+            "continuum_core.journal.undisturbed": _ALL,
             "continuum_core.journal.replies": _ALL,
             "continuum_core.journal.blobs": _ALL,
             "continuum_core.journal.wakeups": _ALL,

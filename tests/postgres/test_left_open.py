@@ -7,7 +7,7 @@ to the collector would be a warning in somebody else's test, and a session of th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -20,41 +20,11 @@ from continuum_core import Client
 from continuum_core.journal.connect import connect
 from continuum_core.journal.protocol import Journal
 from continuum_postgres import schema_of
+from tests.cut import MOST, Cut
 from tests.postgres.machines import Steps
 
 Operation = Callable[[str, list[object]], Awaitable[None]]
 """Done on a URL; what it makes it puts into the list, so that no collector tidies up."""
-
-MOST = 200
-"""Pauses of an operation, at most."""
-
-
-class Cut(Awaitable[bool]):
-    """Work that is cancelled at its `at`-th pause, and at the one after that; False if it had fewer."""
-
-    def __init__(self, work: Coroutine[Any, Any, None], at: int, again: bool) -> None:
-        self._work = work
-        self._cuts = {at, at + 1} if again else {at}
-        self._at = at
-
-    def __await__(self) -> Generator[Any, Any, bool]:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None
-        pauses = 0
-        thrown: BaseException | None = None
-        try:
-            while True:
-                paused = self._work.send(None) if thrown is None else self._work.throw(thrown)
-                thrown = None
-                pauses += 1
-                if pauses in self._cuts:
-                    loop.call_soon(task.cancel)
-                try:
-                    yield paused
-                except asyncio.CancelledError as error:
-                    thrown = error
-        except (StopIteration, asyncio.CancelledError):
-            return pauses >= self._at
 
 
 @pytest.fixture
