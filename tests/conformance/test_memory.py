@@ -168,9 +168,10 @@ async def test_wait_sees_a_write_that_came_before_it() -> None:
     await journal.open()
     other = journal.sibling()
     await other.open()
-    await started(other)
+    run_id = await started(other)
     async with asyncio.timeout(5):
         await journal.wait(3_600)
+    assert [claim.run_id for claim in (await claimed(journal)).runs] == [run_id]
 
 
 async def test_wait_is_woken_from_another_thread() -> None:

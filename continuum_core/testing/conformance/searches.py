@@ -208,8 +208,9 @@ async def _counted(journal: Journal, where: Condition) -> int:
     return await searcher_of(journal).count(where)
 
 
-def several(kit: Kit, examples: int = EXAMPLES) -> None:
-    """Compare random searches with the oracle's answers."""
+def several(kit: Kit, examples: int = EXAMPLES) -> int:
+    """Compare random searches with the oracle's answers; how many were compared."""
+    number = 0
     journal = kit.run(kit.open())
     runs = kit.run(_population(journal))
     sorts = st.builds(Sort, st.sampled_from([Column.STARTED, *_VALUES]), st.booleans())
@@ -224,8 +225,11 @@ def several(kit: Kit, examples: int = EXAMPLES) -> None:
     )
     @given(asked=_CONDITIONS, sort=sorts, limit=st.sampled_from([3, 7, 100]))
     def compared(asked: _Asked, sort: Sort, limit: int) -> None:
+        nonlocal number
+        number += 1
         wanted = [run for run in runs if asked.holds(run)]
         assert kit.run(found(journal, asked.where, sort, limit)) == _sorted(wanted, sort)
         assert kit.run(_counted(journal, asked.where)) == len(wanted)
 
     compared()
+    return number

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from continuum_core.journal.commit import FinishKind
+from continuum_core.journal.commit import CommitOutcome, FinishKind
 from continuum_core.testing.conformance.given import FAR, HOUR, finish, fused, new_task, signal, timer
 from continuum_core.testing.conformance.kit import (
     Kit,
@@ -65,7 +65,9 @@ async def test_a_fused_turn_may_pass_what_is_not_due(kit: Kit) -> None:
     journal = await kit.open()
     run_id = await waiting(journal)
     await delivered(journal, timer(run_id, FAR))
-    await committed(journal, fused(await row(journal, run_id), await journal.now()))
+    answer = await committed(journal, fused(await row(journal, run_id), await journal.now()))
+    assert answer.outcome is CommitOutcome.COMMITTED
+    assert (await row(journal, run_id)).version == 2
 
 
 async def test_a_task_is_not_claimed_early(kit: Kit) -> None:
