@@ -63,16 +63,27 @@ async def test_renewals_rewrite_no_index(empty_url: str) -> None:
         runs = [hold_run(claim) for claim in (await claimed(journal, lease=HOUR)).runs]
         tasks = [hold_task(claim, b"half") for claim in (await claimed_tasks(journal, lease=HOUR)).tasks]
         assert len(runs) == len(tasks) == 20
-    before = _updates(empty_url, schema)
-    async with opened(empty_url, "test") as journal:
-        for _ in range(25):
-            assert all(await journal.renew(runs, HOUR))
-            assert all(await journal.heartbeat(tasks, HOUR))
-    after = _updates(empty_url, schema)
+    seen = []
+    for _ in range(3):  # where another session reads meanwhile, pages keep what it may see, and fill up
+        before = _updates(empty_url, schema)
+        async with opened(empty_url, "test") as journal:
+            for _ in range(25):
+                assert all(await journal.renew(runs, HOUR))
+                assert all(await journal.heartbeat(tasks, HOUR))
+        seen.append(_shares(before, _updates(empty_url, schema)))
+        if min(seen[-1].values()) > 0.8:
+            return
+    raise AssertionError(f"in place were {seen}; were a lease in an index, none would be")
+
+
+def _shares(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]]) -> dict[str, float]:
+    """How many of a table's updates since were HOT; a page may be full for once."""
+    shares = {}
     for table in ("runs", "tasks"):
         made, hot = (late - early for late, early in zip(after[table], before[table], strict=True))
         assert made >= 500
-        assert hot / made > 0.8, table  # none would be, were a lease in an index; a page may be full for once
+        shares[table] = hot / made
+    return shares
 
 
 def _updates(url: str, schema: str) -> dict[str, tuple[int, int]]:

@@ -12,8 +12,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from continuum_core.journal.connect import connect
 from continuum_core.testing.conformance.kit import started
-from continuum_redis import transport
-from continuum_redis.driver import Wire
+from continuum_redis import driver
 from continuum_redis.journal import RedisJournal
 from tests.cut import MOST, Cut
 
@@ -80,17 +79,16 @@ async def test_hints_on_their_way_keep_no_connection(
 ) -> None:
     """The first of them still connects when the second is due, and the handle is closed."""
     connecting, go_on = asyncio.Event(), asyncio.Event()
-    real = transport.connect
 
-    async def slowly(*where: Any) -> Wire:
+    async def slowly(*where: Any) -> driver.Wire:
         connecting.set()
         await go_on.wait()
-        return await real(*where)
+        return await driver.connect(*where)
 
     journal = connect(url)
     assert isinstance(journal, RedisJournal)
     await journal.open()
-    monkeypatch.setattr(transport, "connect", slowly)
+    monkeypatch.setattr("continuum_redis.transport.connect", slowly)
     await started(journal)
     await connecting.wait()
     await started(journal)
