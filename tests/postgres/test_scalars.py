@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from uuid import UUID
 
 import pytest
 
 from continuum_postgres import scalars
 from continuum_postgres.source import connect
+from continuum_postgres.statements.fused import FUSE_FINISH, FUSE_FINISHES, FUSE_START, FUSE_STARTS
 
 _SQL = (
     b"SELECT $1::bigint, $2::integer, $3::smallint, $4::boolean, $5::bytea, $6::text, $7::uuid, $8::bigint, "
@@ -60,3 +62,11 @@ async def test_what_is_null_prepares_no_other_text(postgres_url: str) -> None:
 def test_text_that_is_none_is_refused() -> None:
     with pytest.raises(UnicodeEncodeError):
         scalars.texts(["\ud800"])
+
+
+@pytest.mark.parametrize(("one", "many"), [(FUSE_START, FUSE_STARTS), (FUSE_FINISH, FUSE_FINISHES)])
+def test_one_member_takes_the_parameters_of_many_and_unpacks_nothing(one: str, many: str) -> None:
+    assert set(re.findall(r"\$\d+", one)) == set(re.findall(r"\$\d+", many))
+    assert "unnest" in many
+    assert "unnest" not in one
+    assert "[]" not in one

@@ -143,14 +143,24 @@ WITH {_NOW}, m AS MATERIALIZED (
 SELECT c.now, s.ord FROM c LEFT JOIN s ON true
 """
 
-_COLUMN = re.compile(r"unnest\((\$\d+)::(\w+)\[\]\)")
-_ORDER = "generate_subscripts($3::smallint[], 1)"
+_COLUMN = re.compile(r"unnest\((\$\d+::\w+)\[\]\) AS (\w+)")
+_MEMBERS = re.compile(r", m AS MATERIALIZED \(.*?\n\), s AS", re.DOTALL)
+_NAMED = re.compile(r"\b[msu]\.(\w+)\b")
 
 
-def _alone(statement: str) -> str:
-    """The statement about a single member, whose columns are values: nothing to unpack, and less to send."""
-    return _COLUMN.sub(r"\1::\2", statement).replace(_ORDER, "1")
+def _alone(statement: str, found: str) -> str:
+    """The statement about a single member: what were its columns are plain values, wherever they are named.
+
+    Made from the text for many, so that there is one place where it is said what a turn does. The server has
+    nothing to unpack, and forty columns less to hand from each part of the statement to the next.
+
+    :param found: what is left of the members' columns: those that were read.
+    """
+    values = {name: value for value, name in _COLUMN.findall(statement)}
+    text = _MEMBERS.sub(", s AS", statement).replace(" CROSS JOIN m", "")
+    text = text.replace("m.*", "1 AS ord").replace("s.*", found)
+    return _NAMED.sub(lambda named: values.get(named[1], named[0]), text)
 
 
-FUSE_FINISH = _alone(FUSE_FINISHES)
-FUSE_START = _alone(FUSE_STARTS)
+FUSE_FINISH = _alone(FUSE_FINISHES, "s.ord, s.now, s.run_tid, s.machine, s.task_tid")
+FUSE_START = _alone(FUSE_STARTS, "s.ord, s.now")
