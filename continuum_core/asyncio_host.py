@@ -22,7 +22,7 @@ from uuid_utils import uuid7
 
 from continuum_core.errors import UsageError
 
-__all__ = ["AsyncioHost", "end"]
+__all__ = ["AsyncioHost", "AsyncioJob", "end"]
 
 logger = logging.getLogger(__name__)
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AlreadyStarted",
+    "AskRejected",
+    "AskTimeout",
     "AttemptCancelled",
     "AuthorError",
     "CallerError",
@@ -41,6 +43,7 @@ __all__ = [
     "RunCancelled",
     "RunEnded",
     "RunFailed",
+    "RunNotBegun",
     "RunNotFound",
     "RunOver",
     "RunTerminated",
@@ -346,6 +349,17 @@ class PayloadLocked(UnknownVersion):
     """A stored payload cannot be opened here: its payload codec or its key is not here, or it was changed."""
 
 
+class CompensationStuck(OperatorError):
+    """An undo failed for good, or it cannot be found out whether there is something to undo.
+
+    The run is parked. Mend what is in the way (its history says which activity failed, and why) and unpark
+    it: the same is tried again, and the rest follows. Nothing is skipped.
+    """
+
+    def __str__(self) -> str:
+        return "an undo failed for good, or what became of an activity cannot be found out; see its history"
+
+
 # --- the run ended without a result ---------------------------------------------------------------
 
 
@@ -451,17 +465,6 @@ class LeaseLost(ContinuumError):
 
 class AttemptCancelled(ContinuumError):
     """Raised by `heartbeat` inside a plain body when the run has no use for the attempt any more."""
-
-
-class CompensationStuck(OperatorError):
-    """An undo failed for good, or it cannot be found out whether there is something to undo.
-
-    The run is parked. Mend what is in the way (its history says which activity failed, and why) and unpark
-    it: the same is tried again, and the rest follows. Nothing is skipped.
-    """
-
-    def __str__(self) -> str:
-        return "an undo failed for good, or what became of an activity cannot be found out; see its history"
 
 
 class NeverStarted(ContinuumError):

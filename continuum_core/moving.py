@@ -24,7 +24,7 @@ from continuum_core.mapper import Migrated, decode_image, migrated, unborn
 from continuum_core.registry import Registry
 from continuum_core.turn import Due, Moving, take_turn
 
-__all__ = ["LIVE", "Fate", "Moved", "Mover", "PatchUse", "Prospect", "patch_uses"]
+__all__ = ["GOOD", "LIVE", "Fate", "Moved", "Mover", "PatchUse", "Prospect", "patch_uses"]
 
 _PAGE = 200
 

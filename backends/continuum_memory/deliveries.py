@@ -16,7 +16,7 @@ from continuum_core.journal.protocol import Limits
 from continuum_core.journal.records import DeadLetter, Delivery, DeliveryKind, Held
 from continuum_memory.rows import RunRow, Space
 
-__all__ = ["deliver", "insert", "remove", "remove_all", "send", "set_held", "unhold"]
+__all__ = ["deliver", "insert", "remove", "remove_all", "seen", "send", "set_held", "unhold"]
 
 
 def deliver(space: Space, limits: Limits, now: Micros, deliveries: Sequence[Delivery]) -> list[Delivered]:

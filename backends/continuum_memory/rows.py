@@ -32,7 +32,7 @@ from continuum_core.journal.records import (
 )
 from continuum_memory.ordered import Ordered
 
-__all__ = ["BlobRow", "DueKey", "Result", "RunRow", "Space", "TaskQueue", "TaskRow"]
+__all__ = ["BlobRow", "DueKey", "Result", "RunRow", "Space", "TaskOrder", "TaskQueue", "TaskRow"]
 
 DueKey = tuple[Micros, int, int, "RunRow"]
 """(due, delivery id, run id, run) of an unheld delivery; the first three are unique."""

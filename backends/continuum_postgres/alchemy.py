@@ -17,7 +17,7 @@ from continuum_core.errors import UsageError
 from continuum_postgres.errors import port_error
 from continuum_postgres.joined import Psycopg, is_psycopg
 
-__all__ = ["Facade", "Kinds", "driver_of", "is_alchemy", "is_awaited", "kinds"]
+__all__ = ["Facade", "Facades", "Kinds", "driver_of", "is_alchemy", "is_awaited", "kinds"]
 
 _PLACES = {
     "Connection": "sqlalchemy.engine",

@@ -22,7 +22,7 @@ from continuum_redis.arguments import Arguments, packed
 from continuum_redis.relay import Relay
 from continuum_redis.store import READING, Store
 
-__all__ = ["RunSpread", "sooner", "suspects_first", "water_filled"]
+__all__ = ["RunSpread", "sooner", "suspects_first", "water_filled", "write_claim"]
 
 _SUSPECT = 2
 

@@ -13,12 +13,15 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "DEBUG",
+    "JSON",
     "Apps",
     "AsJson",
     "Data",
     "Debug",
     "JournalUrl",
     "Namespace",
+    "OutputFile",
     "RunRef",
     "Status",
     "Who",

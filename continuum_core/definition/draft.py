@@ -18,6 +18,7 @@ __all__ = [
     "ActionDraft",
     "AttributeDraft",
     "CompensationDraft",
+    "CrewDraft",
     "DeadlineDraft",
     "EdgeDraft",
     "InvokeDraft",

@@ -12,7 +12,18 @@ from collections.abc import Callable
 from types import FunctionType, ModuleType
 from typing import Any, TypeVar
 
-__all__ = ["MUTATORS", "PURE_MODULES", "Impurity", "home", "impurity", "is_marked", "pure", "qualified"]
+__all__ = [
+    "MUTATORS",
+    "PURE_MODULES",
+    "Impurity",
+    "home",
+    "impurity",
+    "is_marked",
+    "method_impurity",
+    "pure",
+    "qualified",
+    "within",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -32,6 +32,7 @@ __all__ = [
     "Row",
     "Sign",
     "Tone",
+    "crew_rows",
     "delay_words",
     "edge_caption",
     "frame_title",

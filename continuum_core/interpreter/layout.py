@@ -17,7 +17,7 @@ from continuum_core.interpreter.program import Arc, Key, Program, ascending, des
 if TYPE_CHECKING:
     from continuum_core.interpreter.microstep import Plan
 
-__all__ = ["Groups", "Layout", "layout_of", "within_deferral"]
+__all__ = ["Groups", "Layout", "PlanKey", "layout_of", "within_deferral"]
 
 Groups = tuple[tuple[Arc, ...], ...]
 """Candidate edges: a tuple for each active atomic state in document order, innermost edges first."""

@@ -20,7 +20,17 @@ from continuum_core.interpreter.dialect import Dialect
 if TYPE_CHECKING:
     from continuum_core.interpreter.layout import Layout
 
-__all__ = ["HISTORIES", "Arc", "Key", "Program", "ascending", "compile_chart", "descending", "program_of"]
+__all__ = [
+    "HISTORIES",
+    "Arc",
+    "Key",
+    "Program",
+    "ascending",
+    "compile_chart",
+    "descending",
+    "mask",
+    "program_of",
+]
 
 Key = type[Any] | TriggerKind | tuple[TriggerKind, int] | tuple[TriggerKind, int, int]
 """What an edge waits for: an event class; `ALWAYS`, `ANY`, `CANCEL` or `DEADLINE`; or a kind with state and

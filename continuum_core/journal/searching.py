@@ -39,6 +39,7 @@ __all__ = [
     "Column",
     "ColumnIn",
     "Condition",
+    "End",
     "Every",
     "Not",
     "Place",

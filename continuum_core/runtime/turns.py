@@ -28,7 +28,7 @@ from continuum_core.runtime.tasks import Tasks
 from continuum_core.turn import Due, Moving, Turn, lacking, park, quarantine, take_turn
 from continuum_core.watch import TurnWatch
 
-__all__ = ["Turns"]
+__all__ = ["Beside", "Turns"]
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from uuid_utils.compat import uuid7
 from continuum_core.asyncio_host import AsyncioJob
 from continuum_core.clock import Micros, from_datetime, span
 
-__all__ = ["VirtualClock", "VirtualHost"]
+__all__ = ["START", "VirtualClock", "VirtualHost"]
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 

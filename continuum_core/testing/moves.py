@@ -22,7 +22,7 @@ from continuum_core.testing.drive import Drive
 from continuum_core.testing.examples import example_of
 from continuum_core.testing.opened import work_name
 
-__all__ = ["Advance", "Cancel", "Complete", "Examples", "Fail", "Move", "Send", "gathered", "moves"]
+__all__ = ["Advance", "Cancel", "Complete", "Examples", "Fail", "Move", "Send", "active", "gathered", "moves"]
 
 
 @frozen

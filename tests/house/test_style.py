@@ -61,6 +61,35 @@ def test_every_module_says_its_rule() -> None:
     assert not silent
 
 
+def module_of(file: Path) -> str:
+    """The dotted name by which a module is imported."""
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    parts = parts if parts[0] == "continuum_core" else parts[1:]
+    return ".".join(parts).removesuffix(".__init__")
+
+
+def said(tree: ast.Module) -> set[str] | None:
+    """The names of `__all__`; None where a module has none."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return set(ast.literal_eval(node.value))
+    return None
+
+
+def test_what_other_modules_import_is_in_all() -> None:
+    trees = {module_of(file): ast.parse(file.read_text(encoding="utf-8")) for file in MODULES}
+    names = {module: public for module, tree in trees.items() if (public := said(tree)) is not None}
+    unsaid = {
+        f"{node.module}.{alias.name}, of {module}"
+        for module, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module in names
+        for alias in node.names
+        if alias.name not in names[node.module] and f"{node.module}.{alias.name}" not in trees
+    }
+    assert not unsaid
+
+
 def test_tox_names_only_stages_that_exist(dev: ModuleType) -> None:
     tox = configparser.ConfigParser(interpolation=None)
     tox.read(ROOT / "tox.ini")

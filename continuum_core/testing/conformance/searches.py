@@ -35,7 +35,7 @@ from continuum_core.journal.searching import (
 )
 from continuum_core.testing.conformance.kit import Kit, ordered, row, started
 
-__all__ = ["attribute", "found", "having", "several", "tags"]
+__all__ = ["EXAMPLES", "attribute", "found", "having", "several", "tags"]
 
 EXAMPLES = 60
 
