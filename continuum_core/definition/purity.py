@@ -106,8 +106,12 @@ class _Trail:
             self.follow(function, tainted)
         elif isinstance(value, type):
             yield from self._class(value, place, text)
-        elif function is not None or not self.owns(type(value)):  # an enum member may be called, too
+        elif function is not None or not self._is_data(value):
             yield _foreign(text, module, place)
+
+    def _is_data(self, value: object) -> bool:
+        """Whether a callable object is a value of the machine's own package, such as an enum member."""
+        return self.owns(type(value))
 
     def _class(self, cls: type, place: Place, text: str) -> Iterator[Finding]:
         """A class that may be instantiated: what it runs when it is."""

@@ -72,7 +72,7 @@ def planted(name: str) -> Generator[None]:
     with ExitStack() as mended:
         for where, attribute, broken in {**PLANTED, **ROLLING_PLANTED, **LATE_PLANTED}[name]():
             missing = object()
-            before = vars(where).get(attribute, missing)
+            before: object = where.__dict__.get(attribute, missing)
             setattr(where, attribute, broken)
             mended.callback(_mend, where, attribute, before, missing)
         yield
