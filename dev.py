@@ -14,7 +14,8 @@ stage; tox and CI call it.
 
 Tests find a PostgreSQL by themselves. CONTINUUM_TEST_POSTGRES names a running one to use: a URL whose
 role may create databases and roles. CONTINUUM_TEST_POSTGRES_BIN names the directory of the programs that
-private servers are started from, such as /usr/lib/postgresql/15/bin.
+private servers are started from, such as /usr/lib/postgresql/15/bin. CONTINUUM_TEST_RUNS is how many runs of
+each kind the longest test of PostgreSQL makes: a million, unless it is named.
 """
 
 from __future__ import annotations
