@@ -21,6 +21,7 @@ from continuum_core.cli.carrying import (
     opened,
     progress,
     statuses_of,
+    warn_of,
 )
 from continuum_core.cli.choosing import Which, found_by
 from continuum_core.cli.failures import CALLER
@@ -63,6 +64,7 @@ def archive(
         async with opened(url, namespace) as handle:
             before = await handle.now() - round(older_than.total_seconds() * 1_000_000)
             wanted = Selection(before, machine, statuses, chosen)
+            await warn_of(handle, machine)
             with progress("runs", None, quiet=as_json) as tell:
                 return await write_archive(
                     handle, wanted, None if dry_run else to, prune=prune, told=lambda done: tell(done.runs)

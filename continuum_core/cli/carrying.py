@@ -26,6 +26,7 @@ from continuum_core.cli.apps import load
 from continuum_core.cli.failures import OPERATOR
 from continuum_core.cli.options import Apps, AsJson, Debug, Namespace, Status, Who
 from continuum_core.cli.output import console, print_json, say
+from continuum_core.cli.references import strange_machine
 from continuum_core.cli.times import duration
 from continuum_core.errors import UsageError
 from continuum_core.journal.connect import connect
@@ -44,6 +45,7 @@ __all__ = [
     "progress",
     "shown",
     "statuses_of",
+    "warn_of",
 ]
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Write nothing; say what would be done.")]
@@ -93,6 +95,12 @@ def statuses_of(chosen: list[Status] | None) -> frozenset[RunStatus]:
             f"a run that is {words} has not ended; runs end {ends}", param_hint="--status"
         )
     return found
+
+
+async def warn_of(journal: Journal, machine: str | None) -> None:
+    """Say of a machine that a verb is to keep to where none of that name ever ran: it finds nothing then."""
+    if machine is not None and (strange := await strange_machine(journal, machine)):
+        say(strange, stderr=True)
 
 
 @contextlib.contextmanager

@@ -10,9 +10,10 @@ from uuid import UUID
 from continuum_core.cli.failures import suggestion
 from continuum_core.client import Client, Handle
 from continuum_core.errors import RunNotFound, RunOver, TooManyPending, UnexpectedEvent, UsageError
+from continuum_core.journal.protocol import Journal
 from continuum_core.view import RunView
 
-__all__ = ["find", "name_of", "named"]
+__all__ = ["find", "name_of", "named", "strange_machine"]
 
 
 def name_of(view: RunView) -> str:
@@ -55,15 +56,20 @@ async def named(client: Client, run: str) -> AsyncGenerator[Handle[Any], None]:
         raise
 
 
+async def strange_machine(journal: Journal, machine: str) -> str:
+    """What to say where no machine of that name ever ran, be it misspelt; "" where one did."""
+    known = sorted({definition.machine for definition in await journal.definitions()})
+    if machine in known:
+        return ""
+    listed = suggestion(machine, known) or f"known machines: {', '.join(known) or 'none'}"
+    return f"no machine {machine!r} ever ran in this journal; {listed}"
+
+
 async def _hints(client: Client, run: str, run_id: UUID) -> list[str]:
     machine, slash, _ = run.partition("/")
     hints: list[str] = []
-    if slash:
-        known = sorted({definition.machine for definition in await client.journal.definitions()})
-        if machine not in known:
-            near = suggestion(machine, known)
-            listed = near or f"known machines: {', '.join(known) or 'none'}"
-            hints.append(f"no machine {machine!r} ever ran in this journal; {listed}")
+    if slash and (strange := await strange_machine(client.journal, machine)):
+        hints.append(strange)
     where = f"this is namespace {client.namespace!r} of the journal"
     hints.append(f"{where}, where it would have the id {run_id}" if slash else where)
     return hints

@@ -11,7 +11,16 @@ from typing import Annotated
 import typer
 from msgspec.structs import asdict, replace
 
-from continuum_core.cli.carrying import Machine, OlderThan, Statuses, counted, opened, progress, statuses_of
+from continuum_core.cli.carrying import (
+    Machine,
+    OlderThan,
+    Statuses,
+    counted,
+    opened,
+    progress,
+    statuses_of,
+    warn_of,
+)
 from continuum_core.cli.options import AsJson, Debug, JournalUrl, Namespace, journal_of
 from continuum_core.cli.output import Rows, print_json, safe, say
 from continuum_core.clock import Micros
@@ -58,6 +67,7 @@ def prune(
             before = await handle.now() - round(older_than.total_seconds() * 1_000_000)
             plan = PrunePlan(before, _EVERYTHING, machine, statuses, True, generations)
             found = await handle.prune(plan)
+            await warn_of(handle, machine)
             if not yes:
                 return found
             with progress("runs", found.runs, quiet=as_json) as tell:
@@ -115,6 +125,7 @@ def stats(
 
     async def counted() -> tuple[Micros, list[Tally]]:
         async with opened(url, namespace) as handle:
+            await warn_of(handle, machine)
             return await handle.now(), await carrier_of(handle).tally()
 
     now, tallies = asyncio.run(counted())

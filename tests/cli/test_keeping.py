@@ -81,6 +81,16 @@ def test_a_run_that_has_not_ended_is_neither_pruned_nor_archived(
     assert "a run that is parked has not ended; runs end completed, failed, cancelled, terminated" in told
 
 
+@pytest.mark.parametrize("verb", [("prune",), ("archive", "--dry-run"), ("stats",)])
+def test_a_machine_that_never_ran_is_told(continuum: Command, url: str, verb: tuple[str, ...]) -> None:
+    """A misspelt name finds nothing, as one that has nothing old does."""
+    _orders(continuum, url)
+    age = () if verb == ("stats",) else ("--older-than", "0")
+    done = continuum(*verb, *age, "--machine", "ordr")
+    assert (done.code, done.err) == (0, "no machine 'ordr' ever ran in this journal; did you mean 'order'?\n")
+    assert continuum(*verb, *age, "--machine", "order").err == ""
+
+
 def test_prune_tells_all_that_are_never_pruned(
     continuum: Command, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
