@@ -40,6 +40,10 @@ _LONG = 3600.0
 """Seconds that a test marked `long` may take; the others' time is in pyproject.toml."""
 
 
+_MOST_WORKERS = 16
+"""All share one PostgreSQL, which takes 300 connections."""
+
+
 SERVED = ("sqlite", "postgres", "redis")
 TAGGED = (*SERVED, "redis&tags=4")
 _SHARED_OUT = {"journal": SERVED, "tagged_journal": TAGGED, "gauged_journal": TAGGED}
@@ -68,7 +72,7 @@ def pytest_xdist_auto_num_workers() -> int | None:
     """Three for two cores: much of a test's time is spent waiting for a server, a lease, another process."""
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None  # then xdist itself asks it
-    return (os.cpu_count() or 1) * 3 // 2
+    return min((os.cpu_count() or 1) * 3 // 2, _MOST_WORKERS)
 
 
 @pytest.hookimpl(tryfirst=True)  # before the long ones are left out
