@@ -5,6 +5,7 @@
 - `checking`: turns that no journal may take, refused alike by all.
 - `cursor`: cursors of pages. `dealing`: the order of a queue's tasks. `rate`: token buckets.
 - `effects`, `fences`, `waiters`: what orders do, how tasks are born, who waits: the same in all journals.
+  `undisturbed`: what is ended though its caller was cancelled.
 - `attributes`, `searching`, `selecting`: what runs are found by, searches, and searches as SQL.
 - `transactions`, `gauges`, `replies`, `crews`, `blobs`, `carrying` with `carriers`: optional, for backends
   that declare so. `wakeups`: hints that another store carries.

@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 __all__ = ["undisturbed"]
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 
 
-async def undisturbed(work: Coroutine[Any, Any, Answer]) -> Answer:
+async def undisturbed(work: Coroutine[Any, Any, T]) -> T:
     """The answer of `work`: whoever is cancelled waits for it all the same, and is cancelled then.
 
     Who is cancelled once more goes at once, and the work goes on by itself.
