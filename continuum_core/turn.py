@@ -373,7 +373,7 @@ class _Fold:
             tasks=tuple([born(task, commit_id) for task in self.tasks]) if self.tasks else (),
             closed=tuple(self.closed),
         )
-        if steps == len(self.records) and poison is None and self._is_plain:
+        if steps == len(self.records) and poison is None and self._is_usual:
             return made
         return replace(
             made,
@@ -390,7 +390,7 @@ class _Fold:
         )
 
     @property
-    def _is_plain(self) -> bool:
+    def _is_usual(self) -> bool:
         """It has nothing of what most turns have nothing of: naming that all the same takes its time."""
         return not (
             self.deliveries

@@ -9,6 +9,7 @@ A run whose turn is under way is not remembered, so that no second one is made m
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from uuid import UUID
 
@@ -84,7 +85,8 @@ class Turns:
         self._poll = poll
         self._remembered = remembered
         self._watch = watch
-        self._known: dict[UUID, _Known] = {}
+        # A dict would pass by all that it has dropped, each time that the oldest is looked for.
+        self._known: OrderedDict[UUID, _Known] = OrderedDict()
         self._known_bytes = 0
         self.on_ended: Callable[[UUID, RunStatus, bytes | None], None] = lambda _run, _status, _outcome: None
         self.on_replied: Callable[[Asked, Replied], None] = lambda _asked, _answer: None

@@ -182,10 +182,11 @@ async def test_wait_is_woken_from_another_thread() -> None:
         async def work() -> None:
             sibling = journal.sibling()
             await sibling.open()
-            await started(sibling)
+            written.append(await started(sibling))
 
         asyncio.run(work())
 
+    written: list[UUID] = []
     waiter = asyncio.create_task(journal.wait(3_600))
     await asyncio.sleep(0)
     thread = threading.Thread(target=write)
@@ -193,6 +194,7 @@ async def test_wait_is_woken_from_another_thread() -> None:
     async with asyncio.timeout(5):
         await waiter
     thread.join()
+    assert [claim.run_id for claim in (await claimed(journal)).runs] == written
 
 
 async def test_a_waiter_whose_loop_is_gone_hurts_no_writer() -> None:
