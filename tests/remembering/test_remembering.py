@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from tests.remembering.machines import (
     Seen,
     Selective,
     Stop,
+    added,
     begun,
     double,
     sum_of,
@@ -171,6 +173,37 @@ async def test_the_most_that_regions_ask_for_counts() -> None:
         for event in (Add(), Enter(), Add(), Leave(), Add()):
             await engine.send(run, event)
         assert await versions(engine, run) == [3, 4, 5]
+
+
+async def test_a_machine_that_remembers_all_again_tells_what_was_not_told_once(tmp_path: Path) -> None:
+    """What is remembered is no part of a machine: a run goes on under the same code without its word."""
+
+    def counting(word: bool) -> type[Machine[Seen, int, int]]:
+        class Counting(Machine[Seen, int, int], name="again"):
+            s = root(Seen)
+            open_ = s.state(initial=True)
+            end = s.final()
+            open_.on(Add, assign=added)
+            s.on(Stop, end)
+            if word:
+                s.remember("ephemeral")
+            init = staticmethod(begun)
+            result = staticmethod(sum_of)
+
+        return Counting
+
+    url = f"sqlite:///{tmp_path}/journal.db"
+    silent, telling = counting(True), counting(False)
+    async with Engine([silent], journal=url) as engine:
+        run = await engine.start(silent, 0)
+        for amount in range(2):
+            await engine.send(run, Add(amount))
+    async with Engine([telling], journal=url) as engine:
+        again = engine.client.handle(run.id)
+        for amount in range(3):
+            await engine.send(again, Add(amount))
+        assert [step.steps for step in await engine.history(again)] == [4, 1, 1]
+        await engine.check(again)
 
 
 def test_what_is_remembered_is_no_part_of_what_a_machine_does() -> None:
