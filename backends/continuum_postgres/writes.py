@@ -309,13 +309,19 @@ class Writes:
             silenced = (Bigint(self.now), *by_run(run for run, _ in self.silenced), tokens)
             asks.append((on_deliveries.CLOSE_TIMERS, silenced))
         if self.closed:
-            ordered = sorted(self.closed, key=lambda one: (shard(one[0]), one[0].int))
+            ordered = sorted(self.closed, key=_closed_place)
             closed = (*by_run(run for run, _ in ordered), arrays.bigints([token for _, token in ordered]))
             for statement in (on_tasks.LOCK_CLOSED, on_tasks.DROP_UNSTARTED, on_tasks.CANCEL_TASKS):
                 asks.append((statement, closed))
         if self.ended:
             asks.append((on_deliveries.EMPTY_RUNS, (Bigint(self.now), *by_run(self.ended))))
         return asks
+
+
+def _closed_place(closed: tuple[UUID, int | None]) -> tuple[int, int, int]:
+    """Where a token's tasks stand in the order in which verbs lock tasks; without one, the whole run's."""
+    run_id, token = closed
+    return shard(run_id), run_id.int, -1 if token is None else token
 
 
 def described(attributes: Iterable[tuple[UUID, Attribute]]) -> list[Ask]:

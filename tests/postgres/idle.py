@@ -31,7 +31,7 @@ async def _main(seconds: float) -> None:
     with Postgres(settings={"autovacuum": "off"}) as server:
         async with Worker(server.url(), [Steps]) as worker:
             await (await worker.client.start(Steps, 1)).result(20)
-            await asyncio.sleep(15)  # until its polling has backed off as far as it does
+            await asyncio.sleep(15)  # until it only polls
             with psycopg.connect(server.url(), autocommit=True) as looking:
                 before, cpu = _asked(looking, _COUNTED), time.process_time()
                 await asyncio.sleep(seconds)

@@ -34,9 +34,12 @@ from continuum_core.testing.conformance.given import (
     turn,
 )
 from continuum_core.testing.conformance.kit import claimed_tasks, waiting
-from tests.postgres.handles import opened, raw, soon
+from continuum_postgres.shards import shard
+from tests.postgres.handles import opened, raw, soon, waits_for_lock
 
 RUNS = 12
+TOKENS = 4
+TASKS = [(token, slot) for token in range(TOKENS) for slot in range(3)]
 ROUNDS = 15
 HANDLES = 4
 
@@ -66,8 +69,8 @@ class Chaos:
                 claim,
                 claims.now,
                 deliveries=(signal(others[place % len(others)]),),
-                tasks=(new_task(self.chance.randrange(4), key="k"),),
-                closed=(self.chance.randrange(4),),
+                tasks=tuple([new_task(token, slot, key="k") for token, slot in self.chance.sample(TASKS, 3)]),
+                closed=tuple(self.chance.sample(range(TOKENS), 2)),
             )
             for place, claim in enumerate(mixed)
         ]
@@ -160,3 +163,33 @@ async def test_batches_of_every_verb_do_not_deadlock(empty_url: str, namespace: 
             assert [record.version for record in history] == list(range(1, run.version + 1))
             assert folded(history) == run.snapshot
             assert len({record.commit_id for record in history}) == len(history)
+
+
+async def test_no_verb_takes_a_later_task_before_an_earlier_one(postgres_url: str, namespace: str) -> None:
+    """With a run's first task locked by another, a heartbeat and a close of all hold nothing yet."""
+    async with (
+        opened(postgres_url, namespace) as journal,
+        raw(postgres_url) as other,
+        raw(postgres_url) as looking,
+    ):
+        run_id = await waiting(journal, {"tasks": tuple([new_task(token, slot) for token, slot in TASKS])})
+        claims = (await claimed_tasks(journal)).tasks
+        assert len(claims) == len(TASKS)
+        name = (shard(run_id), run_id)
+        backwards = sorted(claims, key=lambda claim: (-claim.task.token, -claim.task.slot))
+        (run,) = await journal.load([run_id])
+        assert run is not None
+        closing = fused(run, await journal.now(), closed=tuple(reversed(range(TOKENS))))
+        verbs: dict[str, Callable[[], Awaitable[object]]] = {
+            "heartbeat": lambda: journal.heartbeat([hold_task(claim) for claim in backwards], HOUR),
+            "commit": lambda: journal.commit([closing]),
+        }
+        for verb in verbs.values():
+            await other.execute("BEGIN")
+            of_run = "SELECT 1 FROM continuum.tasks WHERE shard = %s AND run_id = %s "
+            await other.execute(of_run + "AND token = 0 AND slot = 0 FOR UPDATE", name)
+            waiter = asyncio.ensure_future(verb())
+            await soon(waits_for_lock(looking))
+            await other.execute(of_run + "FOR UPDATE NOWAIT", name)
+            await other.execute("ROLLBACK")
+            await soon(waiter)
