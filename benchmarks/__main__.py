@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="dev.py bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help="interpreter, w1 ... w5, all")
-    parser.add_argument("--rounds", type=int, help="interleaved rounds (default: 5; w3 and w4 3)")
+    parser.add_argument("--rounds", type=int, help="interleaved rounds (default: 5)")
     parser.add_argument("--seconds", type=float, default=10.0, help="a measurement's length (default 10)")
     parser.add_argument(
         "--peers", default="", help="only these, by module: dbos,absurd,bare,... or none; ours always"
@@ -148,8 +148,6 @@ def run(part: Part, stage: Stage, options: argparse.Namespace, folder: Path) -> 
     }
     write(folder, part, said, found)
     print((folder / f"{part.name}.md").read_text(encoding="utf-8"), flush=True)
-    for aim, met in part.targets(found):
-        print(f"target {'met' if met else 'MISSED'}: {aim}", flush=True)
 
 
 def _command(part: Part, rounds: int, options: argparse.Namespace) -> str:
@@ -183,7 +181,9 @@ def write(folder: Path, part: Part, said: dict[str, Any], found: dict[str, Any])
         + ", ".join(f"{name} {version}" for name, version in said["versions"].items())
         + ". Medians of the rounds, lowest and highest in brackets.\n"
     )
-    (folder / f"{part.name}.md").write_text(part.tables(found) + "\n" + taken, encoding="utf-8")
+    aims = "".join(f"- {'met' if met else '**missed**'}: {aim}\n" for aim, met in part.targets(found))
+    text = part.tables(found) + "\n" + taken + (f"\nAims:\n\n{aims}" if aims else "")
+    (folder / f"{part.name}.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

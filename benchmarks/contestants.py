@@ -66,6 +66,10 @@ def latency() -> list[tuple[Contestant, float]]:
     """W2, and which part of the samples each can afford: a second each is a long time."""
     return [
         (Contestant("continuum_core", OURS, 1, _WORKER), 1.0),
+        (
+            Contestant("two bare commits", "bare", 1, "no engine: two small rows, each in its own commit"),
+            1.0,
+        ),
         (Contestant("DBOS", "dbos", 1, "workflow called directly, no worker in between"), 1.0),
         (Contestant("DBOS, queue", "dbos", 1, _QUEUE, {"mode": "queue"}), 0.15),
         (Contestant("Absurd", "absurd", 1, "spawned, its worker loop, defaults"), 0.3),

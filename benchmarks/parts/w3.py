@@ -15,7 +15,7 @@ from benchmarks.tables import Column, Target, figure, markdown
 
 __all__ = ["ROUNDS", "measure", "tables", "targets"]
 
-ROUNDS = 3
+ROUNDS = 5
 MANY = 100_000
 FEW = 2_000
 _SETTLING = 11.5

@@ -18,7 +18,7 @@ from benchmarks.tables import Column, Target, markdown
 
 __all__ = ["ROUNDS", "measure", "tables", "targets"]
 
-ROUNDS = 3
+ROUNDS = 5
 HISTORIES = (10, 10_000)
 _LEASE = 2.0  # seconds
 

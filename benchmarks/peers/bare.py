@@ -3,7 +3,7 @@
 The rows are not described here but recorded: triggers watch our own engine carry one run through, and what
 they saw (which tables, which columns, which bytes, in which transactions) is written again, with new ids, for
 many runs a transaction: one statement for each kind of row, prepared, binary arrays. It claims nothing,
-checks nothing, knows no results, and survives nothing.
+checks nothing, knows no results, and survives nothing. For W2 it commits two small rows, one after the other.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from psycopg.types.json import Jsonb
 
 from benchmarks.load import summary
 from benchmarks.peers.machines import Steps
-from benchmarks.wire import Contender, serve, versions
+from benchmarks.wire import Contender, elapsed_ms, serve, versions
 from continuum_core import Worker
 from continuum_core.asyncio_host import AsyncioHost
 from continuum_postgres.shards import shard
@@ -182,6 +182,7 @@ class Bare(Contender):
         first = stages[0][0]
         run: UUID = first.values[first.columns.index("run_id")]
         self.writers = [Writer(url, stages, run) for _ in range(_WRITERS)]
+        self.url = url
         return {"versions": versions("psycopg"), "transactions": len(stages)}
 
     async def steps(self, seconds: float, flying: int) -> dict[str, Any]:
@@ -209,6 +210,20 @@ class Bare(Contender):
         if failed:
             raise failed[0]
         return summary(took, time.perf_counter() - begun)
+
+    async def latency(self, samples: int, pause: float) -> dict[str, Any]:
+        """Two small rows, each committed by itself: no run of one step can do with less."""
+        took: list[float] = []
+        with psycopg.connect(self.url, autocommit=True, prepare_threshold=0) as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS public.commits (id uuid PRIMARY KEY, body bytea)")
+            for number in range(samples):
+                await asyncio.sleep(pause)
+                begun = time.perf_counter()
+                for body in (b"started", b"done"):
+                    row = (self.writers[0].new_id(), body + str(number).encode())
+                    connection.execute("INSERT INTO public.commits VALUES (%b, %b)", row)
+                took.append(elapsed_ms(begun))
+        return {"ms": took}
 
     async def close(self) -> None:
         for writer in self.writers:
