@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Any, TypeVar, overload
 
-import msgspec
-from msgspec import Raw
-
 from continuum_core.client.handle import Ref
 from continuum_core.client.sending import Sending
-from continuum_core.codec import codec_for
-from continuum_core.definition.event import Question, event_name, reply_type
-from continuum_core.errors import AskRejected, AskTimeout, RunNotFound, RunOver, UsageError
+from continuum_core.definition.event import Question
+from continuum_core.errors import AskTimeout, RunNotFound, RunOver, UsageError
 from continuum_core.journal.records import Held
 from continuum_core.journal.replies import Asked, Replied, ReplyState, replying
-from continuum_core.mapper import ASK, REPLIED, decode_reply
+from continuum_core.mapper import ASK
+from continuum_core.replied import question, reply_of
 
 __all__ = ["Asking"]
 
@@ -56,7 +53,7 @@ class Asking(Sending):
         """
         self._check()
         replying(self.journal)
-        told, reply = _question(event)
+        told, reply = question(event)
         run_id, _ = self._ref(run)
         name = id or str(self._host.new_id())
         asked = Asked(run_id, ASK + name)
@@ -84,30 +81,8 @@ class Asking(Sending):
         self.waiting.tell_reply(asked, answer)
 
 
-def _question(given: object) -> tuple[str, Any]:
-    """The name of a question, and what its reply is read as (None: as JSON values).
-
-    Raises UsageError for an event that is none.
-    """
-    if isinstance(given, str):
-        return given, None
-    if isinstance(given, type):
-        raise UsageError(f"ask with an instance: {given.__name__}(...), not the class")
-    cls = type(given)
-    reply = reply_type(cls)
-    if reply is None:
-        raise UsageError(
-            f"{cls.__name__} is no question; declare class {cls.__name__}(Question[Reply]), or send() it"
-        )
-    return event_name(cls), reply
-
-
 def _told(answer: Replied, asked: Asked, event: str, reply: Any) -> Any:
     run = str(asked.run_id)
     if answer.state is not ReplyState.GONE or answer.body is None:
         raise RunOver(run)  # the window cannot be over: it began after we asked
-    body = decode_reply(answer.body)
-    if body.kind != REPLIED or not isinstance(body.value, Raw):
-        raise AskRejected(run, event, body.kind, body.states)
-    value = bytes(body.value)
-    return msgspec.json.decode(value) if reply is None else codec_for(reply).decode(value)
+    return reply_of(run, event, answer.body, reply)

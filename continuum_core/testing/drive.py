@@ -24,7 +24,7 @@ from uuid import UUID
 
 from continuum_core.clock import from_datetime, span, to_datetime
 from continuum_core.definition.declare import Machine, Target
-from continuum_core.definition.event import is_event
+from continuum_core.definition.event import Question, is_event
 from continuum_core.definition.failure import Failure
 from continuum_core.definition.message import Message
 from continuum_core.ending import result_of
@@ -32,6 +32,7 @@ from continuum_core.errors import UsageError
 from continuum_core.interpreter.events import Signal
 from continuum_core.journal.records import DeliveryKind, RunStatus
 from continuum_core.mapper import (
+    ASK,
     decode_outcome,
     encode_cancel,
     encode_failed,
@@ -42,6 +43,7 @@ from continuum_core.mapper import (
     signal_delivery,
 )
 from continuum_core.registry import Registry
+from continuum_core.replied import question, reply_of
 from continuum_core.runtime.attempt import failure_of
 from continuum_core.testing.clock import START
 from continuum_core.testing.lone import LoneRun
@@ -55,6 +57,7 @@ I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
 A = TypeVar("A")
 B = TypeVar("B")
+R = TypeVar("R")
 
 
 class Drive(Generic[C, I, O]):
@@ -99,6 +102,20 @@ class Drive(Generic[C, I, O]):
         if isinstance(event, type) and is_event(event):
             raise UsageError(f"send an instance: {event.__name__}(...), not the class")
         self._run.arrive(signal_delivery(self._run.new_id(), self.id, encode_signal(self._entry, event)))
+
+    def ask(self, event: Question[R]) -> R:
+        """Send it a question, and give what it replies.
+
+        Raises AskRejected where it takes the question and has no reply to it, UsageError for an event that is
+        no question, and where the run keeps the question for later: `send` it then.
+        """
+        name, reply = question(event)
+        new_id = self._run.new_id()
+        payload, asked = encode_signal(self._entry, event), f"{ASK}{new_id}"
+        self._run.arrive(signal_delivery(new_id, self.id, payload, dedupe=asked))
+        if asked not in self._run.replies:
+            raise UsageError(f"{name} waits for a state that takes it: {self._whereabouts()}")
+        return cast("R", reply_of(str(self.id), name, self._run.replies[asked], reply))
 
     @overload
     def complete(

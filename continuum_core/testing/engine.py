@@ -23,7 +23,6 @@ from continuum_core.client import Client, Handle
 from continuum_core.clock import to_datetime
 from continuum_core.definition.activity import Activity
 from continuum_core.definition.declare import Machine
-from continuum_core.errors import UsageError
 from continuum_core.hooks.plugins import Plugins
 from continuum_core.journal.connect import connect
 from continuum_core.journal.protocol import Journal, Limits
@@ -32,7 +31,7 @@ from continuum_core.replay import verify_run
 from continuum_core.runner import AsyncioRunner
 from continuum_core.testing.clock import START, VirtualClock, VirtualHost
 from continuum_core.testing.hinted import Hints, hinted
-from continuum_core.testing.stubs import Stub, StubRunner
+from continuum_core.testing.stubs import NOTHING, NothingGiven, Stub, StubRunner, stub_of
 from continuum_core.view import RunView, Step
 from continuum_core.worker import Worker
 
@@ -56,7 +55,8 @@ class Engine:
     :param journal: a URL whose backend lets its clock be set (memory and SQLite do), or an unopened
         journal on the same clock; a memory journal unless given.
     :param start: when the test takes place.
-    :param strict: an activity without a stub fails instead of running its real body.
+    :param strict: an activity without a stub runs no real body: its attempt fails, and so does the call of
+        this engine that let it begin, with UsageError.
     :param resources: what bodies that have no stub are given, by type: open resources, or fakes of them. A
         body that asks for `Transaction[X]` is given X from here where the journal has no transactions.
     :param plugins: of worker and client; the installed ones that the environment chooses, unless given.
@@ -152,29 +152,24 @@ class Engine:
         self,
         activity: Activity[I, O],
         *,
-        returns: O | None = None,
-        raises: BaseException | None = None,
+        returns: O | NothingGiven = NOTHING,
+        raises: BaseException | type[BaseException] | None = None,
         calls: Callable[[I], Any] | None = None,
         hangs: bool = False,
         holds: bool = False,
     ) -> Stub:
         """Let something stand in for an activity's body, from the next attempt on.
 
-        :param returns: its output.
+        :param returns: its output; None where nothing at all is given.
         :param raises: what each attempt raises.
         :param calls: a function of the input, plain or async, that returns or raises.
         :param hangs: it never ends by itself: the timeout ends the attempt, or its state's exit.
         :param holds: each attempt waits, in the stub's `held`, until the test ends it, or its state's exit.
+
+        Raises PayloadRefused where `returns` is not of the activity's output type, UsageError for arguments
+        that contradict one another.
         """
-        if sum((raises is not None, calls is not None, hangs, holds)) > 1:
-            raise UsageError("a stub returns, raises, calls, hangs or holds: give one of them")
-
-        def answer(value: I) -> Any:
-            if raises is not None:
-                raise raises
-            return returns if calls is None else calls(value)
-
-        stub = Stub(answer, hangs, holds)
+        stub = stub_of(activity, returns, raises, calls, hangs=hangs, holds=holds)
         self._runner.stubs[activity.name] = stub
         return stub
 
@@ -188,6 +183,11 @@ class Engine:
         /,
         *,
         key: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        at: datetime | None = None,
+        after: timedelta | None = None,
+        debounce: timedelta | None = None,
+        debounce_max: timedelta | None = None,
         deadline: timedelta | datetime | None = None,
     ) -> Handle[O]: ...
     @overload
@@ -198,6 +198,11 @@ class Engine:
         /,
         *,
         key: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        at: datetime | None = None,
+        after: timedelta | None = None,
+        debounce: timedelta | None = None,
+        debounce_max: timedelta | None = None,
         deadline: timedelta | datetime | None = None,
     ) -> Handle[Any]: ...
     async def start(
@@ -207,10 +212,25 @@ class Engine:
         /,
         *,
         key: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        at: datetime | None = None,
+        after: timedelta | None = None,
+        debounce: timedelta | None = None,
+        debounce_max: timedelta | None = None,
         deadline: timedelta | datetime | None = None,
     ) -> Handle[Any]:
-        """Start a run, as `Client.start` does."""
-        handle = await self.client.start(machine, input, key=key, deadline=deadline)
+        """Start a run, as `Client.start` does, and let all that follows at once happen."""
+        handle = await self.client.start(
+            machine,
+            input,
+            key=key,
+            attributes=attributes,
+            at=at,
+            after=after,
+            debounce=debounce,
+            debounce_max=debounce_max,
+            deadline=deadline,
+        )
         await self.settle()
         return handle
 
@@ -268,10 +288,12 @@ class Engine:
         """Let everything happen that can happen without the clock moving."""
         self._hints.tell()  # a transaction of the test's own may have been committed: nobody else hints at it
         await self.clock.quiet()
+        self._runner.check()
 
     async def advance(self, length: timedelta) -> None:
         """Move the clock on; every timer, retry and timeout on the way fires in order."""
         await self.clock.advance(length)
+        self._runner.check()
 
     async def sleep(self, length: timedelta) -> None:
         """Let the test's time pass, in the middle of a stub: an activity that takes so long."""

@@ -27,8 +27,10 @@ from continuum_core.mapper import (
     decode_event,
     decode_image,
     encode_image,
+    encode_reply,
     encode_step,
     imaged,
+    is_asked,
     record_kind,
     status_of,
     unborn,
@@ -48,6 +50,7 @@ class LoneRun:
     :ivar stuck: deliveries that it could not take: undos that failed.
     :ivar taken: the numbers of the edges it took.
     :ivar sent: its messages for other runs.
+    :ivar replies: the stored replies to questions, by the dedupe ids of these.
     """
 
     def __init__(self, entry: Entry, run_id: UUID, now: Micros) -> None:
@@ -61,6 +64,7 @@ class LoneRun:
         self.records: list[Record] = []
         self.taken: list[int] = []
         self.sent: list[Message] = []
+        self.replies: dict[str, bytes] = {}
         self._ids = 0
 
     def fork(self) -> LoneRun:
@@ -69,6 +73,7 @@ class LoneRun:
         other.work = self.work.fork()
         for name in ("kept", "stuck", "records", "taken", "sent"):
             setattr(other, name, list(getattr(self, name)))
+        other.replies = dict(self.replies)
         return other
 
     @property
@@ -128,6 +133,7 @@ class LoneRun:
         body = encode_step(entry, before, after, made, delivery, asked)
         stored = _with_results(decode_image(entry, made.snapshot.version, encode_image(entry, after)), after)
         opened = self.work.opened(made, asked)
+        reply = encode_reply(entry, before.snapshot, delivery, made) if is_asked(delivery) else None
         # Nothing above has changed this run: what raises leaves it as it was.
         outcome = made.snapshot.outcome
         self.image = after if outcome is not None else stored
@@ -142,6 +148,8 @@ class LoneRun:
                 body=body,
             )
         )
+        if reply is not None:
+            self.replies[reply.dedupe] = reply.body
         self.taken.extend(number for microstep in made.edges for number in microstep)
         self.sent.extend(command.message for command in made.commands if isinstance(command, Send))
         self.work.follow(made, opened)

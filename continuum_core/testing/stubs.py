@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from enum import Enum
+from typing import Any, TypeVar
 from uuid import UUID
 
 from attrs import define, field
 
+from continuum_core.codec import codec_for
 from continuum_core.definition.activity import Activity
 from continuum_core.definition.failure import Failure
-from continuum_core.errors import AttemptCancelled, UsageError
+from continuum_core.errors import AttemptCancelled, PayloadRefused, UsageError
 from continuum_core.host import Flag, Host
 from continuum_core.runtime.attempt import (
     Attempt,
@@ -24,7 +26,19 @@ from continuum_core.runtime.attempt import (
     failure_of,
 )
 
-__all__ = ["Held", "Stub", "StubRunner"]
+__all__ = ["NOTHING", "Held", "NothingGiven", "Stub", "StubRunner", "stub_of"]
+
+I = TypeVar("I")  # noqa: E741
+O = TypeVar("O")  # noqa: E741
+
+
+class NothingGiven(Enum):
+    """An output that is not given; None may be one."""
+
+    NOTHING = "nothing"
+
+
+NOTHING = NothingGiven.NOTHING
 
 
 @define(eq=False)
@@ -79,10 +93,48 @@ class Stub:
     keys: list[str] = field(factory=list[str])
 
 
+def stub_of(
+    activity: Activity[I, O],
+    returns: O | NothingGiven,
+    raises: BaseException | type[BaseException] | None,
+    calls: Callable[[I], Any] | None,
+    *,
+    hangs: bool,
+    holds: bool,
+) -> Stub:
+    """The stub that `Engine.stub` was asked for. Raises PayloadRefused, UsageError."""
+    given = (returns is not NOTHING, raises is not None, calls is not None, hangs, holds)
+    if sum(given) > 1:
+        raise UsageError("a stub returns, raises, calls, hangs or holds: give one of them")
+    if raises is not None and not _is_raised(raises):
+        raise UsageError(f"raises={raises!r} of the stub of {activity.name}: give an exception")
+    if calls is not None and not callable(calls):
+        raise UsageError(f"calls={calls!r} of the stub of {activity.name}: give a function of its input")
+    output: Any = None if returns is NOTHING else returns
+    if not any(given[1:]):
+        try:
+            codec_for(activity.output_type).encode(output)
+        except PayloadRefused as refused:
+            raise PayloadRefused(
+                refused.path, f"{refused.reason}; the stub of {activity.name} is to return its output"
+            ) from None
+
+    def answer(value: I) -> Any:
+        if raises is not None:
+            raise raises
+        return output if calls is None else calls(value)
+
+    return Stub(answer, hangs, holds)
+
+
+def _is_raised(value: object) -> bool:
+    return isinstance(value, BaseException) or (isinstance(value, type) and issubclass(value, BaseException))
+
+
 class StubRunner:
     """Runs stubs where there are some, and the real bodies where `inner` is given.
 
-    :param strict: an activity without a stub fails the test instead of running its body.
+    :param strict: an activity without a stub runs no body: its attempt fails, and `check` raises.
     """
 
     def __init__(self, host: Host, inner: Runner | None, *, strict: bool = False) -> None:
@@ -90,6 +142,16 @@ class StubRunner:
         self._inner = inner
         self._strict = strict
         self.stubs: dict[str, Stub] = {}
+        self._missing: UsageError | None = None
+
+    def check(self) -> None:
+        """Raise UsageError, once, where an activity had neither a stub nor a body that may run.
+
+        The machine has taken the failure by then, by an edge that may be the very one under test.
+        """
+        missing, self._missing = self._missing, None
+        if missing is not None:
+            raise missing
 
     async def run(self, activity: Activity[Any, Any], value: Any, attempt: Attempt) -> Ended:
         """Run the stub, or the body; see `runtime.attempt.Runner`."""
@@ -99,6 +161,7 @@ class StubRunner:
                 missing = UsageError(
                     f"activity {activity.name!r} has no stub: engine.stub({activity.name}, returns=...)"
                 )
+                self._missing = self._missing or missing
                 return Raised(failure_of(missing), fatal=True)
             return await self._inner.run(activity, value, attempt)
         stub.calls.append(value)

@@ -13,6 +13,7 @@ from continuum_core import (
     Attempt,
     AttemptCancelled,
     Failure,
+    PayloadRefused,
     RunFailed,
     UsageError,
     current_attempt,
@@ -114,12 +115,40 @@ async def test_real_bodies_run_where_there_is_no_stub(journal: str) -> None:
 
 
 async def test_a_strict_engine_runs_no_real_body(journal: str) -> None:
+    """Whatever the machine does about an activity that fails, the test is told, once."""
     async with Engine([Job], journal=journal, strict=True) as engine:
-        run = await engine.start(Job, "a")
+        with pytest.raises(UsageError, match=r"engine\.stub\(work, returns=\.\.\.\)"):
+            await engine.start(Job, "a", key="k")
+        run = engine.client.get(Job, "k")
         with pytest.raises(RunFailed) as caught:
             await run.result()
         assert isinstance(caught.value.failure, Failure)
         assert "engine.stub(work, returns=...)" in caught.value.failure.message
+        await engine.settle()
+
+
+async def test_a_strict_engine_tells_what_begins_in_time_that_passes(journal: str) -> None:
+    async with Engine([Job], journal=journal, strict=True) as engine:
+        await engine.start(Job, "a", after=timedelta(hours=1))
+        with pytest.raises(UsageError, match="activity 'work' has no stub"):
+            await engine.advance(timedelta(hours=1))
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"returns": 5}, "the stub of work is to return its output"),
+        ({}, "the stub of work is to return its output"),
+        ({"returns": "a", "raises": ValueError()}, "give one of them"),
+        ({"returns": None, "holds": True}, "give one of them"),
+        ({"raises": "x"}, "give an exception"),
+        ({"calls": "x"}, "give a function"),
+    ],
+)
+async def test_a_stub_that_cannot_stand_in_is_refused(given: dict[str, Any], says: str) -> None:
+    async with Engine([Job]) as engine:
+        with pytest.raises((UsageError, PayloadRefused), match=says):
+            engine.stub(work, **given)
 
 
 async def test_retries_follow_the_policy_in_virtual_time(journal: str) -> None:
