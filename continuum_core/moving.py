@@ -22,7 +22,7 @@ from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import Definition, Held, Run, RunStatus
 from continuum_core.mapper import Migrated, decode_image, migrated, unborn
 from continuum_core.registry import Registry
-from continuum_core.turn import Due, Moving, take_turn
+from continuum_core.turn import Due, take_turn
 
 __all__ = ["GOOD", "LIVE", "Fate", "Moved", "Mover", "PatchUse", "Prospect", "patch_uses"]
 
@@ -196,7 +196,8 @@ class Mover:
             deliveries=(),
             now=await self._journal.now(),
             has_deferred=any(each.held is Held.DEFERRED for each in found.deliveries),
-            moving=Moving(way, run.snapshot),
+            way=way,
+            stored=run.snapshot,
         )
         turn = take_turn(entry, due, self._new_id)
         if turn.fault is not None:

@@ -43,6 +43,7 @@ from continuum_core.mapper import (
     decode_step,
     encode_image,
     encode_step,
+    ending,
     imaged,
     migrated,
     origin_of_start,
@@ -214,7 +215,7 @@ def _folded(
             made = _step(entry, image.snapshot, delivery, record.at, run_id, body.patches)
             after = _traced(imaged(entry, image, made.snapshot), delivery)
             asked = ask(entry, _NOWHERE, run_id, made, record.cause, lambda: run_id)
-            folded = encode_step(entry, image, after, made, delivery, asked)
+            folded = encode_step(entry, image, after, made, delivery, asked, ending(entry, after.snapshot))
         except _CANNOT as fault:
             return image, _drift(record, delivery, ((_ALWAYS["disposition"], body.disposition, str(fault)),))
         found = _differences(record, folded)

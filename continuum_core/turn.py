@@ -14,8 +14,11 @@ A fold takes deliveries in their order and stops early
 A run of an older definition that this one upgrades is migrated first, by a record of its own. Then what
 was deferred comes before all else, for the newer machine may want it.
 
-A step that raises rolls back alone: the steps before it are committed, and the run parks on it. Only a
-deadline does not park: it is taken once more, without the machine's code.
+A step that raises rolls back alone: the steps before it are committed, and the run parks on it. What a
+step gives to be stored (context, wishes, outcome, reply) is made into bytes with the step, for the same
+reason. Only a deadline does not park: it is taken once more, without the machine's code. Where a whole turn
+cannot be written, its deliveries are folded one at a time; the one that cannot be written alone parks the
+run as it is stored.
 """
 
 from __future__ import annotations
@@ -48,9 +51,9 @@ from continuum_core.mapper import (
     encode_forced,
     encode_image,
     encode_migration,
-    encode_outcome,
     encode_reply,
     encode_step,
+    ending,
     imaged,
     is_asked,
     migrated,
@@ -67,7 +70,6 @@ __all__ = [
     "SUSPECT",
     "Born",
     "Due",
-    "Moving",
     "Turn",
     "Watched",
     "lacking",
@@ -87,20 +89,16 @@ _FEW = 256
 """Results of a crew that are remembered between two turns; more are read again when they are wanted."""
 
 
-class Moving(Struct, frozen=True, gc=False):
-    """A run that has to be migrated before anything else: its way, and its snapshot as it is stored."""
-
-    way: Way
-    stored: bytes
-
-
 class Due(Struct, frozen=True, gc=False):
     """A run and what is due for it, as far as a turn needs to know.
 
     :ivar fence: of the claim; None for a fused turn.
-    :ivar image: the run at rest; of one that has to be migrated only the version counts.
+    :ivar image: the run at rest; of one that has a way to go only the version counts.
     :ivar now: the journal's clock, microseconds.
+    :ivar way: how the run gets into this definition, before anything else; None: it is in it.
     :ivar adopted: another definition took the turn before.
+    :ivar stored: the snapshot as the journal has it; b"" for a run that has not begun, and where a turn
+        that parks is not committed.
     """
 
     namespace: str
@@ -112,8 +110,9 @@ class Due(Struct, frozen=True, gc=False):
     now: int
     tries: int = 0
     has_deferred: bool = False
-    moving: Moving | None = None
+    way: Way | None = None
     adopted: bool = False
+    stored: bytes = b""
 
 
 class Watched(Struct, frozen=True):
@@ -175,6 +174,7 @@ class _Fold:
         self.before: Described = {}
         self.after: Described | None = None
         self.eternal = False
+        self.end: bytes | None = None
 
     def _trace(self) -> None:
         """Note where a run comes from that has not begun: it may end before its start is taken."""
@@ -198,14 +198,16 @@ class _Fold:
         encoded = None if after.context is before.context else after.context
         asked = ask(entry, due.namespace, due.run_id, made, delivery.id, self.new_id, encoded, self._root())
         self.doing = "outcome cannot be stored"
+        end = ending(entry, made.snapshot)
+        told = None if end is None else self._told_parent(after, end)
         memory = _memory(entry, before, made)
         kept = memory is None or delivery.kind is DeliveryKind.FORK or _keeps(entry, memory, before, made)
-        body = encode_step(entry, before, after, made, delivery, asked) if kept else b""
-        self.doing = "attributes"
-        if entry.described:
-            self._describe(after)
+        body = encode_step(entry, before, after, made, delivery, asked, end) if kept else b""
         self.doing = "reply cannot be stored"
         reply = encode_reply(entry, before.snapshot, delivery, made) if is_asked(delivery) else None
+        self.doing = "attributes"
+        if entry.described:  # the last that may raise, for it is noted at once
+            self._describe(after)
         # Nothing above has touched this fold: a step that raises leaves it as it was.
         if memory is None and not after.unrecorded:
             self.image = after
@@ -235,12 +237,17 @@ class _Fold:
             self.deferred.append(delivery.id)
         else:
             self.consumed.append(delivery.id)
-        if made.snapshot.outcome is not None:
+        if end is not None:
+            self._end(end, told)
             return False
+        return self._goes_on(before.snapshot, made)
+
+    def _goes_on(self, before: Snapshot, made: Step) -> bool:
+        """Whether the fold may, after a step of a run that does."""
         renewed = made.renewal is not None
         if renewed:
             self.begins = made.snapshot.version
-        changed = renewed or made.snapshot.configuration != before.snapshot.configuration
+        changed = renewed or made.snapshot.configuration != before.configuration
         if changed and (self.due.has_deferred or self.deferred):
             self.release = True
             self.deferred.clear()
@@ -255,15 +262,29 @@ class _Fold:
         eternal = after.eternal or self.eternal
         self.image = replace(after, unrecorded=unrecorded, eternal=eternal)
 
-    def migrate(self, moving: Moving) -> bool:
+    def _told_parent(self, image: Image, end: bytes) -> Delivery | None:
+        """What a child run that is over tells its parent, if that waits."""
+        origin = image.origin
+        if origin is None or not origin.awaited:
+            return None
+        return told_parent(self.new_id(), self.due.run_id, self.entry.chart.name, origin, end)
+
+    def _end(self, end: bytes, told: Delivery | None) -> None:
+        self.end = end
+        if told is not None:
+            self.deliveries.append(told)
+
+    def migrate(self, way: Way) -> bool:
         """Put the run into this definition; True when the fold may go on."""
         entry, due = self.entry, self.due
-        made = migrated(entry, moving.way, due.run_id, due.image.snapshot.version, moving.stored, due.now)
+        made = migrated(entry, way, due.run_id, due.image.snapshot.version, due.stored, due.now)
         self.image = replace(made.image, eternal=made.eternal)
         asked = ask(
             entry, due.namespace, due.run_id, made.step, self.commit_id, self.new_id, root=self._root()
         )
-        body = encode_migration(entry, moving.way, moving.stored, made, asked)
+        end = ending(entry, made.image.snapshot)
+        told = None if end is None else self._told_parent(self.image, end)
+        body = encode_migration(entry, way, due.stored, made, asked, end)
         if made.step.renewal is not None:
             self.begins = made.image.snapshot.version
         self.records.append(
@@ -280,9 +301,11 @@ class _Fold:
         self._ask(asked)
         self.release = due.has_deferred
         self._describe(self.image)
+        if end is not None:
+            self._end(end, told)
+            return False
         # What came of a crew's members may have to be read before its last one is counted.
-        waits = due.has_deferred or self.begins or bool(made.image.snapshot.crews)
-        return made.image.snapshot.outcome is None and not waits
+        return not (due.has_deferred or self.begins or made.image.snapshot.crews)
 
     def _describe(self, image: Image) -> None:
         """Tell what the run is found by from here on."""
@@ -296,7 +319,7 @@ class _Fold:
     @property
     def _fresh(self) -> bool:
         """Nothing was written by this definition before."""
-        return self.due.adopted or self.due.moving is not None or not self.due.image.context
+        return self.due.adopted or self.due.way is not None or not self.due.image.context
 
     def _attributes(self) -> tuple[Attribute, ...]:
         if self.after is None:
@@ -350,11 +373,8 @@ class _Fold:
         entry, due, image = self.entry, self.due, self.image
         last = self.records[-1].version if self.records else 0
         steps = max(image.snapshot.version, last) - due.image.snapshot.version
-        outcome = image.snapshot.outcome
-        end = None if outcome is None else encode_outcome(entry, outcome)
-        if end is not None and image.origin is not None and image.origin.awaited:
-            name = entry.chart.name
-            self.deliveries.append(told_parent(self.new_id(), due.run_id, name, image.origin, end))
+        # Before tasks are born: these take places, which nobody would give back if this raised.
+        snapshot = encode_image(entry, image) if image.context else b""
         commit_id, born = self.commit_id, self.born
         made = Commit(
             run_id=due.run_id,
@@ -364,11 +384,11 @@ class _Fold:
             commit_id=commit_id,
             fingerprint=entry.fingerprint,
             status=status,
-            snapshot=encode_image(entry, image) if image.context else b"",
+            snapshot=snapshot,
             records=tuple(self.records),
             now=max(due.now if last == 0 else self.records[-1].at, image.snapshot.now),
             cause=cause,
-            outcome=end,
+            outcome=self.end,
             consumed=tuple(self.consumed),
             tasks=tuple([born(task, commit_id) for task in self.tasks]) if self.tasks else (),
             closed=tuple(self.closed),
@@ -411,7 +431,7 @@ class _Fold:
     def park(self, poison: Delivery | None, cause: str, fault: Exception | None) -> Turn:
         version = self.image.snapshot.version + 1
         at = max(self.due.now, self.image.snapshot.now)
-        why = cause if fault is None else f"{cause}: {fault}"
+        why = _storable(cause if fault is None else f"{cause}: {fault}")
         self.records.append(
             Record(
                 run_id=self.due.run_id,
@@ -464,7 +484,7 @@ def slim(image: Image) -> Image:
 
 
 def take_turn(entry: Entry, due: Due, new_id: Callable[[], UUID], born: Born = _unclaimed) -> Turn:
-    """Fold what is due into one commit. What goes wrong parks the run; it never raises here.
+    """Fold what is due into one commit. What goes wrong parks the run; nothing raises here.
 
     :param born: what becomes of a new task: the same one, or the one claimed at birth by who commits it,
         under the commit's id.
@@ -472,16 +492,28 @@ def take_turn(entry: Entry, due: Due, new_id: Callable[[], UUID], born: Born = _
     An exception that passed would end the loop that takes turns, and the run, still due, would end the
     loop of every worker that claims it next.
     """
+    try:
+        return _folded(entry, due, new_id, born)
+    except Exception as fault:
+        if len(due.deliveries) > 1:  # one is at fault, and the error does not say which
+            return take_turn(entry, replace(due, deliveries=due.deliveries[:1]), new_id, born)
+        print_ = entry.fingerprint if due.way is None else due.way.fingerprint
+        told = _told(fault)
+        return quarantine(print_, due, f"turn cannot be written: {told}", told, new_id)
+
+
+def _folded(entry: Entry, due: Due, new_id: Callable[[], UUID], born: Born) -> Turn:
+    """The turn; what raises here is no delivery's fault that is known."""
     fold = _Fold(entry, due, new_id, born)
-    if due.moving is not None:
+    if due.way is not None:
         try:
-            if not fold.migrate(due.moving):
+            if not fold.migrate(due.way):
                 return Turn(fold.commit(status_of(fold.image.snapshot.outcome)), slim(fold.image))
         except Exception as fault:
             # It stays what it is, under its own definition: whoever mends the upgrade finds it whole.
-            why = f"cannot be upgraded from version {due.moving.way.version} to {entry.chart.version}"
-            print_, told = due.moving.way.fingerprint, _told(fault)
-            return quarantine(print_, due, due.moving.stored, f"{why}: {told}", told, new_id)
+            why = f"cannot be upgraded from version {due.way.version} to {entry.chart.version}"
+            told = _told(fault)
+            return quarantine(due.way.fingerprint, due, f"{why}: {told}", told, new_id)
     for delivery in due.deliveries:
         try:
             go_on = _taken(fold, delivery)
@@ -509,7 +541,7 @@ def _taken(fold: _Fold, delivery: Delivery) -> bool:
         if (delivery.kind, delivery.token, delivery.slot) != (DeliveryKind.TIMER, OWN, DEADLINE):
             raise
         logger.exception("run %s: its machine fails at its deadline", delivery.run_id)
-        reason = encode_forced(f"the machine failed at the deadline: {_told(fault)}")
+        reason = encode_forced(_storable(f"the machine failed at the deadline: {_told(fault)}"))
         return fold.take(replace(delivery, slot=FORCED, payload=reason))
 
 
@@ -519,19 +551,12 @@ def park(entry: Entry, due: Due, cause: str, new_id: Callable[[], UUID]) -> Turn
     return _Fold(entry, due, new_id, _unclaimed).park(poison, cause, None)
 
 
-def quarantine(
-    fingerprint: str,
-    due: Due,
-    snapshot: bytes,
-    cause: str,
-    fault: Exception,
-    new_id: Callable[[], UUID],
-) -> Turn:
+def quarantine(fingerprint: str, due: Due, cause: str, fault: Exception, new_id: Callable[[], UUID]) -> Turn:
     """Park a run whose snapshot cannot be read, or whose turn cannot be stored; its snapshot stays.
 
     :param fingerprint: of the definition it last ran on, which stays, too.
     """
-    commit_id, version = new_id(), due.image.snapshot.version
+    commit_id, version, cause = new_id(), due.image.snapshot.version, _storable(cause)
     poison = due.deliveries[0] if due.deliveries else None
     commit = Commit(
         run_id=due.run_id,
@@ -541,7 +566,7 @@ def quarantine(
         commit_id=commit_id,
         fingerprint=fingerprint,
         status=RunStatus.PARKED,
-        snapshot=snapshot,
+        snapshot=due.stored,
         records=(
             Record(
                 run_id=due.run_id,
@@ -564,6 +589,15 @@ def _told(fault: Exception) -> Exception:
     """The fault in words of its own: a bare KeyError's text says nothing."""
     if isinstance(fault, ContinuumError):
         return fault
-    told = ContinuumError(f"{type(fault).__name__}: {fault}")
+    try:
+        words = f"{type(fault).__name__}: {fault}"
+    except Exception:  # an error of the machine's own, whose text is at fault itself
+        words = type(fault).__name__
+    told = ContinuumError(words)
     told.__cause__ = fault
     return told
+
+
+def _storable(words: str) -> str:
+    """Words that every journal can keep: an error may tell of the very text that could not be stored."""
+    return words.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")

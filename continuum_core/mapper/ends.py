@@ -13,7 +13,7 @@ from continuum_core.envelope import (
     write,
 )
 from continuum_core.interpreter.events import Failure
-from continuum_core.interpreter.snapshot import Outcome, OutcomeKind
+from continuum_core.interpreter.snapshot import Outcome, OutcomeKind, Snapshot
 from continuum_core.journal.records import RunStatus
 from continuum_core.mapper.failures import failure_body, failure_value
 from continuum_core.registry import Entry
@@ -22,6 +22,7 @@ __all__ = [
     "decode_outcome",
     "encode_outcome",
     "encode_termination",
+    "ending",
     "left_undone",
     "outcome_failure",
     "status_of",
@@ -57,6 +58,12 @@ def encode_outcome(entry: Entry, outcome: Outcome) -> bytes:
     if outcome.failure is not None:
         body.failure = failure_body(outcome.failure)
     return write(body)
+
+
+def ending(entry: Entry, snapshot: Snapshot) -> bytes | None:
+    """How a run that is over has ended, as stored; None while it goes on. Raises PayloadRefused."""
+    outcome = snapshot.outcome
+    return None if outcome is None else encode_outcome(entry, outcome)
 
 
 def _ended_with_verdict(entry: Entry, outcome: Outcome) -> bool:

@@ -35,7 +35,6 @@ from continuum_core.interpreter.snapshot import Snapshot, Step
 from continuum_core.journal.records import Record, RecordKind
 from continuum_core.mapper.asking import Asked
 from continuum_core.mapper.crews import decode_crews
-from continuum_core.mapper.ends import encode_outcome
 from continuum_core.mapper.images import Image, bounds_in, encode_image
 from continuum_core.mapper.ledgers import decode_ledger
 from continuum_core.mapper.steps import decode_step
@@ -168,8 +167,14 @@ def _context(entry: Entry, way: Way, stored: bytes) -> Any:
         raise MachineFault(entry.chart.name, where, f"{refused.path}: {refused.reason}") from refused
 
 
-def encode_migration(entry: Entry, way: Way, stored: bytes, made: Migrated, asked: Asked) -> bytes:
-    """The body of the record; `asked` is what `ask` made of the step's commands."""
+def encode_migration(
+    entry: Entry, way: Way, stored: bytes, made: Migrated, asked: Asked, end: bytes | None
+) -> bytes:
+    """The body of the record.
+
+    :param asked: what `ask` made of the step's commands.
+    :param end: what `ending` made of the run after it.
+    """
     body = MigrationBody(
         v=FORMAT,
         fingerprint=entry.fingerprint,
@@ -182,8 +187,8 @@ def encode_migration(entry: Entry, way: Way, stored: bytes, made: Migrated, aske
         edges=made.step.edges,
         commands=asked.bodies,
     )
-    if made.step.snapshot.outcome is not None:
-        body.outcome = Raw(encode_outcome(entry, made.step.snapshot.outcome))
+    if end is not None:
+        body.outcome = Raw(end)
     return write(body)
 
 

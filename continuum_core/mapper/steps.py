@@ -20,7 +20,6 @@ from continuum_core.interpreter.snapshot import Disposition, Step
 from continuum_core.journal.attributes import Attribute, value_of
 from continuum_core.journal.records import Delivery, DeliveryKind, Record, RecordKind
 from continuum_core.mapper.asking import Asked
-from continuum_core.mapper.ends import encode_outcome
 from continuum_core.mapper.events import peek_event
 from continuum_core.mapper.failures import failure_body
 from continuum_core.mapper.images import Image, encode_image
@@ -30,9 +29,19 @@ __all__ = ["decode_control", "decode_step", "encode_control", "encode_step", "re
 
 
 def encode_step(
-    entry: Entry, before: Image, after: Image, step: Step, delivery: Delivery, asked: Asked
+    entry: Entry,
+    before: Image,
+    after: Image,
+    step: Step,
+    delivery: Delivery,
+    asked: Asked,
+    end: bytes | None,
 ) -> bytes:
-    """The body of a step's or a fork's record; `asked` is what `ask` made of its commands."""
+    """The body of a step's or a fork's record.
+
+    :param asked: what `ask` made of its commands.
+    :param end: what `ending` made of the run after it.
+    """
     event = _event(delivery)
     if entry.chart.deadline is not None and delivery.kind is DeliveryKind.START:
         event.due = delivery.due or 0  # what the deadline counts from
@@ -58,8 +67,8 @@ def encode_step(
         body.patches = dict(after.snapshot.patches)
     else:
         _describe_changes(entry, body, before, after)
-    if after.snapshot.outcome is not None:
-        body.outcome = Raw(encode_outcome(entry, after.snapshot.outcome))
+    if end is not None:
+        body.outcome = Raw(end)
     return write(body)
 
 

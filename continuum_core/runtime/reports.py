@@ -89,10 +89,17 @@ class Reports:
         self.submit(finish, self.riding(finish) if ride else None, holding)
 
     def riding(self, finish: TaskFinish) -> Any:
-        """The run's next turn, if it can ride on this outcome."""
+        """The run's next turn, if it can ride on this outcome. Whatever is wrong with it harms no outcome."""
         if self.fuse is None or finish.delivery is None or self._places.closed:
             return None
-        return self.fuse.make(finish.run_id, finish.delivery)
+        try:
+            return self.fuse.make(finish.run_id, finish.delivery)
+        except Exception:  # what the body did would be done again
+            extra = {"run_id": str(finish.run_id)}
+            logger.critical(
+                "a fault of the engine in a turn of run %s", finish.run_id, exc_info=True, extra=extra
+            )
+            return None
 
     def submit(self, finish: TaskFinish, turn: Any, holding: Holding | None) -> None:
         sent = finish if turn is None else finish.riding(turn.commit)

@@ -17,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from continuum_core.clock import Micros
+from continuum_core.definition.upgrade import Way
 from continuum_core.errors import ContinuumError, UnknownVersion
 from continuum_core.host import Host
 from continuum_core.journal.commit import Commit, CommitOutcome, Committed, Member, NewTask, RunClaim
@@ -26,7 +27,7 @@ from continuum_core.journal_clock import JournalClock
 from continuum_core.mapper import Image, decode_image, filled, unborn
 from continuum_core.registry import Entry, Registry
 from continuum_core.runtime.tasks import Tasks
-from continuum_core.turn import Due, Moving, Turn, lacking, park, quarantine, take_turn
+from continuum_core.turn import Due, Turn, lacking, park, quarantine, take_turn
 from continuum_core.watch import TurnWatch
 
 __all__ = ["Beside", "Turns"]
@@ -122,26 +123,27 @@ class Turns:
     def _claimed(self, claim: RunClaim, now: int, beside: Beside) -> Turn:
         entry = self._registry.entry(claim.fingerprint)
         way = self._registry.way(claim.fingerprint)
-        moving = Moving(way, claim.snapshot) if way is not None and claim.snapshot else None
         if way is not None and any(each.kind is DeliveryKind.FORK for each in claim.deliveries):
             gone = UnknownVersion(
                 f"it is to go on in version {way.version}, whose code is not here; run a worker that has it, "
                 "or fork from a record after the upgrade"
             )
             return self._unreadable(claim, now, f"fork: {gone}", gone)
+        if not claim.snapshot:
+            way = None  # it begins in this definition
         try:
-            image = self._image(entry, claim) if moving is None else unborn(claim.version)
+            image = self._image(entry, claim) if way is None else unborn(claim.version)
             if beside:
                 image = _filled(entry, image, beside)
         except Exception as fault:  # by whatever: the run waits for a human, this worker for nobody
             return self._unreadable(claim, now, f"unreadable: {fault}", fault)
         adopted = claim.fingerprint != entry.fingerprint
-        due = _due(self._namespace, claim, image, now, moving, adopted)
+        due = _due(self._namespace, claim, image, now, way, adopted)
         if claim.tries > self._tries:
             cause = f"claimed {claim.tries} times without a commit"
-            if moving is not None:
+            if way is not None:
                 why = ContinuumError(cause)
-                return quarantine(claim.fingerprint, due, claim.snapshot, cause, why, self._host.new_id)
+                return quarantine(claim.fingerprint, due, cause, why, self._host.new_id)
             return park(entry, due, cause, self._host.new_id)
         return take_turn(entry, due, self._host.new_id, self.born)
 
@@ -156,7 +158,7 @@ class Turns:
 
     def _unreadable(self, claim: RunClaim, now: int, cause: str, fault: Exception) -> Turn:
         due = _due(self._namespace, claim, unborn(claim.version), now)
-        return quarantine(claim.fingerprint, due, claim.snapshot, cause, fault, self._host.new_id)
+        return quarantine(claim.fingerprint, due, cause, fault, self._host.new_id)
 
     def _image(self, entry: Entry, claim: RunClaim) -> Image:
         known = self._recall(claim.run_id)
@@ -277,7 +279,7 @@ def _due(
     claim: RunClaim,
     image: Image,
     now: int,
-    moving: Moving | None = None,
+    way: Way | None = None,
     adopted: bool = False,
 ) -> Due:
     return Due(
@@ -290,6 +292,7 @@ def _due(
         now=now,
         tries=claim.tries - 1,  # this claim is one of them
         has_deferred=claim.has_deferred,
-        moving=moving,
+        way=way,
         adopted=adopted,
+        stored=claim.snapshot,
     )

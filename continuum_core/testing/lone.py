@@ -29,6 +29,7 @@ from continuum_core.mapper import (
     encode_image,
     encode_reply,
     encode_step,
+    ending,
     imaged,
     is_asked,
     record_kind,
@@ -130,7 +131,7 @@ class LoneRun:
         made = step(entry.program, before.snapshot, self.decoded(delivery), self.now, self.id.bytes)
         after = imaged(entry, before, made.snapshot)
         asked = ask(entry, _NAMESPACE, self.id, made, delivery.id, self.new_id)
-        body = encode_step(entry, before, after, made, delivery, asked)
+        body = encode_step(entry, before, after, made, delivery, asked, ending(entry, after.snapshot))
         stored = _with_results(decode_image(entry, made.snapshot.version, encode_image(entry, after)), after)
         opened = self.work.opened(made, asked)
         reply = encode_reply(entry, before.snapshot, delivery, made) if is_asked(delivery) else None

@@ -27,6 +27,7 @@ from continuum_core.mapper import (
     encode_signal,
     encode_start,
     encode_step,
+    ending,
     imaged,
     unborn,
 )
@@ -141,7 +142,7 @@ def test_ids_of_keyed_runs_are_a_storage_format_and_pinned() -> None:
 
 def record_of(entry: Entry, before: Image, delivery: Delivery, made: Step) -> dict[str, Any]:
     image = imaged(entry, before, made.snapshot)
-    body = encode_step(entry, before, image, made, delivery, asked(entry, made))
+    body = encode_step(entry, before, image, made, delivery, asked(entry, made), ending(entry, made.snapshot))
     told: dict[str, Any] = json.loads(body)
     record = Record(RUN, made.snapshot.version, RecordKind.STEP, NOW, CAUSE, CAUSE, body)
     assert decode_step(record).disposition == told.get("disposition", "taken")
@@ -208,7 +209,8 @@ def test_a_payload_is_spliced_in_as_it_came_and_not_written_again() -> None:
     payload = b'{"v":1,"type":"Leave","data":{"word":"x",  "unknown":1}}'
     delivery = Delivery(CAUSE, RUN, DeliveryKind.SIGNAL, payload)
     made = made_by(HOME, before, Leave("x"))
-    body = encode_step(HOME, before, imaged(HOME, before, made.snapshot), made, delivery, asked(HOME, made))
+    after_ = imaged(HOME, before, made.snapshot)
+    body = encode_step(HOME, before, after_, made, delivery, asked(HOME, made), None)
     assert payload in body
 
 

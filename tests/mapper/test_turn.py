@@ -226,8 +226,9 @@ def test_parking_without_a_step_holds_the_first_delivery() -> None:
 
 def test_quarantine_leaves_a_snapshot_that_cannot_be_read_as_it_is() -> None:
     fault = UnknownVersion("a stored SnapshotBody has format 2")
+    stored = b"of the future"
     made = quarantine(
-        "older", due(unborn(7), signals(HOME, Dig())), b"of the future", "unreadable", fault, ids()
+        "older", due(unborn(7), signals(HOME, Dig()), stored=stored), "unreadable", fault, ids()
     )
     commit = made.commit
     assert commit.snapshot == b"of the future"

@@ -117,3 +117,21 @@ class Plain(Machine[Seen, int, int], name="plain"):
     counting.on(Stop, end)
     init = staticmethod(begun)
     result = staticmethod(sum_of)
+
+
+class Oversized(Machine[Seen, int, str], name="oversized"):
+    """Ends with what cannot be stored, by an event or by its activity's outcome."""
+
+    s = root(Seen)
+    counting = s.state(initial=True)
+    working = s.state()
+    end = s.final()
+    s.remember("ephemeral")
+    counting.on(Mark, working)
+    counting.on(Stop, end)
+    working.invoke(double, lambda c: c.sum, done=end, error=end)
+    init = staticmethod(begun)
+
+    @staticmethod
+    def result(c: Seen) -> str:
+        return "x" * 2_000_000

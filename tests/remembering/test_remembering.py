@@ -21,6 +21,7 @@ from tests.remembering.machines import (
     Eternal,
     Leave,
     Mark,
+    Oversized,
     Plain,
     Seen,
     Selective,
@@ -80,6 +81,21 @@ async def test_the_present_survives_as_ever(journal: str) -> None:
         await engine.advance(timedelta(hours=1))
         assert await run.result() == 6
         assert await versions(engine, run) == []
+
+
+@pytest.mark.parametrize("ending", [Stop(), Mark()], ids=["an event", "an outcome"])
+async def test_a_result_that_cannot_be_stored_parks_its_run_alone(journal: str, ending: object) -> None:
+    async with Engine([Oversized, Plain], journal=journal) as engine:
+        worked = engine.stub(double, returns=0)
+        run, other = await engine.start(Oversized, 1), await engine.start(Plain, 1)
+        await engine.send(run, ending)
+        view = await engine.view(run)
+        assert view.status is RunStatus.PARKED
+        assert view.cause.startswith("outcome cannot be stored: ")
+        assert len(worked.calls) == isinstance(ending, Mark), "what the body did is not done again"
+        assert view.tasks == ()
+        await engine.send(other, Stop())
+        assert await other.result() == 1, "the worker goes on"
 
 
 async def test_selective_keeps_first_last_and_checkpoints(journal: str) -> None:

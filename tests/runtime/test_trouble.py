@@ -42,6 +42,7 @@ from continuum_core.journal.commit import (
 )
 from continuum_core.journal.connect import connect
 from continuum_core.journal.records import RunStatus
+from continuum_core.runtime.turns import Turns
 from continuum_core.testing import Engine
 from continuum_core.testing.faults import Fault, FaultyJournal
 from tests.runtime.machines import Ctx, Finish, Go, Job, Note, Steps, Waits, noted, work
@@ -518,3 +519,21 @@ async def test_a_run_that_no_live_worker_takes_is_seen_by_who_looks(shared_journ
         assert evolve(view, leased_until=now + hour).overdue(now) is None, "a worker has it"
         drawn = "\n".join(text.plain for text in _head(Portrait(view, "", now)))
         assert "no worker takes it" in drawn
+
+
+async def test_a_fault_in_a_turn_that_would_ride_loses_no_outcome(
+    journal: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The outcome goes the long way: what the body did is not done again."""
+
+    def fails(*_: Any) -> None:
+        raise ZeroDivisionError("a fault of the engine")
+
+    monkeypatch.setattr(Turns, "fused", fails)
+    async with Engine([Job], journal=journal) as engine:
+        worked = engine.stub(work, returns="well")
+        run = await engine.start(Job, "a")
+        await engine.settle()
+        assert (await engine.view(run)).status is RunStatus.COMPLETED
+        assert len(worked.calls) == 1
+    assert [r.levelname for r in caplog.records if "in a turn of run" in r.getMessage()] == ["CRITICAL"]
