@@ -1,7 +1,7 @@
 """Durable, explicit state machines with pluggable journals.
 
-The public names. What is not exported here, in `continuum_core.errors`, `continuum_core.journal` or
-`continuum_core.testing` may change without notice.
+The public names. `docs/reference/public-api.md` lists them, and those of the other public modules: errors,
+queries, drawings, tests, the port of journals and the hooks. What is not there may change without notice.
 """
 
 from continuum_core.client import Client, Handle
@@ -45,11 +45,13 @@ from continuum_core.errors import (
     UsageError,
     WorkerLost,
 )
+from continuum_core.interpreter.events import Cancel, Failed, Finished, Signal, Start, TimedOut
 from continuum_core.interpreter.macrostep import step, unborn
 from continuum_core.journal.protocol import Limits
 from continuum_core.journal.records import RunStatus
 from continuum_core.runtime.attempt import Attempt, attempt_scope, current_attempt
 from continuum_core.sync_client import SyncClient, SyncHandle
+from continuum_core.view import RunView
 from continuum_core.worker import Worker
 
 __all__ = [
@@ -60,11 +62,14 @@ __all__ = [
     "AskTimeout",
     "Attempt",
     "AttemptCancelled",
+    "Cancel",
     "Client",
     "ContinuumError",
     "DefinitionError",
     "DefinitionWarning",
+    "Failed",
     "Failure",
+    "Finished",
     "Handle",
     "IncompatibleJournal",
     "JournalUnavailable",
@@ -87,8 +92,12 @@ __all__ = [
     "RunStatus",
     "RunTerminated",
     "RunTimedOut",
+    "RunView",
+    "Signal",
+    "Start",
     "SyncClient",
     "SyncHandle",
+    "TimedOut",
     "TooManyPending",
     "Transaction",
     "UnexpectedEvent",

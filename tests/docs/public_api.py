@@ -6,6 +6,7 @@ here.
 
 from __future__ import annotations
 
+import ast
 import enum
 import importlib
 import inspect
@@ -17,7 +18,7 @@ import attrs
 import msgspec
 from attrs import frozen
 
-__all__ = ["PUBLIC", "Section", "listing", "page", "public_names"]
+__all__ = ["PUBLIC", "Section", "imported", "listing", "not_public", "page", "public_names"]
 
 
 @frozen
@@ -46,10 +47,16 @@ PUBLIC = (
         },
     ),
     Section(
+        "For drawings",
+        "Import these from `continuum_core.drawing`.",
+        {"continuum_core.drawing": _ALL},
+    ),
+    Section(
         "For tests",
-        "Import these from `continuum_core.testing`. The kit for backends is run, not imported: see "
+        "Import these from `continuum_core.testing`, and private servers from "
+        "`continuum_core.testing.servers`. The kit for backends is run, not imported: see "
         "[](../howto/write-a-backend.md).",
-        {"continuum_core.testing": _ALL},
+        {"continuum_core.testing": _ALL, "continuum_core.testing.servers": _ALL},
     ),
     Section(
         "Errors",
@@ -96,7 +103,22 @@ PUBLIC = (
         "Met, never imported",
         "What the names above give and take. Their members may be relied on; where they live may not.",
         {
-            "continuum_core.view": ("RunView", "Step", "TaskView", "Waiting"),
+            "continuum_core.view": ("Step", "TaskView", "Waiting"),
+            "continuum_core.interpreter.snapshot": (
+                "Disposition",
+                "Outcome",
+                "OutcomeKind",
+                "Snapshot",
+                "Step",
+            ),
+            "continuum_core.interpreter.commands": (
+                "Close",
+                "CloseRuns",
+                "Send",
+                "StartActivity",
+                "StartRun",
+                "StartTimer",
+            ),
             "continuum_core.definition.declare": (
                 "Choice",
                 "Final",
@@ -133,9 +155,26 @@ def public_names() -> dict[str, set[str]]:
     """Module → the names that others may import from it."""
     found: dict[str, set[str]] = {}
     for section in PUBLIC[:-1]:
-        for module in section.modules:
-            found[module] = set(importlib.import_module(module).__all__)
+        for module, names in section.modules.items():
+            found[module] = set(names or importlib.import_module(module).__all__)
     return found
+
+
+def imported(source: str) -> Iterator[tuple[str, str]]:
+    """(module, name) of every name that a source takes from the core; "" for a module itself."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "continuum_core":
+            yield from ((str(node.module), alias.name) for alias in node.names)
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.split(".")[0] == "continuum_core":
+                    yield alias.name, ""
+
+
+def not_public(source: str) -> list[tuple[str, str]]:
+    """Of these, those that are none of the public names: others import names, and no modules."""
+    public = public_names()
+    return [(module, name) for module, name in imported(source) if name not in public.get(module, set())]
 
 
 def page() -> str:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import pkgutil
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import continuum_core
-from tests.docs.public_api import public_names
+from tests.docs.public_api import not_public, public_names
 from tests.house.installed import Installed
 
 PACKAGES = ("continuum_dbm", "continuum_seal", "continuum_fresh_store", "continuum_fresh_ends")
@@ -82,22 +80,6 @@ def test_strangers_import_public_modules_only(verdicts: dict[str, str]) -> None:
 
 def test_one_that_imports_another_is_noticed(verdicts: dict[str, str]) -> None:
     assert verdicts["nosy"] == "BROKEN"
-
-
-def imported(source: str) -> Iterator[tuple[str, str]]:
-    """(module, name) of every name that a source takes from the core."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "continuum_core":
-            yield from ((str(node.module), alias.name) for alias in node.names)
-        elif isinstance(node, ast.Import):
-            for alias in node.names:
-                if alias.name.split(".")[0] == "continuum_core":
-                    yield alias.name, ""
-
-
-def not_public(source: str) -> list[tuple[str, str]]:
-    public = public_names()
-    return [(module, name) for module, name in imported(source) if name not in public.get(module, set())]
 
 
 def test_strangers_import_public_names_only(strangers: Installed) -> None:
