@@ -16,10 +16,10 @@ import inspect
 import logging
 import signal
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from continuum_core.arguments import Length, seconds, whole
 from continuum_core.asyncio_host import AsyncioHost
 from continuum_core.blobs import with_blobs
 from continuum_core.client import Client
@@ -42,6 +42,7 @@ from continuum_core.runner import AsyncioRunner
 from continuum_core.runtime.attempt import Runner
 from continuum_core.runtime.supervisor import Settings, Supervisor
 from continuum_core.sealed import sealed
+from continuum_core.serving import left_out, queues_of, served
 from continuum_core.waiting import End
 from continuum_core.watch import machine_facts
 
@@ -56,12 +57,14 @@ class Worker:
     :param journal: a URL such as ``sqlite:///orders.db``, an unopened journal, or an engine or pool that a
         backend takes (see `journal.connect.connect`).
     :param machines: the machine classes whose runs it takes.
-    :param queues: queue name → activities at once; None: every queue of the machines, 100 each.
+    :param queues: queue name → activities at once; None: every queue of the machines, 100 each. One that no
+        activity of the machines is in is refused.
     :param resources: resource type → function without arguments that returns a (sync or async) context
         manager; opened once, before anything runs, and injected into bodies that ask for the type.
-    :param lease: seconds a claim lasts without renewal: how long others wait for a worker that died.
-    :param poll: seconds after which the journal is asked again though nothing hints at work.
-    :param grace: seconds that running activities may take to end when the worker drains.
+    :param lease: how long a claim lasts without renewal, and others wait for a worker that died: seconds, or
+        a `timedelta`, as of every length of time here.
+    :param poll: after how long the journal is asked again though nothing hints at work.
+    :param grace: how long running activities may take to end when the worker drains.
     :param threads: plain (not async) activity bodies at once.
     :param generations: the worker prunes, about once an hour, the records of generations that were over so
         long ago, of runs that go on; None: it prunes nothing.
@@ -76,46 +79,43 @@ class Worker:
         namespace: str | None = None,
         queues: Mapping[str, int] | None = None,
         resources: Mapping[Any, Callable[[], Any]] | None = None,
-        lease: float = 30.0,
-        poll: float = 5.0,
-        grace: float = 30.0,
+        lease: Length = 30.0,
+        poll: Length = 5.0,
+        grace: Length = 30.0,
         threads: int = 100,
         runs: int = 500,
         tries: int = 10,
-        stall: float = 60.0,
+        stall: Length = 60.0,
         paranoid: bool = False,
-        generations: timedelta | None = None,
+        generations: Length | None = None,
         limits: Limits | None = None,
         host: Host | None = None,
         runner: Runner | None = None,
         plugins: Plugins | None = None,
     ) -> None:
-        if lease <= 0 or poll <= 0 or grace < 0:
-            raise UsageError("lease and poll must be longer than zero seconds, grace not negative")
-        if generations is not None and generations < timedelta():
-            raise UsageError("generations is how long ago one was over: no negative length of time")
+        poll_seconds = seconds("poll", poll, above=True)
         self.plugins = installed() if plugins is None else plugins
-        stored = with_blobs(connect(journal, namespace, limits or Limits()), limits)
+        stored = with_blobs(connect(journal, namespace, limits), limits)
         self.journal = sealed(stored, pipeline_of(self.plugins))
         self.registry = Registry(machines)
         if not self.registry.entries():
             raise UsageError("a worker needs at least one machine: Worker(url, [Order])")
         self.registry.check_forgets(journal)
         self.settings = Settings(
-            queues=tuple((queues or _all_queues(self.registry)).items()),
-            lease=lease,
-            poll=poll,
-            runs=runs,
-            tries=tries,
-            stall=stall,
+            queues=tuple(served(queues, queues_of(self._activities())).items()),
+            lease=seconds("lease", lease, above=True),
+            poll=poll_seconds,
+            runs=whole("runs", runs),
+            tries=whole("tries", tries),
+            stall=seconds("stall", stall, above=True),
             paranoid=paranoid,
-            generations=None if generations is None else generations.total_seconds(),
+            generations=None if generations is None else seconds("generations", generations),
         )
         self.client = Client(
-            self.journal, registry=self.registry, poll=poll, limits=limits, plugins=self.plugins
+            self.journal, registry=self.registry, poll=poll_seconds, limits=limits, plugins=self.plugins
         )
-        self._grace = grace
-        self._threads = threads
+        self._grace = seconds("grace", grace)
+        self._threads = whole("threads", threads)
         self._resources = dict(resources or {})
         self._given_host = host
         self._given_runner = runner
@@ -184,6 +184,9 @@ class Worker:
         self._introduce(opened)
         self._tell(plugins.worker_started)
         logger.info("worker on %s (%s), machines: %s", opened.backend, opened.durability, self._names())
+        others = left_out(self._activities(), dict(self.settings.queues))
+        if others:
+            logger.info("not serving: %s; another worker has to", ", ".join(others))
 
     def _introduce(self, opened: Opened) -> None:
         """Tell plugins what there is, before it works."""
@@ -193,6 +196,9 @@ class Worker:
         for entry in self.registry.entries():
             if self.plugins.machine_registered is not None:
                 self.plugins.machine_registered(machine=machine_facts(entry.chart))
+
+    def _activities(self) -> list[Activity[Any, Any]]:
+        return [known.activity for known in self.registry.activities().values()]
 
     def _names(self) -> str:
         return ", ".join(f"{e.chart.name} v{e.chart.version}" for e in self.registry.entries())
@@ -385,8 +391,3 @@ class _Signals:
         finally:
             self._stoppable = None
         return done
-
-
-def _all_queues(registry: Registry) -> dict[str, int]:
-    queues = {known.activity.queue for known in registry.activities().values()}
-    return dict.fromkeys(sorted(queues | {"default"}), 100)

@@ -126,6 +126,9 @@ def port_error(error: BaseException, ambiguous: bool) -> BaseException:
     """What the caller of a verb is told, with `error` as its cause; the port's own errors as they are."""
     if isinstance(error, UNFIT):
         told: Exception = PayloadRefused("$", f"the journal cannot store it: {error}")
+    elif isinstance(error, psycopg.ProgrammingError) and error.sqlstate is None:
+        # The driver itself: it knows nothing of a value's type. No repetition makes it another one.
+        told = PayloadRefused("$", f"the journal cannot store or look for it: {error}")
     elif isinstance(error, (psycopg.Error, OSError)):
         told = JournalUnavailable(_reason(error), ambiguous)
     elif isinstance(error, JournalUnavailable):  # a new one for each caller

@@ -14,6 +14,9 @@ __all__ = ["broken", "busy", "port_error", "unavailable", "unusable"]
 _UNFIT_VALUES = (UnicodeEncodeError, OverflowError)
 """What binding a value raises that SQLite cannot hold: a lone surrogate, a number past 64 bits."""
 
+_MISUSE = (sqlite3.ProgrammingError, sqlite3.InterfaceError)
+"""What the driver raises for a value of a type that it knows nothing of, however often it is repeated."""
+
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 _REASONS = {
@@ -43,6 +46,11 @@ def _code(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
 
 
+def _coded(error: sqlite3.Error) -> bool:
+    """Whether SQLite itself said it, rather than its driver."""
+    return getattr(error, "sqlite_errorcode", None) is not None
+
+
 def busy(error: sqlite3.Error) -> bool:
     """Whether waiting may help: somebody else holds a lock."""
     return _code(error) in _BUSY
@@ -50,7 +58,7 @@ def busy(error: sqlite3.Error) -> bool:
 
 def broken(error: sqlite3.Error) -> bool:
     """Whether the connection should be given up, so that the next verb begins with a fresh one."""
-    return not busy(error) and not isinstance(error, sqlite3.IntegrityError)
+    return not busy(error) and not isinstance(error, (sqlite3.IntegrityError, *_MISUSE))
 
 
 def unavailable(error: sqlite3.Error, ambiguous: bool = False) -> JournalUnavailable:
@@ -71,7 +79,9 @@ def port_error(error: Exception, ambiguous: bool = False) -> Exception:
     Errors that are none of SQLite's are the port's own already, and stay what they are.
     """
     told: Exception
-    if isinstance(error, sqlite3.Error):
+    if isinstance(error, _MISUSE) and not _coded(error):
+        told = PayloadRefused("$", f"the journal cannot store or look for it: {error}")
+    elif isinstance(error, sqlite3.Error):
         told = unavailable(error, ambiguous)
     elif isinstance(error, _UNFIT_VALUES):
         told = PayloadRefused("$", f"the journal cannot store it: {error}")

@@ -19,7 +19,7 @@ from typing import Any, cast
 from attrs import frozen
 
 import continuum_core.errors as _errors
-from continuum_core.cli.failures import suggestion
+from continuum_core.arguments import suggestion
 from continuum_core.cli.output import say
 from continuum_core.definition.declare import Machine
 from continuum_core.definition.fault import DefinitionWarning

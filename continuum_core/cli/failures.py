@@ -12,9 +12,7 @@ The codes are part of the interface:
 
 from __future__ import annotations
 
-import difflib
 import traceback
-from collections.abc import Sequence
 from typing import Any
 
 import typer
@@ -31,7 +29,6 @@ __all__ = [
     "STILL_RUNNING",
     "Failures",
     "exit_code",
-    "suggestion",
 ]
 
 CALLER = 1
@@ -49,12 +46,6 @@ def exit_code(error: ContinuumError) -> int:
     if isinstance(error, RunEnded):
         return ENDED_WITHOUT_RESULT
     return OPERATOR if isinstance(error, OperatorError) else CALLER
-
-
-def suggestion(name: str, known: Sequence[str]) -> str:
-    """A sentence that offers the nearest known name, or ""."""
-    near = difflib.get_close_matches(name, known, n=1) or [k for k in known if k.lower() == name.lower()]
-    return f"did you mean {near[0]!r}?" if near else ""
 
 
 class Failures(TyperGroup):

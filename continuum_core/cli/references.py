@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
-from continuum_core.cli.failures import suggestion
+from continuum_core.arguments import suggestion
 from continuum_core.client import Client, Handle
 from continuum_core.errors import RunNotFound, RunOver, TooManyPending, UnexpectedEvent, UsageError
 from continuum_core.journal.protocol import Journal

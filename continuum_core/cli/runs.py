@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
+from continuum_core.arguments import suggestion
 from continuum_core.cli.apps import load, machine_named
 from continuum_core.cli.facts import run_facts
-from continuum_core.cli.failures import ENDED_WITHOUT_RESULT, suggestion
+from continuum_core.cli.failures import ENDED_WITHOUT_RESULT
 from continuum_core.cli.options import Apps, AsJson, Data, Debug, JournalUrl, Namespace, RunRef, journal_of
 from continuum_core.cli.output import pretty, print_json, say
 from continuum_core.cli.payload import read_values

@@ -22,6 +22,8 @@ from continuum_core.cli.reload import end_with, keep_running
 from continuum_core.cli.times import duration
 from continuum_core.codec import describe
 from continuum_core.collector import relax_collector
+from continuum_core.errors import UsageError
+from continuum_core.serving import check_queue, queues_of
 from continuum_core.worker import Worker
 
 __all__ = ["dev", "worker"]
@@ -118,15 +120,16 @@ def _named_apps(app: list[str] | None) -> list[str]:
 
 
 def _queues(given: Sequence[str] | None, machines: Sequence[MachineClass]) -> Mapping[str, int] | None:
-    known = sorted({a.queue for m in machines for a in m.chart.activities.values()} | {"default"})
+    known = queues_of(a for m in machines for a in m.chart.activities.values())
     queues: dict[str, int] = {}
     for text in given or ():
         name, equals, count = text.rpartition("=")
         if not equals or not name or not count.isascii() or not count.isdigit() or int(count) < 1:
             raise typer.BadParameter(f"{text!r} should be NAME=N, such as mail=10", param_hint="--queue")
-        if name not in known:  # a misspelt queue would leave its activities waiting for ever
-            sentence = f"no activity is in queue {name!r}; there are: {', '.join(known)}"
-            raise typer.BadParameter(sentence, param_hint="--queue")
+        try:
+            check_queue(name, known)
+        except UsageError as error:
+            raise typer.BadParameter(str(error), param_hint="--queue") from None
         queues[name] = int(count)
     return queues or None
 

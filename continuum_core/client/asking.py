@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar, overload
 
+from continuum_core.arguments import Length, seconds
 from continuum_core.client.handle import Ref
 from continuum_core.client.sending import Sending
 from continuum_core.definition.event import Question
@@ -30,20 +31,21 @@ class Asking(Sending):
 
     @overload
     async def ask(
-        self, run: Ref, event: Question[R], *, timeout: float | None = None, id: str | None = None
+        self, run: Ref, event: Question[R], *, timeout: Length | None = None, id: str | None = None
     ) -> R: ...
     @overload
     async def ask(
-        self, run: Ref, event: str, data: Any = None, *, timeout: float | None = None, id: str | None = None
+        self, run: Ref, event: str, data: Any = None, *, timeout: Length | None = None, id: str | None = None
     ) -> Any: ...
     async def ask(
-        self, run: Ref, event: Any, data: Any = None, *, timeout: float | None = None, id: str | None = None
+        self, run: Ref, event: Any, data: Any = None, *, timeout: Length | None = None, id: str | None = None
     ) -> Any:
         """Send a run a question and wait for what the turn that takes it replies.
 
         :param event: an instance of a question's class; or its name, and then `data`, and the reply, are JSON
             values.
-        :param timeout: seconds; None waits for ever. The question stays with the run all the same.
+        :param timeout: seconds, or a `timedelta`; None waits for ever. The question stays with the run all
+            the same.
         :param id: under which the run is asked once, however often this is called: each call gets the same
             reply, until the dedupe window ends, also when the run has ended. Without one each call asks anew.
 
@@ -52,18 +54,19 @@ class Asking(Sending):
         replies, and what `send` raises.
         """
         self._check()
+        wait = None if timeout is None else seconds("timeout", timeout)
         replying(self.journal)
         told, reply = question(event)
         run_id, _ = self._ref(run)
         name = id or str(self._host.new_id())
         asked = Asked(run_id, ASK + name)
         await self._send(run, event, data, asked.dedupe)
-        answer = await self.waiting.reply(asked, timeout)
+        answer = await self.waiting.reply(asked, wait)
         self.watch()
         if answer is None and not self._open:
             raise UsageError("this client was closed while it waited; the question stays with the run")
         if answer is None:
-            raise AskTimeout(str(run_id), told, name, timeout or 0.0, await self._holding(asked))
+            raise AskTimeout(str(run_id), told, name, wait or 0.0, await self._holding(asked))
         return _told(answer, asked, told, reply)
 
     async def _holding(self, asked: Asked) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar, overload
 from uuid import UUID
 
+from continuum_core.arguments import Length, seconds, text
 from continuum_core.client.asking import Asking
 from continuum_core.client.broadcasting import Broadcasting
 from continuum_core.client.handle import Handle, Ref, run_id_of
@@ -27,9 +28,9 @@ class Client(Travelling, Broadcasting, Asking, Looking):
     :param journal: a URL such as ``sqlite:///orders.db``, an unopened journal, or an engine or pool that a
         backend takes (see `journal.connect.connect`).
     :param machines: machine classes known from the start; others are met when they are first used.
-    :param patience: seconds that a call waits for a journal that is away before it raises
-        JournalUnavailable.
-    :param poll: seconds after which awaited runs are read though nothing hints at a change.
+    :param patience: how long a call waits for a journal that is away before it raises JournalUnavailable:
+        seconds, or a `timedelta`.
+    :param poll: after how long awaited runs are read though nothing hints at a change.
     :param plugins: the installed ones that the environment chooses, unless given.
     """
 
@@ -55,6 +56,7 @@ class Client(Travelling, Broadcasting, Asking, Looking):
     def get(self, machine: str, key: str) -> Handle[Any]: ...
     def get(self, machine: Any, key: str) -> Handle[Any]:
         """A handle on the run that is, or will be, started with this key. Nothing is read."""
+        text("key", key, "'o-1'")
         if isinstance(machine, str):
             return Handle(self, derive_run_id(self.namespace, machine, key))
         entry = self._met(machine)
@@ -62,22 +64,23 @@ class Client(Travelling, Broadcasting, Asking, Looking):
 
     # --- wait ---
 
-    async def result(self, run: Ref, timeout: float | None = None) -> Any:
+    async def result(self, run: Ref, timeout: Length | None = None) -> Any:
         """Wait for a run to end and return its result.
 
-        :param timeout: seconds; None waits for ever.
+        :param timeout: seconds, or a `timedelta`; None waits for ever.
 
         Raises RunFailed with the typed verdict, RunTimedOut, RunCancelled, RunTerminated, ResultTimeout,
         RunNotFound.
         """
         self._check()
+        wait = None if timeout is None else seconds("timeout", timeout)
         run_id, entry = self._ref(run)
-        end = await self.waiting.end(run_id, timeout)
+        end = await self.waiting.end(run_id, wait)
         self.watch()
         if end is None and not self._open:
             raise UsageError("this client was closed while it waited; the run goes on")
         if end is None:
-            raise ResultTimeout(str(run_id), timeout or 0.0)
+            raise ResultTimeout(str(run_id), wait or 0.0)
         if end.outcome is None:
             raise RunNotFound(str(run_id))
         if entry is None:

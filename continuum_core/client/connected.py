@@ -9,6 +9,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
+from continuum_core.arguments import Length, seconds, text
 from continuum_core.asyncio_host import AsyncioHost
 from continuum_core.blobs import with_blobs
 from continuum_core.client.handle import Handle, Ref, run_id_of
@@ -62,21 +63,21 @@ class Connected:
         *,
         namespace: str | None = None,
         limits: Limits | None = None,
-        patience: float = 10.0,
-        poll: float = 5.0,
+        patience: Length = 10.0,
+        poll: Length = 5.0,
         registry: Registry | None = None,
         host: Host | None = None,
         plugins: Plugins | None = None,
     ) -> None:
         self.plugins = installed() if plugins is None else plugins
-        self._limits = limits or Limits()
-        stored = with_blobs(connect(journal, namespace, self._limits), self._limits)
+        stored = with_blobs(connect(journal, namespace, limits), limits)
+        self._limits = Limits() if limits is None else limits
         self.journal = sealed(stored, pipeline_of(self.plugins))
         self.namespace = self.journal.namespace
         self._registry = registry if registry is not None else Registry(machines)
         self._registry.check_forgets(journal)
-        self._seconds = patience
-        self._poll = poll
+        self._seconds = seconds("patience", patience)
+        self._poll = seconds("poll", poll, above=True)
         self._given_host = host
         self._floors: OrderedDict[UUID, int] = OrderedDict()
         self._open = False
@@ -133,6 +134,10 @@ class Connected:
         if self.plugins.machine_registered is not None:
             self._introduce(entry)
         return entry
+
+    def _name(self, machine: type[Machine[Any, Any, Any]] | str) -> str:
+        """The name of a machine that was given as its class or by name. Raises UsageError."""
+        return machine if isinstance(machine, str) else self._met(machine).chart.name
 
     def _introduce(self, entry: Entry) -> None:
         if entry.fingerprint not in self._introduced and self.plugins.machine_registered is not None:
@@ -202,6 +207,10 @@ class Connected:
     def _tell_here(self) -> None:
         if self.here is not None:
             self.here.on_due()
+
+    def _key(self, key: str | None) -> str | None:
+        """A key that was given for a run. Raises UsageError for what is none."""
+        return None if key is None else text("key", key, "'o-1'")
 
     def _ref(self, run: Ref) -> tuple[UUID, Entry | None]:
         if isinstance(run, Handle):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
 
+from continuum_core.arguments import whole
 from continuum_core.client.handle import Ref
 from continuum_core.client.ordering import Ordering
 from continuum_core.errors import PayloadRefused, UsageError
 from continuum_core.journal.attributes import Attribute, Value, value_of
-from continuum_core.journal.commit import OrderKind
+from continuum_core.journal.commit import OrderKind, Page
 from continuum_core.journal.records import Definition, Run
 from continuum_core.journal.searching import Search, Searcher, searcher_of
 from continuum_core.mapper import given
@@ -122,8 +123,18 @@ class Finding(Ordering):
         else:
             now, inner = _read(cursor)
         search = await self._search(query, now)
-        page = await self._patience(lambda: self._searcher().search(search, limit, inner))
+        whole("limit", limit)
+        page = await self._paged(cursor, lambda: self._searcher().search(search, limit, inner))
         return page.runs, None if page.cursor is None else f"{now:x}.{page.cursor}"
+
+    async def _paged(self, cursor: str | None, verb: Callable[[], Awaitable[Page]]) -> Page:
+        """One page of the journal's. Raises UsageError for a cursor that it did not give."""
+        try:
+            return await self._patience(verb)
+        except PayloadRefused as error:
+            if cursor is None or error.path != "cursor":
+                raise
+            raise _no_cursor(cursor) from None
 
     async def _pages(self, query: Wanted, limit: int = 100) -> AsyncIterator[Sequence[Run]]:
         cursor: str | None = None
@@ -135,12 +146,19 @@ class Finding(Ordering):
 
 
 def _read(cursor: str) -> tuple[int, str]:
-    """A cursor has the time that relative times count from. Raises PayloadRefused."""
+    """A cursor has the time that relative times count from. Raises UsageError."""
     now, dot, inner = cursor.partition(".")
     try:
         return int(now, 16), inner if dot else ""
     except ValueError:
-        raise PayloadRefused("cursor", "it is no cursor of a query") from None
+        raise _no_cursor(cursor) from None
+
+
+def _no_cursor(cursor: str) -> UsageError:
+    return UsageError(
+        f"cursor={cursor!r} goes on with nothing: pass the one that the page before gave, with the same "
+        "question, or none for the first page"
+    )
 
 
 def _shown(attribute: Attribute) -> Value | tuple[Value, ...]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from uuid import UUID
 
+from continuum_core.arguments import Length
 from continuum_core.blame import Change
 from continuum_core.causes import Link
 from continuum_core.definition.declare import Machine
@@ -49,20 +50,20 @@ class Handle(Generic[O]):
         data: Any = None,
         *,
         dedupe: str | None = None,
-        delay: timedelta | None = None,
+        delay: Length | None = None,
         connection: object | None = None,
     ) -> None:
         """Send the run an event; see `Client.send`."""
         await self._client.send(self, event, data, dedupe=dedupe, delay=delay, connection=connection)
 
     @overload
-    async def ask(self, event: Question[R], *, timeout: float | None = None, id: str | None = None) -> R: ...
+    async def ask(self, event: Question[R], *, timeout: Length | None = None, id: str | None = None) -> R: ...
     @overload
     async def ask(
-        self, event: str, data: Any = None, *, timeout: float | None = None, id: str | None = None
+        self, event: str, data: Any = None, *, timeout: Length | None = None, id: str | None = None
     ) -> Any: ...
     async def ask(
-        self, event: Any, data: Any = None, *, timeout: float | None = None, id: str | None = None
+        self, event: Any, data: Any = None, *, timeout: Length | None = None, id: str | None = None
     ) -> Any:
         """Send the run a question and wait for its reply; see `Client.ask`."""
         return await self._client.ask(self, event, data, timeout=timeout, id=id)
@@ -75,7 +76,7 @@ class Handle(Generic[O]):
         """What a function makes of the run's context as it is; see `Client.query`."""
         return await self._client.query(self, function)
 
-    def result(self, timeout: float | None = None) -> Coroutine[Any, Any, O]:
+    def result(self, timeout: Length | None = None) -> Coroutine[Any, Any, O]:
         """Wait for the result; see `Client.result`."""
         return self._client.result(self, timeout)
 

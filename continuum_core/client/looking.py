@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from inspect import Parameter, signature
 from typing import Any, TypeVar, overload
 
+from continuum_core.arguments import NONE, Length, chosen, micros, moment, whole
 from continuum_core.client.finding import Finding, Wanted
 from continuum_core.client.handle import Ref
-from continuum_core.clock import from_datetime, span
+from continuum_core.definition.declare import Machine
 from continuum_core.errors import RunNotBegun, RunNotFound, UnknownMachine, UsageError
 from continuum_core.journal.commit import Pruned, PrunePlan, Query
 from continuum_core.journal.records import RunStatus
@@ -76,8 +77,8 @@ class Looking(Finding):
     async def list(
         self,
         *,
-        machine: str | None = None,
-        status: RunStatus | None = None,
+        machine: type[Machine[Any, Any, Any]] | str | None = None,
+        status: RunStatus | str | None = None,
         parent: Ref | None = None,
         created_from: datetime | None = None,
         created_to: datetime | None = None,
@@ -86,26 +87,33 @@ class Looking(Finding):
     ) -> tuple[Sequence[RunView], str | None]:
         """One page of runs, newest first, and the cursor of the next page (None: there is none).
 
+        :param machine: only runs of this one: its class, or its name.
+        :param status: only runs in it: a RunStatus, or its name, such as ``"running"``.
         :param parent: only the forks and children of this run.
         """
         self._check()
         query = Query(
-            machine=machine,
-            status=status,
+            machine=None if machine is None else self._name(machine),
+            status=None if status is None else chosen("status", status, RunStatus),
             parent=None if parent is None else self._ref(parent)[0],
-            created_from=None if created_from is None else from_datetime(created_from),
-            created_to=None if created_to is None else from_datetime(created_to),
+            created_from=None if created_from is None else moment("created_from", created_from),
+            created_to=None if created_to is None else moment("created_to", created_to),
         )
-        page = await self._patience(lambda: self.journal.list(query, limit, cursor))
+        whole("limit", limit)
+        page = await self._paged(cursor, lambda: self.journal.list(query, limit, cursor))
         return page_views(page.runs, self._registry), page.cursor
 
     async def runs(
-        self, query: Wanted = "", *, machine: str | None = None, status: RunStatus | None = None
+        self,
+        query: Wanted = "",
+        *,
+        machine: type[Machine[Any, Any, Any]] | str | None = None,
+        status: RunStatus | str | None = None,
     ) -> AsyncIterator[RunView]:
         """All runs, or those that a query finds, page by page: one that is there throughout is given once.
 
         :param query: as in `find`, and in its order; without one newest first.
-        :param machine: only its runs; it goes with no query, which can say so itself.
+        :param machine: only its runs, as in `list`; it goes with no query, which can say so itself.
         :param status: only runs in it; likewise.
         """
         if query != "":
@@ -125,21 +133,25 @@ class Looking(Finding):
 
     async def prune(
         self,
-        older_than: timedelta,
+        older_than: Length,
         *,
         limit: int = 1_000,
-        machine: str | None = None,
+        machine: type[Machine[Any, Any, Any]] | str | None = None,
         dry_run: bool = False,
         generations: bool = False,
     ) -> Pruned:
         """Delete whole ended runs that have not changed for so long, at most `limit` of them.
 
+        :param older_than: a `timedelta`, or seconds.
+        :param machine: only runs of this one: its class, or its name.
         :param generations: also the records of past generations that were over for so long, of runs that have
             not ended: at most `limit` generations.
         """
         self._check()
-        before = await self._patience(self.journal.now) - span(older_than)
-        return await self.journal.prune(PrunePlan(before, limit, machine, frozenset(), dry_run, generations))
+        name = None if machine is None else self._name(machine)
+        length, most = micros("older_than", older_than, least=NONE), whole("limit", limit)
+        before = await self._patience(self.journal.now) - length
+        return await self.journal.prune(PrunePlan(before, most, name, frozenset(), dry_run, generations))
 
 
 def _arity(function: Callable[..., Any]) -> int:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
+from continuum_core.arguments import Length, micros
 from continuum_core.client.connected import Connected
 from continuum_core.client.handle import Ref
-from continuum_core.clock import span
 from continuum_core.codec import codec_for
 from continuum_core.definition.event import event_name, is_event
 from continuum_core.errors import RunNotFound, RunOver, TooManyPending, UnexpectedEvent, UsageError
@@ -37,14 +36,14 @@ class Sending(Connected):
         data: Any = None,
         *,
         dedupe: str | None = None,
-        delay: timedelta | None = None,
+        delay: Length | None = None,
         connection: object | None = None,
     ) -> None:
         """Send a run an event. Events that this client sends to one run arrive in order.
 
         :param event: an instance of an event class; or an event's name, and then `data` is JSON values.
         :param dedupe: an id under which the run takes the event once, however often it is sent.
-        :param delay: deliver it so much later.
+        :param delay: deliver it so much later: a `timedelta`, or seconds. One that is over already is none.
         :param connection: as in `start`: the event is sent if the connection's transaction is committed. It
             arrives when it is; events sent meanwhile without that connection may overtake it.
 
@@ -54,7 +53,7 @@ class Sending(Connected):
         """
         self._check()
         within = None if connection is None else await self._within(connection)
-        due = None if delay is None else self._clock.estimate() + span(delay)
+        due = None if delay is None else self._clock.estimate() + max(0, micros("delay", delay))
         await self._send(run, event, data, dedupe, due, within)
 
     async def _send(

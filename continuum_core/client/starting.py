@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar, overload
 
 from msgspec.structs import replace
 
+from continuum_core.arguments import NONE, Length, length, micros, moment
 from continuum_core.client.connected import Connected
 from continuum_core.client.finding import attributes_given
 from continuum_core.client.handle import Handle
-from continuum_core.clock import from_datetime, span
 from continuum_core.definition.declare import Machine
 from continuum_core.errors import AlreadyStarted, UsageError
 from continuum_core.journal.commit import (
@@ -51,10 +51,10 @@ class Starting(Connected):
         key: str | None = None,
         attributes: Mapping[str, Any] | None = None,
         at: datetime | None = None,
-        after: timedelta | None = None,
-        debounce: timedelta | None = None,
-        debounce_max: timedelta | None = None,
-        deadline: timedelta | datetime | None = None,
+        after: Length | None = None,
+        debounce: Length | None = None,
+        debounce_max: Length | None = None,
+        deadline: Length | datetime | None = None,
         connection: object | None = None,
     ) -> Handle[O]: ...
     @overload
@@ -67,10 +67,10 @@ class Starting(Connected):
         key: str | None = None,
         attributes: Mapping[str, Any] | None = None,
         at: datetime | None = None,
-        after: timedelta | None = None,
-        debounce: timedelta | None = None,
-        debounce_max: timedelta | None = None,
-        deadline: timedelta | datetime | None = None,
+        after: Length | None = None,
+        debounce: Length | None = None,
+        debounce_max: Length | None = None,
+        deadline: Length | datetime | None = None,
         connection: object | None = None,
     ) -> Handle[Any]: ...
     async def start(
@@ -82,10 +82,10 @@ class Starting(Connected):
         key: str | None = None,
         attributes: Mapping[str, Any] | None = None,
         at: datetime | None = None,
-        after: timedelta | None = None,
-        debounce: timedelta | None = None,
-        debounce_max: timedelta | None = None,
-        deadline: timedelta | datetime | None = None,
+        after: Length | None = None,
+        debounce: Length | None = None,
+        debounce_max: Length | None = None,
+        deadline: Length | datetime | None = None,
         connection: object | None = None,
     ) -> Handle[Any]:
         """Start a run, or find the one that was started with the same key and input.
@@ -96,7 +96,7 @@ class Starting(Connected):
             run that is there already they are left as they are.
         :param at: when the run begins, no earlier; until then it is there, waits, and can be cancelled. A
             time that is over is now. Of a run that is there already it changes nothing.
-        :param after: the same as a length of time from now.
+        :param after: the same as a length of time from now: a `timedelta`, or seconds, as the others here.
         :param debounce: the run begins so long after the last start with its key: each start before it began
             replaces the input and puts the beginning off. Needs a key.
         :param debounce_max: but no later than so long after the first of these starts.
@@ -126,8 +126,8 @@ class Starting(Connected):
             self._tell_started(entry, unborn, turn, started)
         self._clock.observe(started.now)
         there = started.outcome is not StartOutcome.STARTED
-        length = deadline if isinstance(deadline, timedelta) else None
-        if debounce is not None and there and await self._postponed(new, debounce, debounce_max, length):
+        counted = None if isinstance(deadline, datetime) else deadline
+        if debounce is not None and there and await self._postponed(new, debounce, debounce_max, counted):
             return self._held(new.run_id, entry)
         if started.outcome is StartOutcome.CONFLICT:
             raise AlreadyStarted(new.machine, key or "", str(new.run_id))
@@ -143,6 +143,7 @@ class Starting(Connected):
     ) -> tuple[Entry | None, NewRun]:
         """The run to be created, without a first turn; the machine's code, where it is here."""
         entry = self._met(machine) if not isinstance(machine, str) else self._registry.look(machine)
+        key = self._key(key)
         if entry is None:
             definition = await self._definitions.named(machine)
         else:
@@ -157,39 +158,39 @@ class Starting(Connected):
             new = replace(new, delivery=self._outgoing(new.delivery, new.machine))
         return entry, new
 
-    def _begins(self, at: datetime | None, after: timedelta | None, debounce: timedelta | None) -> int | None:
+    def _begins(self, at: datetime | None, after: Length | None, debounce: Length | None) -> int | None:
         """When the run is to begin, if not at once. Raises UsageError."""
         if sum(each is not None for each in (at, after, debounce)) > 1:
             raise UsageError("at=, after= and debounce= each say when the run begins; give one of them")
         if at is not None:
-            return from_datetime(at)
-        length = debounce if after is None else after
-        return None if length is None else self._clock.estimate() + max(0, span(length))
+            return moment("at", at)
+        if after is not None:
+            return self._clock.estimate() + max(0, micros("after", after))
+        return None if debounce is None else self._clock.estimate() + micros("debounce", debounce, least=NONE)
 
-    def _deadline(self, deadline: timedelta | datetime | None, begins: int | None) -> int | None:
+    def _deadline(self, deadline: Length | datetime | None, begins: int | None) -> int | None:
         """When the run has to be over, if that was said. Raises UsageError."""
         if deadline is None:
             return None
         if isinstance(deadline, datetime):
-            due = from_datetime(deadline)
+            due = moment("deadline", deadline)
             if begins is not None and due <= begins:
                 raise UsageError(f"deadline={deadline} is not after the time at which the run is to begin")
             return due
-        if deadline <= timedelta():
-            raise UsageError(f"deadline={deadline} is over at once; give a length of time above zero")
-        return (self._clock.estimate() if begins is None else begins) + span(deadline)
+        counted = micros("deadline", deadline, least=NONE, above=True)
+        return (self._clock.estimate() if begins is None else begins) + counted
 
     async def _postponed(
-        self, new: NewRun, wait: timedelta, most: timedelta | None, deadline: timedelta | None
+        self, new: NewRun, wait: Length, most: Length | None, deadline: Length | None
     ) -> bool:
         """Put a run off that has not begun, with another input; False where it has begun."""
         row = await self._row(new.run_id)
-        due = await self._patience(self.journal.now) + span(wait)
+        due = await self._patience(self.journal.now) + micros("debounce", wait)
         if most is not None:
-            due = min(due, row.created + span(most))
+            due = min(due, row.created + micros("debounce_max", most))
         payload = new.delivery.payload
         if deadline is not None:  # it counts from when the run begins
-            payload = with_deadline(payload, due + span(deadline))
+            payload = with_deadline(payload, due + micros("deadline", deadline))
         id_ = self._host.new_id()
         order = Order(
             id=id_,
@@ -262,15 +263,15 @@ class Starting(Connected):
 
 def _check_debounce(
     key: str | None,
-    wait: timedelta,
-    most: timedelta | None,
+    wait: Length,
+    most: Length | None,
     attributes: Mapping[str, Any] | None,
     connection: object | None,
 ) -> None:
     """Raises UsageError."""
     if key is None:
         raise UsageError("debounce= puts the start of one key off; give key= as well")
-    if most is not None and most < wait:
+    if most is not None and length("debounce_max", most) < length("debounce", wait):
         raise UsageError(f"debounce_max={most} is shorter than debounce={wait}: nothing could be put off")
     if attributes or connection is not None:
         raise UsageError("debounce= goes with neither attributes= nor connection=; leave them out")

@@ -11,12 +11,13 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from continuum_core.archive import Archive
+from continuum_core.arguments import moment, whole
 from continuum_core.blame import Change, blame
 from continuum_core.causes import Link, causes, consequences
 from continuum_core.client.handle import Handle, Ref
 from continuum_core.client.ordering import Ordering
 from continuum_core.client.starting import Starting
-from continuum_core.clock import from_datetime, to_datetime
+from continuum_core.clock import to_datetime
 from continuum_core.definition.declare import Machine
 from continuum_core.errors import AlreadyStarted, RunOver, UsageError
 from continuum_core.forking import Edit, check_point, new_fork
@@ -49,10 +50,11 @@ class Travelling(Starting, Ordering):
         run_id, entry = self._ref(run)
         row, there = await self._row(run_id), True
         if isinstance(point, datetime):
-            past = await read_past(run_id, self._reader(run_id), at=from_datetime(point))
-            there = from_datetime(point) >= row.created
+            at = moment("point", point)
+            past = await read_past(run_id, self._reader(run_id), at=at)
+            there = at >= row.created
         else:
-            past = await read_past(run_id, self._reader(run_id), version=max(point, 0))
+            past = await read_past(run_id, self._reader(run_id), version=max(whole("point", point, 0), 0))
             if past.version != point:
                 raise no_record(run_id, point, row.version, await self._archive().records(run_id))
         if past.version == 0 and there:
@@ -85,6 +87,7 @@ class Travelling(Starting, Ordering):
         UnknownMachine, JournalUnavailable.
         """
         self._check()
+        key = self._key(key)
         run_id, _ = self._ref(run)
         row = await self._row(run_id)
         past = await read_past(run_id, self._reader(run_id), version=max(version, 0))

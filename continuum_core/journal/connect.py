@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from attrs import frozen
 
@@ -83,10 +83,14 @@ def connect(
     :param namespace: "default" where none is given; a journal that is passed brings its own.
     :param clock: for tests: stands in for the journal's own clock, where the backend declares CLOCK.
 
-    Raises UnknownBackend when no backend, or no usable one, serves the URL's scheme, UsageError when a
-    journal is passed that is bound to another namespace, when its clock cannot be set, or when no backend
-    takes the object, and what the backend raises for a wrong URL.
+    Raises UnknownBackend when no backend, or no usable one, serves the URL's scheme, UsageError for an empty
+    namespace, when a journal is passed that is bound to another namespace, when its clock cannot be set, or
+    when no backend takes the object, and what the backend raises for a wrong URL.
     """
+    if namespace is not None:
+        _check_namespace(namespace)
+    if limits is not None:
+        _check_limits(limits)
     if not isinstance(journal, str):
         if callable(getattr(journal, "sibling", None)):
             return _bound(cast(Journal, journal), namespace)
@@ -100,6 +104,19 @@ def connect(
     if Capability.CLOCK not in backend.CAPABILITIES:
         raise UsageError(f"the journal {journal!r} keeps its own time, which cannot be set")
     return cast(ClockedBackend, backend).connect(*settings, clock=clock)
+
+
+def _check_namespace(namespace: Any) -> None:
+    if not isinstance(namespace, str) or not namespace:
+        raise UsageError(
+            f"namespace={namespace!r} names none: give a text that is not empty, or leave it out for "
+            f"{_NAMESPACE!r}"
+        )
+
+
+def _check_limits(limits: Any) -> None:
+    if not isinstance(limits, Limits):
+        raise UsageError(f"limits={limits!r} are none: give Limits(...), such as Limits(pending=1_000)")
 
 
 def _bound(journal: Journal, namespace: str | None) -> Journal:

@@ -88,12 +88,14 @@ error ever leaves a backend.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from datetime import timedelta
+from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
 
-from attrs import frozen
+from attrs import field, frozen
 
-from continuum_core.clock import Micros
+from continuum_core.clock import Micros, span
+from continuum_core.errors import UsageError
 from continuum_core.journal.commit import (
     Claims,
     Commit,
@@ -178,15 +180,42 @@ MEANINGS: Mapping[str, str] = {
 """Capability → what a backend that declares it claims. There are no others."""
 
 
+def _window(given: int | timedelta) -> int:
+    return span(given) if isinstance(given, timedelta) else given
+
+
+def _from(least: int) -> Callable[[object, Any, Any], None]:
+    def check(_: object, attribute: Any, given: Any) -> None:
+        if not isinstance(given, int) or isinstance(given, bool) or given < least:
+            kinds = ", or a timedelta" if attribute.converter is not None else ""
+            unit = " of microseconds" if kinds else ""
+            raise UsageError(
+                f"Limits({attribute.name}={given!r}) cannot be: give a whole number{unit} from {least}{kinds}"
+            )
+
+    return check
+
+
+def _bytes(_: object, attribute: Any, given: int | None) -> None:
+    if given is not None:
+        _from(0)(_, attribute, given)
+
+
 @frozen
 class Limits:
-    """Settings of a store that the engine passes at open; all windows in microseconds."""
+    """Settings of a store that the engine passes at open; all windows in microseconds, or a `timedelta`.
 
-    pending: int = 10_000  # unconsumed deliveries per run, held ones included
-    dedupe_window: int = 7 * 24 * 3600 * 1_000_000
-    result_window: int = 30 * 24 * 3600 * 1_000_000
-    loss_backoff: int = 1_000_000  # times losses: how long a lost worker's task waits
-    blobs: int | None = 65_536  # bytes from which a payload is kept apart, where the backend can; None: never
+    Raises UsageError for one that nothing could work with.
+    """
+
+    # unconsumed deliveries per run, held ones included
+    pending: int = field(default=10_000, validator=_from(1))
+    dedupe_window: int = field(default=7 * 24 * 3600 * 1_000_000, converter=_window, validator=_from(0))
+    result_window: int = field(default=30 * 24 * 3600 * 1_000_000, converter=_window, validator=_from(0))
+    # times losses: how long a lost worker's task waits
+    loss_backoff: int = field(default=1_000_000, converter=_window, validator=_from(0))
+    # bytes from which a payload is kept apart, where the backend can; None: never
+    blobs: int | None = field(default=65_536, validator=_bytes)
 
 
 @frozen

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar, overload
 
+from continuum_core.arguments import Length
 from continuum_core.blame import Change
 from continuum_core.causes import Link
 from continuum_core.client import Broadcast, Count, Wanted
@@ -40,7 +41,7 @@ class SyncClient(Starting):
         data: Any = None,
         *,
         dedupe: str | None = None,
-        delay: timedelta | None = None,
+        delay: Length | None = None,
         connection: object | None = None,
     ) -> None:
         """See `Client.send`. The connection is a plain one, not one for asyncio."""
@@ -50,7 +51,7 @@ class SyncClient(Starting):
 
     @overload
     def ask(
-        self, run: SyncRef, event: Question[R], *, timeout: float | None = None, id: str | None = None
+        self, run: SyncRef, event: Question[R], *, timeout: Length | None = None, id: str | None = None
     ) -> R: ...
     @overload
     def ask(
@@ -59,7 +60,7 @@ class SyncClient(Starting):
         event: str,
         data: Any = None,
         *,
-        timeout: float | None = None,
+        timeout: Length | None = None,
         id: str | None = None,
     ) -> Any: ...
     def ask(
@@ -68,7 +69,7 @@ class SyncClient(Starting):
         event: Any,
         data: Any = None,
         *,
-        timeout: float | None = None,
+        timeout: Length | None = None,
         id: str | None = None,
     ) -> Any:
         """See `Client.ask`."""
@@ -82,7 +83,7 @@ class SyncClient(Starting):
         """See `Client.query`."""
         return self.wait_for(self.client.query(ref_of(run), function))
 
-    def result(self, run: SyncRef, timeout: float | None = None) -> Any:
+    def result(self, run: SyncRef, timeout: Length | None = None) -> Any:
         """See `Client.result`."""
         return self.wait_for(self.client.result(ref_of(run), timeout))
 

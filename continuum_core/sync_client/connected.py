@@ -8,6 +8,7 @@ import threading
 from collections.abc import Coroutine, Iterable
 from typing import Any, Self, TypeVar
 
+from continuum_core.arguments import Length
 from continuum_core.asyncio_host import end
 from continuum_core.client import Client
 from continuum_core.definition.declare import Machine
@@ -38,8 +39,8 @@ class Connected:
         *,
         namespace: str | None = None,
         limits: Limits | None = None,
-        patience: float = 10.0,
-        poll: float = 5.0,
+        patience: Length = 10.0,
+        poll: Length = 5.0,
     ) -> None:
         self.client = Client(
             journal, machines, namespace=namespace, limits=limits, patience=patience, poll=poll

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Generic, TypeVar, overload
 from uuid import UUID
 
+from continuum_core.arguments import Length
 from continuum_core.blame import Change
 from continuum_core.causes import Link
 from continuum_core.client import Handle
@@ -49,7 +50,7 @@ class SyncHandle(Generic[O]):
         data: Any = None,
         *,
         dedupe: str | None = None,
-        delay: timedelta | None = None,
+        delay: Length | None = None,
         connection: object | None = None,
     ) -> None:
         """See `Handle.send`. The connection is a plain one, not one for asyncio."""
@@ -58,13 +59,13 @@ class SyncHandle(Generic[O]):
         )
 
     @overload
-    def ask(self, event: Question[R], *, timeout: float | None = None, id: str | None = None) -> R: ...
+    def ask(self, event: Question[R], *, timeout: Length | None = None, id: str | None = None) -> R: ...
     @overload
     def ask(
-        self, event: str, data: Any = None, *, timeout: float | None = None, id: str | None = None
+        self, event: str, data: Any = None, *, timeout: Length | None = None, id: str | None = None
     ) -> Any: ...
     def ask(
-        self, event: Any, data: Any = None, *, timeout: float | None = None, id: str | None = None
+        self, event: Any, data: Any = None, *, timeout: Length | None = None, id: str | None = None
     ) -> Any:
         """See `Handle.ask`."""
         return self._client.wait_for(self.handle.ask(event, data, timeout=timeout, id=id))
@@ -77,7 +78,7 @@ class SyncHandle(Generic[O]):
         """See `Handle.query`."""
         return self._client.wait_for(self.handle.query(function))
 
-    def result(self, timeout: float | None = None) -> O:
+    def result(self, timeout: Length | None = None) -> O:
         """See `Handle.result`."""
         return self._client.wait_for(self.handle.result(timeout))
 

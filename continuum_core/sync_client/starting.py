@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar, overload
 from uuid import UUID
 
+from continuum_core.arguments import Length
 from continuum_core.definition.declare import Machine
 from continuum_core.sync_client.connected import Connected
 from continuum_core.sync_client.handle import SyncHandle
@@ -30,10 +31,10 @@ class Starting(Connected):
         key: str | None = None,
         attributes: Mapping[str, Any] | None = None,
         at: datetime | None = None,
-        after: timedelta | None = None,
-        debounce: timedelta | None = None,
-        debounce_max: timedelta | None = None,
-        deadline: timedelta | datetime | None = None,
+        after: Length | None = None,
+        debounce: Length | None = None,
+        debounce_max: Length | None = None,
+        deadline: Length | datetime | None = None,
         connection: object | None = None,
     ) -> SyncHandle[O]: ...
     @overload
@@ -46,10 +47,10 @@ class Starting(Connected):
         key: str | None = None,
         attributes: Mapping[str, Any] | None = None,
         at: datetime | None = None,
-        after: timedelta | None = None,
-        debounce: timedelta | None = None,
-        debounce_max: timedelta | None = None,
-        deadline: timedelta | datetime | None = None,
+        after: Length | None = None,
+        debounce: Length | None = None,
+        debounce_max: Length | None = None,
+        deadline: Length | datetime | None = None,
         connection: object | None = None,
     ) -> SyncHandle[Any]: ...
     def start(
@@ -61,10 +62,10 @@ class Starting(Connected):
         key: str | None = None,
         attributes: Mapping[str, Any] | None = None,
         at: datetime | None = None,
-        after: timedelta | None = None,
-        debounce: timedelta | None = None,
-        debounce_max: timedelta | None = None,
-        deadline: timedelta | datetime | None = None,
+        after: Length | None = None,
+        debounce: Length | None = None,
+        debounce_max: Length | None = None,
+        deadline: Length | datetime | None = None,
         connection: object | None = None,
     ) -> SyncHandle[Any]:
         """See `Client.start`. The connection is a plain one, not one for asyncio."""

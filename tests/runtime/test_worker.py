@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from continuum_core import Client, JournalUnavailable, Machine, UsageError, Worker, activity, root
+from continuum_core import Client, JournalUnavailable, Limits, Machine, UsageError, Worker, activity, root
 from continuum_core.journal.connect import connect
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import RunStatus
@@ -240,13 +240,70 @@ async def test_a_stalled_loop_is_noticed() -> None:
 async def test_wrong_settings_are_refused() -> None:
     with pytest.raises(UsageError, match="at least one machine"):
         Worker("memory://", [])
-    with pytest.raises(UsageError, match="longer than zero"):
-        Worker("memory://", [Job], lease=0)
-    with pytest.raises(UsageError, match="at least 1"):
-        async with Worker("memory://", [Job], queues={"default": 0}):
-            pass
     with pytest.raises(UsageError, match="not a machine"):
         Worker("memory://", [Call])  # type: ignore[list-item]  # the fault under test
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ({"lease": 0}, "lease=0 cannot be: give a length of time longer than 0 s"),
+        ({"lease": "30"}, "lease='30' is no length of time: give seconds as a number, or a timedelta"),
+        ({"poll": timedelta()}, "longer than 0 s"),
+        ({"grace": -1}, "grace=-1 cannot be"),
+        ({"stall": 0}, "stall=0 cannot be"),
+        ({"generations": -3}, "generations=-3 cannot be"),
+        ({"threads": 0}, "threads=0 cannot be: give a whole number from 1"),
+        ({"runs": 0}, "runs=0 cannot be"),
+        ({"tries": 1.5}, "tries=1.5 cannot be"),
+        ({"namespace": ""}, "namespace='' names none"),
+        ({"limits": {"pending": 3}}, r"give Limits\(...\)"),
+        ({"queues": {}}, "serves nothing"),
+        ({"queues": {"default": 0}}, r"queues\['default'\]=0 cannot be"),
+        ({"queues": {"defualt": 3}}, "no activity is in queue 'defualt'; .*did you mean 'default'"),
+    ],
+    ids=str,
+)
+def test_a_setting_that_cannot_work_is_refused(setting: dict[str, Any], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        Worker("memory://", [Job], **setting)
+
+
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [
+        ({"pending": 0}, r"Limits\(pending=0\) cannot be: give a whole number from 1"),
+        ({"pending": timedelta(1)}, "whole number from 1$"),
+        ({"dedupe_window": 1.5}, "microseconds from 0, or a timedelta"),
+        ({"loss_backoff": -1}, "from 0"),
+        ({"blobs": "many"}, "whole number from 0"),
+    ],
+    ids=str,
+)
+def test_a_limit_that_cannot_work_is_refused(limit: dict[str, Any], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        Limits(**limit)
+
+
+def test_every_length_of_time_is_seconds_or_a_timedelta() -> None:
+    minute = timedelta(minutes=1)
+    one = Worker("memory://", [Job], lease=minute, poll=minute, stall=minute, generations=minute)
+    other = Worker("memory://", [Job], lease=60, poll=60.0, stall=60, generations=60)
+    assert one.settings == other.settings
+    assert Limits(dedupe_window=minute) == Limits(dedupe_window=60_000_000)
+
+
+async def test_queues_that_are_left_out_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "continuum_core.worker")
+    async with Worker("memory://", [Steps], queues={"slow": 1}):
+        pass
+    assert [line for line in caplog.messages if "not serving" in line] == [
+        "not serving: default; another worker has to"
+    ]
+    caplog.clear()
+    async with Worker("memory://", [Steps]):
+        pass
+    assert not [line for line in caplog.messages if "not serving" in line]
 
 
 async def test_every_line_about_a_run_names_it(journal: str, caplog: pytest.LogCaptureFixture) -> None:

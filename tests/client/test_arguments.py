@@ -1,0 +1,112 @@
+"""What callers give a client: refused at the door in words, and never taken for an outage."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from continuum_core import Client, RunStatus, UsageError, Worker
+from continuum_core.errors import PayloadRefused, ResultTimeout
+from continuum_core.journal.commit import Query
+from continuum_core.journal.connect import connect
+from tests.runtime.machines import Finish, Note, Receiver, Waits
+
+NAIVE = datetime(2026, 3, 1)  # the fault under test
+Call = Callable[[Client], Awaitable[Any]]
+
+
+@asynccontextmanager
+async def opened(journal: str = "memory://") -> AsyncIterator[Client]:
+    async with Client(journal, [Receiver, Waits]) as client:
+        yield client
+
+
+def wrong(**given: Any) -> Call:
+    return lambda client: client.start(Receiver, "a", **given)
+
+
+REFUSED: list[tuple[str, Call, str]] = [
+    ("status", lambda c: c.list(status="runing"), "none of running, .*did you mean 'running'"),
+    ("machine", lambda c: c.list(machine=cast(Any, 5)), "5 is not a machine"),
+    ("from", lambda c: c.list(created_from=NAIVE), "created_from=.*give it a time zone"),
+    ("to", lambda c: c.list(created_to=cast(Any, 5)), "created_to=5 is no time"),
+    ("limit", lambda c: c.list(limit=0), "limit=0 cannot be"),
+    ("list-cursor", lambda c: c.list(cursor="!"), "cursor='!' goes on with nothing"),
+    ("find-cursor", lambda c: c.find(cursor="!"), "cursor='!' goes on with nothing"),
+    ("inner-cursor", lambda c: c.find(cursor="1.!"), "cursor='1.!' goes on with nothing"),
+    ("prune", lambda c: c.prune(-1), "older_than=-1 cannot be"),
+    ("empty-key", wrong(key=""), "key='' names nothing"),
+    ("number-key", wrong(key=5), "key=5 names nothing"),
+    ("at", wrong(at=NAIVE), "at=.*give it a time zone"),
+    ("after", wrong(after="5m"), "after='5m' is no length of time: give seconds"),
+    ("nan", wrong(after=float("nan")), "after=nan is no length of time"),
+    ("endless", wrong(deadline=float("inf")), "deadline=inf is no length of time"),
+    ("deadline", wrong(deadline=0), "deadline=0 cannot be: give a length of time longer than 0 s"),
+    ("late", wrong(deadline=NAIVE), "deadline=.*give it a time zone"),
+    ("debounce", wrong(debounce=-1, key="k"), "debounce=-1 cannot be"),
+    ("shorter", wrong(debounce=2, debounce_max=timedelta(seconds=1), key="k"), "is shorter than"),
+    ("get-empty", lambda c: c.get(Receiver, "").view(), "key='' names nothing"),
+    ("get-number", lambda c: c.get(Receiver, cast(Any, 5)).view(), "key=5 names nothing"),
+    ("timeout", lambda c: c.get(Receiver, "k").result("1"), "timeout='1' is no length of time"),  # type: ignore[arg-type]
+    ("delay", lambda c: c.get(Receiver, "k").send(Finish(), delay=cast(Any, "1")), "delay='1' is no"),
+    ("point", lambda c: c.get(Receiver, "there").at(NAIVE), "point=.*give it a time zone"),
+    ("version", lambda c: c.get(Receiver, "there").at(-1), "point=-1 cannot be"),
+]
+
+
+@pytest.mark.parametrize(("call", "told"), [each[1:] for each in REFUSED], ids=[each[0] for each in REFUSED])
+async def test_what_cannot_be_used_is_refused_in_words(call: Call, told: str) -> None:
+    async with opened() as client:
+        await client.start(Receiver, "a", key="there")
+        with pytest.raises(UsageError, match=told):
+            await call(client)
+
+
+async def test_a_machine_is_given_by_class_or_name_and_a_status_by_value_or_name(journal: str) -> None:
+    async with opened(journal) as client:
+        run = await client.start(Receiver, "a")
+        await client.start(Waits, "b")
+        for machine in (Receiver, "receiver"):
+            for status in (RunStatus.RUNNING, "running", "RUNNING"):
+                page, _ = await client.list(machine=machine, status=status)
+                assert [view.id for view in page] == [run.id]
+                assert [view.id async for view in client.runs(machine=machine, status=status)] == [run.id]
+        assert (await client.list(machine=Receiver, status="parked"))[0] == []
+        await client.terminate(run)
+        assert (await client.prune(0, machine=Waits)).runs == 0
+        assert (await client.prune(timedelta(), machine=Receiver)).runs == 1
+
+
+async def test_a_value_of_a_wrong_type_is_no_outage(shared_journal: str) -> None:
+    journal = connect(shared_journal)
+    await journal.open()
+    # Redis has no driver that looks at types: there it is an error of the code, as in memory.
+    refused = AttributeError if shared_journal.startswith("redis") else PayloadRefused
+    try:
+        with pytest.raises(refused):
+            await journal.list(Query(machine=cast(str, object())))
+        assert not (await journal.list(Query())).runs  # and the connection is none the worse for it
+    finally:
+        await journal.close()
+
+
+async def test_lengths_are_seconds_or_timedeltas_and_those_that_are_over_are_none() -> None:
+    async with Worker("memory://", [Receiver]) as worker:
+        client = worker.client
+        run = await client.start(Receiver, "a", after=timedelta(seconds=-3), deadline=3600)
+        with pytest.raises(ResultTimeout, match=r"within 0\.01 s"):
+            await run.result(timedelta(milliseconds=10))
+        await run.send(Note("one"), delay=-3)
+        await run.send(Finish(), delay=timedelta(seconds=-3))
+        assert await run.result(20) == "one"
+
+
+async def test_a_time_that_is_over_is_now() -> None:
+    async with Worker("memory://", [Receiver]) as worker:
+        run = await worker.client.start(Receiver, "a", at=datetime(2020, 1, 1, tzinfo=UTC))
+        await asyncio.gather(run.send(Finish()), run.result(20))
