@@ -1,8 +1,7 @@
 """The loop that claims runs with due deliveries and hands their turns to the commit lane.
 
-Claims read the due index from a floor. What this worker cannot take (leased by others, of unknown
-definitions, dead) lies at the head and is stepped over page by page, never past one second ago, and
-every second the reading begins again at the start: a page that yields nothing is not an empty queue.
+A page of the due index that yields nothing is not an empty queue: what this worker cannot take (leased by
+others, of unknown definitions) lies at the head, and `pages` says from where to read on, and until when.
 """
 
 from __future__ import annotations
@@ -24,14 +23,13 @@ from continuum_core.lane import Backoff, Lane
 from continuum_core.registry import Registry
 from continuum_core.replay import read_records, verify
 from continuum_core.runtime.beside import read_members
+from continuum_core.runtime.pages import Pages
 from continuum_core.runtime.turns import Beside, Turns
 from continuum_core.turn import Turn
 
 __all__ = ["Runs"]
 
 logger = logging.getLogger(__name__)
-
-_SECOND = 1_000_000
 
 
 class _Taken(Struct, frozen=True, gc=False):
@@ -80,59 +78,48 @@ class Runs:
         self._lease = lease
         self._paranoid = paranoid
         self._held: dict[UUID, RunClaim] = {}
-        self._after: Micros = 0
-        self._rescan = 0.0
         self._claim_id = host.new_id()
         self._draining = False
         self.wake: Flag = host.flag()
 
     async def run(self, poll: Callable[[Micros | None], float]) -> None:
         """The loop: claim, take turns, wait. `poll` says how many seconds to wait when nothing is due."""
-        backoff = Backoff(self._host)
+        backoff, pages = Backoff(self._host), Pages(poll(None))
         while not self._draining:
+            if self.wake.is_set():
+                pages.stir()
             self.wake.clear()
             room = self._limit - len(self._held)
             if room <= 0:
                 await self.wake.wait()  # every answered commit sets it
                 continue
+            began = self._host.monotonic()
             try:
-                claims = await self._claim(room)
+                claims = await self._claim(room, pages.after(began))
             except JournalUnavailable as error:
                 delay = backoff.delay()
                 logger.warning("claiming runs: %s; trying again in %.2f s", error, delay)
                 await self._host.sleep(delay)
                 continue
             backoff.reset()
+            now = self._host.monotonic()
+            more = pages.read(claims, now, now - began)
             for claim in claims.runs:
                 suspicion = await self._suspicion(claim) if self._paranoid else ""
                 beside = await self._beside(claim)
                 if beside is not None:
                     self._take(claim, claims.now, suspicion, beside)
-            if not claims.runs and not self._turn_page(claims):
-                await self.wake.wait(poll(claims.next_due))
+            if not more:
+                await self.wake.wait(min(poll(claims.next_due), pages.rest(now)))
 
-    async def _claim(self, room: int) -> Claims:
-        now = self._host.monotonic()
-        if now >= self._rescan:
-            self._after, self._rescan = 0, now + 1.0
+    async def _claim(self, room: int, after: Micros) -> Claims:
         claims = await self._journal.claim_runs(
-            self._claim_id, room, self._lease, self._registry.takes(), self._after
+            self._claim_id, room, self._lease, self._registry.takes(), after
         )
         # Only now another id: where the answer was lost, the same one tells what was granted.
         self._claim_id = self._host.new_id()
         self._clock.observe(claims.now)
         return claims
-
-    def _turn_page(self, claims: Claims) -> bool:
-        """Step over a page that yielded nothing; False when there is no other page."""
-        if claims.reached is None:
-            self._after = 0
-            return False
-        floor = min(claims.reached, claims.now - _SECOND)
-        if floor <= self._after:
-            return False
-        self._after = floor
-        return True
 
     async def _beside(self, claim: RunClaim) -> Beside | None:
         """What came of crews' members, where the turn needs it; None where it cannot be had now."""

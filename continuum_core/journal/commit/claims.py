@@ -44,7 +44,7 @@ class Claims(Struct, frozen=True, gc=False):
 
     :ivar now: the journal's clock, which every turn uses as its `now`.
     :ivar reached: the due time up to which the page read the index, or None when it read to the end:
-        the caller may go on from there, and starts from the beginning again every second. A page that
+        the caller may go on from there, and reads again and again what it has passed. A page that
         its limit ended, or a suspect, tells the due of the last entry it read; one that `scan` ended has
         read all entries of its last due time and tells the microsecond after it. Either tells None where
         nothing due was left behind it; and so does the answer to a repeated claim.

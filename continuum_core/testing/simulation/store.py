@@ -52,6 +52,10 @@ from continuum_core.testing.simulation.scheduler import Process, Scheduler
 
 __all__ = ["Applied", "SimulatedJournal", "Witness", "now_done"]
 
+_PAGE = 3
+"""Entries of the due index that a claim reads at a time: so few that what a worker cannot take is more than
+one page, and schedules of a dozen runs go through all of how it reads on."""
+
 T = TypeVar("T")
 
 
@@ -205,7 +209,7 @@ class SimulatedJournal:
         after: Micros = 0,
         scan: int = 1_000,
     ) -> Claims:
-        claims = await self.store.claim_runs(claim_id, limit, lease, takes, after, scan)
+        claims = await self.store.claim_runs(claim_id, limit, lease, takes, after, min(scan, _PAGE))
         witness = self._witness
         witness.claims[claim_id] = (self._process.scheduler.acting, claims.now)
         for claim in claims.runs:

@@ -22,6 +22,7 @@ from continuum_core.journal.commit import Delivered, DeliverOutcome, FinishKind,
 from continuum_core.lane import Lane
 from continuum_core.runtime import lease, runs
 from continuum_core.runtime.holding import Holding
+from continuum_core.runtime.pages import Pages
 from continuum_core.runtime.places import Places
 from continuum_core.runtime.reports import Reports
 from continuum_core.runtime.supervisor import Supervisor
@@ -39,6 +40,7 @@ __all__ = [
     "local_clock",
     "lost_reply_taken_for_done",
     "no_renewal",
+    "nobody_looks_behind",
     "notify_only",
     "retried_under_new_ids",
     "stale_results",
@@ -47,6 +49,11 @@ __all__ = [
 ]
 
 _FOREVER = 1e9
+
+
+def nobody_looks_behind() -> list[Plant]:
+    """What a worker has passed in the due index it passes for good: a lease that ends there ends unseen."""
+    return [(Pages, "_sweep_due", lambda self: _FOREVER)]
 
 
 def notify_only() -> list[Plant]:

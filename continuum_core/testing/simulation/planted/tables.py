@@ -50,6 +50,7 @@ PLANTED: Mapping[str, Callable[[], list[Plant]]] = {
         in_journal.no_dedupe,
         in_journal.no_fence_check,
         in_engine.no_renewal,
+        in_engine.nobody_looks_behind,
         in_journal.no_version_check,
         in_engine.notify_only,
         in_journal.orders_keep_the_fence,
