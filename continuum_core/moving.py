@@ -15,6 +15,7 @@ import msgspec
 from attrs import frozen
 
 from continuum_core.clock import Micros
+from continuum_core.definition.compatibility import remedy
 from continuum_core.envelope import SnapshotBody, read
 from continuum_core.errors import ContinuumError
 from continuum_core.journal.commit import CommitOutcome, Query
@@ -55,7 +56,7 @@ class Prospect:
     :ivar before: its states, and `after` what they would be.
     :ivar asked: what the move asks of the world: how many state entries it closes, timers and activities
         it begins.
-    :ivar why: why it fails or is left.
+    :ivar why: why it fails or is left, a line each; `remedy` is what its author does.
     """
 
     run_id: UUID
@@ -70,6 +71,7 @@ class Prospect:
     after: tuple[str, ...] = ()
     asked: Mapping[str, int] = {}
     why: str = ""
+    remedy: str = ""
 
 
 class Moved(enum.StrEnum):
@@ -151,6 +153,7 @@ class Mover:
                 after,
                 asked,
                 why,
+                self._remedy(run.machine, stored) if fate is Fate.LEFT else "",
             )
 
         if entry is None:
@@ -171,7 +174,15 @@ class Mover:
         change = self._registry.refused().get(print_)
         if change is None:
             return "its definition is not stored" if print_ not in self._stored else "no such machine is here"
-        return "; ".join(str(each) for each in change.blocking)
+        return "\n".join(str(each) for each in change.blocking)
+
+    def _remedy(self, machine: str, stored: Definition | None) -> str:
+        newest = self._registry.look(machine)
+        if newest is None or stored is None:
+            return ""
+        if any(each.version == stored.version for each in newest.chart.upgrades):
+            return "mend the upgrade"
+        return remedy(stored.version, newest.chart.version)
 
     async def move(self, run_id: UUID) -> Moved:
         """Move a run that rests. Raises JournalUnavailable.

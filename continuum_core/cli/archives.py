@@ -60,7 +60,7 @@ def archive(
         chosen = None
         if query is not None:
             async with Client(url, namespace=namespace) as client:
-                chosen = tuple(await found_by(client, query))
+                chosen = tuple(await found_by(client, query, as_json=as_json))
         async with opened(url, namespace) as handle:
             before = await handle.now() - round(older_than.total_seconds() * 1_000_000)
             wanted = Selection(before, machine, statuses, chosen)

@@ -26,7 +26,7 @@ from continuum_core.cli.apps import load
 from continuum_core.cli.failures import OPERATOR
 from continuum_core.cli.options import Apps, AsJson, Debug, Namespace, Status, Who
 from continuum_core.cli.output import console, print_json, say
-from continuum_core.cli.references import strange_machine
+from continuum_core.cli.strange import strange_machine
 from continuum_core.cli.times import duration
 from continuum_core.errors import UsageError
 from continuum_core.journal.connect import connect

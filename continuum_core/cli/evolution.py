@@ -15,7 +15,7 @@ from continuum_core.cli.failures import CALLER
 from continuum_core.cli.options import AsJson, Debug
 from continuum_core.cli.output import print_json, say
 from continuum_core.definition.chart import Chart
-from continuum_core.definition.compatibility import ChangeKind, compare
+from continuum_core.definition.compatibility import ChangeKind, compare, remedy
 from continuum_core.definition.fingerprint import fingerprint, graph
 from continuum_core.definition.locks import Lock, LockRefused, lock_path, lock_text, locks_of, read_lock
 from continuum_core.definition.upgrade import way
@@ -77,9 +77,9 @@ def standings(chart: Chart, others: Sequence[Chart]) -> list[Verdict]:
             locked = read_lock(file)
         except LockRefused as refused:
             version = int(file.name.split(".v")[-1].split(".")[0])
-            remedy = _REMEDIES[Standing.UNREADABLE]
+            to_do = _REMEDIES[Standing.UNREADABLE]
             why = ((str(refused), True),)
-            found.append(Verdict(chart.name, version, Standing.UNREADABLE, remedy, file, why))
+            found.append(Verdict(chart.name, version, Standing.UNREADABLE, to_do, file, why))
         else:
             found.append(_verdict(chart, locked, others))
     return found
@@ -89,9 +89,9 @@ def _verdict(chart: Chart, locked: Lock, others: Sequence[Chart]) -> Verdict:
     change = compare(locked.graph, graph(chart))
     differences = tuple((str(each), each.blocks) for each in change.differences)
 
-    def judged(standing: Standing, remedy: str = "", why: tuple[tuple[str, bool], ...] = ()) -> Verdict:
+    def judged(standing: Standing, to_do: str = "", why: tuple[tuple[str, bool], ...] = ()) -> Verdict:
         current = locked.version == chart.version or standing is not Standing.ADOPTED
-        text = remedy or (_REMEDIES.get(standing, "") if current else "")  # an older lock stays as it is
+        text = to_do or (_REMEDIES.get(standing, "") if current else "")  # an older lock stays as it is
         return Verdict(chart.name, locked.version, standing, text, locked.path, why or differences)
 
     if change.kind is ChangeKind.SAME:
@@ -107,14 +107,8 @@ def _verdict(chart: Chart, locked: Lock, others: Sequence[Chart]) -> Verdict:
             return judged(Standing.UPGRADED)
     if change.kind is ChangeKind.ADOPTABLE:
         return judged(Standing.ADOPTED)
-    if locked.version < chart.version:
-        old = locked.version
-        remedy = f"declare upgrade({old}, ...), or keep the code of version {old} beside it"
-        return judged(Standing.NEEDS_UPGRADE, remedy)
-    if locked.version > chart.version:
-        return judged(Standing.BREAKING, f"give it version={locked.version} or more: runs never go back")
-    new = f"version={chart.version + 1}, with upgrade({chart.version}, ...)"
-    return judged(Standing.BREAKING, f"give it {new}; or undo what stands in the way")
+    standing = Standing.NEEDS_UPGRADE if locked.version < chart.version else Standing.BREAKING
+    return judged(standing, remedy(locked.version, chart.version))
 
 
 def _keeps(other: Chart, locked: Lock) -> bool:

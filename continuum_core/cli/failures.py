@@ -7,7 +7,7 @@ The codes are part of the interface:
 - 2: the command line itself is wrong (usage);
 - 3: the operator must act: the journal is away, does not fit, or no backend serves it;
 - 4: a run that was waited for ended without a result: failed, cancelled or terminated;
-- 5: a run that was waited for has not ended within the time given; it goes on.
+- 5: a run that was waited for has not ended, or answered, within the time given; it goes on.
 """
 
 from __future__ import annotations
@@ -20,7 +20,14 @@ from typer.core import TyperGroup
 
 from continuum_core.cli.options import DEBUG, JSON
 from continuum_core.cli.output import print_json, say
-from continuum_core.errors import ContinuumError, OperatorError, ResultTimeout, RunEnded, UnknownMachine
+from continuum_core.errors import (
+    AskTimeout,
+    ContinuumError,
+    OperatorError,
+    ResultTimeout,
+    RunEnded,
+    UnknownMachine,
+)
 
 __all__ = [
     "CALLER",
@@ -41,7 +48,7 @@ def exit_code(error: ContinuumError) -> int:
     """The exit code of an error, by who must act."""
     if isinstance(error, UnknownMachine):
         return CALLER  # here its name was always typed
-    if isinstance(error, ResultTimeout):
+    if isinstance(error, (AskTimeout, ResultTimeout)):
         return STILL_RUNNING
     if isinstance(error, RunEnded):
         return ENDED_WITHOUT_RESULT
@@ -72,10 +79,20 @@ class Failures(TyperGroup):
                 formatter.write_dl(rows)
 
 
+def _words(error: ContinuumError) -> str:
+    """An error in the words of whoever typed a command."""
+    if isinstance(error, AskTimeout):
+        again = f"ask again with --id {error.id} for the same reply"
+        return (
+            f"run {error.run} did not answer {error.event} within {error.seconds:g} s: {error.known}; {again}"
+        )
+    return str(error)
+
+
 def _tell(error: ContinuumError, *, as_json: bool, debug: bool) -> None:
     notes: list[str] = list(getattr(error, "__notes__", ()))
     if as_json:
-        told: dict[str, Any] = {"type": type(error).__name__, "message": str(error), "hints": notes}
+        told: dict[str, Any] = {"type": type(error).__name__, "message": _words(error), "hints": notes}
         if debug:
             told["traceback"] = "".join(traceback.format_exception(error))
         print_json({"error": told}, stderr=True)
@@ -83,7 +100,7 @@ def _tell(error: ContinuumError, *, as_json: bool, debug: bool) -> None:
     if debug:
         say("".join(traceback.format_exception(error)).rstrip(), stderr=True)
     # Further lines are indented: text from elsewhere cannot pass for a message of ours.
-    first, *rest = str(error).split("\n")
+    first, *rest = _words(error).split("\n")
     say("\n".join([f"error: {first}", *(f"  {line}" for line in rest)]), stderr=True)
     for note in notes:
         say("hint: " + note.replace("\n", "\n  "), stderr=True)

@@ -1,4 +1,4 @@
-"""A lineage drawn: as a tree for the terminal, as Mermaid, as SVG."""
+"""A lineage drawn: as a tree for the terminal, as Mermaid, Graphviz DOT or SVG."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from uuid import UUID
 
 from continuum_core.definition.boxes import Node, Wire, boxes
 from continuum_core.definition.canvas import Theme
+from continuum_core.definition.diagram import dot_text
 from continuum_core.journal.records import RunStatus
 from continuum_core.lineage import Lineage, Stretch, Tie
 
-__all__ = ["lineage_facts", "lineage_mermaid", "lineage_svg", "lineage_text"]
+__all__ = ["lineage_dot", "lineage_facts", "lineage_mermaid", "lineage_svg", "lineage_text"]
 
 _PLAIN = {"├─ ": "+- ", "└─ ": "`- ", "│  ": "|  ", "●": "*", "–": "-", "…": "..."}
 
@@ -90,6 +91,21 @@ def lineage_mermaid(graph: Lineage, asked: UUID) -> str:
 def _quoted(text: str) -> str:
     """Text that cannot end a label nor be markup: everything but plain characters as an entity."""
     return "".join(c if c.isalnum() or c in " /.,–-_" else f"#{ord(c)};" for c in text)
+
+
+def lineage_dot(graph: Lineage, asked: UUID) -> str:
+    """A Graphviz digraph."""
+    lines = [
+        "digraph lineage {",
+        '  rankdir=TB; node [shape=box, style="rounded", fontname="Helvetica", fontsize=11];',
+        '  edge [fontname="Helvetica", fontsize=10];',
+    ]
+    for place, stretch in enumerate(graph.stretches):
+        label = dot_text("\n".join((stretch.name, *_rows(stretch))))
+        lines.append(f"  r{place} [label={label}{', penwidth=3' if stretch.run == asked else ''}];")
+    for tie in graph.ties:
+        lines.append(f"  r{tie.source} -> r{tie.target} [label={dot_text(_tie_words(tie))}];")
+    return "\n".join([*lines, "}"]) + "\n"
 
 
 def lineage_svg(graph: Lineage, asked: UUID, theme: Theme = "auto") -> str:

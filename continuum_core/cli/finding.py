@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from continuum_core.cli.apps import load
+from continuum_core.cli.choosing import Spelt, one_of
 from continuum_core.cli.options import (
     Apps,
     AsJson,
@@ -26,16 +27,13 @@ from continuum_core.cli.options import (
 from continuum_core.cli.output import print_json, say
 from continuum_core.cli.payload import read_values
 from continuum_core.cli.references import named
+from continuum_core.cli.strange import warn_strange
 from continuum_core.cli.times import instant
 from continuum_core.client import Broadcast, Client, Count, Handle
 from continuum_core.journal.attributes import Value
 from continuum_core.query import declared
 
 __all__ = ["attributes_of", "broadcast", "count", "set_"]
-
-Query = Annotated[
-    str, typer.Argument(metavar="QUERY", help="Which runs, such as 'status = running and total >= 100'.")
-]
 
 
 async def attributes_of(client: Client, run: Handle[Any]) -> Mapping[str, Any]:
@@ -57,7 +55,10 @@ def _json(value: Value | tuple[Value, ...]) -> Any:
 
 
 def count(
-    query: Annotated[str, typer.Argument(metavar="QUERY", help="Which runs; all unless given.")] = "",
+    words: Annotated[
+        str | None, typer.Argument(metavar="QUERY", help="Which runs; all unless given.")
+    ] = None,
+    query: Spelt = None,
     exact: Annotated[bool, typer.Option("--exact", help="Count on beyond 10,000.")] = False,
     journal: JournalUrl = None,
     namespace: Namespace = None,
@@ -65,11 +66,12 @@ def count(
     debug: Debug = False,
 ) -> None:
     """Count the runs that a query finds. Beyond 10,000 nobody counts further: 10,000+."""
-    url = journal_of(journal)
+    url, wanted = journal_of(journal), one_of(words, query) or ""
 
     async def counted() -> Count:
         async with Client(url, namespace=namespace) as client:
-            return await client.count(query, exact=exact)
+            await warn_strange(client.journal, wanted, as_json=as_json)
+            return await client.count(wanted, exact=exact)
 
     found = asyncio.run(counted())
     if as_json:
@@ -82,11 +84,17 @@ def count(
 
 
 def broadcast(
-    query: Query,
-    event: Annotated[str, typer.Argument(metavar="EVENT", help="The event's name.")],
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="QUERY EVENT",
+            help="Which runs, such as 'status = running and total >= 100', and the event's name.",
+        ),
+    ],
     key: Annotated[
         str, typer.Option("--key", "-k", metavar="KEY", help="Names the broadcast: repeated, it sends once.")
     ],
+    query: Spelt = None,
     data: Data = None,
     app: Apps = None,
     journal: JournalUrl = None,
@@ -97,10 +105,12 @@ def broadcast(
     """Send an event to every run that a query finds and that has not ended; repeated, to each once."""
     url, machines = journal_of(journal), load(app)
     values: Any = {} if data is None else read_values(data, "--data")
+    wanted, event = _wanted(words, query)
 
     async def sent() -> Broadcast:
         async with Client(url, machines, namespace=namespace) as client:
-            return await client.broadcast(query, event, values, key=key)
+            await warn_strange(client.journal, wanted, as_json=as_json)
+            return await client.broadcast(wanted, event, values, key=key)
 
     told = asyncio.run(sent())
     counts = {
@@ -113,16 +123,27 @@ def broadcast(
     if as_json:
         print_json({"runs": told.runs, **counts})
         return
-    words = {
+    told_as = {
         "repeated": "had it already",
         "over": "have ended",
         "full": "have no room for it: repeat this for them later",
         "unfit": "are of machines that do not know it",
     }
     say(f"{event} sent to {told.sent:,} of {told.runs:,} runs")
-    for name, told_as in words.items():
+    for name, became in told_as.items():
         if counts[name]:
-            say(f"  {counts[name]:,} {told_as}")
+            say(f"  {counts[name]:,} {became}")
+
+
+def _wanted(words: list[str], query: str | None) -> tuple[str, str]:
+    """The query and the event. Raises typer.BadParameter where one is missing or given twice."""
+    if len(words) not in (1, 2):
+        raise typer.BadParameter("say which runs, and one event: QUERY EVENT", param_hint="QUERY EVENT")
+    chosen = one_of(words[0] if len(words) == 2 else None, query)
+    if chosen is None:
+        said = f"{words[0]!r} is one word of two: say which runs, and the event: QUERY EVENT"
+        raise typer.BadParameter(said, param_hint="QUERY EVENT")
+    return chosen, words[-1]
 
 
 # --- set

@@ -12,11 +12,13 @@ import typer
 from attrs import frozen
 from rich.text import Text
 
+from continuum_core.cli.choosing import Spelt, one_of
 from continuum_core.cli.facts import run_facts
 from continuum_core.cli.options import AsJson, Debug, JournalUrl, Namespace, Status, journal_of
-from continuum_core.cli.output import Rows, print_json, safe, say, span_words
+from continuum_core.cli.output import Noted, Rows, print_json, safe, say, span_words
 from continuum_core.cli.portrait import begin_words, status_word
 from continuum_core.cli.references import find
+from continuum_core.cli.strange import warn_strange
 from continuum_core.cli.takers import Takers
 from continuum_core.cli.times import since_of
 from continuum_core.client import Client
@@ -37,6 +39,9 @@ _COLOURS = {
 }
 
 
+_COLUMNS = (("run", 0), ("status", 11), ("states", 22), ("changed", 12))
+
+
 @frozen
 class _Wanted:
     machine: str | None
@@ -48,10 +53,11 @@ class _Wanted:
 
 
 def list_(
-    query: Annotated[
+    words: Annotated[
         str | None,
         typer.Argument(metavar="QUERY", help="Which runs, such as 'total >= 100 sort by total desc'."),
     ] = None,
+    query: Spelt = None,
     machine: Annotated[str | None, typer.Option("--machine", "-m", metavar="NAME")] = None,
     status: Annotated[Status | None, typer.Option("--status", "-s")] = None,
     parent: Annotated[
@@ -72,7 +78,7 @@ def list_(
     debug: Debug = False,
 ) -> None:
     """List runs, newest first, or those that a query finds, in its order."""
-    url = journal_of(journal)
+    url, query = journal_of(journal), one_of(words, query)
     wanted = _Wanted(
         machine=machine,
         status=None if status is None else RunStatus[status.name],
@@ -85,10 +91,11 @@ def list_(
 
     async def listed() -> tuple[int, str | None]:
         count = 0
-        table = None if as_json else Rows([("run", 0), ("status", 11), ("states", 22), ("changed", 12)])
+        table = None if as_json else Rows(_COLUMNS, whole=True)
         async with Client(url, namespace=namespace) as client:
             now, takers = to_datetime(await client.journal.now()), Takers(client.journal)
             left = cursor
+            await warn_strange(client.journal, query, machine, as_json=as_json)
             async for page, following in _list_pages(client, wanted, now, cursor):
                 views = [await _begun(client, view) for view in page]
                 missing = [await takers.missing(view) for view in views]
@@ -157,17 +164,15 @@ async def _list_pages(
             return
 
 
-def _list_row(view: RunView, unclaimable: str, now: datetime) -> Sequence[str | Text]:
+def _list_row(view: RunView, unclaimable: str, now: datetime) -> Noted:
     name = Text(safe(f"{view.machine}/{view.key}" if view.key is not None else f"{view.machine} {view.id}"))
     status = Text(status_word(view), style=_COLOURS.get(view.status, ""))
     ended = str((view.outcome or {}).get("state", "-"))
     states = ", ".join(view.states) or begin_words(view, now) or ended
-    if view.cause:
-        name.append(f"\n{safe(_short(view.cause))}", style="dim")
+    notes = [Text(safe(_short(view.cause)), style="dim")] if view.cause else []
     if unclaimable:
-        name.append(f"\n{safe(unclaimable)}", style="yellow")
-        status.append("\nunclaimable", style="yellow")
-    return name, status, safe(states), f"{span_words(now - view.updated)} ago"
+        notes.append(Text(safe(f"unclaimable: {unclaimable}"), style="yellow"))
+    return Noted((name, status, safe(states), f"{span_words(now - view.updated)} ago"), notes)
 
 
 def _short(text: str) -> str:

@@ -15,7 +15,7 @@ from continuum_core.cli.apps import MachineClass, load
 from continuum_core.cli.choosing import Which, found_by
 from continuum_core.cli.failures import CALLER
 from continuum_core.cli.options import Apps, AsJson, Debug, JournalUrl, Namespace, journal_of
-from continuum_core.cli.output import Rows, print_json, safe, say
+from continuum_core.cli.output import Noted, Rows, print_json, safe, say
 from continuum_core.client import Client
 from continuum_core.moving import GOOD, Fate, Moved, Mover, PatchUse, Prospect, patch_uses
 from continuum_core.registry import Registry
@@ -62,7 +62,7 @@ def migrate_runs(
         async with Client(url, namespace=namespace) as client:
             mover = Mover(client.journal, Registry(machines), AsyncioHost().new_id)
             wanted = names if machine is None else [machine]
-            chosen = None if query is None else await found_by(client, query)
+            chosen = None if query is None else await found_by(client, query, as_json=as_json)
             bad = await _shown(mover, wanted, chosen, as_json=as_json, dry=dry_run)
             if dry_run or (bad and not skip):
                 if bad and not dry_run:
@@ -82,7 +82,8 @@ async def _shown(mover: Mover, machines: list[str], chosen: _Chosen, *, as_json:
     """Examine every run; tell of those that would move or cannot. How many cannot."""
     await mover.learn()
     counts: Counter[Fate] = Counter()
-    table = None if as_json else Rows([("run", 0), ("fate", 9), ("version", 8), ("states", 34)])
+    columns = (("run", 0), ("fate", 9), ("version", 8), ("states", 34))
+    table = None if as_json else Rows(columns, whole=True)
     async for run in mover.runs(machines, chosen):
         prospect = mover.examine(run)
         counts[prospect.fate] += 1
@@ -131,19 +132,18 @@ def _facts(prospect: Prospect) -> dict[str, Any]:
         "states_after": list(prospect.after),
         "asked": dict(prospect.asked),
         "why": prospect.why or None,
+        "remedy": prospect.remedy or None,
     }
 
 
-def _row(prospect: Prospect) -> tuple[str, str, str, str]:
+def _row(prospect: Prospect) -> Noted:
     name = prospect.machine + (f"/{prospect.key}" if prospect.key is not None else f" {prospect.run_id}")
-    lines = [safe(name), *([safe(prospect.why)] if prospect.why else [])]
     versions = f"{prospect.since or '?'} → {prospect.version or '-'}"
-    states = [safe(", ".join(prospect.before))]
-    if prospect.after:
-        states.append(f"→ {safe(', '.join(prospect.after))}")
+    states = ", ".join(prospect.before) + (f" → {', '.join(prospect.after)}" if prospect.after else "")
+    notes = [safe(each) for each in (*prospect.why.split("\n"), prospect.remedy) if each]
     if prospect.asked:
-        states.append(", ".join(f"{word} {count}" for word, count in prospect.asked.items()))
-    return "\n".join(lines), prospect.fate.value, versions, "\n".join(states)
+        notes.append(", ".join(f"{word} {count}" for word, count in prospect.asked.items()))
+    return Noted((safe(name), prospect.fate.value, versions, safe(states)), notes)
 
 
 # --- audit -------------------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ def patches(
             registry = Registry(machines)
             mover = Mover(client.journal, registry, AsyncioHost().new_id)
             names = sorted({each.chart.name for each in machines})
-            chosen = None if query is None else await found_by(client, query)
+            chosen = None if query is None else await found_by(client, query, as_json=as_json)
             return patch_uses(registry, [run async for run in mover.runs(names, chosen)])
 
     found = asyncio.run(asked())

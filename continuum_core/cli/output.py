@@ -12,17 +12,18 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from attrs import frozen
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from continuum_core.hooks.redaction import Redaction
 
 __all__ = [
+    "Noted",
     "Rows",
     "ascii_only",
     "console",
@@ -102,33 +103,85 @@ def pretty(value: Any, width: int = 80) -> list[str]:
     return [safe(line) for line in lines]
 
 
+@frozen
+class Noted:
+    """A row with lines below it, which stand whole, each on its own, under no column."""
+
+    cells: Sequence[str | Text]
+    notes: Sequence[str | Text] = ()
+
+
 class Rows:
     """A table that is printed in pieces: columns have fixed widths, so that pieces stand in line.
 
+    On a terminal, or where ``COLUMNS`` says how wide it is, what is longer than its column goes on below.
+    Elsewhere a program reads it: nothing is folded, and a row is a line.
+
     :param columns: titles with widths in characters; one column may have width 0 and takes what is left.
+    :param whole: the first column is never folded: it holds ids, to be copied. What does not fit stands on
+        a line of its own.
     """
 
-    def __init__(self, columns: Sequence[tuple[str, int]]) -> None:
+    def __init__(self, columns: Sequence[tuple[str, int]], *, whole: bool = False) -> None:
         self._out = console()
-        fixed = sum(width for _, width in columns) + 2 * (len(columns) - 1)
+        self._folds = self._out.is_terminal or "COLUMNS" in os.environ
+        fixed = sum(width for _, width in columns) + _GAP * (len(columns) - 1)
         rest = max(self._out.width - fixed, 12)
-        self._columns = [(title, width or rest) for title, width in columns]
+        self._titles = [title for title, _ in columns]
+        self._widths = [width or (rest if self._folds else 0) for _, width in columns]
+        self._whole = whole
         self._begun = False
 
-    def add(self, rows: Iterable[Sequence[str | Text]]) -> None:
+    def add(self, rows: Iterable[Sequence[str | Text] | Noted]) -> None:
         """Print these rows now; the first call prints the titles, too. A text may have several lines."""
-        table = Table(box=None, show_header=not self._begun, pad_edge=False, padding=(0, 2, 0, 0))
-        for title, width in self._columns:
-            table.add_column(title, width=width, overflow="fold", header_style="bold")
-        for row in rows:
-            table.add_row(*(_cell(each) for each in row))
-        self._begun = True
+        noted = [row if isinstance(row, Noted) else Noted(row) for row in rows]
+        lines: list[Text] = []
+        if not self._begun:
+            if not self._folds:  # they stay what the first piece makes them
+                self._widths = [max(self._widths[at], *self._lengths(noted, at)) for at in self._columns()]
+            lines += self._lines([Text(title, style="bold") for title in self._titles])
+            self._begun = True
+        for row in noted:
+            lines += self._lines([_cell(each) for each in row.cells])
+            lines += [Text("  ").append_text(line) for note in row.notes for line in _cell(note).split("\n")]
         with self._out.capture() as printed:
-            self._out.print(table)
+            for line in lines:
+                self._out.print(line, soft_wrap=True)
         # Columns are padded with blanks; without colours nothing ends in them that should be kept.
-        for line in printed.get().splitlines():
-            self._out.file.write(line.rstrip() + "\n")
+        for each in printed.get().splitlines():
+            self._out.file.write(each.rstrip() + "\n")
         self._out.file.flush()
+
+    def _columns(self) -> range:
+        return range(len(self._titles))
+
+    def _lengths(self, rows: Sequence[Noted], at: int) -> Iterator[int]:
+        yield len(self._titles[at])
+        yield from (line.cell_len for row in rows for line in _cell(row.cells[at]).split("\n"))
+
+    def _lines(self, cells: Sequence[Text]) -> Iterator[Text]:
+        """The lines of one row."""
+        columns = [self._folded(cell, at) for at, cell in enumerate(cells)]
+        if self._whole and any(each.cell_len > self._widths[0] for each in columns[0]):
+            yield from columns[0]
+            columns[0] = []
+        for number in range(max(map(len, columns))):
+            line = Text()
+            for at, column in enumerate(columns):
+                if number < len(column):
+                    line.append_text(column[number])
+                if at + 1 < len(columns):
+                    ends = sum(self._widths[: at + 1]) + _GAP * (at + 1)
+                    line.append(" " * (ends - line.cell_len))
+            yield line
+
+    def _folded(self, cell: Text, at: int) -> list[Text]:
+        if not self._folds or (self._whole and at == 0):
+            return list(cell.split("\n", allow_blank=True))
+        return list(cell.wrap(self._out, self._widths[at], overflow="fold"))
+
+
+_GAP = 2
 
 
 def _cell(value: str | Text) -> Text:

@@ -8,12 +8,12 @@ from typing import Any
 from uuid import UUID
 
 from continuum_core.arguments import suggestion
+from continuum_core.cli.strange import strange_machine
 from continuum_core.client import Client, Handle
 from continuum_core.errors import RunNotFound, RunOver, TooManyPending, UnexpectedEvent, UsageError
-from continuum_core.journal.protocol import Journal
 from continuum_core.view import RunView
 
-__all__ = ["find", "name_of", "named", "strange_machine"]
+__all__ = ["find", "name_of", "named"]
 
 
 def name_of(view: RunView) -> str:
@@ -54,15 +54,6 @@ async def named(client: Client, run: str) -> AsyncGenerator[Handle[Any], None]:
         if hint := suggestion(error.event, error.known):
             error.add_note(hint)
         raise
-
-
-async def strange_machine(journal: Journal, machine: str) -> str:
-    """What to say where no machine of that name ever ran, be it misspelt; "" where one did."""
-    known = sorted({definition.machine for definition in await journal.definitions()})
-    if machine in known:
-        return ""
-    listed = suggestion(machine, known) or f"known machines: {', '.join(known) or 'none'}"
-    return f"no machine {machine!r} ever ran in this journal; {listed}"
 
 
 async def _hints(client: Client, run: str, run_id: UUID) -> list[str]:

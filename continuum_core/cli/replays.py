@@ -25,6 +25,7 @@ from continuum_core.cli.failures import CALLER
 from continuum_core.cli.options import Apps, AsJson, Debug, JournalUrl, Namespace, Status, journal_of
 from continuum_core.cli.output import console, print_json, say
 from continuum_core.cli.references import named
+from continuum_core.cli.strange import warn_strange
 from continuum_core.client import Client
 from continuum_core.errors import RunNotFound, UnknownVersion
 from continuum_core.journal.records import Run, RunStatus
@@ -111,7 +112,7 @@ def replay(
     if against is not None:
         machine = machine or machines[0].chart.name
     wanted = None if status is None else RunStatus[status.name]
-    chosen = asyncio.run(_chosen(folding, runs or (), machine, wanted, query))
+    chosen = asyncio.run(_chosen(folding, runs or (), machine, wanted, query, as_json=as_json))
     processes = jobs or _processes(url, len(chosen))
     told = _Told(as_json=as_json)
     with _progress(len(chosen)) as progress:
@@ -205,11 +206,14 @@ async def _chosen(
     machine: str | None,
     status: RunStatus | None,
     query: str | None,
+    *,
+    as_json: bool,
 ) -> list[UUID]:
     async with Client(folding.url, namespace=folding.namespace) as client:
         if not runs and query is not None:
-            return await found_by(client, query, machine)
+            return await found_by(client, query, machine, as_json=as_json)
         if not runs:
+            await warn_strange(client.journal, None, machine, as_json=as_json)
             return [view.id async for view in client.runs(machine=machine, status=status)]
         found: list[UUID] = []
         for run in runs:

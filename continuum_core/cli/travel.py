@@ -14,7 +14,7 @@ from rich.text import Text
 
 from continuum_core.blame import ABSENT, Change
 from continuum_core.causes import Link
-from continuum_core.cli.family import lineage_facts, lineage_mermaid, lineage_svg, lineage_text
+from continuum_core.cli.family import lineage_dot, lineage_facts, lineage_mermaid, lineage_svg, lineage_text
 from continuum_core.cli.machines import Shade, write_drawing
 from continuum_core.cli.options import AsJson, Debug, JournalUrl, Namespace, OutputFile, RunRef, journal_of
 from continuum_core.cli.output import Rows, ascii_only, moment, print_json, safe, say
@@ -186,10 +186,17 @@ class GraphFormat(enum.StrEnum):
 
     TEXT = "text"
     MERMAID = "mermaid"
+    DOT = "dot"
     SVG = "svg"
 
 
-_SUFFIXES = {".svg": GraphFormat.SVG, ".mmd": GraphFormat.MERMAID, ".mermaid": GraphFormat.MERMAID}
+_SUFFIXES = {
+    ".svg": GraphFormat.SVG,
+    ".mmd": GraphFormat.MERMAID,
+    ".mermaid": GraphFormat.MERMAID,
+    ".dot": GraphFormat.DOT,
+    ".gv": GraphFormat.DOT,
+}
 
 
 def graph(
@@ -223,6 +230,8 @@ def graph(
     kind = format_ or _SUFFIXES.get(suffix, GraphFormat.TEXT)
     if kind is GraphFormat.MERMAID:
         text = lineage_mermaid(drawn, asked)
+    elif kind is GraphFormat.DOT:
+        text = lineage_dot(drawn, asked)
     elif kind is GraphFormat.SVG:
         text = lineage_svg(drawn, asked, theme.value)
     else:

@@ -17,7 +17,7 @@ from attrs import frozen
 from continuum_core.definition.fingerprint import FORMAT
 from continuum_core.definition.structure import breaks
 
-__all__ = ["Change", "ChangeKind", "Difference", "compare"]
+__all__ = ["Change", "ChangeKind", "Difference", "compare", "remedy"]
 
 Graph = Mapping[str, Any]
 
@@ -90,6 +90,15 @@ def _header(old: Graph, new: Graph) -> Iterator[Difference]:
         yield Difference(
             "deadline", "how long a run may take changed; runs keep the deadline they began with", False
         )
+
+
+def remedy(old: int, new: int) -> str:
+    """What an author does where a version cannot take over the runs of another, in words."""
+    if old < new:
+        return f"declare upgrade({old}, ...), or keep the code of version {old} beside it"
+    if old > new:
+        return f"give it version={old} or more: runs never go back"
+    return f"give it version={new + 1}, with upgrade({new}, ...); or undo what stands in the way"
 
 
 # --- types -----------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Chart → Mermaid (`stateDiagram-v2`) and Graphviz DOT, for pages and tools that draw these.
 
 States are named by number (`s0`, `s1`, …), so that no name of a user can be a keyword or break a line;
-what users wrote appears in quoted labels alone, escaped by `_mermaid_text` and `_dot_text`.
+what users wrote appears in quoted labels alone, escaped by `_mermaid_text` and `dot_text`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from continuum_core.definition.wording import (
     target_words,
 )
 
-__all__ = ["dot", "mermaid"]
+__all__ = ["dot", "dot_text", "mermaid"]
 
 # Fonts of pages and of Graphviz often lack the clock and the gear.
 _WORDS = {**SIGNS, Sign.TIMER: "after", Sign.INVOKE: "do /"}
@@ -52,7 +52,7 @@ def dot(chart: Chart) -> str:
     """The machine as a Graphviz digraph; compound states and regions are clusters."""
     lines = [
         "digraph machine {",
-        f"  label={_dot_text(frame_title(chart))}; labelloc=t; compound=true; rankdir=TB;",
+        f"  label={dot_text(frame_title(chart))}; labelloc=t; compound=true; rankdir=TB;",
         '  fontname="Helvetica"; node [fontname="Helvetica", fontsize=11];',
         '  edge [fontname="Helvetica", fontsize=10];',
     ]
@@ -176,7 +176,7 @@ def _mermaid_note(chart: Chart, state: State) -> Iterator[str]:
 # DOT
 
 
-def _dot_text(text: str) -> str:
+def dot_text(text: str) -> str:
     r"""A quoted DOT string. A backslash is doubled, as \N, \G, \l and others are replaced in labels."""
     lines = [one_line(line).replace("\\", "\\\\").replace('"', '\\"') for line in text.split("\n")]
     ends = "\\l" if len(lines) > 1 else ""  # rows stand at the left
@@ -200,13 +200,13 @@ def _dot_inside(chart: Chart, state: State, depth: int) -> Iterator[str]:
         yield from _dot_state(chart, chart.states[number], depth)
     rows = [plain(row, _WORDS) for row in state_rows(chart, state)]
     if state.number == ROOT and rows:
-        yield f"{pad}note [shape=note, label={_dot_text(chr(10).join(rows))}];"
+        yield f"{pad}note [shape=note, label={dot_text(chr(10).join(rows))}];"
 
 
 def _dot_state(chart: Chart, state: State, depth: int) -> Iterator[str]:
     pad, name = "  " * depth, f"s{state.number}"
     rows = [one_line(state.name), *(plain(row, _WORDS) for row in state_rows(chart, state))]
-    label = _dot_text("\n".join(rows))
+    label = dot_text("\n".join(rows))
     if state.children:
         parent = chart.states[state.parent or ROOT]
         style = "dashed" if parent.kind is Kind.PARALLEL else "rounded"
@@ -222,7 +222,7 @@ def _dot_state(chart: Chart, state: State, depth: int) -> Iterator[str]:
         case Kind.CHOICE:
             yield f"{pad}{name} [shape=diamond, label={label}];"
         case Kind.SHALLOW_HISTORY | Kind.DEEP_HISTORY:
-            text = _dot_text(_history_name(state) or "")
+            text = dot_text(_history_name(state) or "")
             yield f"{pad}{name} [shape=circle, label={text}, width=0.3, fixedsize=true];"
         case _:
             yield f'{pad}{name} [shape=box, style="rounded", label={label}];'
@@ -231,7 +231,7 @@ def _dot_state(chart: Chart, state: State, depth: int) -> Iterator[str]:
 def _dot_edge(chart: Chart, edge: Edge) -> Iterator[str]:
     rows = "\n".join(plain(row, _WORDS) for row in edge_caption(chart, edge).rows)
     for target in edge.targets:
-        yield _dot_arrow(chart, edge.source, target, [f"label={_dot_text(rows)}"] if rows else [])
+        yield _dot_arrow(chart, edge.source, target, [f"label={dot_text(rows)}"] if rows else [])
 
 
 def _dot_arrow(chart: Chart, source: int, target: int, attributes: list[str]) -> str:

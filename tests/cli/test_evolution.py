@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -165,6 +166,27 @@ def test_a_dry_run_shows_what_would_become_of_each_run_and_writes_nothing(
     assert (one["states"], one["states_after"]) == (["working.awaiting_card"], ["working.paying"])
     assert one["asked"] == {}, "its timer goes on"
     assert continuum("show", "evolving/o-1", "--json").json()["states"] == ["working.awaiting_card"]
+
+
+def test_off_a_terminal_a_fate_is_a_line_with_its_remedy_below(
+    continuum: Command, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS")
+    assert continuum("start", "dock", "--input", "1", "--app", write((1, ONE))).code == 0
+    renamed = write((2, RENAMED))
+    done = continuum("migrate-runs", "--dry-run", "--app", renamed)
+    head, row, *notes = done.out.splitlines()
+    assert head.split() == ["run", "fate", "version", "states"]
+    assert re.fullmatch(r"dock [0-9a-f-]{36}  left +1 → - +a", row)
+    assert notes == [
+        "  state a: it is gone",
+        "  declare upgrade(1, ...), or keep the code of version 1 beside it",
+    ]
+    told = continuum("migrate-runs", "--dry-run", "--app", renamed, "--json").json()
+    assert (told["why"], told["remedy"]) == (notes[0].strip(), notes[1].strip())
+    upgraded = continuum("migrate-runs", "--dry-run", "--app", write((2, UPGRADED)))
+    [_, row] = upgraded.out.splitlines()
+    assert re.fullmatch(r"dock [0-9a-f-]{36}  moves +1 → 2 +a → first", row)
 
 
 def test_runs_are_moved_at_once_and_stay_moved(continuum: Command, runs: str) -> None:
