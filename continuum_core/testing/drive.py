@@ -17,12 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from copy import copy
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Generic, TypeVar, cast, overload
 from uuid import UUID
 
-from continuum_core.clock import from_datetime, span, to_datetime
+from continuum_core.arguments import NONE, Length, micros, moment
+from continuum_core.clock import from_datetime, to_datetime
 from continuum_core.definition.declare import Machine, Target
 from continuum_core.definition.event import Question, is_event
 from continuum_core.definition.failure import Failure
@@ -79,17 +80,15 @@ class Drive(Generic[C, I, O]):
         /,
         *,
         start: datetime = START,
-        deadline: timedelta | datetime | None = None,
+        deadline: Length | datetime | None = None,
         run_id: UUID = UUID(int=0),  # noqa: B008  # a value, and frozen
     ) -> None:
         cls: Any = machine  # the cache wants to see that a class is hashable, and mypy does not
         self._registry = _registry(cls)
         self._entry = self._registry.add(machine)
         self.id = run_id
-        self._run = LoneRun(self._entry, run_id, from_datetime(start))
-        if isinstance(deadline, timedelta):
-            deadline = start + deadline
-        due = None if deadline is None else from_datetime(deadline)
+        self._run = LoneRun(self._entry, run_id, moment("start", start))
+        due = None if deadline is None else _deadline(start, deadline)
         self._run.take(self._run.delivery(DeliveryKind.START, encode_start(self._entry, input, due)))
 
     def __repr__(self) -> str:
@@ -181,11 +180,12 @@ class Drive(Generic[C, I, O]):
         failure = error if isinstance(error, Failure) else failure_of(error)
         self._finish(found, encode_failed(failure, activity=found.activity))
 
-    def advance(self, length: timedelta) -> None:
-        """Let time pass; timers that come due on the way fire in order, each at its own time."""
-        if length < timedelta():
-            raise UsageError(f"time does not go back: {length}")
-        end = self._run.now + span(length)
+    def advance(self, length: Length) -> None:
+        """Let time pass; timers that come due on the way fire in order, each at its own time.
+
+        :param length: a `timedelta`, or seconds; time does not go back.
+        """
+        end = self._run.now + micros("length", length, least=NONE)
         while self._run.work.timers and from_datetime((first := self.timers[0]).due) <= end:
             self._run.now = max(self._run.now, from_datetime(first.due))
             self._run.arrive(self._run.delivery(DeliveryKind.TIMER, b"", first.token, first.slot))
@@ -342,6 +342,12 @@ class Drive(Generic[C, I, O]):
             return f"the run is over ({outcome['kind']}{where})"
         states = ", ".join(sorted(self.states)) or "no state"
         return f"the run is in {states}, with {self._run.work} open"
+
+
+def _deadline(start: datetime, deadline: Length | datetime) -> int:
+    if isinstance(deadline, datetime):
+        return moment("deadline", deadline)
+    return moment("start", start) + micros("deadline", deadline, least=NONE, above=True)
 
 
 @lru_cache(maxsize=256)

@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar, overload
 from uuid import UUID
 
+from continuum_core.arguments import NONE, Length, seconds
+from continuum_core.arguments import length as checked
 from continuum_core.blobs import with_blobs
 from continuum_core.client import Client, Handle
 from continuum_core.clock import to_datetime
@@ -185,10 +187,10 @@ class Engine:
         key: str | None = None,
         attributes: Mapping[str, Any] | None = None,
         at: datetime | None = None,
-        after: timedelta | None = None,
-        debounce: timedelta | None = None,
-        debounce_max: timedelta | None = None,
-        deadline: timedelta | datetime | None = None,
+        after: Length | None = None,
+        debounce: Length | None = None,
+        debounce_max: Length | None = None,
+        deadline: Length | datetime | None = None,
     ) -> Handle[O]: ...
     @overload
     async def start(
@@ -200,10 +202,10 @@ class Engine:
         key: str | None = None,
         attributes: Mapping[str, Any] | None = None,
         at: datetime | None = None,
-        after: timedelta | None = None,
-        debounce: timedelta | None = None,
-        debounce_max: timedelta | None = None,
-        deadline: timedelta | datetime | None = None,
+        after: Length | None = None,
+        debounce: Length | None = None,
+        debounce_max: Length | None = None,
+        deadline: Length | datetime | None = None,
     ) -> Handle[Any]: ...
     async def start(
         self,
@@ -214,10 +216,10 @@ class Engine:
         key: str | None = None,
         attributes: Mapping[str, Any] | None = None,
         at: datetime | None = None,
-        after: timedelta | None = None,
-        debounce: timedelta | None = None,
-        debounce_max: timedelta | None = None,
-        deadline: timedelta | datetime | None = None,
+        after: Length | None = None,
+        debounce: Length | None = None,
+        debounce_max: Length | None = None,
+        deadline: Length | datetime | None = None,
     ) -> Handle[Any]:
         """Start a run, as `Client.start` does, and let all that follows at once happen."""
         handle = await self.client.start(
@@ -290,14 +292,17 @@ class Engine:
         await self.clock.quiet()
         self._runner.check()
 
-    async def advance(self, length: timedelta) -> None:
-        """Move the clock on; every timer, retry and timeout on the way fires in order."""
-        await self.clock.advance(length)
+    async def advance(self, length: Length) -> None:
+        """Move the clock on; every timer, retry and timeout on the way fires in order.
+
+        :param length: a `timedelta`, or seconds.
+        """
+        await self.clock.advance(checked("length", length, least=NONE))
         self._runner.check()
 
-    async def sleep(self, length: timedelta) -> None:
+    async def sleep(self, length: Length) -> None:
         """Let the test's time pass, in the middle of a stub: an activity that takes so long."""
-        await self._host.sleep(length.total_seconds())
+        await self._host.sleep(seconds("length", length))
 
     async def deploy(self, machines: Iterable[type[Machine[Any, Any, Any]]]) -> None:
         """Replace the worker by one of a new release, with these machines; the old one drains first."""

@@ -295,8 +295,13 @@ def test_timers_fire_at_their_time_in_order_and_not_before() -> None:
     [_, fired] = run.steps
     assert fired.at - run.steps[0].at == timedelta(hours=1), "each at its own time"
     assert run.now - run.steps[0].at == timedelta(days=3, minutes=59, seconds=59)
-    with pytest.raises(UsageError, match="does not go back"):
+    with pytest.raises(UsageError, match="no shorter than 0 s"):
         run.advance(-timedelta(seconds=1))
+    run.advance(0.5)
+    assert run.now - run.steps[0].at == timedelta(days=3, minutes=59, seconds=59, milliseconds=500)
+    no_length: Any = "1h"
+    with pytest.raises(UsageError, match="give seconds as a number, or a timedelta"):
+        run.advance(no_length)
 
 
 def test_leaving_a_state_ends_its_timers_and_activities() -> None:

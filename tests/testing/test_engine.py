@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from continuum_core import Machine, RunFailed, Transaction, Worker, activity, root
+from continuum_core import Machine, RunFailed, Transaction, UsageError, Worker, activity, root
 from continuum_core.client import Client
 from continuum_core.replay import DriftError
 from continuum_core.testing import Drive, Engine, golden
@@ -227,3 +227,15 @@ def test_the_same_id_has_the_same_number_throughout() -> None:
     assert told[0]["data"]["id"] == "id-1"
     assert told[1]["data"] == "charge-id-1"
     assert told[1]["changed"]["receipt"] == "id-2"
+
+
+async def test_a_run_begins_later_and_time_is_given_in_seconds_too() -> None:
+    async with Engine([Job]) as engine:
+        engine.stub(work, returns="ok")
+        run = await engine.start(Job, "a", after=3_600)
+        await engine.advance(3_599.0)
+        assert not (await engine.view(run)).begun
+        await engine.advance(1)
+        assert await run.result() == "ok"
+        with pytest.raises(UsageError, match="no shorter than 0 s"):
+            await engine.advance(timedelta(seconds=-1))
