@@ -5,7 +5,7 @@ An archive is a view of the journal while somebody looks; it is thrown away afte
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import msgspec
@@ -25,10 +25,20 @@ __all__ = ["Archive"]
 
 
 class Archive:
-    """Rows, records and children of runs."""
+    """Rows, records and children of runs.
 
-    def __init__(self, journal: Journal, patience: Patience) -> None:
+    :param missing: makes the error for a run that is not there.
+
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        patience: Patience,
+        missing: Callable[[UUID], RunNotFound] = lambda run_id: RunNotFound(str(run_id)),
+    ) -> None:
         self._journal = journal
+        self._missing = missing
         self._patience = patience
         self._rows: dict[UUID, Run | None] = {}
         self._records: dict[UUID, list[Record]] = {}
@@ -54,7 +64,7 @@ class Archive:
         """A run's row. Raises RunNotFound."""
         row = await self.find(run_id)
         if row is None:
-            raise RunNotFound(str(run_id))
+            raise self._missing(run_id)
         return row
 
     @staticmethod

@@ -166,14 +166,23 @@ class QueryRefused(CallerError):
 
 
 class RunNotFound(CallerError):
-    """No run of this id or key is in the namespace."""
+    """No run of this id or key is in the namespace.
 
-    def __init__(self, run: str) -> None:
-        super().__init__(run)
+    `run` is what it was asked for by, its id or ``machine/key``; `id` is then the id that it would have.
+    """
+
+    def __init__(self, run: str, namespace: str = "", id: str = "", hint: str = "") -> None:
+        super().__init__(run, namespace, id, hint)
         self.run = run
+        self.namespace = namespace
+        self.id = id or run
+        self.hint = hint
 
     def __str__(self) -> str:
-        return f"no run {self.run} in this namespace"
+        where = f"namespace {self.namespace!r}" if self.namespace else "this namespace"
+        told = f"no run {self.run} in {where}"
+        told += f" (its id there would be {self.id})" if self.id != self.run else ""
+        return f"{told}; {self.hint}" if self.hint else told
 
 
 class AlreadyStarted(CallerError):
@@ -230,15 +239,19 @@ class TooManyPending(CallerError):
 
 
 class ResultTimeout(CallerError, TimeoutError):
-    """The run had not ended within the time the caller was willing to wait; it goes on."""
+    """The run had not ended within the time the caller was willing to wait. Nothing was done to it.
 
-    def __init__(self, run: str, seconds: float) -> None:
-        super().__init__(run, seconds)
+    `known` says in words what was seen of it then: what it waits for, or what keeps it from going on.
+    """
+
+    def __init__(self, run: str, seconds: float, known: str = "it goes on") -> None:
+        super().__init__(run, seconds, known)
         self.run = run
         self.seconds = seconds
+        self.known = known
 
     def __str__(self) -> str:
-        return f"run {self.run} has not ended within {self.seconds:g} s; it goes on"
+        return f"run {self.run} has not ended within {self.seconds:g} s: {self.known}"
 
 
 class AskRejected(CallerError):

@@ -10,7 +10,7 @@ from uuid import UUID
 from continuum_core.arguments import suggestion
 from continuum_core.cli.strange import strange_machine
 from continuum_core.client import Client, Handle
-from continuum_core.errors import RunNotFound, RunOver, TooManyPending, UnexpectedEvent, UsageError
+from continuum_core.errors import RunNotFound, RunOver, TooManyPending, UnexpectedEvent
 from continuum_core.view import RunView
 
 __all__ = ["find", "name_of", "named"]
@@ -23,14 +23,7 @@ def name_of(view: RunView) -> str:
 
 def find(client: Client, run: str) -> Handle[Any]:
     """The handle of a run that was typed. Nothing is read. Raises UsageError for what cannot be one."""
-    try:
-        return client.handle(UUID(run))
-    except ValueError:
-        pass
-    machine, slash, key = run.partition("/")
-    if not slash or not machine or not key:
-        raise UsageError(f"{run!r} names no run; give its id, or MACHINE/KEY, such as order/o-1")
-    return client.get(machine, key)
+    return client.handle(run)
 
 
 @asynccontextmanager

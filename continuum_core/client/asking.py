@@ -6,13 +6,16 @@ from typing import Any, TypeVar, overload
 
 from continuum_core.arguments import Length, seconds
 from continuum_core.client.handle import Ref
+from continuum_core.client.holding import held_up
 from continuum_core.client.sending import Sending
+from continuum_core.clock import to_datetime
 from continuum_core.definition.event import Question
-from continuum_core.errors import AskTimeout, RunNotFound, RunOver, UsageError
+from continuum_core.errors import AskTimeout, RunOver, UsageError
 from continuum_core.journal.records import Held
 from continuum_core.journal.replies import Asked, Replied, ReplyState, replying
 from continuum_core.mapper import ASK
 from continuum_core.replied import question, reply_of
+from continuum_core.view import run_view
 
 __all__ = ["Asking"]
 
@@ -21,7 +24,6 @@ R = TypeVar("R")
 _HELD = {
     Held.NO: "it is accepted, and no worker has taken it yet",
     Held.DEFERRED: "the run has deferred it, until a state that takes it",
-    Held.PAUSED: "it waits, for the run is suspended or parked",
     Held.POISON: "the run is parked, for it stumbled over this very event",
 }
 
@@ -73,9 +75,12 @@ class Asking(Sending):
         """What holds a question up, in words."""
         found = await self._patience(lambda: self.journal.inspect(asked.run_id))
         if found is None:
-            raise RunNotFound(str(asked.run_id))
+            raise self._missing(asked.run_id)
         for delivery in found.deliveries:
             if delivery.dedupe == asked.dedupe:
+                if delivery.held is Held.PAUSED:  # who has to do something is said
+                    view = run_view(found, self._registry.reader(found.run.fingerprint))
+                    return held_up(view, to_datetime(self._clock.estimate()), taken=True)
                 return _HELD[delivery.held]
         return "it was taken just now"
 

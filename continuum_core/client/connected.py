@@ -9,10 +9,10 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from continuum_core.arguments import Length, seconds, text
+from continuum_core.arguments import Length, seconds, suggestion, text
 from continuum_core.asyncio_host import AsyncioHost
 from continuum_core.blobs import with_blobs
-from continuum_core.client.handle import Handle, Ref, run_id_of
+from continuum_core.client.handle import Handle, Ref, run_meant
 from continuum_core.definition.declare import Machine
 from continuum_core.errors import JournalUnavailable, RunNotFound, UsageError
 from continuum_core.headers import with_headers
@@ -28,6 +28,7 @@ from continuum_core.journal.records import Delivery, Run
 from continuum_core.journal.transactions import Within, transactional
 from continuum_core.journal_clock import JournalClock
 from continuum_core.lane import Backoff, Lane, Patience
+from continuum_core.mapper import derive_run_id
 from continuum_core.registry import Entry, Registry
 from continuum_core.sealed import sealed
 from continuum_core.starting import Definitions
@@ -38,6 +39,9 @@ from continuum_core.watch import batch_watch, gathered_headers, machine_facts, t
 __all__ = ["Connected", "Here"]
 
 A = TypeVar("A")
+
+_NAMES = 10_000
+"""Runs that were asked for by machine and key, and whose names a client remembers."""
 
 
 class Here(Protocol):
@@ -79,6 +83,7 @@ class Connected:
         self._seconds = seconds("patience", patience)
         self._poll = seconds("poll", poll, above=True)
         self._given_host = host
+        self._names: OrderedDict[UUID, str] = OrderedDict()  # of runs that were asked for by machine and key
         self._floors: OrderedDict[UUID, int] = OrderedDict()
         self._open = False
         self._borrowed = False
@@ -215,7 +220,27 @@ class Connected:
     def _ref(self, run: Ref) -> tuple[UUID, Entry | None]:
         if isinstance(run, Handle):
             return run.id, run.entry
-        return run_id_of(run), None
+        meant = run_meant(run)
+        return (meant if isinstance(meant, UUID) else self._keyed(*meant)), None
+
+    def _keyed(self, machine: str, key: str) -> UUID:
+        """The id of the run with this key. What it was asked for by is remembered, for errors."""
+        run_id = derive_run_id(self.namespace, machine, key)
+        self._names[run_id] = f"{machine}/{key}"
+        self._names.move_to_end(run_id)
+        while len(self._names) > _NAMES:
+            self._names.popitem(last=False)
+        return run_id
+
+    def _missing(self, run_id: UUID) -> RunNotFound:
+        """The error for a run that is not there, in the words by which it was asked for."""
+        name = self._names.get(run_id)
+        if name is None:
+            return RunNotFound(str(run_id), self.namespace)
+        machine = name.partition("/")[0]
+        known = {entry.chart.name for entry in self._registry.entries()}
+        hint = "" if machine in known else suggestion(machine, known)
+        return RunNotFound(name, self.namespace, str(run_id), hint)
 
     async def _row(self, run_id: UUID, within: Within | None = None) -> Run:
         """The run's row, as the caller's transaction sees it where there is one."""
@@ -224,7 +249,7 @@ class Connected:
         else:
             [row] = await within.load([run_id])
         if row is None:
-            raise RunNotFound(str(run_id))
+            raise self._missing(run_id)
         return row
 
     def _held(self, run_id: UUID, entry: Entry | None) -> Handle[Any]:

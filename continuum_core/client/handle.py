@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
@@ -12,7 +13,7 @@ from continuum_core.blame import Change
 from continuum_core.causes import Link
 from continuum_core.definition.declare import Machine
 from continuum_core.definition.event import Question
-from continuum_core.errors import PayloadRefused
+from continuum_core.errors import UsageError
 from continuum_core.forking import Edit
 from continuum_core.journal.attributes import Value
 from continuum_core.lineage import MOST, Lineage
@@ -24,7 +25,7 @@ from continuum_core.view import RunView, Step
 if TYPE_CHECKING:
     from continuum_core.client.client import Client
 
-__all__ = ["Handle", "Ref", "run_id_of"]
+__all__ = ["Handle", "Ref", "run_meant"]
 
 O = TypeVar("O")  # noqa: E741
 R = TypeVar("R")
@@ -34,15 +35,16 @@ T = TypeVar("T")
 class Handle(Generic[O]):
     """One run, as its starter or anyone else who knows its id holds it."""
 
-    __slots__ = ("_client", "entry", "id")
+    __slots__ = ("_client", "entry", "id", "name")
 
-    def __init__(self, client: Client, run_id: UUID, entry: Entry | None = None) -> None:
+    def __init__(self, client: Client, run_id: UUID, entry: Entry | None = None, name: str = "") -> None:
         self.id = run_id
         self._client = client
         self.entry = entry
+        self.name = name  # machine/key, where it was got by them
 
     def __repr__(self) -> str:
-        return f"<run {self.id}>"
+        return f"<run {self.name} {self.id}>" if self.name else f"<run {self.id}>"
 
     async def send(
         self,
@@ -88,9 +90,25 @@ class Handle(Generic[O]):
         """What happened, oldest first."""
         return await self._client.history(self, after, limit)
 
-    async def cancel(self, reason: str = "", *, who: str = "") -> None:
+    async def cancel(self, why: str = "", *, who: str = "") -> None:
         """Ask the run to stop; acknowledged, it is not lost. Raises RunOver, RunNotFound."""
-        await self._client.cancel(self, reason, who=who)
+        await self._client.cancel(self, why, who=who)
+
+    async def suspend(self, why: str = "", *, who: str = "") -> bool:
+        """Let the run rest until it is resumed; see `Client.suspend`."""
+        return await self._client.suspend(self, why, who=who)
+
+    async def resume(self, why: str = "", *, who: str = "") -> bool:
+        """Let the run go on, if it is suspended; see `Client.resume`."""
+        return await self._client.resume(self, why, who=who)
+
+    async def terminate(self, why: str = "", *, who: str = "") -> None:
+        """End the run at once; see `Client.terminate`."""
+        await self._client.terminate(self, why, who=who)
+
+    async def unpark(self, why: str = "", *, who: str = "") -> bool:
+        """Let the run try again, if it is parked; see `Client.unpark`."""
+        return await self._client.unpark(self, why, who=who)
 
     async def attributes(self) -> Mapping[str, Value | tuple[Value, ...]]:
         """What the run is found by; see `Client.attributes`."""
@@ -110,10 +128,23 @@ class Handle(Generic[O]):
         *,
         ctx: Edit | None = None,
         key: str | None = None,
-        machine: type[Machine[Any, Any, Any]] | None = None,
+        machine: type[Machine[Any, Any, Any]] | str | None = None,
     ) -> Handle[O]:
         """Start another run that goes on from this one's past; see `Client.fork`."""
         return await self._client.fork(self, version, ctx=ctx, key=key, machine=machine)
+
+    async def reset(
+        self,
+        version: int,
+        *,
+        ctx: Edit | None = None,
+        key: str | None = None,
+        machine: type[Machine[Any, Any, Any]] | str | None = None,
+        why: str = "",
+        who: str = "",
+    ) -> Handle[O]:
+        """Fork the run and terminate it; see `Client.reset`."""
+        return await self._client.reset(self, version, ctx=ctx, key=key, machine=machine, why=why, who=who)
 
     async def blame(self, field: str) -> Sequence[Change]:
         """Which records set a field of the context, newest first; see `Client.blame`."""
@@ -122,6 +153,12 @@ class Handle(Generic[O]):
     async def why(self, version: int | None = None) -> Sequence[Link]:
         """The way from a record back to its root cause; see `Client.why`."""
         return await self._client.why(self, version)
+
+    async def followed(
+        self, version: int | None = None, *, limit: int = 1_000
+    ) -> tuple[Sequence[Link], bool]:
+        """All that followed from a record, and whether there is more; see `Client.followed`."""
+        return await self._client.followed(self, version, limit=limit)
 
     async def crews(self, *, most: int = 10) -> Sequence[CrewView]:
         """The child runs that the run waits for, and its members; see `Client.crews`."""
@@ -137,14 +174,17 @@ class Handle(Generic[O]):
 
 
 Ref = Handle[Any] | UUID | str
+"""A run: its handle, its id, or ``machine/key``."""
 
 
-def run_id_of(run: UUID | str) -> UUID:
+def run_meant(run: object) -> UUID | tuple[str, str]:
+    """The id of a run, or the machine and the key that it is named by. Raises UsageError."""
     if isinstance(run, UUID):
         return run
-    try:
-        return UUID(run)
-    except ValueError:
-        raise PayloadRefused(
-            "run", f"{run!r} is not a run id; a run started with a key is found by get()"
-        ) from None
+    if isinstance(run, str):
+        with contextlib.suppress(ValueError):
+            return UUID(run)
+        machine, _, key = run.partition("/")
+        if machine and key:
+            return machine, key
+    raise UsageError(f"{run!r} names no run; give its id, or MACHINE/KEY, such as order/o-1")

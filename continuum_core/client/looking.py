@@ -11,13 +11,13 @@ from continuum_core.arguments import NONE, Length, chosen, micros, moment, whole
 from continuum_core.client.finding import Finding, Wanted
 from continuum_core.client.handle import Ref
 from continuum_core.definition.declare import Machine
-from continuum_core.errors import RunNotBegun, RunNotFound, UnknownMachine, UsageError
+from continuum_core.errors import RunNotBegun, UnknownMachine, UsageError
 from continuum_core.journal.commit import Pruned, PrunePlan, Query
 from continuum_core.journal.records import RunStatus
 from continuum_core.mapper import decode_image
 from continuum_core.view import RunView, Step, page_views, run_view, step_view
 
-__all__ = ["Looking"]
+__all__ = ["Looking", "page_of"]
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ class Looking(Finding):
         run_id, entry = self._ref(run)
         found = await self._patience(lambda: self.journal.inspect(run_id))
         if found is None:
-            raise RunNotFound(str(run_id))
+            raise self._missing(run_id)
         return run_view(found, self._registry.reader(found.run.fingerprint, entry))
 
     @overload
@@ -54,7 +54,7 @@ class Looking(Finding):
         else:
             found = await self._patience(lambda: self.journal.inspect(run_id))
             if found is None:
-                raise RunNotFound(str(run_id))
+                raise self._missing(run_id)
             row, view = found.run, run_view(found, self._registry.reader(found.run.fingerprint, known))
         entry = self._registry.reader(row.fingerprint, known)
         if entry is None:
@@ -116,16 +116,9 @@ class Looking(Finding):
         :param machine: only its runs, as in `list`; it goes with no query, which can say so itself.
         :param status: only runs in it; likewise.
         """
-        if query != "":
-            if machine is not None or status is not None:
-                raise UsageError("runs: say machine and status in the query, or leave the query out")
-            async for found in self._pages(query):
-                for view in page_views(found, self._registry):
-                    yield view
-            return
         cursor: str | None = None
         while True:
-            page, cursor = await self.list(machine=machine, status=status, cursor=cursor)
+            page, cursor = await page_of(self, query, machine, status, cursor)
             for run in page:
                 yield run
             if cursor is None:
@@ -152,6 +145,21 @@ class Looking(Finding):
         length, most = micros("older_than", older_than, least=NONE), whole("limit", limit)
         before = await self._patience(self.journal.now) - length
         return await self.journal.prune(PrunePlan(before, most, name, frozenset(), dry_run, generations))
+
+
+async def page_of(
+    client: Looking,
+    query: Wanted,
+    machine: type[Machine[Any, Any, Any]] | str | None,
+    status: RunStatus | str | None,
+    cursor: str | None,
+) -> tuple[Sequence[RunView], str | None]:
+    """One page of what `runs` gives."""
+    if query == "":
+        return await client.list(machine=machine, status=status, cursor=cursor)
+    if machine is not None or status is not None:
+        raise UsageError("runs: say machine and status in the query, or leave the query out")
+    return await client.find(query, cursor=cursor)
 
 
 def _arity(function: Callable[..., Any]) -> int:

@@ -7,7 +7,7 @@ import logging
 
 from continuum_core.client.connected import Connected
 from continuum_core.client.handle import Ref
-from continuum_core.errors import RunNotFound, RunOver, UnknownVersion
+from continuum_core.errors import RunOver, UnknownVersion
 from continuum_core.hooks.facts import RunFacts
 from continuum_core.journal.attributes import Attribute
 from continuum_core.journal.commit import Inspection, Order, OrderKind, OrderOutcome
@@ -38,13 +38,13 @@ class _Moved(Exception):
 class Ordering(Connected):
     """The part of a client that orders runs about."""
 
-    async def cancel(self, run: Ref, reason: str = "", *, who: str = "") -> None:
+    async def cancel(self, run: Ref, why: str = "", *, who: str = "") -> None:
         """Ask a run to stop. Acknowledged, it is not lost; it overtakes all events that wait."""
         run_id, _ = self._ref(run)
-        delivery = Delivery(self._host.new_id(), run_id, DeliveryKind.CANCEL, encode_cancel(reason))
+        delivery = Delivery(self._host.new_id(), run_id, DeliveryKind.CANCEL, encode_cancel(why))
         if self.plugins.outgoing_headers is not None:
             delivery = self._outgoing(delivery)
-        await self._order(run, OrderKind.CANCEL, who, reason, delivery=delivery)
+        await self._order(run, OrderKind.CANCEL, who, why, delivery=delivery)
 
     async def suspend(self, run: Ref, why: str = "", *, who: str = "") -> bool:
         """Let a run rest: it takes no turn until resumed. Activities that run go on.
@@ -80,7 +80,7 @@ class Ordering(Connected):
         for attempt in itertools.count(1):
             found = await self._patience(lambda: self.journal.inspect(run_id))
             if found is None:
-                raise RunNotFound(str(run_id))
+                raise self._missing(run_id)
             if attempt == _HURRIED and found.run.status is RunStatus.RUNNING:
                 await self._order(run, OrderKind.SUSPEND, who, why)  # it takes turns faster than we read
                 continue
@@ -141,7 +141,7 @@ class Ordering(Connected):
         [answer] = await self._patience(lambda: self.journal.control([order]))
         self._tell_here()
         if answer.outcome is OrderOutcome.UNKNOWN_RUN:
-            raise RunNotFound(str(run_id))
+            raise self._missing(run_id)
         if answer.outcome is OrderOutcome.RUN_OVER:
             raise RunOver(str(run_id))
         if answer.outcome is OrderOutcome.MOVED:

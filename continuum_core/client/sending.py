@@ -12,7 +12,7 @@ from continuum_core.client.connected import Connected
 from continuum_core.client.handle import Ref
 from continuum_core.codec import codec_for
 from continuum_core.definition.event import event_name, is_event
-from continuum_core.errors import RunNotFound, RunOver, TooManyPending, UnexpectedEvent, UsageError
+from continuum_core.errors import RunOver, TooManyPending, UnexpectedEvent, UsageError
 from continuum_core.journal.commit import Delivered, DeliverOutcome
 from continuum_core.journal.records import Definition, Delivery, Run
 from continuum_core.journal.transactions import Within
@@ -100,7 +100,7 @@ class Sending(Connected):
 
     def _refused(self, run_id: UUID, outcome: DeliverOutcome) -> None:
         if outcome is DeliverOutcome.UNKNOWN_RUN:
-            raise RunNotFound(str(run_id))
+            raise self._missing(run_id)
         if outcome is DeliverOutcome.RUN_OVER:
             raise RunOver(str(run_id))
         if outcome is DeliverOutcome.FULL:

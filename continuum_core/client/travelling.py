@@ -180,7 +180,7 @@ class Travelling(Starting, Ordering):
 
     def _archive(self) -> Archive:
         self._check()
-        return Archive(self.journal, self._patience)
+        return Archive(self.journal, self._patience, self._missing)
 
     def _reader(self, run_id: UUID) -> Reader:
         return lambda after: self._patience(lambda: self.journal.history(run_id, after))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar, overload
 
@@ -10,10 +10,12 @@ from continuum_core.arguments import Length
 from continuum_core.blame import Change
 from continuum_core.causes import Link
 from continuum_core.client import Broadcast, Count, Wanted
+from continuum_core.client.looking import page_of
 from continuum_core.definition.declare import Machine
 from continuum_core.definition.event import Question
 from continuum_core.forking import Edit
 from continuum_core.journal.attributes import Value
+from continuum_core.journal.commit import Pruned
 from continuum_core.journal.records import RunStatus
 from continuum_core.lineage import MOST, Lineage
 from continuum_core.members import CrewView, Parent
@@ -98,15 +100,54 @@ class SyncClient(Starting):
     def list(
         self,
         *,
-        machine: str | None = None,
-        status: RunStatus | None = None,
+        machine: type[Machine[Any, Any, Any]] | str | None = None,
+        status: RunStatus | str | None = None,
         parent: SyncRef | None = None,
+        created_from: datetime | None = None,
+        created_to: datetime | None = None,
         limit: int = 100,
         cursor: str | None = None,
     ) -> tuple[Sequence[RunView], str | None]:
         """See `Client.list`."""
-        of = None if parent is None else ref_of(parent)
-        work = self.client.list(machine=machine, status=status, parent=of, limit=limit, cursor=cursor)
+        work = self.client.list(
+            machine=machine,
+            status=status,
+            parent=None if parent is None else ref_of(parent),
+            created_from=created_from,
+            created_to=created_to,
+            limit=limit,
+            cursor=cursor,
+        )
+        return self.wait_for(work)
+
+    def runs(
+        self,
+        query: Wanted = "",
+        *,
+        machine: type[Machine[Any, Any, Any]] | str | None = None,
+        status: RunStatus | str | None = None,
+    ) -> Iterator[RunView]:
+        """See `Client.runs`: a plain iterator."""
+        cursor: str | None = None
+        while True:
+            page, cursor = self.wait_for(page_of(self.client, query, machine, status, cursor))
+            yield from page
+            if cursor is None:
+                return
+
+    def prune(
+        self,
+        older_than: Length,
+        *,
+        limit: int = 1_000,
+        machine: type[Machine[Any, Any, Any]] | str | None = None,
+        dry_run: bool = False,
+        generations: bool = False,
+    ) -> Pruned:
+        """See `Client.prune`."""
+        work = self.client.prune(
+            older_than, limit=limit, machine=machine, dry_run=dry_run, generations=generations
+        )
         return self.wait_for(work)
 
     def find(
@@ -141,9 +182,9 @@ class SyncClient(Starting):
         """See `Client.broadcast`. `progress` is called on the client's own thread."""
         return self.wait_for(self.client.broadcast(query, event, data, key=key, progress=progress))
 
-    def cancel(self, run: SyncRef, reason: str = "", *, who: str = "") -> None:
+    def cancel(self, run: SyncRef, why: str = "", *, who: str = "") -> None:
         """See `Client.cancel`."""
-        self.wait_for(self.client.cancel(ref_of(run), reason, who=who))
+        self.wait_for(self.client.cancel(ref_of(run), why, who=who))
 
     def suspend(self, run: SyncRef, why: str = "", *, who: str = "") -> bool:
         """See `Client.suspend`."""

@@ -13,8 +13,9 @@ from continuum_core.asyncio_host import end
 from continuum_core.client import Client
 from continuum_core.definition.declare import Machine
 from continuum_core.errors import UsageError
+from continuum_core.hooks.plugins import Plugins
 from continuum_core.journal.connect import Target
-from continuum_core.journal.protocol import Limits
+from continuum_core.journal.protocol import Limits, Opened
 
 __all__ = ["Connected"]
 
@@ -41,9 +42,16 @@ class Connected:
         limits: Limits | None = None,
         patience: Length = 10.0,
         poll: Length = 5.0,
+        plugins: Plugins | None = None,
     ) -> None:
         self.client = Client(
-            journal, machines, namespace=namespace, limits=limits, patience=patience, poll=poll
+            journal,
+            machines,
+            namespace=namespace,
+            limits=limits,
+            patience=patience,
+            poll=poll,
+            plugins=plugins,
         )
         self.client.apart = True
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -57,7 +65,7 @@ class Connected:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def open(self) -> None:
+    def open(self) -> Opened:
         """Start the thread and open the journal. Raises what `Client.open` raises."""
         self._loop = asyncio.new_event_loop()
         self._process = os.getpid()
@@ -66,7 +74,7 @@ class Connected:
         )
         self._thread.start()
         try:
-            self.wait_for(self.client.open())
+            return self.wait_for(self.client.open())
         except BaseException:
             self._stop()
             raise

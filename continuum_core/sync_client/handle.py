@@ -44,6 +44,10 @@ class SyncHandle(Generic[O]):
     def id(self) -> UUID:
         return self.handle.id
 
+    @property
+    def name(self) -> str:
+        return self.handle.name
+
     def send(
         self,
         event: Any,
@@ -98,9 +102,25 @@ class SyncHandle(Generic[O]):
         """See `Handle.set_attributes`."""
         self._client.wait_for(self.handle.set_attributes(values, why, who=who))
 
-    def cancel(self, reason: str = "", *, who: str = "") -> None:
+    def cancel(self, why: str = "", *, who: str = "") -> None:
         """See `Handle.cancel`."""
-        self._client.wait_for(self.handle.cancel(reason, who=who))
+        self._client.wait_for(self.handle.cancel(why, who=who))
+
+    def suspend(self, why: str = "", *, who: str = "") -> bool:
+        """See `Handle.suspend`."""
+        return self._client.wait_for(self.handle.suspend(why, who=who))
+
+    def resume(self, why: str = "", *, who: str = "") -> bool:
+        """See `Handle.resume`."""
+        return self._client.wait_for(self.handle.resume(why, who=who))
+
+    def terminate(self, why: str = "", *, who: str = "") -> None:
+        """See `Handle.terminate`."""
+        self._client.wait_for(self.handle.terminate(why, who=who))
+
+    def unpark(self, why: str = "", *, who: str = "") -> bool:
+        """See `Handle.unpark`."""
+        return self._client.wait_for(self.handle.unpark(why, who=who))
 
     def at(self, point: int | datetime) -> Moment:
         """See `Handle.at`."""
@@ -112,10 +132,24 @@ class SyncHandle(Generic[O]):
         *,
         ctx: Edit | None = None,
         key: str | None = None,
-        machine: type[Machine[Any, Any, Any]] | None = None,
+        machine: type[Machine[Any, Any, Any]] | str | None = None,
     ) -> SyncHandle[O]:
         """See `Handle.fork`."""
         work = self.handle.fork(version, ctx=ctx, key=key, machine=machine)
+        return SyncHandle(self._client, self._client.wait_for(work))
+
+    def reset(
+        self,
+        version: int,
+        *,
+        ctx: Edit | None = None,
+        key: str | None = None,
+        machine: type[Machine[Any, Any, Any]] | str | None = None,
+        why: str = "",
+        who: str = "",
+    ) -> SyncHandle[O]:
+        """See `Handle.reset`."""
+        work = self.handle.reset(version, ctx=ctx, key=key, machine=machine, why=why, who=who)
         return SyncHandle(self._client, self._client.wait_for(work))
 
     def blame(self, field: str) -> Sequence[Change]:
@@ -125,6 +159,10 @@ class SyncHandle(Generic[O]):
     def why(self, version: int | None = None) -> Sequence[Link]:
         """See `Handle.why`."""
         return self._client.wait_for(self.handle.why(version))
+
+    def followed(self, version: int | None = None, *, limit: int = 1_000) -> tuple[Sequence[Link], bool]:
+        """See `Handle.followed`."""
+        return self._client.wait_for(self.handle.followed(version, limit=limit))
 
     def crews(self, *, most: int = 10) -> Sequence[CrewView]:
         """See `Handle.crews`."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypeVar, overload
-from uuid import UUID
 
 from continuum_core.arguments import Length
 from continuum_core.definition.declare import Machine
 from continuum_core.sync_client.connected import Connected
-from continuum_core.sync_client.handle import SyncHandle
+from continuum_core.sync_client.handle import SyncHandle, SyncRef, ref_of
 
 __all__ = ["Starting"]
 
@@ -91,6 +90,6 @@ class Starting(Connected):
         """See `Client.get`."""
         return SyncHandle(self, self.client.get(machine, key))
 
-    def handle(self, run: UUID | str) -> SyncHandle[Any]:
+    def handle(self, run: SyncRef) -> SyncHandle[Any]:
         """See `Client.handle`."""
-        return SyncHandle(self, self.client.handle(run))
+        return SyncHandle(self, self.client.handle(ref_of(run)))

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
+from uuid import UUID
 
 import pytest
 
 from continuum_core import Client, RunStatus, UsageError, Worker
-from continuum_core.errors import PayloadRefused, ResultTimeout
+from continuum_core.errors import PayloadRefused, ResultTimeout, RunNotFound
 from continuum_core.journal.commit import Query
 from continuum_core.journal.connect import connect
 from tests.runtime.machines import Finish, Note, Receiver, Waits
 
 NAIVE = datetime(2026, 3, 1)  # the fault under test
+UNKNOWN = UUID(int=1)
 Call = Callable[[Client], Awaitable[Any]]
 
 
@@ -56,6 +59,13 @@ REFUSED: list[tuple[str, Call, str]] = [
     ("delay", lambda c: c.get(Receiver, "k").send(Finish(), delay=cast(Any, "1")), "delay='1' is no"),
     ("point", lambda c: c.get(Receiver, "there").at(NAIVE), "point=.*give it a time zone"),
     ("version", lambda c: c.get(Receiver, "there").at(-1), "point=-1 cannot be"),
+]
+
+
+REFUSED += [
+    ("nothing", lambda c: c.view(cast(Any, None)), "None names no run; give its id, or MACHINE/KEY"),
+    ("handle", lambda c: c.handle("order").view(), "'order' names no run; give its id"),
+    ("no-key", lambda c: c.handle("order/").view(), "'order/' names no run"),
 ]
 
 
@@ -110,3 +120,40 @@ async def test_a_time_that_is_over_is_now() -> None:
     async with Worker("memory://", [Receiver]) as worker:
         run = await worker.client.start(Receiver, "a", at=datetime(2020, 1, 1, tzinfo=UTC))
         await asyncio.gather(run.send(Finish()), run.result(20))
+
+
+async def test_a_run_is_named_by_machine_and_key_wherever_one_is_meant() -> None:
+    async with opened() as client:
+        run = await client.start(Receiver, "a", key="o/1")
+        assert client.handle("receiver/o/1").id == run.id
+        assert (await client.view("receiver/o/1")).id == run.id
+        await client.send("receiver/o/1", Note("one"))
+        assert repr(client.get(Receiver, "o/1")) == f"<run receiver/o/1 {run.id}>"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("receiver", ""), ("reciever", "; did you mean 'receiver'?"), ("other", "")]
+)
+async def test_a_run_that_is_not_there_is_named_as_it_was_asked_for(name: str, hint: str) -> None:
+    async with opened() as client:
+        run = client.get(name, "nope")
+        words = f"no run {name}/nope in namespace 'default' (its id there would be {run.id}){hint}"
+        calls: list[Call] = [
+            lambda c: run.view(),
+            lambda c: run.query(lambda ctx: ctx),
+            lambda c: run.result(1),
+            lambda c: run.lineage(),
+            lambda c: run.suspend(),
+            lambda c: run.terminate(),
+            lambda c: run.history(),
+            lambda c: c.send(run, "Note", {"word": "one"}),
+            lambda c: c.view(f"{name}/nope"),
+        ]
+        for call in calls:
+            with pytest.raises(RunNotFound) as caught:
+                await call(client)
+            assert str(caught.value) == words
+            assert (caught.value.run, caught.value.id) == (f"{name}/nope", str(run.id))
+            assert str(pickle.loads(pickle.dumps(caught.value))) == words  # noqa: S301  # our own bytes
+        with pytest.raises(RunNotFound, match=f"^no run {UNKNOWN} in namespace 'default'$"):
+            await client.view(UNKNOWN)

@@ -51,7 +51,16 @@ def test_start_send_wait_and_look(url: str) -> None:
         assert run.result(20) == "one,two"
         assert [step.event for step in run.history()] == ["start", "Note", "Note", "Finish"]
         assert run.view().outcome == {"kind": "completed", "state": "done", "value": "one,two"}
-        page, cursor = client.list(machine="receiver")
+        again = client.start(Receiver, "b")
+        assert [view.id for view in client.runs(machine=Receiver, status="running")] == [again.id]
+        assert [view.id for view in client.runs("machine = receiver and status = running")] == [again.id]
+        assert again.suspend("audit")
+        assert again.resume()
+        again.terminate("enough")
+        assert client.prune(0, machine=Receiver, dry_run=True).runs == 2
+        page, cursor = client.list(machine="receiver", created_to=run.view().created)
+        assert not page
+        page, cursor = client.list(machine="receiver", status="completed")
         assert [view.id for view in page] == [run.id]
         assert cursor is None
 

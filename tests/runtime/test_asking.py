@@ -127,7 +127,7 @@ async def test_a_timeout_says_what_holds_the_question_up(journal: str) -> None:
         await run.send(Open())
         await engine.settle()
         await engine.client.suspend(run)
-        with pytest.raises(AskTimeout, match="suspended or parked"):
+        with pytest.raises(AskTimeout, match="within 10 s: it is suspended; resume it"):
             await run.ask(Nudge(), timeout=10, id="n")
         await engine.client.resume(run)
         await run.ask(Nudge(), id="n")
