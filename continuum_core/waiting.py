@@ -4,37 +4,48 @@ A run that ends in this process is told at once. Ends in other processes are fou
 of all awaited runs together, whenever the journal hints that something changed, and at the latest after
 one poll: a lost hint delays and never strands. A run is read when it begins to be awaited, too, for it may
 have ended before; one that a worker of this process has in hand only a second later: most have ended by then.
+
+A journal that is away is asked again until it answers. One that refuses for good is not waited for: the
+refusal is what all who wait are told.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 from uuid import UUID
 
 from msgspec import Struct
 
-from continuum_core.errors import JournalUnavailable
-from continuum_core.host import Flag, Host, Job
+from continuum_core.awaited import Awaited
+from continuum_core.errors import ContinuumError, IncompatibleJournal, JournalUnavailable, UsageError
+from continuum_core.host import Host, Job
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import ENDED, Run, RunStatus
 from continuum_core.journal.replies import Asked, Replied, ReplyState, replying
+from continuum_core.lane import Backoff
 
 __all__ = ["End", "Waiting"]
 
 logger = logging.getLogger(__name__)
 
+K = TypeVar("K")
+A = TypeVar("A")
+
 _BATCH = 500
 """Rows read at a time."""
 
 _REST = 10
-"""After a reading, hints are passed over for so many times as long as it took: where much is written and many
-are waited for, reading all of them at each hint would cost more than the runs themselves."""
-
+"""After a reading, hints are passed over for so many times as long as it took, at most for one poll: where
+much is written and many are waited for, reading all of them at each hint would cost more than the runs."""
 
 _GRACE = 1.0
 """Seconds until the first reading of a run in hand: one row less to read for all that end sooner."""
+
+_CAP = 5.0
+"""Seconds between two tries of a journal that is away, at most."""
 
 
 class End(Struct, frozen=True):
@@ -42,22 +53,6 @@ class End(Struct, frozen=True):
 
     status: RunStatus | None
     outcome: bytes | None
-
-
-class _Waiter:
-    __slots__ = ("end", "flag")
-
-    def __init__(self, flag: Flag) -> None:
-        self.flag = flag
-        self.end: End | None = None
-
-
-class _Asker:
-    __slots__ = ("answer", "flag")
-
-    def __init__(self, flag: Flag) -> None:
-        self.flag = flag
-        self.answer: Replied | None = None
 
 
 class Waiting:
@@ -70,81 +65,57 @@ class Waiting:
         self._host = host
         self._journal = journal
         self._poll = poll
-        self._waiters: dict[UUID, list[_Waiter]] = {}
-        self._fresh: list[UUID] = []
-        self._askers: dict[Asked, list[_Asker]] = {}
-        self._unread: list[Asked] = []
+        self._ends: Awaited[UUID, End] = Awaited("runs", self._read_ends, self._ended)
+        self._replies: Awaited[Asked, Replied] = Awaited("replies", self._read_replies)
         self._later: deque[tuple[float, UUID]] = deque()  # when to read which run for the first time
         self._wake = host.flag()
         self._jobs: list[Job] = []
+        self._idle = host.flag()  # nothing is being read
+        self._idle.set()
         self._rest_until = 0.0
+        self._all = False  # the next reading is of all that is awaited
+        self._all_read = 0.0  # when the last one ended
         self.in_hand: Callable[[UUID], bool] = lambda _run: False
 
     async def end(self, run: UUID, seconds: float | None) -> End | None:
-        """Wait for a run to end; None after `seconds`."""
-        waiter = _Waiter(self._host.flag())
-        self._waiters.setdefault(run, []).append(waiter)
+        """Wait for a run to end; None after `seconds`. Raises why the journal will never tell."""
+        waiter = self._ends.enter(run, self._host.flag())
         if not self.in_hand(run):
-            self._fresh.append(run)
+            self._ends.unread(run)
             self._wake.set()
         else:
             if not self._later:
                 self._wake.set()
             self._later.append((self._host.monotonic() + _GRACE, run))
         self._watch()
-        try:
-            await waiter.flag.wait(seconds)
-        finally:
-            if waiter.end is None:  # else `tell` has taken it out
-                self._forget(run, waiter)
-        return waiter.end
+        return await self._ends.wait(run, waiter, seconds)
 
     async def reply(self, asked: Asked, seconds: float | None) -> Replied | None:
-        """Wait until a question waits no more; None after `seconds`."""
-        asker = _Asker(self._host.flag())
-        self._askers.setdefault(asked, []).append(asker)
-        self._unread.append(asked)
+        """Wait until a question waits no more; None after `seconds`. Raises as `end` does."""
+        asker = self._replies.enter(asked, self._host.flag())
+        self._replies.unread(asked)
         self._wake.set()
         self._watch()
-        try:
-            await asker.flag.wait(seconds)
-        finally:
-            left = [other for other in self._askers.pop(asked, []) if other is not asker]
-            if left:
-                self._askers[asked] = left
-        return asker.answer
+        return await self._replies.wait(asked, asker, seconds)
 
     def tell_reply(self, asked: Asked, answer: Replied) -> None:
         """What became of a question was seen."""
-        for asker in self._askers.pop(asked, []):
-            asker.answer = answer
-            asker.flag.set()
-
-    def _forget(self, run: UUID, waiter: _Waiter) -> None:
-        left = [w for w in self._waiters.get(run, []) if w is not waiter]
-        if left:
-            self._waiters[run] = left
-        else:
-            self._waiters.pop(run, None)
+        self._replies.tell(asked, answer)
 
     def tell(self, run: UUID, end: End) -> None:
         """A run was seen to end."""
-        for waiter in self._waiters.pop(run, []):
-            waiter.end = end
-            waiter.flag.set()
-        left = [asked for asked in self._askers if asked.run_id == run]
+        self._ends.tell(run, end)
+
+    def _ended(self, run: UUID) -> None:
+        left = [asked for asked in self._replies.names() if asked.run_id == run] if self._replies else []
         if left:  # what it did not take, it will not
-            self._unread += left
+            self._replies.unread(*left)
             self._wake.set()
 
     def wake(self) -> None:
         """Let everybody go, with nothing to tell: what they wait with is closed or broken."""
-        for waiters in self._waiters.values():
-            for waiter in waiters:
-                waiter.flag.set()
-        for askers in self._askers.values():
-            for asker in askers:
-                asker.flag.set()
+        self._ends.let_go()
+        self._replies.let_go()
 
     async def close(self) -> None:
         for job in self._jobs:
@@ -162,82 +133,109 @@ class Waiting:
                 self._host.spawn(self._hints(), "continuum-result-hints"),
             ]
 
+    # --- when to read
+
     async def _hints(self) -> None:
+        """Have everybody read for at each hint, or one poll after the last time."""
+        backoff = self._backoff()
         while True:
             try:
                 await self._journal.wait(self._poll)
+                backoff.reset()
             except JournalUnavailable:
-                await self._host.sleep(self._poll)
+                await self._host.sleep(backoff.delay())
             except Exception:  # whoever waits must not wait for ever for the want of hints
                 logger.exception("waiting for hints failed; awaited runs are read now and then")
-                await self._host.sleep(self._poll)
-            pause = self._rest_until - self._host.monotonic()
+                await self._host.sleep(backoff.delay())
+            await self._idle.wait()  # else a hint in the middle of a reading would not let it rest
+            pause = min(self._rest_until, self._all_read + self._poll) - self._host.monotonic()
             if pause > 0:
                 await self._host.sleep(pause)
-            if self._waiters or self._askers:
-                self._fresh.extend(self._waiters)
-                self._unread.extend(self._askers)
+            if self._ends or self._replies:
+                self._all = True
+                self._ends.unread(*self._ends.names())
+                self._replies.unread(*self._replies.names())
                 self._wake.set()
 
-    async def _read(self) -> None:
-        while True:
-            await self._wake.wait(self._put_off())
-            self._wake.clear()
-            # In order and without repeats; who is no longer awaited is not read.
-            runs = [run for run in dict.fromkeys(self._fresh) if run in self._waiters]
-            self._fresh.clear()
-            questions = [asked for asked in dict.fromkeys(self._unread) if asked in self._askers]
-            self._unread.clear()
-            began = self._host.monotonic()
-            for start in range(0, len(questions), _BATCH):
-                await self._look_for_replies(questions[start : start + _BATCH])
-            for start in range(0, len(runs), _BATCH):
-                await self._look(runs[start : start + _BATCH])
-            now = self._host.monotonic()
-            self._rest_until = now + _REST * (now - began)
+    def _backoff(self) -> Backoff:
+        return Backoff(self._host, cap=min(_CAP, self._poll))
 
     def _put_off(self) -> float | None:
         """Take up the runs whose first reading is due; seconds until the next one is, None for none."""
         now = self._host.monotonic()
         while self._later:
             due, run = self._later[0]
-            if run in self._waiters:
+            if run in self._ends:
                 if due > now:
                     return due - now
-                self._fresh.append(run)
+                self._ends.unread(run)
             self._later.popleft()
-        return 0.0 if self._fresh or self._unread else None
+        return 0.0 if self._ends.any_unread or self._replies.any_unread else None
 
-    async def _look_for_replies(self, questions: list[Asked]) -> None:
+    # --- reading
+
+    async def _read(self) -> None:
+        backoff = self._backoff()
+        while True:
+            await self._wake.wait(self._put_off())
+            self._wake.clear()
+            self._idle.clear()
+            every, self._all = self._all, False
+            questions, runs = self._replies.taken(), self._ends.taken()
+            began = self._host.monotonic()
+            answered = await self._read_all(self._replies, questions)
+            read = await self._read_all(self._ends, runs) and answered
+            now = self._host.monotonic()
+            if every:
+                self._all_read = now
+            if read:  # else the time says nothing: that is how long the journal was away
+                self._rest_until = now + min(_REST * (now - began), self._poll)
+            self._idle.set()
+            if read:
+                backoff.reset()
+            else:
+                await self._host.sleep(backoff.delay())
+
+    async def _read_all(self, awaited: Awaited[K, A], names: Sequence[K]) -> bool:
+        """Read all of these; False when some of them could not be read, and are to be read again."""
+        every = True
+        for start in range(0, len(names), _BATCH):
+            every = await self._read_some(awaited, names[start : start + _BATCH]) and every
+        return every
+
+    async def _read_some(self, awaited: Awaited[K, A], names: Sequence[K]) -> bool:
         try:
-            answers = await replying(self._journal).replies(questions)
-        except Exception as error:  # as in `_look`
-            await self._put_by("replies", error)
-            self._unread.extend(questions)
-            self._wake.set()
-            return
-        for asked, answer in zip(questions, answers, strict=True):
-            if answer.state is not ReplyState.PENDING:
-                self.tell_reply(asked, answer)
+            await awaited.look(names)
+        except JournalUnavailable as error:
+            logger.warning("reading awaited %s: %s; trying again", awaited.what, error)
+        except (IncompatibleJournal, UsageError) as error:
+            for name in names:
+                awaited.refuse(name, error)
+            return True
+        except ContinuumError as error:
+            return await self._find_refused(awaited, names, error)
+        except Exception as error:  # what should never be: but somebody waits for this loop alone
+            logger.exception("reading awaited %s: %s; trying again", awaited.what, error)
+        else:
+            return True
+        awaited.unread(*names)
+        return False
 
-    async def _put_by(self, what: str, error: Exception) -> None:
-        expected = isinstance(error, JournalUnavailable)
-        level = logging.WARNING if expected else logging.ERROR
-        logger.log(level, "reading awaited %s: %s; trying again", what, error, exc_info=not expected)
-        await self._host.sleep(self._poll)
+    async def _find_refused(self, awaited: Awaited[K, A], names: Sequence[K], error: Exception) -> bool:
+        """One of the rows is at fault (its key is not here): who waits for the others must not suffer."""
+        if len(names) == 1:
+            awaited.refuse(names[0], error)
+            return True
+        middle = len(names) // 2
+        first = await self._read_some(awaited, names[:middle])
+        return await self._read_some(awaited, names[middle:]) and first
 
-    async def _look(self, runs: list[UUID]) -> None:
-        try:
-            rows = await self._journal.load(runs)
-        except Exception as error:  # also what should never be: somebody waits for this loop alone
-            await self._put_by("runs", error)
-            self._fresh.extend(runs)
-            self._wake.set()
-            return
-        for run, row in zip(runs, rows, strict=True):
-            end = _end_of(row)
-            if end is not None:
-                self.tell(run, end)
+    async def _read_ends(self, runs: Sequence[UUID]) -> Sequence[End | None]:
+        return [_end_of(row) for row in await self._journal.load(runs)]
+
+    async def _read_replies(self, questions: Sequence[Asked]) -> Sequence[Replied | None]:
+        answers = await replying(self._journal).replies(questions)
+        return [None if answer.state is ReplyState.PENDING else answer for answer in answers]
 
 
 def _end_of(row: Run | None) -> End | None:
