@@ -3,7 +3,8 @@
 Rule: nothing lasting is done to the connection. Statements go through a cursor of our own, with our own
 adapters, unprepared; settings that differ hold for the verb and are put back; and a savepoint stands for the
 verb's own BEGIN and COMMIT, so that a refusal undoes what the verb did, releases its locks, and leaves the
-transaction usable. These are no statements of the journal's: they talk to one server about one session.
+transaction usable: what met another transaction is tried again under it. These are no statements of the
+journal's: they talk to one server about one session.
 
 A plain connection blocks: then nothing here truly awaits, and `drive` runs a verb to its end on a thread.
 """
@@ -11,7 +12,7 @@ A plain connection blocks: then nothing here truly awaits, and `drive` runs a ve
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeGuard, TypeVar
 
 import psycopg
@@ -21,14 +22,17 @@ from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.rows import tuple_row
 
 from continuum_postgres import arrays, scalars
+from continuum_postgres.errors import UNFIT, retryable
 from continuum_postgres.session import Ask, Row, Session
 from continuum_postgres.statements.deliveries import SEND, SEND_UNLOCKED
 
-__all__ = ["Joined", "Psycopg", "command", "drive", "is_psycopg", "run"]
+__all__ = ["Joined", "Psycopg", "command", "drive", "is_psycopg", "run", "tried"]
 
 Answer = TypeVar("Answer")
 
 Psycopg = psycopg.AsyncConnection[Any] | psycopg.Connection[Any]
+
+_TRIES = 3  # of a verb that met another transaction
 
 _SAVEPOINT = "SAVEPOINT continuum"
 _RELEASE = "RELEASE SAVEPOINT continuum"
@@ -201,3 +205,24 @@ class Joined(Session):
 
     async def drop(self) -> None:
         """Nothing: the connection is not ours to close."""
+
+
+async def tried(session: Joined, verb: Callable[[], Awaitable[Answer]]) -> Answer:
+    """What a verb on the session answers. Whatever it raises at last, what it did is undone.
+
+    There is no pause between two tries: a plain connection's must not wait for anything but its server.
+    """
+    for attempt in range(1, _TRIES + 1):
+        try:
+            answer = await verb()
+            await session.leave()
+        except (psycopg.Error, OSError, *UNFIT) as error:
+            await session.recover()
+            if attempt == _TRIES or not retryable(error):
+                raise
+        except BaseException:
+            await session.recover()
+            raise
+        else:
+            return answer
+    raise AssertionError("the last try answers or raises")

@@ -18,6 +18,7 @@ from uuid import uuid4
 
 import psycopg
 from attrs import define, field
+from psycopg import errors as states
 from psycopg.pq import TransactionStatus
 
 from continuum_core.errors import JournalUnavailable, UsageError
@@ -27,7 +28,7 @@ from continuum_core.journal.undisturbed import undisturbed
 from continuum_postgres.alchemy import Facade, Facades, kinds
 from continuum_postgres.errors import UNFIT, lost, port_error
 from continuum_postgres.finishes import finish
-from continuum_postgres.joined import Joined, Psycopg, command, drive, run
+from continuum_postgres.joined import Joined, Psycopg, command, drive, run, tried
 from continuum_postgres.session import Space
 
 __all__ = ["PostgresTransaction", "Transactions", "check_kind"]
@@ -43,12 +44,19 @@ _LOCKED = 30.0
 _CANCELLING = 5.0
 """Seconds that the server may take to cancel what an abandoned body has asked of it."""
 
+_HELD_OPEN = (states.IdleInTransactionSessionTimeout, states.TransactionTimeout)
+"""How a server ends a session whose transaction the body kept open for longer than it allows."""
+
 _MARK = b"SELECT set_config('continuum.attempt', $1::text, true)"
 _MARKED = b"SELECT current_setting('continuum.attempt', true)::text"
 
 _ENDED = (
     "its body has ended the transaction that it was given: commit and rollback are the engine's. What it had "
     "committed by itself stays; the outcome is not stored"
+)
+_CLOSED = (
+    "its body has closed the connection that it was given: that is the engine's. What it had written is "
+    "rolled back; the outcome is not stored"
 )
 _FAILED = (
     "a statement in its transaction failed, and the body went on and returned: nothing can be committed any "
@@ -135,6 +143,15 @@ def _plainly(made: psycopg.AsyncConnection[Any]) -> psycopg.Connection[Any]:
     return plain
 
 
+def _at_fault(error: BaseException) -> bool:
+    """Whether a commit failed by what the body wrote: a constraint or a trigger that is checked at the end.
+
+    A server in trouble, and one that takes no writes any more, say nothing against it.
+    """
+    trouble = isinstance(error, psycopg.OperationalError) or lost(error)
+    return isinstance(error, psycopg.Error) and not trouble
+
+
 def _told(error: BaseException, ambiguous: bool) -> JournalUnavailable:
     told = port_error(error, ambiguous)
     return told if isinstance(told, JournalUnavailable) else JournalUnavailable(str(told), ambiguous)
@@ -193,16 +210,15 @@ class PostgresTransaction:
         try:
             await self._check()
             session = Joined(self._space, to=self._driver, within=_LOCKED)
-            [answer] = await finish(session, [ending])
-            await session.leave()
+            [answer] = await tried(session, lambda: finish(session, [ending]))
             if answer.outcome is not FinishOutcome.FINISHED:
                 return answer
             committing = True
             tag = await command(self._driver, b"COMMIT")
         except (psycopg.Error, OSError, *UNFIT) as error:
-            if committing and isinstance(error, psycopg.IntegrityError):
-                raise  # a constraint that is checked at the end: the body's own rows are at fault
-            raise _told(error, committing and lost(error)) from error
+            if isinstance(error, _HELD_OPEN) or (committing and _at_fault(error)):
+                raise  # the body is at fault: run again, it would do the same
+            raise port_error(error, committing and lost(error)) from error
         if tag != "COMMIT":
             raise UsageError(_FAILED)
         return answer
@@ -220,7 +236,9 @@ class PostgresTransaction:
     async def _check(self) -> None:
         """Raise UsageError where this is not the transaction that the body was given, or it has failed."""
         if self._driver.closed:
-            raise psycopg.OperationalError("the connection was lost, or the body has closed it")
+            if not self._driver.broken:
+                raise UsageError(_CLOSED)
+            raise psycopg.OperationalError("the connection was lost")
         status = TransactionStatus(self._driver.pgconn.transaction_status)
         if status is TransactionStatus.INERROR:
             raise UsageError(_FAILED)

@@ -28,7 +28,7 @@ from continuum_postgres.alchemy import driver_of, is_alchemy, is_awaited
 from continuum_postgres.callers import Callers
 from continuum_postgres.deliveries import deliver
 from continuum_postgres.errors import UNFIT, port_error, retryable
-from continuum_postgres.joined import Joined, Psycopg, drive, is_psycopg, run
+from continuum_postgres.joined import Joined, Psycopg, drive, is_psycopg, run, tried
 from continuum_postgres.session import Session, Space
 from continuum_postgres.starts import start
 
@@ -36,8 +36,6 @@ __all__ = ["Doors", "PostgresWithin"]
 
 Answer = TypeVar("Answer")
 Member = TypeVar("Member")
-
-_TRIES = 3  # of a verb that met another transaction, each under the savepoint
 
 # Which tables a connection sees: this server since it was started, this database, this table. And whether
 # they may be used.
@@ -224,25 +222,13 @@ class PostgresWithin:
         )
         space.last = self._space.last
         session = Joined(space, to=self._connection, within=self._patience)
-        for attempt in range(1, _TRIES + 1):
-            try:
-                answers = await verb(session, members)
-                await session.leave()
-            except (psycopg.Error, OSError, *UNFIT) as error:
-                await session.recover()
-                if isinstance(error, states.ReadOnlySqlTransaction):
-                    read_only = "connection=: this transaction is read-only; begin one that may write"
-                    raise UsageError(read_only) from error
-                if not retryable(error):
-                    raise port_error(error, False) from error
-                if attempt == _TRIES:
-                    raise _outrun(error) from error
-            except (Exception, asyncio.CancelledError):
-                await session.recover()
-                raise
-            else:
-                return answers
-        raise AssertionError("the last try answers or raises")
+        try:
+            return await tried(session, lambda: verb(session, members))
+        except (psycopg.Error, OSError, *UNFIT) as error:
+            if isinstance(error, states.ReadOnlySqlTransaction):
+                read_only = "connection=: this transaction is read-only; begin one that may write"
+                raise UsageError(read_only) from error
+            raise (_outrun(error) if retryable(error) else port_error(error, False)) from error
 
 
 def _outrun(error: BaseException) -> JournalUnavailable:

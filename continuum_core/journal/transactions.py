@@ -61,9 +61,15 @@ class Transaction(Protocol):
     async def finish(self, ending: TaskFinish) -> Finished:
         """Write the outcome, and commit it with all that the body wrote, once.
 
-        Unless it is FINISHED, everything is rolled back. Raises JournalUnavailable (`ambiguous` where it
-        may have been committed: a later finish of the same attempt tells, GONE), and UsageError where the
-        body has ended the transaction itself.
+        Unless it is FINISHED, everything is rolled back. Raises
+
+        - JournalUnavailable for trouble that is not the body's, and after which the body is run again,
+          however often (`ambiguous` where it may have been committed: a later finish of the same attempt
+          tells, GONE);
+        - PayloadRefused for what cannot be stored: then the transaction goes on, and may be finished with
+          something else;
+        - UsageError where the body has ended the transaction itself, and any other error where what it did
+          in it is at fault: a constraint that is checked at the commit.
         """
         ...
 

@@ -196,7 +196,7 @@ class Bodies:
             return handed_back(task) if holding.lost else finish
 
         def refuse(error: Exception) -> TaskFinish:
-            fatal = isinstance(error, (*known.activity.retry.fatal, UsageError))
+            fatal = isinstance(error, (*known.activity.retry.fatal, PayloadRefused, UsageError))
             return self._outcomes.raised(known, task, Raised(failure_of(error), fatal))
 
         return await conclude(

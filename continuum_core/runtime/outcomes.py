@@ -137,7 +137,7 @@ def _weighed(task: Task, ended: Raised) -> Raised:
 
 
 def handed_back(task: Task, delay: int = 0) -> TaskFinish:
-    """Never begun: claimable again after `delay` microseconds, and nothing is counted."""
+    """Never begun, or undone whole: claimable again after `delay` microseconds, and nothing is counted."""
     return _finish(task, FinishKind.RETURN, delay=delay)
 
 

@@ -36,7 +36,8 @@ from continuum_core import (
 )
 from continuum_core.registry import Registry
 from continuum_core.replay import verify_run
-from continuum_postgres import transaction
+from continuum_postgres import finishes, transaction
+from continuum_postgres.joined import Joined, run
 from continuum_postgres.source import Conninfo
 from tests.postgres.bookings import ATTEMPTS, MOMENTS, POINTS, TABLE, Booking, booked, interrupt
 from tests.postgres.handles import raw, soon
@@ -95,7 +96,10 @@ async def test_a_connection_cut_at_any_point_books_once(empty_url: str, point: s
                 handle = await worker.client.start(Booking, 1)
                 assert await soon(handle.result(20)) == 3
                 await whole(worker.client, handle)
+            tries = [attempt.number for attempt in ATTEMPTS]
     assert cuts == 1
+    if point in POINTS[2:]:  # the body has returned: the cut is no failure of its
+        assert set(tries) == {1}
     assert await booked(empty_url) == ONCE
 
 
@@ -168,7 +172,7 @@ async def test_a_commit_whose_answer_is_lost_books_once(
                 handle = await worker.client.start(Booking, 1)
                 assert await soon(handle.result(20)) == 3
                 await whole(worker.client, handle)
-            assert len(ATTEMPTS) == (2 if heard else 3)
+            assert [attempt.number for attempt in ATTEMPTS] == [1] * (2 if heard else 3)
         assert deaf.lost == 1
     assert await booked(empty_url) == ONCE
 
@@ -394,6 +398,90 @@ async def test_a_constraint_that_is_checked_at_the_commit_is_the_bodys_failure(e
 
     assert "UniqueViolation" in await outcome(empty_url, twice, "pg-deferred")
     assert await booked(empty_url) == []
+
+
+async def test_a_trigger_that_is_fired_at_the_commit_is_the_bodys_failure(empty_url: str) -> None:
+    await make_tables(empty_url)
+    schema = empty_url.partition("schema=")[2]
+    async with raw(empty_url) as connection:
+        refuse = f"""
+          CREATE SCHEMA IF NOT EXISTS "{schema}";
+          CREATE FUNCTION "{schema}".refuse() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'overbooked'; END $$;
+          CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON bookings DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION "{schema}".refuse()
+        """
+        await connection.execute(refuse.encode())
+
+    @activity(retry=ONE_TRY)
+    async def overbook(number: int, *, connection: Transaction[psycopg.AsyncConnection]) -> None:
+        await connection.execute("INSERT INTO bookings VALUES (%s, 'over')", (number,))
+
+    assert "overbooked" in await outcome(empty_url, overbook, "pg-trigger")
+    assert await booked(empty_url) == []
+    async with raw(empty_url) as connection:
+        await connection.execute("DROP TABLE bookings")
+
+
+async def test_a_body_that_closes_its_connection_is_told(empty_url: str) -> None:
+    await make_tables(empty_url)
+
+    @activity()
+    async def close(number: int, *, connection: Transaction[psycopg.AsyncConnection]) -> None:
+        await connection.execute("INSERT INTO bookings VALUES (%s, 'closed')", (number,))
+        await connection.close()
+
+    assert "has closed the connection" in await outcome(empty_url, close, "pg-closing")
+    assert await booked(empty_url) == []
+
+
+async def test_a_transaction_that_the_server_allows_no_longer_is_the_bodys_failure(empty_url: str) -> None:
+    await make_tables(empty_url)
+
+    @activity(retry=ONE_TRY)
+    async def idle(number: int, *, connection: Transaction[psycopg.AsyncConnection]) -> None:
+        await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '50ms'")
+        look = "SELECT 1 FROM pg_stat_activity WHERE pid = %s"
+        async with raw(empty_url) as looking:
+            while await (await looking.execute(look, (connection.info.backend_pid,))).fetchall():
+                await asyncio.sleep(0.01)
+
+    assert "idle-in-transaction timeout" in await outcome(empty_url, idle, "pg-idling")
+
+
+@pytest.mark.parametrize(("times", "ran"), [(2, 1), (4, 2)])
+@pytest.mark.parametrize("plain", [False, True], ids=["async", "plain"])
+async def test_an_outcome_that_meets_another_transaction_is_written_again(
+    empty_url: str, plain: bool, times: int, ran: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under its savepoint, and what the body wrote stays; in the end the body runs again, on the same try."""
+    await make_tables(empty_url)
+    met, numbers = 0, list[int]()
+    deadlock = "DO $$ BEGIN RAISE EXCEPTION 'met another' USING ERRCODE = 'deadlock_detected'; END $$"
+
+    async def meets(session: Joined, endings: Any) -> Any:
+        nonlocal met
+        await session.ask()  # the savepoint
+        if met < times:
+            met += 1
+            await run(session.to, (deadlock.encode(), ()))
+        return await finishes.finish(session, endings)
+
+    @activity(retry=ONE_TRY)
+    async def awaited(number: int, *, connection: Transaction[psycopg.AsyncConnection]) -> None:
+        numbers.append(current_attempt().number)
+        await connection.execute("INSERT INTO bookings VALUES (%s, 'met')", (number,))
+
+    @activity(retry=ONE_TRY)
+    def blocking(number: int, *, connection: Transaction[psycopg.Connection]) -> None:
+        numbers.append(current_attempt().number)
+        connection.execute("INSERT INTO bookings VALUES (%s, 'met')", (number,))
+
+    monkeypatch.setattr(transaction, "finish", meets)
+    body: Any = blocking if plain else awaited
+    assert await outcome(empty_url, body, f"pg-meeting-{body.name}") == "done"
+    assert await booked(empty_url) == [(1, "met")]
+    assert (met, numbers) == (times, [1] * ran)
 
 
 async def test_a_body_whose_task_was_taken_over_writes_nothing(empty_url: str) -> None:

@@ -13,6 +13,7 @@ from continuum_core import (
     Client,
     JournalUnavailable,
     Machine,
+    PayloadRefused,
     Transaction,
     UsageError,
     Worker,
@@ -87,10 +88,12 @@ BACK = TaskFinish(UUID(int=1), 1, 0, 5, FinishKind.RETURN)
 class Journal:
     """Transactions whose finish answers, or raises, what a test says."""
 
-    def __init__(self, answer: Finished | Exception | None = None, *, away: bool = False) -> None:
-        self._answer = answer
+    def __init__(self, *answers: Finished | Exception, away: bool = False) -> None:
+        self._answers = list(answers)
+        self.asked: list[TaskFinish] = []
         self._away = away
         self.left = 0
+        self.began = False
         self.connection = Books()
 
     async def within(self, connection: object, patience: float, *, apart: bool = False) -> Any:
@@ -105,6 +108,7 @@ class Journal:
     async def _open(self) -> AsyncGenerator[Journal, None]:
         if self._away:
             raise JournalUnavailable("no connection")
+        self.began = True
         try:
             yield self
         finally:
@@ -112,16 +116,17 @@ class Journal:
 
     async def finish(self, ending: TaskFinish) -> Finished:
         assert self.left == 0
-        if isinstance(self._answer, Exception):
-            raise self._answer
-        assert self._answer is not None
-        return self._answer
+        self.asked.append(ending)
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
 
 class Turn:
     """Stands for one; what rides on a finish is its commit."""
 
-    commit: Any = None
+    commit: Any = "its commit"
 
 
 def made() -> Any:
@@ -140,7 +145,7 @@ async def concluded(
 
     steps = Steps(run, lambda _: turn, lambda _: refused, lambda: BACK, dropped.append)
     told = await conclude(journal, Books, steps)
-    assert journal.left == (0 if told.finish is BACK else 1)
+    assert journal.left == (1 if journal.began else 0)
     return told, dropped
 
 
@@ -161,20 +166,35 @@ async def test_where_there_is_no_transaction_the_task_is_handed_back() -> None:
 async def test_a_commit_that_nobody_knows_of_is_asked_for_with_its_turn() -> None:
     turn = made()
     lost = JournalUnavailable("cut", True)
-    assert await concluded(Journal(lost), turn=turn) == (Concluded(RETRY, turn), [])
+    assert await concluded(Journal(lost), turn=turn) == (Concluded(BACK, turn), [])
 
 
 @pytest.mark.parametrize(
-    ("error", "refused"),
+    ("error", "told"),
     [
-        (JournalUnavailable("cut"), RETRY),  # nothing was committed, so no turn was
-        (
-            JournalUnavailable("cut", True),
-            FAILED,
-        ),  # a turn would ride on the failure, which it was not made for
+        (JournalUnavailable("cut"), BACK),  # nothing was committed, so no turn was
         (LookupError("a flush that failed"), RETRY),
     ],
 )
-async def test_a_turn_that_cannot_ride_is_dropped(error: Exception, refused: TaskFinish) -> None:
+async def test_a_turn_that_cannot_ride_is_dropped(error: Exception, told: TaskFinish) -> None:
     turn = made()
-    assert await concluded(Journal(error), refused=refused, turn=turn) == (Concluded(refused), [turn])
+    assert await concluded(Journal(error), turn=turn) == (Concluded(told), [turn])
+
+
+@pytest.mark.parametrize("ambiguous", [False, True])
+async def test_trouble_with_the_journal_is_no_failure_of_the_body(ambiguous: bool) -> None:
+    """Its task is handed back, though it has no try left."""
+    trouble = JournalUnavailable("the server was shut down", ambiguous)
+    assert await concluded(Journal(trouble), refused=FAILED) == (Concluded(BACK), [])
+
+
+async def test_an_outcome_is_committed_without_a_turn_that_cannot_be_stored() -> None:
+    turn, answer = made(), Finished(FinishOutcome.FINISHED, 7)
+    journal = Journal(PayloadRefused("$", "too large"), answer)
+    assert await concluded(journal, turn=turn) == (Concluded(ENDED, None, answer), [turn])
+    assert journal.asked == [ENDED.riding(turn.commit), ENDED]
+
+
+async def test_an_outcome_that_cannot_be_stored_is_refused() -> None:
+    turn, error = made(), PayloadRefused("$", "too large")
+    assert await concluded(Journal(error, error), turn=turn) == (Concluded(RETRY), [turn])

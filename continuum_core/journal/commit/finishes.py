@@ -28,7 +28,7 @@ class FinishKind(enum.Enum):
     FAILED = "failed"  # failed for good: `delivery` is delivered
     RETRY = "retry"  # try again after `delay`; `attempt` grows
     CANCELLED = "cancelled"  # stopped as asked: the row goes, nothing is delivered
-    RETURN = "return"  # never begun: claimable again after `delay`, nothing counted
+    RETURN = "return"  # never begun, or undone whole: claimable again after `delay`, nothing counted
 
 
 class TaskFinish(Struct, frozen=True, gc=False):
