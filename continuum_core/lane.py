@@ -107,6 +107,7 @@ class _Member(Struct, Generic[M, A], eq=False, gc=False):
     value: M
     asker: Asker[A]
     since: float  # when it was submitted, by the host's monotonic clock
+    unsure: bool = False  # it was sent, and nobody knows what became of it
     done: bool = False  # it was told its outcome
 
 
@@ -138,9 +139,10 @@ class Lane(Generic[M, A]):
     :param verb: takes a batch, answers one outcome per member in order.
     :param name: for logs and the spawned job.
     :param limit: members a batch at most.
-    :param refresh: called before a member is sent, with the member and its age in seconds: what to send in
-        its place, or None to give it up (its submitter is answered None). Members grow old while the
-        journal is away, whether they were sent before or waited behind others, and in a stalled process.
+    :param refresh: called before a member is sent, with the member, its age in seconds, and whether it may
+        have taken effect already, which only its repeat tells: what to send in its place, or None to give it
+        up (its submitter is answered None). Members grow old while the journal is away, whether they were
+        sent before or waited behind others, and in a stalled process.
     :param watch: told of each batch that was answered: members, answers, seconds. It raises nothing.
     """
 
@@ -151,7 +153,7 @@ class Lane(Generic[M, A]):
         name: str,
         *,
         limit: int = 250,
-        refresh: Callable[[M, float], M | None] = lambda member, _age: member,
+        refresh: Callable[[M, float, bool], M | None] = lambda member, _age, _unsure: member,
         watch: Callable[[Sequence[M], Sequence[A], float], None] | None = None,
     ) -> None:
         self._host = host
@@ -251,6 +253,8 @@ class Lane(Generic[M, A]):
             try:
                 answers = await self._verb([member.value for member in batch])
             except JournalUnavailable as error:
+                for member in batch if error.ambiguous else ():
+                    member.unsure = True
                 delay = backoff.delay()
                 logger.warning("%s: %s; trying again in %.2f s", self._name, error, delay)
                 await self._host.sleep(delay)
@@ -281,7 +285,7 @@ class Lane(Generic[M, A]):
         now = self._host.monotonic()
         kept: list[_Member[M, A]] = []
         for member in batch:
-            value = self._refresh(member.value, now - member.since)
+            value = self._refresh(member.value, now - member.since, member.unsure)
             if value is None:
                 self._answer(member, None)
             else:

@@ -176,7 +176,7 @@ class Connected:
         """Wait until the journal answered all starts that are under way; False when that took longer."""
         return await self._starts.settled(seconds)
 
-    def _impatient(self, member: Any, age: float) -> Any:
+    def _impatient(self, member: Any, age: float, _unsure: bool) -> Any:
         return member if age < self._seconds else None
 
     def _check(self) -> None:

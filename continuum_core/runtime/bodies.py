@@ -122,6 +122,7 @@ class Bodies:
             self._held.drop(holding)
             holding.job = None  # else the task, its frame and its context last until the journal has answered
             self._places.give(task.queue)
+        holding.ended = True
         if answer is not None:  # committed with what the body wrote, or rolled back with it
             self._reports.settled(turn, answer.committed)
             self._reports.finished(finish, answer, alone=turn is None)

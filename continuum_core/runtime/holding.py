@@ -22,6 +22,7 @@ class Holding(Struct, eq=False):
     attempt: Attempt
     job: Job | None = None
     stored: bytes | None = None  # the ones that the journal knows
+    ended: bool = False  # its body has, and what came of it was handed in
     lost: bool = False  # another worker holds it now: what the body returns is nobody's
     watched: AttemptFacts | None = None  # what plugins are told of it, where one listens
 

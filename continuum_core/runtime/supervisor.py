@@ -271,13 +271,16 @@ class Supervisor:
 
     # --- after an outage ---
 
-    def _fresh_commit(self, commit: Commit, age: float) -> Commit | None:
-        """A turn older than its lease was computed with an old `now`: claim the run again instead."""
-        return commit if age < self._settings.lease else None
+    # A turn that may stand already is repeated, however old: that alone tells, and gives the tasks that were
+    # born with it. Nobody else begins these before their lease has run out, and then it counts as a loss.
 
-    def _fresh_finish(self, finish: TaskFinish, age: float) -> TaskFinish | None:
+    def _fresh_commit(self, commit: Commit, age: float, unsure: bool) -> Commit | None:
+        """A turn older than its lease was computed with an old `now`: claim the run again instead."""
+        return commit if unsure or age < self._settings.lease else None
+
+    def _fresh_finish(self, finish: TaskFinish, age: float, unsure: bool) -> TaskFinish | None:
         """A finish is good for ever; the turn that rides on it is not."""
-        if finish.turn is None or age < self._settings.lease:
+        if finish.turn is None or unsure or age < self._settings.lease:
             return finish
         return replace(finish, turn=None)
 

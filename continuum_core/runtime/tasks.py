@@ -193,11 +193,12 @@ class Tasks:
         holdings = self._held.all()
         self.stop()
         await self.stopped(seconds)
-        told = [holding for holding in holdings if holding.details is not holding.stored]
+        told = [each for each in holdings if not each.ended and each.details is not each.stored]
         if told:
             await self._bodies.keep_details(told)
         for holding in holdings:
-            # One that may be undone was stopped in the middle, and nobody knows what it did: that is a loss,
-            # which its lease's end will count.
-            if not holding.claim.task.undo:
+            # Of one that ended all the same the outcome is on its way: handed back by another batch, which
+            # may be faster, it would be run again. One that may be undone was stopped in the middle, and
+            # nobody knows what it did: that is a loss, which its lease's end will count.
+            if not (holding.ended or holding.claim.task.undo):
                 self._finishes.submit(handed_back(holding.claim.task), Unheard())

@@ -20,13 +20,14 @@ class Verb:
         self.gate = asyncio.Event()
         self.gate.set()
         self.away = 0
+        self.ambiguous: list[bool] = []
 
     async def __call__(self, members: Sequence[int]) -> list[int]:
         self.batches.append(list(members))
         await self.gate.wait()
         if self.away:
             self.away -= 1
-            raise JournalUnavailable("away")
+            raise JournalUnavailable("away", self.ambiguous.pop(0) if self.ambiguous else False)
         if any(member < 0 for member in members):
             raise PayloadRefused("$", "negative")
         return [2 * member for member in members]
@@ -120,7 +121,7 @@ async def test_a_member_that_has_aged_is_refreshed_or_given_up() -> None:
     verb = Verb()
     verb.away = 3
 
-    def refresh(member: int, age: float) -> int | None:
+    def refresh(member: int, age: float, _unsure: bool) -> int | None:
         if not age:
             return member
         return None if member == 1 else member + 10
@@ -173,7 +174,7 @@ async def test_settled_waits_for_what_is_pending() -> None:
 async def test_a_member_that_grew_old_behind_others_is_refreshed_before_it_is_sent_at_all() -> None:
     verb = Verb()
     verb.away = 1
-    lane = lane_of(verb, limit=1, refresh=lambda member, age: None if age and member == 2 else member)
+    lane = lane_of(verb, limit=1, refresh=lambda member, age, _: None if age and member == 2 else member)
     one, two = asyncio.create_task(lane.ask(1)), asyncio.create_task(lane.ask(2))
     assert await one == 2
     assert await two is None
@@ -223,4 +224,20 @@ async def test_who_stops_waiting_does_not_keep_others_from_the_news() -> None:
     with pytest.raises(PayloadRefused):
         await refused
     assert heard == [2, None]
+    await lane.close()
+
+
+async def test_only_what_may_have_taken_effect_is_told_as_unsure() -> None:
+    """A refusal that is sure says nothing against an earlier try of which nobody knows."""
+    verb = Verb()
+    told: list[tuple[int, bool]] = []
+
+    def refresh(member: int, _age: float, unsure: bool) -> int:
+        told.append((member, unsure))
+        return member
+
+    lane = lane_of(verb, refresh=refresh)
+    verb.away, verb.ambiguous = 3, [False, True, False]
+    assert await lane.ask(1) == 2
+    assert told == [(1, False), (1, False), (1, True), (1, True)]
     await lane.close()

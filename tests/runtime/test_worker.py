@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +13,7 @@ from typing import Any, cast
 import pytest
 
 from continuum_core import Client, JournalUnavailable, Limits, Machine, UsageError, Worker, activity, root
+from continuum_core.journal.commit import Finished, FinishKind, TaskFinish
 from continuum_core.journal.connect import connect
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import RunStatus
@@ -142,6 +143,75 @@ async def test_what_does_not_end_in_time_is_handed_over_at_once(shared_journal: 
         assert await second.client.result(run.id, 20) == "released"
         tasks = await second.client.history(run.id)
         assert [step.event for step in tasks] == ["start", "done waits_for_release"]
+
+
+@activity()
+async def ends_when_stopped(folder: str) -> str:
+    Path(folder, "one").touch()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.Event().wait()
+    return "in time"
+
+
+@activity()
+async def stops(folder: str) -> str:
+    Path(folder, "other").touch()
+    await asyncio.Event().wait()
+    return "never"
+
+
+class Both(Machine[Ctx, str, str], name="ends-and-stops"):
+    """One body ends with its outcome when its worker stops it, the other is stopped."""
+
+    s = root(Ctx)
+    working = s.parallel(initial=True)
+    left, right = working.state(), working.state()
+    ending, stopping = left.state(initial=True), right.state(initial=True)
+    done = s.final()
+
+    @staticmethod
+    def init(i: str) -> Ctx:
+        return Ctx(i)
+
+    @staticmethod
+    def result(c: Ctx) -> str:
+        return ",".join(c.log)
+
+    ending.invoke(ends_when_stopped, lambda c: c.name, done=done, error=done)
+    stopping.invoke(stops, lambda c: c.name, done=done, error=done)
+
+
+class Reported:
+    """A journal that notes what it is told of tasks."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.finishes: list[TaskFinish] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def finish(self, finishes: Sequence[TaskFinish]) -> Sequence[Finished]:
+        self.finishes += finishes
+        answers: Sequence[Finished] = await self._inner.finish(finishes)
+        return answers
+
+
+async def test_what_ended_while_it_was_stopped_is_not_handed_over_as_well(
+    journal: str, tmp_path: Path
+) -> None:
+    """The two could meet in batches of two connections: then the outcome is dropped if it comes second."""
+    noting = Reported(connect(journal))
+    async with Worker(cast(Journal, noting), [Both], grace=0.0, lease=3600.0) as worker:
+        run = await worker.client.start(Both, str(tmp_path))
+        while not ((tmp_path / "one").exists() and (tmp_path / "other").exists()):
+            await asyncio.sleep(0.005)
+        found = await noting.inspect(run.id)
+        tokens = {task.activity: task.token for task in found.tasks}
+        assert await worker.drain() is False
+    told = [(each.token, each.kind) for each in noting.finishes]
+    ended, stopped = tokens["ends_when_stopped"], tokens["stops"]
+    assert sorted(told, key=str) == sorted([(ended, FinishKind.DONE), (stopped, FinishKind.RETURN)], key=str)
 
 
 class Away:
