@@ -18,6 +18,7 @@ from uuid import uuid4
 import psycopg
 from attrs import define, field
 
+from continuum_core.errors import OperatorError
 from continuum_core.journal.waiters import Waiters
 from continuum_core.journal.wakeups import Wakeups as Hints
 from continuum_postgres.proxy import is_proxied
@@ -113,23 +114,29 @@ class Wakeups:
                 async with held(source, pooled=False) as connection:
                     proxied = await is_proxied(connection)
                     await connection.execute(_listen_to(self.space))
-                    pause = _SHORTEST
                     self.waiters.wake()
                     if proxied and not await self._hears(connection):
                         logger.warning(_DEAF, source.shown)
                         return
+                    pause = _SHORTEST
                     if self.lost:
                         logger.info("listening for hints again; lost %s so far", _times(self.lost))
                     await self._receive(connection)
-            except (psycopg.Error, OSError) as error:
-                self.lost += 1
-                logger.warning(
-                    "listening for hints: %s; lost %s so far, polling goes on",
-                    str(error).strip() or type(error),
-                    _times(self.lost),
-                )
+            except Exception as error:  # whatever it is: nobody begins to listen in this task's place
+                self._note(error)
             await asyncio.sleep(pause * (0.5 + random.random() / 2))
             pause = min(pause * 2, _LONGEST)
+
+    def _note(self, error: Exception) -> None:
+        self.lost += 1
+        told = str(error).strip() or type(error).__name__
+        expected = isinstance(error, psycopg.Error | OSError | OperatorError)
+        logger.warning(
+            "listening for hints: %s; lost %s so far, polling goes on",
+            told,
+            _times(self.lost),
+            exc_info=None if expected else error,
+        )
 
     async def _hears(self, connection: Connection) -> bool:
         """Whether a hint that this handle sends to itself arrives."""

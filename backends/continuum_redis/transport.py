@@ -26,6 +26,7 @@ __all__ = ["Transport", "channel_of"]
 
 logger = logging.getLogger(__name__)
 
+_EXPECTED = (raised.RedisError, *LOST)
 _INTERVAL = 0.005  # seconds between two hints of one handle, at least
 _SHORTEST, _LONGEST = 0.05, 5.0  # seconds before the listener connects again
 
@@ -71,7 +72,7 @@ class Transport:
             await asyncio.wait([before])
         try:
             await self._publish()
-        except (raised.RedisError, *LOST) as error:  # whoever waits for it looks by itself before long
+        except Exception as error:  # whoever waits for it looks by itself before long
             self.lost += 1
             logger.debug("a hint was not sent: %s", error)
 
@@ -107,18 +108,22 @@ class Transport:
                     pause = _SHORTEST
                     if told[0] == b"subscribe" or told[2] != self._name:
                         heard()
-            except (raised.RedisError, *LOST) as error:
-                self.lost += 1
-                logger.warning(
-                    "listening for hints: %s; lost %s so far, polling goes on",
-                    str(error).strip() or type(error).__name__,
-                    "once" if self.lost == 1 else f"{self.lost:,} times",
-                )
+            except Exception as error:  # whatever it is: nobody begins to listen in this task's place
+                self._note(error)
             finally:
                 if wire is not None:
                     await wire.close()
             await asyncio.sleep(pause * (0.5 + random.random() / 2))
             pause = min(pause * 2, _LONGEST)
+
+    def _note(self, error: Exception) -> None:
+        self.lost += 1
+        logger.warning(
+            "listening for hints: %s; lost %s so far, polling goes on",
+            str(error).strip() or type(error).__name__,
+            "once" if self.lost == 1 else f"{self.lost:,} times",
+            exc_info=None if isinstance(error, _EXPECTED) else error,
+        )
 
     async def close(self) -> None:
         """End all tasks, and give the connections back."""

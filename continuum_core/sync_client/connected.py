@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 from collections.abc import Coroutine, Iterable
-from typing import Any, Self, TypeVar
+from concurrent.futures import Future
+from typing import Any, Generic, Self, TypeVar
 
 from continuum_core.arguments import Length
 from continuum_core.asyncio_host import end
@@ -28,6 +30,46 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
         loop.run_forever()
     finally:
         end(loop)
+
+
+class _Call(Generic[T]):
+    """A coroutine on the loop that a thread waits for, and may give up at whatever moment."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> None:
+        self._loop = loop
+        self._work = work
+        self._task: asyncio.Task[T] | None = None
+        self._done: Future[T] = Future()
+
+    def answer(self) -> T:
+        """Begin, and wait. Raises what it raises."""
+        self._loop.call_soon_threadsafe(self._begin)
+        return self._done.result()
+
+    def give_up(self) -> None:
+        """Cancel it where it goes on still. One that was not begun never will be."""
+        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile, which cancels all
+            self._loop.call_soon_threadsafe(self._cancel)
+
+    # On the loop, in the order in which the thread asked for them.
+
+    def _begin(self) -> None:
+        self._task = self._loop.create_task(self._work)
+        self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[T]) -> None:
+        if task.cancelled():
+            self._done.cancel()
+        elif (error := task.exception()) is not None:
+            self._done.set_exception(error)
+        else:
+            self._done.set_result(task.result())
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        else:
+            self._work.close()
 
 
 class Connected:
@@ -95,7 +137,10 @@ class Connected:
             thread.join()
 
     def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine of `client` on its loop and return what it returns."""
+        """Run a coroutine of `client` on its loop and return what it returns.
+
+        Who is interrupted here (KeyboardInterrupt, or what another thread or a time limit raises) cancels it.
+        """
         loop = self._loop
         refused = ""
         if loop is None:
@@ -107,4 +152,9 @@ class Connected:
         if loop is None or refused:
             work.close()
             raise UsageError(refused)
-        return asyncio.run_coroutine_threadsafe(work, loop).result()
+        call = _Call(loop, work)
+        try:
+            return call.answer()
+        except BaseException:
+            call.give_up()  # else a result that nobody waits for is read for until the client is closed
+            raise

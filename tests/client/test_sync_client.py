@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -75,6 +76,31 @@ def test_many_threads_share_one_client(url: str) -> None:
             return run.result(30)
 
         assert list(pool.map(one, range(40))) == [str(n) for n in range(40)]
+
+
+async def _going_on() -> list[str]:
+    """What runs on the loop, by the names of its coroutines."""
+    return [str(task.get_coro().__qualname__) for task in asyncio.all_tasks()]  # type: ignore[union-attr]
+
+
+def test_who_is_interrupted_leaves_nobody_waiting(url: str) -> None:
+    with SyncClient(url, [Waits]) as client:
+        run = client.start(Waits, "a")
+
+        def interrupt() -> None:
+            while "Client.result" not in client.wait_for(_going_on()):
+                pass
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+        interrupting = threading.Thread(target=interrupt)
+        interrupting.start()
+        with pytest.raises(KeyboardInterrupt):
+            run.result(60)
+        interrupting.join()
+        while "Client.result" in (going_on := client.wait_for(_going_on())):
+            pass
+        assert "Waiting._read" in going_on
+        assert run.view().states == ("waiting",), "and the client goes on"
 
 
 def test_it_is_refused_when_closed_and_after_a_fork(url: str) -> None:

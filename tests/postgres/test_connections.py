@@ -8,12 +8,13 @@ from uuid import UUID
 
 import pytest
 
-from continuum_core.errors import JournalUnavailable, PayloadRefused
+from continuum_core.errors import IncompatibleJournal, JournalUnavailable, PayloadRefused
 from continuum_core.journal.commit import StartOutcome
 from continuum_core.journal.protocol import Journal, Limits
 from continuum_core.testing.conformance.given import FINGERPRINT, new_run, signal
 from continuum_core.testing.conformance.kit import row, seen, started, waiting
 from continuum_core.testing.servers import Postgres
+from continuum_postgres import wakeups
 from continuum_postgres.journal import PostgresJournal
 from continuum_postgres.place import parse
 from continuum_postgres.wakeups import channel
@@ -107,6 +108,40 @@ async def test_a_lost_listener_listens_again(postgres_url: str, namespace: str) 
         await other.execute(asked, (f'LISTEN "{name}"',))
         await soon(waiter.wait(20))  # back again, it wakes everybody: nobody knows what was missed
         assert store.wakeups.lost == 1
+        pending = asyncio.create_task(waiter.wait(60))
+        await started(writer)
+        await soon(pending)
+
+
+@pytest.mark.parametrize(
+    "error", [JournalUnavailable("away"), IncompatibleJournal("went backwards"), RuntimeError("a fault")]
+)
+async def test_a_listener_that_fails_in_any_way_listens_again(
+    postgres_url: str, namespace: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind what may be a proxy it tells itself something first, and that may fail as a verb does."""
+    failures = [error]
+
+    async def proxied(_: object) -> bool:
+        return True
+
+    monkeypatch.setattr(wakeups, "is_proxied", proxied)
+    async with opened(postgres_url, namespace) as waiter, opened(postgres_url, namespace) as writer:
+        store = waiter._store
+        assert store is not None
+        real = store.wakeups.notify
+
+        async def notify(to: str, sender: str) -> object:
+            if failures:
+                raise failures.pop()
+            return await real(to, sender)
+
+        store.wakeups.notify = notify
+        while not store.wakeups.lost:
+            await soon(waiter.wait(20))
+        await soon(waiter.wait(20))  # back again
+        await soon(waiter.wait(0))
+        assert (store.wakeups.lost, failures) == (1, [])
         pending = asyncio.create_task(waiter.wait(60))
         await started(writer)
         await soon(pending)

@@ -19,6 +19,9 @@ from continuum_core.journal.protocol import Journal
 from continuum_core.testing.conformance.given import new_run, signal
 from continuum_core.testing.conformance.kit import claimed, waiting
 from continuum_core.testing.redis_server import Redis
+from continuum_redis.driver import Wire
+from continuum_redis.driver import connect as connected
+from continuum_redis.place import Place
 from continuum_redis.transport import Transport
 
 LONG = 30.0  # seconds; the suite's own limit is shorter than two of them
@@ -120,6 +123,24 @@ async def test_a_carrier_that_dies_delays_and_strands_nothing(plain: str) -> Non
                 await journal.wait(0.01)
             server.start()
             assert await woken(journal, stranger.wrote)
+
+
+async def test_a_listener_that_fails_in_any_way_listens_again(
+    plain: str, redis_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = [RuntimeError("a fault")]
+
+    async def connects(place: Place) -> Wire:
+        if failures:
+            raise failures.pop()
+        return await connected(place)
+
+    monkeypatch.setattr("continuum_redis.transport.connect", connects)
+    async with opened(hinted(plain, redis_server)) as journal, beside(journal) as stranger:
+        while not _hints(journal).lost:
+            await journal.wait(0.01)
+        assert await woken(journal, stranger.wrote)
+        assert _hints(journal).lost == 1
 
 
 async def test_one_that_was_never_there_is_no_reason_not_to_open(plain: str) -> None:
