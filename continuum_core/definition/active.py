@@ -8,9 +8,9 @@ what a machine does.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
 from typing import Any, Literal, Protocol, TypeVar
 
+from continuum_core.arguments import Length
 from continuum_core.definition.activity import Activity
 from continuum_core.definition.chart import ActionKind, TriggerKind
 from continuum_core.definition.crews import is_machine
@@ -156,7 +156,7 @@ class Active(Acting[C], Leaving[C]):
 
     def after(
         self,
-        delay: timedelta | Callable[[C], timedelta],
+        delay: Length | Callable[[C], Length],
         target: Targets[C] = None,
         *,
         when: Callable[[C], bool] | None = None,
@@ -167,7 +167,7 @@ class Active(Acting[C], Leaving[C]):
     ) -> None:
         """Take this edge when the state was active for so long.
 
-        :param delay: a length of time, or a function of the context evaluated on entry.
+        :param delay: a `timedelta`, or seconds, or a function of the context evaluated on entry.
         :param checkpoint: see `on`.
         """
         node = unsealed(self.node)
@@ -331,7 +331,7 @@ class Active(Acting[C], Leaving[C]):
         assign: Callable[[C], C] | None = None,
         raise_: Callable[[C], object] | None = None,
         send: Callable[[C], Messages] | None = None,
-        within: timedelta | Callable[[C], timedelta] | None = None,
+        within: Length | Callable[[C], Length] | None = None,
     ) -> None:
         """Take this edge when somebody cancels the run; without any, the run ends cancelled at once.
 
@@ -339,8 +339,8 @@ class Active(Acting[C], Leaving[C]):
         ``ok=True`` it ends completed. Without a target the run stays where it is, and the cancel is over.
 
         :param within: if the run is not over by then, it is terminated, and nothing more of the machine's is
-            run; a length of time, or a function of the context. Without it nothing bounds what the machine
-            does.
+            run; a `timedelta`, or seconds, or a function of the context. Without it nothing bounds what the
+            machine does.
         """
         actions = action_drafts(assign, raise_, send)
         add_edge(self, TriggerKind.CANCEL, target, None, actions, within=within)
@@ -352,7 +352,7 @@ class Active(Acting[C], Leaving[C]):
         assign: Callable[[C], C] | None = None,
         raise_: Callable[[C], object] | None = None,
         send: Callable[[C], Messages] | None = None,
-        within: timedelta | Callable[[C], timedelta] | None = None,
+        within: Length | Callable[[C], Length] | None = None,
     ) -> None:
         """Take this edge when the run's deadline passes.
 

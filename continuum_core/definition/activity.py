@@ -32,6 +32,7 @@ from typing import (
 
 from attrs import field, frozen
 
+from continuum_core.arguments import Length, timed
 from continuum_core.definition.chart import Place
 from continuum_core.definition.fault import Fault
 from continuum_core.definition.place import caller
@@ -165,8 +166,8 @@ class Policy(TypedDict, total=False):
 
     name: str | None
     retry: Retry | None
-    timeout: timedelta | None
-    heartbeat: timedelta | None
+    timeout: Length | None
+    heartbeat: Length | None
     queue: str | Queue
     priority: int
     losses: int
@@ -194,8 +195,8 @@ def activity(
     undo: Activity[Any, Any] | None = None,
     name: str | None = None,
     retry: Retry | None = None,
-    timeout: timedelta | None = None,
-    heartbeat: timedelta | None = None,
+    timeout: Length | None = None,
+    heartbeat: Length | None = None,
     queue: str | Queue = "default",
     fairness: Callable[[Any], str] | None = None,
     priority: int = 5,
@@ -210,7 +211,7 @@ def activity(
 
     :param name: the stored name; the function's name unless given. Give it before renaming.
     :param retry: when a failed attempt is repeated; `Retry()` unless given.
-    :param timeout: the longest an attempt may take.
+    :param timeout: the longest an attempt may take: a `timedelta`, or seconds.
     :param heartbeat: the longest silence of an attempt that beats.
     :param queue: the queue its tasks wait in: a name, or a `Queue` with limits over all workers. A name
         joins the queue that another activity declares under it.
@@ -229,8 +230,8 @@ def activity(
     place, frame = caller()
     policy: dict[str, Any] = {
         "retry": retry or Retry(),
-        "timeout": timeout,
-        "heartbeat": heartbeat,
+        "timeout": timed(timeout),
+        "heartbeat": timed(heartbeat),
         "queue": queue,
         "fairness": fairness,
         "priority": priority,
@@ -373,7 +374,10 @@ def _policy(
     for key in ("timeout", "heartbeat"):
         length = policy[key]
         if length is not None and (not isinstance(length, timedelta) or length <= timedelta()):
-            refuse(f"{key}={length!r} is not a length of time", "Give a timedelta longer than zero, or None")
+            refuse(
+                f"{key}={length!r} is not a length of time",
+                "Give a timedelta or seconds, more than none, or None",
+            )
     if policy["priority"] not in _PRIORITIES:
         remedy = "Give a whole number from 0 (first) to 9 (last)"
         refuse(f"priority={policy['priority']!r} is out of range", remedy)

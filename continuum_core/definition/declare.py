@@ -10,9 +10,9 @@ static type. At run time the call is recorded all the same, and reported with al
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from continuum_core.arguments import Length
 from continuum_core.definition.active import Acting, Active, Leaving
 from continuum_core.definition.chart import Kind
 from continuum_core.definition.draft import AttributeDraft, DeadlineDraft, Node, UpgradeDraft
@@ -143,7 +143,7 @@ class Root(State[C]):
         """
         return Final(add_child(self, Kind.FINAL, anew=input))
 
-    def deadline(self, length: timedelta | Callable[[C], timedelta]) -> None:
+    def deadline(self, length: Length | Callable[[C], Length]) -> None:
         """Say how long a run may take, whatever it does and however many generations it has.
 
         It counts from when the run was to begin, whether a worker was there or not; whoever starts it may

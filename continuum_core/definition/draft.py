@@ -11,6 +11,7 @@ from typing import Any
 
 from attrs import define, field
 
+from continuum_core.arguments import timed
 from continuum_core.definition.chart import ActionKind, Kind, Place, TriggerKind
 from continuum_core.definition.fault import Fault
 
@@ -51,13 +52,13 @@ class EdgeDraft:
     internal: bool = False
     checkpoint: bool = False
     pair: bool = False  # whether its functions take a second argument
-    within: Any = None
+    within: Any = field(default=None, converter=timed)
 
 
 @define(eq=False)
 class TimerDraft:
     slot: int
-    delay: Any
+    delay: Any = field(converter=timed)
     place: Place
 
 
@@ -97,7 +98,7 @@ class CompensationDraft:
 class DeadlineDraft:
     """One `deadline`."""
 
-    length: Any
+    length: Any = field(converter=timed)
     place: Place
 
 

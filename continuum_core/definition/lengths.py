@@ -56,7 +56,7 @@ def _span(bench: Bench, given: Any, where: str, place: Place) -> timedelta | Fun
     if isinstance(given, timedelta):
         return given
     if not callable(given):
-        remedy = "Give a timedelta, such as timedelta(minutes=30), or a function of the context giving one"
+        remedy = "Give a timedelta, such as timedelta(minutes=30), seconds, or a function of the context"
         bench.fault("C212", where, f"{given!r} is not a length of time", remedy, place)
         return _NO_DELAY
     return function(bench, given, where, place, (bench.header.context_type,)) or _NO_DELAY

@@ -9,16 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from attrs import field, frozen
 
+from continuum_core.arguments import Length, timed
 from continuum_core.clock import span
 
 __all__ = ["Queue", "Rate", "flaws"]
 
 _LARGEST = 2**62
 """What a journal's bucket may hold: tokens times microseconds."""
+
+
+def _per(given: Length) -> timedelta:
+    """As it was given where it is none: a queue is checked whole, with what it is given to."""
+    return cast(timedelta, timed(given))
 
 
 @frozen
@@ -28,12 +34,12 @@ class Rate:
     In any span of time `t` at most ``burst + count * t / per`` attempts are started.
 
     :param count: starts per `per`, at least 1.
-    :param per: a length of time.
+    :param per: a length of time: a `timedelta`, or seconds.
     :param burst: starts that may come at once after a rest; `count` unless given.
     """
 
     count: int
-    per: timedelta
+    per: timedelta = field(converter=_per)
     burst: int | None = None
 
     def micros(self) -> tuple[int, int, int]:
@@ -89,7 +95,10 @@ def _rate_flaws(rate: Any, where: str) -> Iterator[tuple[str, str]]:
             whole = False
             yield f"{word}={number!r} of the rate {where} is out of range", "Give a whole number from 1"
     if not isinstance(per, timedelta) or per <= timedelta():
-        yield f"per={per!r} of the rate {where} is no length of time", "Give a timedelta longer than zero"
+        yield (
+            f"per={per!r} of the rate {where} is no length of time",
+            "Give a timedelta or seconds, more than none",
+        )
     elif whole and max(count, burst or 0) * span(per) >= _LARGEST:
         yield f"the rate {where} is too large to be reckoned with", "State it per a shorter time"
 

@@ -5,23 +5,43 @@ Chance is an argument: the same arguments give the same delay, in tests and in s
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
-from attrs import field, frozen, validators
+from attrs import field, frozen
 
+from continuum_core.arguments import NONE, Length, length, whole
 from continuum_core.clock import span
+from continuum_core.errors import UsageError
 
 __all__ = ["Retry"]
 
 
-def _positive(_: object, attribute: object, value: timedelta) -> None:
-    if value <= timedelta():
-        raise ValueError(f"{getattr(attribute, 'name', 'value')} must be longer than zero, not {value}")
+def _first(given: Length) -> timedelta:
+    return length("first", given, least=NONE, above=True)
 
 
-def _tries(_: object, attribute: object, value: int | None) -> None:
-    if value is not None and value < 1:
-        raise ValueError(f"{getattr(attribute, 'name', 'value')} must be 1 or more, or None, not {value}")
+def _cap(given: Length) -> timedelta:
+    return length("cap", given, least=NONE, above=True)
+
+
+def _within(given: Length | None) -> timedelta | None:
+    return None if given is None else length("within", given, least=NONE)
+
+
+def _attempts(given: int | None) -> int | None:
+    return None if given is None else whole("attempts", given)
+
+
+def _between(least: float, most: float) -> Callable[[object, Any, Any], None]:
+    def check(_: object, attribute: Any, given: Any) -> None:
+        if not isinstance(given, (int, float)) or not least <= given <= most:
+            words = f"from {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+            raise UsageError(f"{attribute.name}={given!r} cannot be: give a number {words}")
+
+    return check
 
 
 @frozen
@@ -29,21 +49,23 @@ class Retry:
     """How often and how soon a failed attempt of an activity is repeated.
 
     :param attempts: tries in all, the first one included; None for no limit.
-    :param first: the delay after the first failure.
+    :param first: the delay after the first failure: a `timedelta`, or seconds, as the other lengths here.
     :param factor: by how much each further delay is longer.
     :param cap: no delay is longer than this; jitter is taken from below it, so that it still spreads.
     :param jitter: the share of each delay that chance may take away, 0 to 1.
     :param fatal: exception classes that are never retried.
     :param within: overall deadline, from the activity's first scheduling to its last attempt's start.
+
+    Raises UsageError for what no policy can be.
     """
 
-    attempts: int | None = field(default=3, validator=_tries)
-    first: timedelta = field(default=timedelta(seconds=1), validator=_positive)
-    factor: float = field(default=2.0, validator=validators.ge(1.0))
-    cap: timedelta = field(default=timedelta(minutes=5), validator=_positive)
-    jitter: float = field(default=0.2, validator=[validators.ge(0.0), validators.le(1.0)])
+    attempts: int | None = field(default=3, converter=_attempts)
+    first: timedelta = field(default=timedelta(seconds=1), converter=_first)
+    factor: float = field(default=2.0, validator=_between(1.0, math.inf))
+    cap: timedelta = field(default=timedelta(minutes=5), converter=_cap)
+    jitter: float = field(default=0.2, validator=_between(0.0, 1.0))
     fatal: tuple[type[BaseException], ...] = ()
-    within: timedelta | None = None
+    within: timedelta | None = field(default=None, converter=_within)
 
     def delay(self, failures: int, chance: float) -> int:
         """Microseconds to wait after the `failures`-th failure (1 or more).

@@ -8,11 +8,11 @@ which one follows is decided where they are listed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from typing import Any, Generic, TypeGuard, TypeVar
 
 from attrs import field, frozen
 
+from continuum_core.arguments import Length
 from continuum_core.definition.activity import Activity
 from continuum_core.definition.chart import Place
 from continuum_core.definition.failure import Failure
@@ -188,7 +188,7 @@ class Steps(Generic[C]):
         when: Callable[[C, E], bool] | OfContext[C, bool] | None = None,
         assign: Callable[[C, E], C] | OfContext[C, C] | None = None,
         unless: Instead[C] | tuple[Instead[C], ...] = (),
-        within: timedelta | Callable[[C], timedelta] | None = None,
+        within: Length | Callable[[C], Length] | None = None,
         late: Then[C] | None = None,
         name: str = "",
     ) -> Wait[C]:
@@ -197,7 +197,7 @@ class Steps(Generic[C]):
         :param when: the guard, of context and event; while it does not hold, the wait goes on.
         :param assign: the reducer of context and event.
         :param unless: other events that end the wait, made by `on`.
-        :param within: how long at most: a length of time, or a function of the context.
+        :param within: how long at most: a `timedelta`, or seconds, or a function of the context.
         :param late: what to do when it did not come within that time; `fail()` unless given.
         :param name: `awaiting_` and the event's name, unless given.
         """
@@ -239,11 +239,11 @@ class Steps(Generic[C]):
     def pause(
         self,
         name: str,
-        length: timedelta | Callable[[C], timedelta],
+        length: Length | Callable[[C], Length],
         *,
         assign: Callable[[C], C] | None = None,
     ) -> Pause[C]:
-        """Wait for so long: a length of time, or a function of the context."""
+        """Wait for so long: a `timedelta`, or seconds, or a function of the context."""
         place = caller()[0]
         return Pause(name=name, context_type=self.context_type, place=place, length=length, assign=assign)
 

@@ -14,6 +14,7 @@ from typing import Any, NoReturn, TypeGuard, cast
 
 from msgspec.structs import replace
 
+from continuum_core.arguments import timed
 from continuum_core.clock import span
 from continuum_core.definition.chart import (
     MOST_MEMBERS,
@@ -292,9 +293,9 @@ class Progress:
     def _length(self, site: str, length: timedelta | Function) -> int:
         """A length of time in microseconds, never less than none."""
         if isinstance(length, Function):
-            given = self.ask(site, length, self.context, self.payload)
+            given = timed(self.ask(site, length, self.context, self.payload))
             if not isinstance(given, timedelta):
-                self.fault(site, length, f"returned {given!r}, which is no timedelta")
+                self.fault(site, length, f"returned {given!r}, which is no length of time")
             length = given
         return max(0, span(length))
 

@@ -165,7 +165,7 @@ def _sent(
         _target(namespace, message),
         _message_payload(message),
         dedupe=dedupe,
-        due=None if message.delay is None else now + span(message.delay),
+        due=None if message.delay is None else now + max(0, span(message.delay)),
         cause=cause,
     )
 

@@ -756,7 +756,7 @@ def _() -> None:
         a = s.state(initial=True)
         z = s.final()
         init, result = begin, end
-        a.after(30, z)  # type: ignore[arg-type]  # the fault
+        a.after("30", z)  # type: ignore[arg-type]  # the fault
 
 
 @shows("C213")
@@ -1015,7 +1015,7 @@ def _() -> None:
         z = s.final()
         init, result = begin, end
         a.on(Up, z)
-        a.on_cancel(z, within=30)  # type: ignore[arg-type]  # the fault
+        a.on_cancel(z, within="30")  # type: ignore[arg-type]  # the fault
 
 
 @shows("C117")
@@ -1255,7 +1255,7 @@ for wrong in (
     Queue("mail", rate=5),  # type: ignore[arg-type]  # the fault
     Queue("mail", rate=Rate(0, MINUTE)),
     Queue("mail", rate=Rate(1, timedelta(0))),
-    Queue("mail", rate=Rate(1, 60)),  # type: ignore[arg-type]  # the fault
+    Queue("mail", rate=Rate(1, "60")),  # type: ignore[arg-type]  # the fault
     Queue("mail", rate=Rate(1, MINUTE, burst=0)),
     Queue("mail", rate=Rate(10**12, timedelta(days=365))),
 ):
@@ -1737,7 +1737,7 @@ def test_all_faults_are_told_at_once_with_place_and_remedy() -> None:
             init = begin
             a.on(Up, "z")  # type: ignore[arg-type]  # the fault
             a.on(Plain, z)
-            b.after(30, z)  # type: ignore[arg-type]  # the fault
+            b.after("30", z)  # type: ignore[arg-type]  # the fault
             b.invoke(work, lambda c: c.value + random.randint(1, 6), done=z, error={Unfit: z})
 
     place = faults_of(caught.value)[0].place
@@ -1753,8 +1753,8 @@ def test_all_faults_are_told_at_once_with_place_and_remedy() -> None:
             "Write the state itself, without quotes: z.",
             f"  {here}:{line + 7}: C214 a.on(Plain): class Plain is not marked as an event. "
             "Put @event on class Plain.",
-            f"  {here}:{line + 8}: C212 b.after(30): 30 is not a length of time. "
-            "Give a timedelta, such as timedelta(minutes=30), or a function of the context giving one.",
+            f"  {here}:{line + 8}: C212 b.after('30'): '30' is not a length of time. "
+            "Give a timedelta, such as timedelta(minutes=30), seconds, or a function of the context.",
             f"  {here}:{line + 9}: C208 b.invoke(work): not every error of the activity leads somewhere. "
             "Add Exception: state to error=, or the run would wait for ever after another error.",
             f"  {here}:{line + 9}: C502 b.invoke(work) input: c.value + random.randint(1, 6) "

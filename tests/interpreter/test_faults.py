@@ -121,10 +121,10 @@ def test_what_is_raised_or_sent_must_be_what_it_claims(actions: Any, what: str) 
     assert what in caught.value.what
 
 
-def test_a_delay_must_be_a_timedelta_and_a_key_text() -> None:
+def test_a_delay_must_be_a_length_of_time_and_a_key_text() -> None:
     top = root()
-    top.state("a").after(function(lambda _: 5))
-    with pytest.raises(MachineFault, match="5, which is no timedelta"):
+    top.state("a").after(function(lambda _: "5"))
+    with pytest.raises(MachineFault, match="'5', which is no length of time"):
         Drive.start(chart(top))
     top = root()
     top.state("a").invoke(lambda _: None, key=lambda _: 5)

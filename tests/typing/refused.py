@@ -77,7 +77,7 @@ class Order(Machine[Ctx, int, str], name="order"):
     asking.on(Paid("t"), closed)  # E: an event instead of its class
     asking.on(Paid, closed, when=lambda c, e: c.tokne == e.token)  # E: context typo
     asking.on(Paid, closed, internal=1.5)  # E: wrong flag
-    asking.after(30, closed)  # E: a number instead of a timedelta
+    asking.after("30", closed)  # E: a text instead of a length of time
     asking.after(timedelta(minutes=1), closed, when=lambda c: c.totla > 1)  # E: context typo
     asking.invoke(charge, pay, error=to(closed, assign=lambda c, f: f))  # E: wrong reducer of a failure
     closed.on(Paid, asking)  # E: an edge of a final state
@@ -127,10 +127,10 @@ p.do(charge, pay, error={ValueError: p.on(Paid)})  # E: an event's way for an er
 p.do(charge, pay, error=p.to(assign=lambda c, f: f))  # E: wrong reducer of a failure
 p.wait(Paid, assign=lambda c, e: evolve(c, token=e.tokne))  # E: payload typo
 p.wait(Paid("t"))  # E: an event instead of its class
-p.wait(Paid, within=30)  # E: a number instead of a timedelta
+p.wait(Paid, within="30")  # E: a text instead of a length of time
 p.wait(Paid, unless=p.when(lambda c: c.total > 1))  # E: a branch's way for an event
 p.branch(p.when(lambda c: c.totla > 1))  # E: context typo
 p.branch(p.on(Paid))  # E: an event's way in a branch
-p.pause("rest", 30)  # E: a number instead of a timedelta
+p.pause("rest", "30")  # E: a text instead of a length of time
 sequence("other", steps(Payment).wait(Paid), init=begun, result=total)  # E: steps of another context
 sequence("none", Paid, init=begun, result=total)  # E: no step
