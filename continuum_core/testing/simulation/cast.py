@@ -28,6 +28,7 @@ from continuum_core.journal.protocol import Journal, Limits
 from continuum_core.journal.records import ENDED, RunStatus
 from continuum_core.mapper import derive_run_id
 from continuum_core.registry import Registry
+from continuum_core.serving import queues_of
 from continuum_core.testing.simulation import machines
 from continuum_core.testing.simulation.bodies import SimulatedRunner
 from continuum_core.testing.simulation.chaos import LEASE
@@ -43,7 +44,10 @@ POLL = 3.0
 """Seconds; of workers and clients."""
 
 QUEUES = {"default": 3, "slow": 2, "quotes": 2}
-"""Slots of every worker. Of "slow" all workers together may use one, and "quotes" has a rate."""
+"""Slots of every worker, of each queue that its machines have activities in.
+
+Of "slow" all workers together may use one, and "quotes" has a rate.
+"""
 
 LIMITS = Limits(loss_backoff=300_000)
 
@@ -61,10 +65,11 @@ def worker_of(
 
     :param machines: those that it takes.
     """
+    mine = queues_of(known.activity for known in Registry(machines).activities().values())
     return Worker(
         journal,
         machines,
-        queues=QUEUES,
+        queues={queue: slots for queue, slots in QUEUES.items() if queue in mine},
         lease=LEASE,
         poll=POLL,
         grace=2.0,
