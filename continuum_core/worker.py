@@ -280,9 +280,7 @@ class Worker:
         self.client.here = None
         self._tell(self.plugins.worker_draining)
         logger.info("draining: nothing new is taken; activities have %g s to end", self._grace)
-        supervisor.stop_claiming()
-        await self.client.settled(self.settings.lease)  # a first turn may still bring tasks
-        ended = await supervisor.drain(self._grace)
+        ended = await supervisor.drain(self._grace, self.client.settled)
         logger.info("drained%s", "" if ended else "; activities that did not end are handed over")
         return ended
 

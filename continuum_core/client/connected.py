@@ -172,7 +172,7 @@ class Connected:
         why = f"no answer within {self._seconds:g} s" if self._open else "the client was closed meanwhile"
         return JournalUnavailable(why, ambiguous=True)
 
-    async def settled(self, seconds: float) -> bool:
+    async def settled(self, seconds: float | None = None) -> bool:
         """Wait until the journal answered all starts that are under way; False when that took longer."""
         return await self._starts.settled(seconds)
 

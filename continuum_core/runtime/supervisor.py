@@ -20,6 +20,7 @@ from continuum_core.journal_clock import JournalClock
 from continuum_core.lane import Backoff, Lane, Loop
 from continuum_core.registry import Registry
 from continuum_core.runtime.attempt import Runner
+from continuum_core.runtime.draining import Draining
 from continuum_core.runtime.lease import Pulse, renew
 from continuum_core.runtime.reports import FuseTurn
 from continuum_core.runtime.retention import prune_generations
@@ -107,6 +108,7 @@ class Supervisor:
         self.turns.on_due = self.wake
         self._pulse = Pulse(host, settings.stall)
         self._jobs: list[Job] = []
+        self._draining = Draining(host)
         self._apart: Job | None = None
         self._broken: Exception | None = None
         self.on_broken: Callable[[], None] = lambda: None
@@ -167,8 +169,8 @@ class Supervisor:
         self._commits.open(self._watched)
         self._finishes.open(self._watched)
         loops: dict[str, Loop] = {
-            "runs": lambda: self.runs.run(self._poll),
-            "tasks": lambda: self.tasks.run(self._poll),
+            "runs": self._draining.claims(lambda: self.runs.run(self._poll)),
+            "tasks": self._draining.claims(lambda: self.tasks.run(self._poll)),
             "hints": self._hints,
             "definitions": self._learning,
             "taking": self._announcing,
@@ -226,32 +228,43 @@ class Supervisor:
         self.runs.drain()
         self.tasks.drain()
 
-    async def drain(self, grace: float) -> bool:
+    async def drain(self, grace: float, starts: Callable[[], Awaitable[object]]) -> bool:
         """Claim nothing more, let bodies end for `grace` seconds, hand over the rest at once.
 
-        True when every body ended by itself.
+        True when every body ended by itself. A journal that is away is waited for no longer than the grace,
+        and some seconds more: what did not reach it is found when leases end.
+
+        :param starts: waits for the client's starts: a first turn may still bring tasks.
         """
         self.stop_claiming()
+        until = self._host.monotonic() + grace
         # First what is under way arrives: a claim may still bring runs and tasks, and a turn tasks that
         # are born in this worker's hands. Only then is it known what there is to wait for.
-        for claiming in self._jobs[:2]:
-            await claiming.join()
-        await self._commits.settled(self._settings.lease)
-        await self._finishes.settled(self._settings.lease)
-        ended = await self.tasks.idle(grace)
+        await self._draining.wait_for(self._arriving(starts), until)
+        ended = await self.tasks.idle(max(until - self._host.monotonic(), 0.0))
         if not ended:
             await self.tasks.abandon(_CLEAN_UP)
-        await self._finishes.settled(self._settings.lease)
+        await self._draining.wait_for(self._handing_over(), until)
+        return ended
+
+    async def _arriving(self, starts: Callable[[], Awaitable[object]]) -> None:
+        await starts()
+        await self._draining.claimed()
+        await self._commits.settled()
+        await self._finishes.settled()
+
+    async def _handing_over(self) -> None:
+        await self._finishes.settled()
         holds: list[RunHold] = self.runs.holds()
         if holds:
             try:
                 await self._journal.release(holds)
             except JournalUnavailable as error:
                 logger.warning("giving runs back: %s; their leases will run out", error)
-        return ended
 
     def hurry(self) -> None:
         """A drain that is under way waits no longer: bodies that run are stopped and handed over."""
+        self._draining.hurry()
         self.tasks.hurry()
 
     async def close(self) -> None:
