@@ -25,6 +25,7 @@ from continuum_core.waiting import End
 
 __all__ = ["Client"]
 
+C = TypeVar("C")
 O = TypeVar("O")  # noqa: E741
 
 
@@ -60,7 +61,7 @@ class Client(Travelling, Broadcasting, Asking, Looking):
         return Handle(self, meant) if isinstance(meant, UUID) else self.get(*meant)
 
     @overload
-    def get(self, machine: type[Machine[Any, Any, O]], key: str) -> Handle[O]: ...
+    def get(self, machine: type[Machine[C, Any, O]], key: str) -> Handle[O, C]: ...
     @overload
     def get(self, machine: str, key: str) -> Handle[Any]: ...
     def get(self, machine: Any, key: str) -> Handle[Any]:

@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from uuid import UUID
 
+from typing_extensions import TypeVar as Defaulting
+
 from continuum_core.arguments import Length
 from continuum_core.blame import Change
 from continuum_core.causes import Link
@@ -27,13 +29,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Handle", "Ref", "run_meant"]
 
+C = Defaulting("C", default=Any)
 O = TypeVar("O")  # noqa: E741
 R = TypeVar("R")
 T = TypeVar("T")
 
 
-class Handle(Generic[O]):
-    """One run, as its starter or anyone else who knows its id holds it."""
+class Handle(Generic[O, C]):
+    """One run, as its starter or anyone else who knows its id holds it.
+
+    Typed by the result of its machine and, where the class was at hand, by its context.
+    """
 
     __slots__ = ("_client", "entry", "id", "name")
 
@@ -71,9 +77,9 @@ class Handle(Generic[O]):
         return await self._client.ask(self, event, data, timeout=timeout, id=id)
 
     @overload
-    async def query(self, function: Callable[[Any], T]) -> T: ...
+    async def query(self, function: Callable[[C], T]) -> T: ...
     @overload
-    async def query(self, function: Callable[[Any, RunView], T]) -> T: ...
+    async def query(self, function: Callable[[C, RunView[C]], T]) -> T: ...
     async def query(self, function: Callable[..., Any]) -> Any:
         """What a function makes of the run's context as it is; see `Client.query`."""
         return await self._client.query(self, function)
@@ -82,7 +88,7 @@ class Handle(Generic[O]):
         """Wait for the result; see `Client.result`."""
         return self._client.result(self, timeout)
 
-    async def view(self) -> RunView:
+    async def view(self) -> RunView[C]:
         """The run as it is now. Raises RunNotFound."""
         return await self._client.view(self)
 
@@ -129,7 +135,7 @@ class Handle(Generic[O]):
         ctx: Edit | None = None,
         key: str | None = None,
         machine: type[Machine[Any, Any, Any]] | str | None = None,
-    ) -> Handle[O]:
+    ) -> Handle[O, C]:
         """Start another run that goes on from this one's past; see `Client.fork`."""
         return await self._client.fork(self, version, ctx=ctx, key=key, machine=machine)
 
@@ -142,7 +148,7 @@ class Handle(Generic[O]):
         machine: type[Machine[Any, Any, Any]] | str | None = None,
         why: str = "",
         who: str = "",
-    ) -> Handle[O]:
+    ) -> Handle[O, C]:
         """Fork the run and terminate it; see `Client.reset`."""
         return await self._client.reset(self, version, ctx=ctx, key=key, machine=machine, why=why, who=who)
 

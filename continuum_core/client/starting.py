@@ -34,6 +34,7 @@ from continuum_core.watch import run_facts
 
 __all__ = ["Starting"]
 
+C = TypeVar("C")
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
 
@@ -44,7 +45,7 @@ class Starting(Connected):
     @overload
     async def start(
         self,
-        machine: type[Machine[Any, I, O]],
+        machine: type[Machine[C, I, O]],
         input: I,
         /,
         *,
@@ -56,7 +57,7 @@ class Starting(Connected):
         debounce_max: Length | None = None,
         deadline: Length | datetime | None = None,
         connection: object | None = None,
-    ) -> Handle[O]: ...
+    ) -> Handle[O, C]: ...
     @overload
     async def start(
         self,

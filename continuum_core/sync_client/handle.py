@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar, overload
 from uuid import UUID
 
+from typing_extensions import TypeVar as Defaulting
+
 from continuum_core.arguments import Length
 from continuum_core.blame import Change
 from continuum_core.causes import Link
@@ -23,17 +25,18 @@ from continuum_core.view import RunView, Step
 
 __all__ = ["SyncHandle", "SyncRef", "ref_of"]
 
+C = Defaulting("C", default=Any)
 O = TypeVar("O")  # noqa: E741
 R = TypeVar("R")
 T = TypeVar("T")
 
 
-class SyncHandle(Generic[O]):
+class SyncHandle(Generic[O, C]):
     """One run; see `Handle`."""
 
     __slots__ = ("_client", "handle")
 
-    def __init__(self, client: Connected, handle: Handle[O]) -> None:
+    def __init__(self, client: Connected, handle: Handle[O, C]) -> None:
         self._client = client
         self.handle = handle
 
@@ -75,9 +78,9 @@ class SyncHandle(Generic[O]):
         return self._client.wait_for(self.handle.ask(event, data, timeout=timeout, id=id))
 
     @overload
-    def query(self, function: Callable[[Any], T]) -> T: ...
+    def query(self, function: Callable[[C], T]) -> T: ...
     @overload
-    def query(self, function: Callable[[Any, RunView], T]) -> T: ...
+    def query(self, function: Callable[[C, RunView[C]], T]) -> T: ...
     def query(self, function: Callable[..., Any]) -> Any:
         """See `Handle.query`."""
         return self._client.wait_for(self.handle.query(function))
@@ -86,7 +89,7 @@ class SyncHandle(Generic[O]):
         """See `Handle.result`."""
         return self._client.wait_for(self.handle.result(timeout))
 
-    def view(self) -> RunView:
+    def view(self) -> RunView[C]:
         """See `Handle.view`."""
         return self._client.wait_for(self.handle.view())
 
@@ -133,7 +136,7 @@ class SyncHandle(Generic[O]):
         ctx: Edit | None = None,
         key: str | None = None,
         machine: type[Machine[Any, Any, Any]] | str | None = None,
-    ) -> SyncHandle[O]:
+    ) -> SyncHandle[O, C]:
         """See `Handle.fork`."""
         work = self.handle.fork(version, ctx=ctx, key=key, machine=machine)
         return SyncHandle(self._client, self._client.wait_for(work))
@@ -147,7 +150,7 @@ class SyncHandle(Generic[O]):
         machine: type[Machine[Any, Any, Any]] | str | None = None,
         why: str = "",
         who: str = "",
-    ) -> SyncHandle[O]:
+    ) -> SyncHandle[O, C]:
         """See `Handle.reset`."""
         work = self.handle.reset(version, ctx=ctx, key=key, machine=machine, why=why, who=who)
         return SyncHandle(self._client, self._client.wait_for(work))

@@ -13,6 +13,7 @@ from continuum_core.sync_client.handle import SyncHandle, SyncRef, ref_of
 
 __all__ = ["Starting"]
 
+C = TypeVar("C")
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
 
@@ -23,7 +24,7 @@ class Starting(Connected):
     @overload
     def start(
         self,
-        machine: type[Machine[Any, I, O]],
+        machine: type[Machine[C, I, O]],
         input: I,
         /,
         *,
@@ -35,7 +36,7 @@ class Starting(Connected):
         debounce_max: Length | None = None,
         deadline: Length | datetime | None = None,
         connection: object | None = None,
-    ) -> SyncHandle[O]: ...
+    ) -> SyncHandle[O, C]: ...
     @overload
     def start(
         self,
@@ -83,7 +84,7 @@ class Starting(Connected):
         return SyncHandle(self, self.wait_for(work))
 
     @overload
-    def get(self, machine: type[Machine[Any, Any, O]], key: str) -> SyncHandle[O]: ...
+    def get(self, machine: type[Machine[C, Any, O]], key: str) -> SyncHandle[O, C]: ...
     @overload
     def get(self, machine: str, key: str) -> SyncHandle[Any]: ...
     def get(self, machine: Any, key: str) -> SyncHandle[Any]:

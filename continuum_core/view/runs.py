@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Generic
 from uuid import UUID
 
 import msgspec
 from attrs import frozen
 from msgspec import UNSET, Raw
+from typing_extensions import TypeVar
 
 from continuum_core.clock import to_datetime
 from continuum_core.envelope import OutcomeBody
@@ -34,6 +35,8 @@ from continuum_core.registry import Entry, Registry
 from continuum_core.unopened import is_sealed, locked
 
 __all__ = ["RunView", "TaskView", "Waiting", "outcome_view", "page_views", "run_view"]
+
+C = TypeVar("C", default=Any)
 
 
 @frozen
@@ -73,8 +76,8 @@ class TaskView:
 
 
 @frozen
-class RunView:
-    """A run as it is.
+class RunView(Generic[C]):
+    """A run as it is; of a machine whose class is known where it was asked for, with the type of its context.
 
     :ivar states: the active states, innermost only, by dotted path.
     :ivar context: a typed value where the machine's code is here, else JSON values; None before its
@@ -91,7 +94,7 @@ class RunView:
     cause: str
     version: int
     states: tuple[str, ...]
-    context: Any
+    context: C
     outcome: dict[str, Any] | None
     created: datetime
     updated: datetime

@@ -238,7 +238,7 @@ async def test_runs_work_on_a_sealed_journal(shared_journal: str) -> None:
         for run in (job.id, waits.id):
             assert all(is_sealed(record.body) for record in await plain.journal.history(run))
         view = await plain.handle(job.id).view()
-        assert "no payload codec is configured here" in view.context
+        assert "no payload codec is configured here" in str(view.context)
         with pytest.raises(PayloadLocked):
             await plain.handle(job.id).history()
 
@@ -336,7 +336,7 @@ async def test_what_somebody_moves_about_in_the_store_is_noticed(tmp_path: Path)
                 (newest[:-1] + bytes([newest[-1] ^ 1]), "it was changed"),
             ):
                 _replace(database, run.id, moved)
-                assert reason in (await run.view()).context
+                assert reason in str((await run.view()).context)
             _replace(database, run.id, newest)
             assert (await run.view()).states == ("ready",)
             with database:  # a record in the place of another one, of this run and of another

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable
 from datetime import timedelta
-from typing import TypeVar, assert_type
+from typing import Any, TypeVar, assert_type
 
 import psycopg
 from attrs import evolve, frozen
@@ -229,23 +229,33 @@ assert_type(start(Order, Given("k", 1)), Receipt)
 async def joined(client: Client, connection: psycopg.AsyncConnection, session: Session) -> None:
     """The two faces of a start, in a transaction of the caller's."""
     handle = await client.start(Order, Given("k", 1), key="k", connection=connection)
-    assert_type(handle, Handle[Receipt])
+    assert_type(handle, Handle[Receipt, Ctx])
     await handle.send(Paid("t"), connection=session)
     assert_type(await handle.result(), Receipt)
     assert_type(await handle.ask(Quote(1), timeout=1, id="q"), Receipt)
     assert_type(await client.ask("id", Quote(1)), Receipt)
     assert_type(await handle.query(is_big), bool)
+    assert_type(await handle.query(lambda c: c.given.total), int)
+    assert_type((await handle.view()).context, Ctx)
+    assert_type(client.get(Order, "k"), Handle[Receipt, Ctx])
+    assert_type(await handle.fork(3), Handle[Receipt, Ctx])
+    plain: Handle[Receipt] = handle
+    assert_type((await plain.view()).context, Any)
+    assert_type((await client.get("order", "k").view()).context, Any)
     await client.start("order", {"key": "k"}, connection=session)
 
 
 def joined_plainly(client: SyncClient, connection: psycopg.Connection) -> None:
     """The same without an event loop."""
     handle = client.start(Order, Given("k", 1), connection=connection)
-    assert_type(handle, SyncHandle[Receipt])
+    assert_type(handle, SyncHandle[Receipt, Ctx])
     handle.send(Paid("t"), connection=connection)
     assert_type(handle.result(), Receipt)
     assert_type(handle.ask(Quote(1)), Receipt)
     assert_type(handle.query(is_big), bool)
+    assert_type(handle.query(lambda c, view: view.context.given.total + c.given.total), int)
+    assert_type(handle.view().context, Ctx)
+    assert_type(client.get(Order, "k"), SyncHandle[Receipt, Ctx])
 
 
 # --- sequences ---------------------------------------------------------------------------------------
@@ -303,4 +313,4 @@ assert_type(Listed, type[Machine[Ctx, Given, Receipt]])
 
 
 async def starts_listed(client: Client) -> None:
-    assert_type(await client.start(Listed, Given("k", 1)), Handle[Receipt])
+    assert_type(await client.start(Listed, Given("k", 1)), Handle[Receipt, Ctx])

@@ -5,6 +5,7 @@ from datetime import timedelta
 import psycopg
 from attrs import evolve, frozen
 
+from continuum_core.client import Client, Handle
 from continuum_core.definition.activity import activity
 from continuum_core.definition.declare import Machine, root, to
 from continuum_core.definition.event import Question, event
@@ -134,3 +135,10 @@ p.branch(p.on(Paid))  # E: an event's way in a branch
 p.pause("rest", "30")  # E: a text instead of a length of time
 sequence("other", steps(Payment).wait(Paid), init=begun, result=total)  # E: steps of another context
 sequence("none", Paid, init=begun, result=total)  # E: no step
+
+
+async def looks(client: Client, handle: Handle[str, Ctx]) -> None:
+    print((await handle.view()).context.totla)  # E: context typo
+    await handle.query(lambda c: c.totla)  # E: context typo
+    await handle.query(lambda c, view: view.context.totla)  # E: context typo
+    print((await client.get(Order, "k").view()).context.totla)  # E: context typo
