@@ -20,8 +20,17 @@ from uuid_utils.compat import uuid7
 
 from continuum_core.asyncio_host import AsyncioJob
 from continuum_core.clock import Micros, from_datetime, span
+from continuum_core.errors import UsageError
 
 __all__ = ["START", "VirtualClock", "VirtualHost"]
+
+_FOREVER = span(timedelta(days=100 * 365))
+"""How much of a test's time may pass until something happens that the test waits for."""
+
+_NOTHING = (
+    "the test waits for what does not happen: 100 years of its time went by. Is there a worker that would do "
+    "it, and has the run been sent what it waits for? Wait with a timeout where nothing is to happen"
+)
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -39,7 +48,7 @@ class VirtualClock:
         self._busy = 0
         self._calm = asyncio.Event()
         self._calm.set()
-        self._wanting = 0
+        self._wanting: dict[asyncio.Future[bool], Micros] = {}  # who waits outside the hosts, and since when
         self._skipping: asyncio.Future[None] | None = None
 
     def now(self) -> Micros:
@@ -93,10 +102,14 @@ class VirtualClock:
             self._calm.set()
             self._look()
 
-    def want(self, more: int) -> None:
-        """Somebody outside the hosts, the test itself, waits (or no longer) for what they do."""
-        self._wanting += more
+    def want(self, waiter: asyncio.Future[bool]) -> None:
+        """Somebody outside the hosts, the test itself, waits for what they do."""
+        self._wanting[waiter] = self._now
         self._look()
+
+    def unwant(self, waiter: asyncio.Future[bool]) -> None:
+        """And waits no longer."""
+        del self._wanting[waiter]
 
     def _look(self) -> None:
         if self._busy == 0 and self._wanting and self._skipping is None:
@@ -108,9 +121,16 @@ class VirtualClock:
             await self.quiet()
             while self._wanting and (due := self._next()) is not None:
                 self._jump(due)
+                self._give_up()
                 await self.quiet()
         finally:
             self._skipping = None
+
+    def _give_up(self) -> None:
+        """Tell who has waited too long: for polls alone the clock would go on for ever, and the test too."""
+        for waiter, since in self._wanting.items():
+            if self._now - since > _FOREVER and not waiter.done():
+                waiter.set_exception(UsageError(_NOTHING))
 
     def _jump(self, due: Micros) -> None:
         self._now = max(self._now, due)
@@ -199,11 +219,11 @@ class VirtualHost:
             due = self.clock.now() + max(0, round(seconds * 1e6))
             self.clock.wake_at(due, waiter, lambda: self.wake(waiter, False))
         if asyncio.current_task() not in self._jobs:
-            self.clock.want(1)
+            self.clock.want(waiter)
             try:
                 return await waiter
             finally:
-                self.clock.want(-1)
+                self.clock.unwant(waiter)
         self._paused.add(waiter)
         self.clock.paused()
         try:

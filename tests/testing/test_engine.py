@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from continuum_core import Machine, RunFailed, Transaction, UsageError, Worker, activity, root
+from continuum_core import Machine, ResultTimeout, RunFailed, Transaction, UsageError, Worker, activity, root
 from continuum_core.client import Client
 from continuum_core.replay import DriftError
 from continuum_core.testing import Drive, Engine, golden
@@ -17,6 +18,7 @@ from continuum_core.testing.histories import history_text
 from tests.golden.release_0_1 import Declined, Jukebox, Ledger, Order, Pause, Resume, Skip, charge
 from tests.golden.write import place
 from tests.runtime.machines import Broken, Finish, Go, Job, Mended, Note, Steps, Waits, work
+from tests.runtime.talks import Quote, Shop
 
 
 async def test_time_moves_only_when_the_test_lets_it(journal: str) -> None:
@@ -239,3 +241,20 @@ async def test_a_run_begins_later_and_time_is_given_in_seconds_too() -> None:
         assert await run.result() == "ok"
         with pytest.raises(UsageError, match="no shorter than 0 s"):
             await engine.advance(timedelta(seconds=-1))
+
+
+async def test_a_wait_for_what_never_happens_ends(journal: str) -> None:
+    """Without a worker nobody answers, and no run ends: the clock would go on from poll to poll."""
+    async with Engine([Shop], journal=journal) as engine:
+        run = await engine.start(Shop, 10)
+        assert engine._worker is not None
+        await engine._worker.close()
+        with pytest.raises(UsageError, match="the test waits for what does not happen"):
+            await run.result()
+        waits = asyncio.create_task(run.ask(Quote(1)))
+        while not waits.done():
+            await engine.settle()
+        with pytest.raises(UsageError, match="Is there a worker"):
+            await waits
+        with pytest.raises(ResultTimeout):
+            await run.result(60)
