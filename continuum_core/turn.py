@@ -96,7 +96,7 @@ class Due(Struct, frozen=True, gc=False):
     :ivar image: the run at rest; of one that has a way to go only the version counts.
     :ivar now: the journal's clock, microseconds.
     :ivar way: how the run gets into this definition, before anything else; None: it is in it.
-    :ivar adopted: another definition took the turn before.
+    :ivar former: the fingerprint of the definition that took the turn before, where it is another one.
     :ivar stored: the snapshot as the journal has it; b"" for a run that has not begun, and where a turn
         that parks is not committed.
     """
@@ -111,7 +111,7 @@ class Due(Struct, frozen=True, gc=False):
     tries: int = 0
     has_deferred: bool = False
     way: Way | None = None
-    adopted: bool = False
+    former: str = ""
     stored: bytes = b""
 
 
@@ -319,7 +319,7 @@ class _Fold:
     @property
     def _fresh(self) -> bool:
         """Nothing was written by this definition before."""
-        return self.due.adopted or self.due.way is not None or not self.due.image.context
+        return self.due.former != "" or self.due.way is not None or not self.due.image.context
 
     def _attributes(self) -> tuple[Attribute, ...]:
         if self.after is None:
@@ -382,7 +382,7 @@ class _Fold:
             version=due.image.snapshot.version,
             base=due.base,
             commit_id=commit_id,
-            fingerprint=entry.fingerprint,
+            fingerprint=self._ran_on if due.former else entry.fingerprint,
             status=status,
             snapshot=snapshot,
             records=tuple(self.records),
@@ -408,6 +408,14 @@ class _Fold:
             starts=tuple(self.starts),
             members=tuple(self.members),
         )
+
+    @property
+    def _ran_on(self) -> str:
+        """Of a run that parks before it has taken a step in this definition, the one that it came from.
+
+        Else what it is found by would never be told anew: only the first turn in a definition tells it whole.
+        """
+        return self.due.former if self.image is self.due.image else self.entry.fingerprint
 
     @property
     def _is_usual(self) -> bool:

@@ -137,8 +137,8 @@ class Turns:
                 image = _filled(entry, image, beside)
         except Exception as fault:  # by whatever: the run waits for a human, this worker for nobody
             return self._unreadable(claim, now, f"unreadable: {fault}", fault)
-        adopted = claim.fingerprint != entry.fingerprint
-        due = _due(self._namespace, claim, image, now, way, adopted)
+        former = claim.fingerprint if claim.fingerprint != entry.fingerprint else ""
+        due = _due(self._namespace, claim, image, now, way, former)
         if claim.tries > self._tries:
             cause = f"claimed {claim.tries} times without a commit"
             if way is not None:
@@ -280,7 +280,7 @@ def _due(
     image: Image,
     now: int,
     way: Way | None = None,
-    adopted: bool = False,
+    former: str = "",
 ) -> Due:
     return Due(
         namespace=namespace,
@@ -293,6 +293,6 @@ def _due(
         tries=claim.tries - 1,  # this claim is one of them
         has_deferred=claim.has_deferred,
         way=way,
-        adopted=adopted,
+        former=former,
         stored=claim.snapshot,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -22,7 +23,18 @@ from continuum_core import (
 )
 from continuum_core.client import Broadcast
 from continuum_core.query import field
-from tests.query.machines import LONG_AGO, Add, Bad, Broken, Pay, Plain, Purchase, Size, Wanted, purchase
+from tests.query.machines import (
+    LONG_AGO,
+    Add,
+    Bad,
+    Broken,
+    Pay,
+    Plain,
+    Purchase,
+    Size,
+    Wanted,
+    purchase,
+)
 
 
 async def keys(client: Client, query: str) -> list[str | None]:
@@ -157,8 +169,40 @@ async def test_runs_of_an_older_definition_follow_at_their_next_turn(journal: st
         assert await keys(worker.client, "twice = 12 and state = open") == ["a"]
 
 
+async def test_a_run_that_parks_at_once_in_a_new_definition_is_described_later(
+    journal: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stays in the one it came from until it has taken a step in this one."""
+
+    def fails(total: Decimal) -> Decimal:
+        raise LookupError(f"no double of {total} today")
+
+    older, newer = purchase(lambda s: s.attribute("total", Decimal, lambda c: c.total)), purchase(_declares)
+    monkeypatch.setattr(sys.modules[__name__], "_doubled", fails)
+    async with Client(journal, [older]) as client:
+        run = await client.start(older, Wanted(Decimal(5)), key="a")
+        before = (await run.view()).fingerprint
+    async with Worker(journal, [newer]) as worker:
+        run = worker.client.get(newer, "a")
+        await run.send(Add(Decimal(1)))
+        while (await run.view()).status is not RunStatus.PARKED:
+            await worker.client.journal.wait(0.05)
+        assert (await run.view()).fingerprint == before
+        assert await run.attributes() == {"total": 5}
+        monkeypatch.undo()
+        await run.unpark()
+        while (await run.view()).context.total == 5:
+            await worker.client.journal.wait(0.05)
+        assert (await run.view()).fingerprint != before
+        assert await run.attributes() == {"twice": 12, "state": "open"}
+
+
+def _doubled(total: Decimal) -> Decimal:
+    return 2 * total
+
+
 def _declares(s: Any) -> None:
-    s.attribute("twice", Decimal, lambda c: 2 * c.total)
+    s.attribute("twice", Decimal, lambda c: _doubled(c.total))
     s.attribute("total", Decimal, lambda c: None)
     s.index_states()
 
