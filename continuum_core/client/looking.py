@@ -68,6 +68,7 @@ class Looking(Finding):
     async def history(self, run: Ref, after: int = 0, limit: int = 1_000) -> list[Step]:
         """A run's records as values for people, oldest first. Raises RunNotFound."""
         self._check()
+        after, limit = whole("after", after, 0), whole("limit", limit)
         run_id, _ = self._ref(run)
         records = await self._patience(lambda: self.journal.history(run_id, after, limit))
         if not records and after == 0:

@@ -39,6 +39,7 @@ from continuum_core.worker import Worker
 
 __all__ = ["Engine"]
 
+C = TypeVar("C")
 I = TypeVar("I")  # noqa: E741
 O = TypeVar("O")  # noqa: E741
 
@@ -180,7 +181,7 @@ class Engine:
     @overload
     async def start(
         self,
-        machine: type[Machine[Any, I, O]],
+        machine: type[Machine[C, I, O]],
         input: I,
         /,
         *,
@@ -191,7 +192,7 @@ class Engine:
         debounce: Length | None = None,
         debounce_max: Length | None = None,
         deadline: Length | datetime | None = None,
-    ) -> Handle[O]: ...
+    ) -> Handle[O, C]: ...
     @overload
     async def start(
         self,

@@ -57,6 +57,10 @@ REFUSED: list[tuple[str, Call, str]] = [
     ("get-number", lambda c: c.get(Receiver, cast(Any, 5)).view(), "key=5 names nothing"),
     ("timeout", lambda c: c.get(Receiver, "k").result("1"), "timeout='1' is no length of time"),  # type: ignore[arg-type]
     ("delay", lambda c: c.get(Receiver, "k").send(Finish(), delay=cast(Any, "1")), "delay='1' is no"),
+    ("dedupe", lambda c: c.get(Receiver, "k").send(Finish(), dedupe=""), "dedupe='' names nothing"),
+    ("question", lambda c: c.get(Receiver, "k").ask("Note", id=cast(Any, 5)), "id=5 names nothing"),
+    ("steps", lambda c: c.get(Receiver, "k").history(limit=0), "limit=0 cannot be"),
+    ("before", lambda c: c.get(Receiver, "k").history(after=-1), "after=-1 cannot be"),
     ("point", lambda c: c.get(Receiver, "there").at(NAIVE), "point=.*give it a time zone"),
     ("version", lambda c: c.get(Receiver, "there").at(-1), "point=-1 cannot be"),
 ]

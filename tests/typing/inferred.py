@@ -21,6 +21,7 @@ from continuum_core.definition.sequence import sequence
 from continuum_core.definition.steps import Do, Steps, steps
 from continuum_core.definition.transaction import Transaction
 from continuum_core.sync_client import SyncClient, SyncHandle
+from continuum_core.testing import Engine
 
 C = TypeVar("C")
 I = TypeVar("I")  # noqa: E741
@@ -314,3 +315,7 @@ assert_type(Listed, type[Machine[Ctx, Given, Receipt]])
 
 async def starts_listed(client: Client) -> None:
     assert_type(await client.start(Listed, Given("k", 1)), Handle[Receipt, Ctx])
+
+
+async def tries(engine: Engine) -> None:
+    assert_type(await engine.start(Order, Given("k", 1)), Handle[Receipt, Ctx])
