@@ -47,7 +47,7 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else ""
 
 
-def timed(given: Any) -> Any:
+def timed(given: object) -> object:
     """A number of seconds as a `timedelta`; all else as it is, also a number that is no length of time."""
     if isinstance(given, (int, float)) and not isinstance(given, bool) and math.isfinite(given):
         try:

@@ -52,13 +52,13 @@ class EdgeDraft:
     internal: bool = False
     checkpoint: bool = False
     pair: bool = False  # whether its functions take a second argument
-    within: Any = field(default=None, converter=timed)
+    within: object = field(default=None, converter=timed)
 
 
 @define(eq=False)
 class TimerDraft:
     slot: int
-    delay: Any = field(converter=timed)
+    delay: object = field(converter=timed)
     place: Place
 
 
@@ -98,7 +98,7 @@ class CompensationDraft:
 class DeadlineDraft:
     """One `deadline`."""
 
-    length: Any = field(converter=timed)
+    length: object = field(converter=timed)
     place: Place
 
 

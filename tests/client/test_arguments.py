@@ -57,19 +57,15 @@ REFUSED: list[tuple[str, Call, str]] = [
     ("get-number", lambda c: c.get(Receiver, cast(Any, 5)).view(), "key=5 names nothing"),
     ("timeout", lambda c: c.get(Receiver, "k").result("1"), "timeout='1' is no length of time"),  # type: ignore[arg-type]
     ("delay", lambda c: c.get(Receiver, "k").send(Finish(), delay=cast(Any, "1")), "delay='1' is no"),
+    ("nothing", lambda c: c.view(cast(Any, None)), "None names no run; give its id, or MACHINE/KEY"),
+    ("handle", lambda c: c.handle("order").view(), "'order' names no run; give its id"),
+    ("no-key", lambda c: c.handle("order/").view(), "'order/' names no run"),
     ("dedupe", lambda c: c.get(Receiver, "k").send(Finish(), dedupe=""), "dedupe='' names nothing"),
     ("question", lambda c: c.get(Receiver, "k").ask("Note", id=cast(Any, 5)), "id=5 names nothing"),
     ("steps", lambda c: c.get(Receiver, "k").history(limit=0), "limit=0 cannot be"),
     ("before", lambda c: c.get(Receiver, "k").history(after=-1), "after=-1 cannot be"),
     ("point", lambda c: c.get(Receiver, "there").at(NAIVE), "point=.*give it a time zone"),
     ("version", lambda c: c.get(Receiver, "there").at(-1), "point=-1 cannot be"),
-]
-
-
-REFUSED += [
-    ("nothing", lambda c: c.view(cast(Any, None)), "None names no run; give its id, or MACHINE/KEY"),
-    ("handle", lambda c: c.handle("order").view(), "'order' names no run; give its id"),
-    ("no-key", lambda c: c.handle("order/").view(), "'order/' names no run"),
 ]
 
 
