@@ -193,9 +193,9 @@ class Drive(Generic[C, I, O]):
                 self._run.work.timers.remove(first)
         self._run.now = end
 
-    def cancel(self, reason: str = "") -> None:
+    def cancel(self, why: str = "") -> None:
         """Ask it to stop."""
-        self._run.arrive(self._run.delivery(DeliveryKind.CANCEL, encode_cancel(reason)))
+        self._run.arrive(self._run.delivery(DeliveryKind.CANCEL, encode_cancel(why)))
 
     def unpark(self) -> None:
         """Have it try again what is stuck: an undo that failed. Raises UsageError where nothing is."""
