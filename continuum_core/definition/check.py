@@ -22,6 +22,7 @@ from continuum_core.definition.conflict import conflicts
 from continuum_core.definition.event import event_name, reply_type
 from continuum_core.definition.fault import CODES, DefinitionWarning, Fault, Severity
 from continuum_core.definition.reach import ancestors, cycles, endless, inside, traps, unreachable
+from continuum_core.definition.untimely import check_untimely
 from continuum_core.definition.upgrading import check_upgrades
 from continuum_core.errors import DefinitionError
 
@@ -39,6 +40,7 @@ def judge(bench: Bench, chart: Chart) -> tuple[Fault, ...]:
     _types(bench, chart)
     if bench.whole:
         _graph(bench, chart)
+        check_untimely(bench, chart)
         check_upgrades(bench, chart)
     if bench.unread:
         unread = ", ".join(sorted(bench.unread))

@@ -127,6 +127,8 @@ _WARNINGS = {
     "C226": "a machine that compensates has nothing to undo",
     "C227": "an undo is never asked for",
     "C228": "an activity with an undo has no timeout",
+    "C234": "an event that comes early is lost",
+    "C235": "a timer that the run's deadline is before",
     "C238": "a checkpoint changes nothing",
     "C303": "no path leads to the end of the run",
     "C514": "a pure function calls code that nobody vouches for",

@@ -5,7 +5,10 @@ A stored name is only ever compared, never imported.
 
 from __future__ import annotations
 
-__all__ = ["qualified_name"]
+__all__ = ["LISTED", "qualified_name"]
+
+LISTED = "_root"
+"""The attribute with the root of a machine that was written as a list of steps; no step can be called so."""
 
 
 def qualified_name(cls: type) -> str:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 
 from continuum_core.definition.course import Course
 from continuum_core.definition.declare import Machine, Root, root
+from continuum_core.definition.naming import LISTED
 from continuum_core.definition.place import caller
 from continuum_core.definition.steps import Instead, Step
 
@@ -22,8 +23,6 @@ __all__ = ["sequence"]
 C = TypeVar("C")  # the context
 I = TypeVar("I")  # noqa: E741  # the input of a run
 O = TypeVar("O")  # noqa: E741  # its result
-
-_ROOT = "_root"  # no step can be called so
 
 
 def sequence(
@@ -56,7 +55,11 @@ def sequence(
     top.node.place = place
     course = Course(top, place)
     course.write(listed, anytime if isinstance(anytime, tuple) else (anytime,))
-    members: dict[str, Any] = {_ROOT: top, **course.states, "__module__": frame.f_globals.get("__name__", "")}
+    members: dict[str, Any] = {
+        LISTED: top,
+        **course.states,
+        "__module__": frame.f_globals.get("__name__", ""),
+    }
     members |= {"init": staticmethod(init), "result": staticmethod(result)}
     if verdict is not None:
         members["verdict"] = staticmethod(verdict)

@@ -877,6 +877,30 @@ def _() -> None:
         r.on(Up, z)
 
 
+@shows("C234")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        b = s.state()
+        z = s.final()
+        init, result = begin, end
+        a.after(MINUTE, b)
+        b.on(Up, z)
+
+
+@shows("C235")
+def _() -> None:
+    class M(Machine[Count, int, int], name="m"):
+        s = root(Count)
+        a = s.state(initial=True)
+        z = s.final()
+        init, result = begin, end
+        s.deadline(MINUTE)
+        a.after(2 * MINUTE, z)
+        a.on(Up, z)
+
+
 # --- the whole graph -------------------------------------------------------------------------------
 
 

@@ -76,6 +76,9 @@ class Rolling2(Machine[Told, Job, str], name=ROLLING, version=2):
     sorting.after(_HALF, open_)
     sorting.defer(Item, Close)
     pausing.after(_HALF, open_)
+    pausing.defer(Item, Close)
+    taking.on(Ping)  # unheard of, as in the other releases
+    sorting.on(Ping)
 
     init = staticmethod(began)
     result = staticmethod(told)
