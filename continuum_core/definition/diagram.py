@@ -79,6 +79,13 @@ def _history_name(state: State) -> str | None:
     return {Kind.SHALLOW_HISTORY: "H", Kind.DEEP_HISTORY: "H*"}.get(state.kind)
 
 
+def _outside(chart: Chart, number: int) -> bool:
+    """Whether it is the history of a parallel state, drawn beside it: within, it would look like a region."""
+    state = chart.states[number]
+    parallel = chart.states[state.parent or ROOT].kind is Kind.PARALLEL
+    return parallel and _history_name(state) is not None
+
+
 # Mermaid
 
 
@@ -111,7 +118,8 @@ def _mermaid_inside(chart: Chart, state: State, depth: int) -> Iterator[str]:
         for number in state.children:
             yield from _mermaid_state(chart, chart.states[number], depth)
         return
-    for index, number in enumerate(state.children):
+    regions = [number for number in state.children if not _outside(chart, number)]
+    for index, number in enumerate(regions):
         if index:
             yield f"{pad}--"
         yield from _mermaid_state(chart, chart.states[number], depth)
@@ -132,6 +140,9 @@ def _mermaid_state(chart: Chart, state: State, depth: int) -> Iterator[str]:
         yield f"{pad}state {name} {{"
         yield from _mermaid_inside(chart, state, depth + 1)
         yield f"{pad}}}"
+        for number in filter(lambda each: _outside(chart, each), state.children):
+            yield from _mermaid_state(chart, chart.states[number], depth)
+            yield f"{pad}s{number} --> {name}"
     elif state.anew is not None:
         # Mermaid knows no way from inside to the beginning but an edge, and the run does begin anew.
         yield from (f"{pad}{name} --> s{target} : as new" for target in chart.states[ROOT].initial)
@@ -152,6 +163,8 @@ def _looped(chart: Chart, edge: Edge, target: int) -> bool:
     """Whether Mermaid would have to draw a line between a composite state and something inside it."""
     source = edge.source
     if source == ROOT:
+        return False
+    if _outside(chart, target) and chart.states[target].parent == source:
         return False
     composite = source == target and bool(chart.states[source].children)
     return composite or _inside(chart, source, target) or _inside(chart, target, source)

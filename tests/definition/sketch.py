@@ -257,4 +257,35 @@ def order() -> Chart:
     return s.chart()
 
 
-FIXTURES = {"flat": flat, "nested": nested, "parallel": parallel, "choosing": choosing, "order": order}
+def resuming() -> Chart:
+    """The history of a parallel state, which no region is."""
+    s = Sketch("fulfilment", 1)
+    s.state("open", initial=True)
+    s.state("open.working", Kind.PARALLEL, initial=True)
+    s.state("open.working.goods")
+    s.state("open.working.goods.picking", initial=True)
+    s.state("open.working.goods.packed", Kind.FINAL)
+    s.state("open.working.papers")
+    s.state("open.working.papers.invoicing", initial=True)
+    s.state("open.working.papers.invoiced", Kind.FINAL)
+    default = ("open.working.goods.picking", "open.working.papers.invoicing")
+    s.state("open.working.before", Kind.DEEP_HISTORY, default=default)
+    s.state("open.held")
+    s.state("done", Kind.FINAL)
+    s.on("open.working.goods.picking", "Picked", "open.working.goods.packed")
+    s.on("open.working.papers.invoicing", "Sent", "open.working.papers.invoiced")
+    s.on("open.working", "Hold", "open.held")
+    s.on("open.held", "Resume", "open.working.before")
+    s.on("open.working", "Again", "open.working.before")
+    s.done("open.working", "done")
+    return s.chart()
+
+
+FIXTURES = {
+    "flat": flat,
+    "nested": nested,
+    "parallel": parallel,
+    "choosing": choosing,
+    "order": order,
+    "resuming": resuming,
+}

@@ -135,6 +135,16 @@ def test_a_fixture_keeps_every_promise(name: str) -> None:
     check(FIXTURES[name]())
 
 
+def test_the_history_of_a_parallel_state_stands_beside_it() -> None:
+    picture = arrange(FIXTURES["resuming"]())
+    boxes = {box.state: box for box in picture.boxes if box.state is not None}
+    [history] = [box for box in boxes.values() if box.shape is Shape.HISTORY]
+    [working] = [box for box in boxes.values() if box.shape is Shape.PARALLEL]
+    assert not overlap(frame(history), frame(working))
+    assert len([box for box in picture.boxes if box.parent == working.item]) == 2, "its regions alone"
+    assert [line.target for line in picture.lines if line.source == history.item] == [working.item]
+
+
 NAMES = st.sampled_from(["a", "paying", "waiting_for_the_customer", "x" * 60, "ñandú", "支払い"])
 
 
@@ -163,6 +173,7 @@ def grow(draw: st.DrawFn, sketch: Sketch, path: str, depth: int) -> None:
         kinds = [Kind.ATOMIC, Kind.ATOMIC]
         kinds += [Kind.COMPOUND, Kind.PARALLEL] if depth > 1 else []
         kinds += [] if parallel or not number else [Kind.FINAL, Kind.CHOICE, Kind.SHALLOW_HISTORY]
+        kinds += [Kind.SHALLOW_HISTORY] if parallel and number > 1 else []
         kind = draw(st.sampled_from(kinds))
         if kind is Kind.SHALLOW_HISTORY:
             sketch.state(child, kind, default=(f"{path}.s0".lstrip("."),))

@@ -147,10 +147,16 @@ def _shape(state: State) -> Shape:
             return Shape(state.kind.value)
 
 
-def _default_words(chart: Chart, state: State) -> str:
-    """Where the history of a parallel state leads at first: a line would leave that state to come back."""
+def _history_of(chart: Chart, state: State) -> int | None:
+    """The parallel state whose history this is, if it is any."""
     parent = chart.states[state.parent or ROOT]
-    if parent.kind is not Kind.PARALLEL:
+    history = state.kind in (Kind.SHALLOW_HISTORY, Kind.DEEP_HISTORY)
+    return parent.number if history and parent.kind is Kind.PARALLEL else None
+
+
+def _default_words(chart: Chart, state: State) -> str:
+    """Where the history of a parallel state leads at first: its line leads to that state, and not into it."""
+    if _history_of(chart, state) is None:
         return ""
     return "→ " + ", ".join(one_line(chart.states[target].name) for target in state.default)
 
@@ -165,7 +171,6 @@ def _add_children(plan: Plan, chart: Chart, state: State) -> None:
             for target in state.initial:
                 plan.wire(dot.number, target, quiet=True)
         return
-    pseudo: list[int] = []
     for number in state.children:
         if plan.container(number):
             item.children.append(number)
@@ -173,9 +178,21 @@ def _add_children(plan: Plan, chart: Chart, state: State) -> None:
         elif plan.items[number].shape is Shape.ATOMIC:
             _add_cell(plan, state.number, [number]).region = True
         else:
-            pseudo.append(number)
-    if pseudo:
-        _add_cell(plan, state.number, pseudo)
+            _add_outside(plan, state.number, number)
+
+
+def _add_outside(plan: Plan, parent: int, history: int) -> None:
+    """The history of a parallel state beside that state: within, it would look like one region more."""
+    home = plan.items[outermost(plan, parent)].parent
+    plan.items[history].parent = home
+    plan.items[home].children.append(history)
+
+
+def outermost(plan: Plan, number: int) -> int:
+    """The item itself, or for a region the parallel state around it: the first with a place in a level."""
+    while plan.items[plan.items[number].parent].shape is Shape.PARALLEL:
+        number = plan.items[number].parent
+    return number
 
 
 def _add_cell(plan: Plan, parent: int, numbers: list[int]) -> Item:
@@ -187,8 +204,10 @@ def _add_cell(plan: Plan, parent: int, numbers: list[int]) -> Item:
 
 
 def _add_wires(plan: Plan, chart: Chart, state: State) -> None:
-    within = plan.items[plan.items[state.number].parent].shape is Shape.CELL
-    for target in () if within else state.default:
+    parallel = _history_of(chart, state)
+    if parallel is not None:
+        plan.wire(state.number, parallel, quiet=True)
+    for target in () if parallel is not None else state.default:
         first = [Row(f"/ {one_line(action.function.label)}", tone=Tone.QUIET) for action in state.opening]
         plan.wire(state.number, target, block=caption_block(first) if first else None, quiet=True)
     groups: dict[tuple[tuple[int, ...], bool], list[Edge]] = {}

@@ -5,7 +5,7 @@ A parallel state has no level, only a row of regions; wires between its regions 
 
 from __future__ import annotations
 
-from continuum_core.definition.layout.plan import Plan, Shape, Wire
+from continuum_core.definition.layout.plan import Plan, Shape, Wire, outermost
 
 __all__ = ["child_in", "home_of", "outermost"]
 
@@ -33,13 +33,6 @@ def _region(plan: Plan, ancestor: int, path: list[int], end: int) -> int:
         if plan.items[number].shape is not Shape.PARALLEL:
             return number
     return plan.items[outermost(plan, ancestor)].parent
-
-
-def outermost(plan: Plan, number: int) -> int:
-    """The item itself, or for a region the parallel state around it: the first with a place in a level."""
-    while plan.items[plan.items[number].parent].shape is Shape.PARALLEL:
-        number = plan.items[number].parent
-    return number
 
 
 def child_in(plan: Plan, container: int, item: int) -> int | None:
