@@ -3,6 +3,9 @@
 Workers move a run at its next turn; nobody has to ask for it. This is for whoever wants to know beforehand,
 or to be done with a version: `examine` makes the move and throws it away, so that every context is made and
 read before anything is written; `Mover.move` writes it, as a turn without an event, if the run rests.
+
+A run that has not begun holds nothing but its input. Where no code here takes its definition no worker would
+claim it, so that it is begun: by the newest code, if that takes the input.
 """
 
 from __future__ import annotations
@@ -18,14 +21,14 @@ from continuum_core.clock import Micros
 from continuum_core.definition.compatibility import remedy
 from continuum_core.envelope import SnapshotBody, read
 from continuum_core.errors import ContinuumError
-from continuum_core.journal.commit import CommitOutcome, Query
+from continuum_core.journal.commit import Commit, CommitOutcome, Inspection, Query
 from continuum_core.journal.protocol import Journal
-from continuum_core.journal.records import Definition, Held, Run, RunStatus
+from continuum_core.journal.records import Definition, DeliveryKind, Held, Run, RunStatus
 from continuum_core.mapper import Migrated, decode_image, migrated, unborn
-from continuum_core.registry import Registry
+from continuum_core.registry import Entry, Registry
 from continuum_core.turn import Due, take_turn
 
-__all__ = ["GOOD", "LIVE", "Fate", "Moved", "Mover", "PatchUse", "Prospect", "patch_uses"]
+__all__ = ["GOOD", "LIVE", "MOVED", "Fate", "Moved", "Mover", "PatchUse", "Prospect", "patch_uses"]
 
 _PAGE = 200
 
@@ -38,13 +41,17 @@ class Fate(enum.StrEnum):
     CURRENT = "current"  # it runs on this very definition
     ADOPTED = "adopted"  # it goes on as it is, from its next turn on
     UNBORN = "unborn"  # it has not taken its first turn, and takes it here
+    BEGINS = "begins"  # it has not, nothing here takes its definition, and moving it begins it here
     MOVES = "moves"  # an upgrade moves it
     LATER = "later"  # an upgrade moves it once it is resumed or unparked
     FAILS = "fails"  # its upgrade fails, or its context is refused here: it would be parked, as it is
     LEFT = "left"  # nothing here takes it
 
 
-GOOD = frozenset({Fate.CURRENT, Fate.ADOPTED, Fate.UNBORN, Fate.MOVES, Fate.LATER})
+GOOD = frozenset({Fate.CURRENT, Fate.ADOPTED, Fate.UNBORN, Fate.BEGINS, Fate.MOVES, Fate.LATER})
+
+MOVED = frozenset({Fate.BEGINS, Fate.MOVES})
+"""Of runs that `Mover.move` has something to do for."""
 
 
 @frozen
@@ -125,8 +132,66 @@ class Mover:
                     if cursor is None:
                         break
 
-    def examine(self, run: Run) -> Prospect:
-        """What becomes of a run. Nothing is written."""
+    async def examine(self, run: Run) -> Prospect:
+        """What becomes of a run. Nothing is written. Raises JournalUnavailable."""
+        newest = self._beginner(run)
+        if newest is None:
+            return self._examined(run)
+        found = await self._journal.inspect(run.run_id)
+        return self._examined(run) if found is None else self._beginning(found, newest)
+
+    def _beginner(self, run: Run) -> Entry | None:
+        """The code that may begin a run which nothing here takes; None of any other run."""
+        stored, newest = self._stored.get(run.fingerprint), self._registry.look(run.machine)
+        if (
+            run.snapshot
+            or stored is None
+            or newest is None
+            or self._registry.find(run.fingerprint) is not None
+        ):
+            return None
+        return newest if stored.version < newest.chart.version else None
+
+    def _beginning(self, found: Inspection, newest: Entry) -> Prospect:
+        """What becomes of a run that has not begun: its first turn is made, and thrown away."""
+        run, why, asks, after = found.run, "", dict[str, int](), tuple[str, ...]()
+        due = self._first(found, self._now)
+        if run.status is not RunStatus.RUNNING:
+            word = "unparked" if run.status is RunStatus.PARKED else "resumed"
+            fate, why = Fate.LEFT, f"it has not begun; once it is {word} it can be begun here"
+        elif not any(each.kind is DeliveryKind.START for each in due.deliveries):
+            fate, why = Fate.LEFT, "it has not begun, and is to begin later; then it can be begun here"
+        else:
+            turn = take_turn(newest, due, self._new_id)
+            if turn.fault is not None:
+                fate, why = Fate.FAILS, str(turn.fault)
+            else:
+                fate, after = Fate.BEGINS, newest.leaves(turn.image.snapshot.configuration)
+                asks = _begun(turn.commit)
+        stored = self._stored[run.fingerprint]
+        return Prospect(
+            run.run_id,
+            run.machine,
+            run.key,
+            run.status,
+            run.fingerprint,
+            fate,
+            stored.version,
+            newest.chart.version,
+            (),
+            after,
+            asks,
+            why,
+            self._remedy(run.machine, stored) if fate is Fate.LEFT else "",
+        )
+
+    def _first(self, found: Inspection, now: Micros) -> Due:
+        """What a run that has not begun has due."""
+        free = [each for each in found.deliveries if each.held is Held.NO and each.due <= now]
+        run = found.run
+        return Due(run.namespace, run.run_id, None, run.commit_id, unborn(run.version), tuple(free), now)
+
+    def _examined(self, run: Run) -> Prospect:
         print_, stored = run.fingerprint, self._stored.get(run.fingerprint)
         entry, way = self._registry.find(print_), self._registry.way(print_)
 
@@ -185,7 +250,7 @@ class Mover:
         return remedy(stored.version, newest.chart.version)
 
     async def move(self, run_id: UUID) -> Moved:
-        """Move a run that rests. Raises JournalUnavailable.
+        """Move a run that rests, or begin it. Raises JournalUnavailable.
 
         The journal refuses it where the run has something due or is in a worker's hands: then its next turn
         moves it.
@@ -195,6 +260,8 @@ class Mover:
         if found is None or found.run.status is not RunStatus.RUNNING:
             return Moved.BUSY
         run = found.run
+        if (newest := self._beginner(run)) is not None:
+            return await self._write(newest, self._first(found, await self._journal.now()))
         entry, way = self._registry.find(run.fingerprint), self._registry.way(run.fingerprint)
         if entry is None or way is None or not run.snapshot:
             return Moved.BUSY
@@ -210,6 +277,9 @@ class Mover:
             way=way,
             stored=run.snapshot,
         )
+        return await self._write(entry, due)
+
+    async def _write(self, entry: Entry, due: Due) -> Moved:
         turn = take_turn(entry, due, self._new_id)
         if turn.fault is not None:
             return Moved.FAILED
@@ -217,7 +287,23 @@ class Mover:
         return Moved.DONE if answer.outcome is CommitOutcome.COMMITTED else Moved.BUSY
 
 
-_WORDS = {"Close": "closes", "StartTimer": "timers", "StartActivity": "activities", "Send": "messages"}
+_WORDS = {
+    "Close": "closes",
+    "CloseRuns": "closes",
+    "StartTimer": "timers",
+    "StartActivity": "activities",
+    "StartRun": "child runs",
+    "Send": "messages",
+}
+
+
+def _begun(commit: Commit) -> dict[str, int]:
+    """What a first turn asks of the world."""
+    timers = sum(each.run_id == commit.run_id for each in commit.deliveries)
+    sent = len(commit.deliveries) - timers
+    asked = (("timers", timers), ("activities", len(commit.tasks)), ("child runs", len(commit.starts)))
+    counts = {**dict(asked), "messages": sent}
+    return {word: count for word, count in counts.items() if count}
 
 
 def _states(run: Run) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from continuum_core.cli.failures import CALLER
 from continuum_core.cli.options import Apps, AsJson, Debug, JournalUrl, Namespace, journal_of
 from continuum_core.cli.output import Noted, Rows, print_json, safe, say
 from continuum_core.client import Client
-from continuum_core.moving import GOOD, Fate, Moved, Mover, PatchUse, Prospect, patch_uses
+from continuum_core.moving import GOOD, MOVED, Fate, Moved, Mover, PatchUse, Prospect, patch_uses
 from continuum_core.registry import Registry
 
 __all__ = ["audit", "migrate_runs"]
@@ -85,7 +85,7 @@ async def _shown(mover: Mover, machines: list[str], chosen: _Chosen, *, as_json:
     columns = (("run", 0), ("fate", 9), ("version", 8), ("states", 34))
     table = None if as_json else Rows(columns, whole=True)
     async for run in mover.runs(machines, chosen):
-        prospect = mover.examine(run)
+        prospect = await mover.examine(run)
         counts[prospect.fate] += 1
         told = prospect.fate not in (Fate.CURRENT, Fate.ADOPTED, Fate.UNBORN)
         if table is None:
@@ -103,7 +103,7 @@ async def _moved(mover: Mover, machines: list[str], chosen: _Chosen, *, as_json:
     """Move what can be moved. How many failed all the same."""
     counts: Counter[Moved] = Counter()
     async for run in mover.runs(machines, chosen):
-        if mover.examine(run).fate is not Fate.MOVES:
+        if (await mover.examine(run)).fate not in MOVED:
             continue
         outcome = await mover.move(run.run_id)
         counts[outcome] += 1

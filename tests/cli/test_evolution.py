@@ -189,6 +189,47 @@ def test_off_a_terminal_a_fate_is_a_line_with_its_remedy_below(
     assert re.fullmatch(r"dock [0-9a-f-]{36}  moves +1 → 2 +a → first", row)
 
 
+def test_a_run_that_has_not_begun_holds_nothing_but_its_input_and_is_begun_by_the_newer_code(
+    continuum: Command, write: Write
+) -> None:
+    first, renamed = write((1, ONE)), write((2, RENAMED))
+    assert continuum("start", "dock", "--input", "1", "--key", "known", "--app", first).code == 0
+    for key in ("k", "rests", "later"):
+        after = ("--after", "1h") if key == "later" else ()
+        assert continuum("start", "dock", "--input", "1", "--key", key, *after).code == 0  # by name: no code
+    continuum("suspend", "dock/rests")
+    for order in ("suspend", "resume"):
+        continuum(order, "dock/k")
+    dry = continuum("migrate-runs", "--dry-run", "--app", renamed, "--json")
+    told = {line["key"]: line for line in dry.jsons()}
+    assert {key: line["fate"] for key, line in told.items()} == {
+        "known": "left",
+        "k": "begins",
+        "rests": "left",
+        "later": "left",
+    }
+    assert (told["k"]["states"], told["k"]["states_after"], told["k"]["why"]) == ([], ["first"], None)
+    assert told["rests"]["why"] == "it has not begun; once it is resumed it can be begun here"
+    assert told["later"]["why"].startswith("it has not begun, and is to begin later")
+    assert continuum("migrate-runs", "--app", renamed, "--query", "key = k").out == "1 moved\n"
+    shown = continuum("show", "dock/k", "--json").json()
+    assert (shown["states"], shown["context"]) == (["first"], {"n": 1})
+    assert continuum("send", "dock/k", "Go", "--app", renamed).code == 0
+
+
+def test_an_input_that_the_newer_code_refuses_is_told(
+    continuum: Command, write: Write, tmp_path: Path
+) -> None:
+    first, renamed = write((1, ONE)), write((2, RENAMED))
+    assert continuum("start", "dock", "--input", "1", "--key", "known", "--app", first).code == 0
+    assert continuum("start", "dock", "--input", "1", "--key", "k").code == 0
+    file = tmp_path / "docking" / f"{renamed.partition('.')[2]}.py"
+    file.write_text(file.read_text().replace("Machine[Ctx, int, int]", "Machine[Ctx, str, int]"))
+    file.write_text(file.read_text().replace("(i: int)", "(i: str)").replace("Ctx(i)", "Ctx(len(i))"))
+    done = continuum("migrate-runs", "--dry-run", "--app", renamed, "--json", "--query", "key = k").json()
+    assert done["fate"] == "fails"
+
+
 def test_runs_are_moved_at_once_and_stay_moved(continuum: Command, runs: str) -> None:
     assert continuum("migrate-runs", "--app", f"{APP}:Order2").out == "2 moved\n"
     shown = continuum("show", "evolving/o-1", "--json").json()
