@@ -20,7 +20,7 @@ from continuum_core.definition.layout.block import (
 )
 from continuum_core.definition.wording import Row, Tone, edge_caption, frame_title, one_line, state_rows
 
-__all__ = ["Item", "Plan", "Shape", "Wire", "plan_of"]
+__all__ = ["Item", "Plan", "Shape", "Wire", "outermost", "plan_of"]
 
 
 class Shape(enum.Enum):
