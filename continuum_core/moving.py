@@ -187,7 +187,7 @@ class Mover:
 
     def _first(self, found: Inspection, now: Micros) -> Due:
         """What a run that has not begun has due."""
-        free = [each for each in found.deliveries if each.held is Held.NO and each.due <= now]
+        free = [each for each in found.deliveries if each.held is Held.NO and (each.due or 0) <= now]
         run = found.run
         return Due(run.namespace, run.run_id, None, run.commit_id, unborn(run.version), tuple(free), now)
 
