@@ -12,7 +12,6 @@ import pytest
 
 from continuum_core import (
     Client,
-    PayloadRefused,
     QueryRefused,
     RunNotFound,
     RunOver,
@@ -111,7 +110,7 @@ async def test_pages_and_counts(journal: str, monkeypatch: pytest.MonkeyPatch) -
         assert str(await client.count("total >= 2")) == "3"
         assert str(await client.count(exact=True)) == "5"
         for wrong in ("", "x", "zz.1", cursor[:-4], cursor + "x"):
-            with pytest.raises(PayloadRefused, match="cursor"):
+            with pytest.raises(UsageError, match="cursor"):
                 await client.find(query, cursor=wrong)
 
 
