@@ -198,7 +198,8 @@ class Worker:
                 self.plugins.machine_registered(machine=machine_facts(entry.chart))
 
     def _activities(self) -> list[Activity[Any, Any]]:
-        return [known.activity for known in self.registry.activities().values()]
+        """Those of every version: what an older one has asked for waits in the older one's queue."""
+        return [each.activity for entry in self.registry.entries() for each in entry.activities.values()]
 
     def _names(self) -> str:
         return ", ".join(f"{e.chart.name} v{e.chart.version}" for e in self.registry.entries())

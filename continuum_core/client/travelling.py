@@ -34,6 +34,11 @@ from continuum_core.registry import Entry
 __all__ = ["Travelling"]
 
 
+def _reached(point: Any) -> Any:
+    """What is read for a version: none is below 0, and what is no version stays what it is."""
+    return max(point, 0) if isinstance(point, int) else point
+
+
 class Travelling(Starting, Ordering):
     """The part of a client that looks back at runs, and starts others from their past."""
 
@@ -54,7 +59,7 @@ class Travelling(Starting, Ordering):
             past = await read_past(run_id, self._reader(run_id), at=at)
             there = at >= row.created
         else:
-            past = await read_past(run_id, self._reader(run_id), version=max(whole("point", point, 0), 0))
+            past = await read_past(run_id, self._reader(run_id), version=whole("point", _reached(point), 0))
             if past.version != point:
                 raise no_record(run_id, point, row.version, await self._archive().records(run_id))
         if past.version == 0 and there:

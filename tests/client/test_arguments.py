@@ -65,7 +65,8 @@ REFUSED: list[tuple[str, Call, str]] = [
     ("steps", lambda c: c.get(Receiver, "k").history(limit=0), "limit=0 cannot be"),
     ("before", lambda c: c.get(Receiver, "k").history(after=-1), "after=-1 cannot be"),
     ("point", lambda c: c.get(Receiver, "there").at(NAIVE), "point=.*give it a time zone"),
-    ("version", lambda c: c.get(Receiver, "there").at(-1), "point=-1 cannot be"),
+    ("version", lambda c: c.get(Receiver, "there").at(-1), "has no record -1"),
+    ("no-point", lambda c: c.get(Receiver, "there").at(cast(Any, "1")), "point='1' cannot be"),
 ]
 
 

@@ -287,7 +287,7 @@ PLAYS: tuple[Play, ...] = (
 
 async def played(play: Play) -> str:
     """The frozen form of the run that a play leaves."""
-    async with Engine((*MACHINES, *PARCELS, Metering), queues={"default": 5, "papers": 5}) as engine:
+    async with Engine((*MACHINES, *PARCELS, Metering)) as engine:
         run = await play(engine)
         await engine.settle()
         journal = engine.client.journal

@@ -63,7 +63,7 @@ def agrees(
 
 @pytest.mark.parametrize("play", PLAYS, ids=lambda play: play.__name__)
 async def test_records_alone_tell_what_the_code_folds(play: Play) -> None:
-    async with Engine((*MACHINES, *PARCELS, Metering), queues={"default": 5, "papers": 5}) as engine:
+    async with Engine((*MACHINES, *PARCELS, Metering)) as engine:
         run = await play(engine)
         await engine.settle()
         records = await engine.client.journal.history(run.id)
