@@ -15,7 +15,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 
-from continuum_core import Worker
+from continuum_core import Machine, Worker, activity, root
 from tests.runtime.machines import Job
 
 
@@ -31,6 +31,29 @@ class ToFile(SpanExporter):
         return SpanExportResult.SUCCESS
 
 
+@activity(queue="elsewhere")
+async def idle(n: int) -> int:
+    return n
+
+
+class Aside(Machine[int, int, int], name="aside"):
+    """Nobody starts one: its queue is for a worker that is to carry out nothing."""
+
+    s = root(int)
+    idling = s.state(initial=True)
+    done = s.final()
+
+    @staticmethod
+    def init(n: int) -> int:
+        return n
+
+    @staticmethod
+    def result(n: int) -> int:
+        return n
+
+    idling.invoke(idle, lambda n: n, done=done, error={Exception: done})
+
+
 async def main() -> None:
     """Work until SIGTERM."""
     url, file, activities = sys.argv[1:]
@@ -38,7 +61,7 @@ async def main() -> None:
     provider.add_span_processor(SimpleSpanProcessor(ToFile(Path(file))))
     trace.set_tracer_provider(provider)
     queues = {"default": int(activities)} if int(activities) else {"elsewhere": 1}
-    await Worker(url, [Job], queues=queues).run()
+    await Worker(url, [Job, Aside], queues=queues).run()
 
 
 if __name__ == "__main__":
