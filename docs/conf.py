@@ -42,7 +42,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(?!continuum_).*"),
     ("py:.*", r"continuum_.*\.[A-Z](_co|_contra)?"),  # type variables
-    ("py:class", r"continuum_.*\.(Asked|OfContext|Place|Policy)"),  # what only type checkers see
+    ("py:class", r"continuum_.*\.(Asked|NothingGiven|OfContext|Place|Policy)"),  # what only type checkers see
     (
         "py:class",
         r"continuum_core\.(host\.Host|registry\.\w+|runtime\.attempt\.Runner|hooks\.\w+\.\w+)",
