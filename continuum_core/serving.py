@@ -39,9 +39,9 @@ def served(given: Mapping[str, int] | None, known: Collection[str]) -> dict[str,
     if given is None:
         return dict.fromkeys(known, _ALL)
     queues: Any = given
-    if not isinstance(queues, Mapping) or not queues:
+    if not isinstance(queues, Mapping):
         raise UsageError(
-            f"queues={queues!r} serves nothing: give a mapping such as {{'default': 20}}, or None for all"
+            f"queues={queues!r} is no mapping: give one such as {{'default': 20}}, or None for all"
         )
     for name, count in given.items():
         check_queue(name, known)

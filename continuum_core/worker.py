@@ -57,8 +57,9 @@ class Worker:
     :param journal: a URL such as ``sqlite:///orders.db``, an unopened journal, or an engine or pool that a
         backend takes (see `journal.connect.connect`).
     :param machines: the machine classes whose runs it takes.
-    :param queues: queue name → activities at once; None: every queue of the machines, 100 each. One that no
-        activity of the machines is in is refused.
+    :param queues: queue name → activities at once; None: every queue of the machines, 100 each; an empty
+        mapping: none, it takes turns and leaves activities to others. One that no activity of the machines is
+        in is refused.
     :param resources: resource type → function without arguments that returns a (sync or async) context
         manager; opened once, before anything runs, and injected into bodies that ask for the type.
     :param lease: how long a claim lasts without renewal, and others wait for a worker that died: seconds, or

@@ -256,7 +256,8 @@ async def test_a_second_signal_hands_over_at_once_what_still_runs(
 def test_a_program_that_just_ends_ends_quietly(tmp_path: Path) -> None:
     """Without drain or close, with bodies on the loop and on a thread that never end."""
     program = f"""
-import asyncio
+import asyncio, warnings
+warnings.filterwarnings("ignore", ".* C234 ")  # of the machines of other tests
 from tests.runtime import test_trouble as t
 async def main():
     worker = t.Worker("sqlite:///{tmp_path}/j.db", [t.Stubborn, t.Steps])

@@ -12,7 +12,17 @@ from typing import Any, cast
 
 import pytest
 
-from continuum_core import Client, JournalUnavailable, Limits, Machine, UsageError, Worker, activity, root
+from continuum_core import (
+    Client,
+    JournalUnavailable,
+    Limits,
+    Machine,
+    ResultTimeout,
+    UsageError,
+    Worker,
+    activity,
+    root,
+)
 from continuum_core.journal.commit import Finished, FinishKind, TaskFinish
 from continuum_core.journal.connect import connect
 from continuum_core.journal.protocol import Journal
@@ -328,7 +338,7 @@ async def test_wrong_settings_are_refused() -> None:
         ({"tries": 1.5}, "tries=1.5 cannot be"),
         ({"namespace": ""}, "namespace='' names none"),
         ({"limits": {"pending": 3}}, r"give Limits\(...\)"),
-        ({"queues": {}}, "serves nothing"),
+        ({"queues": ["default"]}, r"queues=\['default'\] is no mapping"),
         ({"queues": {"default": 0}}, r"queues\['default'\]=0 cannot be"),
         ({"queues": {"defualt": 3}}, "no activity is in queue 'defualt'; .*did you mean 'default'"),
     ],
@@ -337,6 +347,16 @@ async def test_wrong_settings_are_refused() -> None:
 def test_a_setting_that_cannot_work_is_refused(setting: dict[str, Any], told: str) -> None:
     with pytest.raises(UsageError, match=told):
         Worker("memory://", [Job], **setting)
+
+
+async def test_a_worker_without_queues_takes_turns_and_leaves_activities_to_others(journal: str) -> None:
+    async with Worker(journal, [Job], queues={}) as turns:
+        run = await turns.client.start(Job, "a")
+        with pytest.raises(ResultTimeout, match="queue 'default'"):
+            await run.result(0.3)
+        assert (await run.view()).states == ("working",)
+        async with Worker(journal, [Job]):
+            assert await run.result(20) == "done a"
 
 
 @pytest.mark.parametrize(
