@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from uuid import uuid4
@@ -30,6 +31,10 @@ os.environ.setdefault("CONTINUUM_PLUGINS", "")
 # Hundreds of processes that tests start, and xdist's workers, would each compile the whole library anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# A shell that runs its commands in the background has them ignore interrupts, and so all that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A machine under load is no fault of a test: no example is timed, neither its making nor its run.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -61,7 +61,7 @@ def _early(bench: Bench, chart: Chart, edge: Edge, event: type) -> None:
     name = event.__name__
     what = (
         f"the run comes to {waits.name} from {', '.join(lost[:_SHOWN])}{more} without being sent anything, "
-        f"and a {name} that arrives before is lost"
+        f"and {name} is lost where it arrives before"
     )
     remedy = f"Write {lost[0]}.defer({name}) to keep it until then, or {lost[0]}.on({name}) to let it go"
     bench.fault("C234", bench.words[edge.number], what, remedy, edge.place)

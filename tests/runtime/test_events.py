@@ -198,7 +198,7 @@ async def test_what_a_caller_does_wrong_is_said_and_changes_nothing(journal: str
             await run.send(Note)
         with pytest.raises(RunNotFound):
             await engine.client.send("00000000-0000-0000-0000-000000000000", Note("x"))
-        with pytest.raises(PayloadRefused, match="not a run id"):
+        with pytest.raises(UsageError, match="'nonsense' names no run; give its id, or MACHINE/KEY"):
             await engine.client.send("nonsense", Note("x"))
         with pytest.raises(UnknownMachine, match="recieve"):
             await engine.start("recieve", "a")
