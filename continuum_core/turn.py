@@ -505,7 +505,7 @@ def take_turn(entry: Entry, due: Due, new_id: Callable[[], UUID], born: Born = _
     except Exception as fault:
         if len(due.deliveries) > 1:  # one is at fault, and the error does not say which
             return take_turn(entry, replace(due, deliveries=due.deliveries[:1]), new_id, born)
-        print_ = entry.fingerprint if due.way is None else due.way.fingerprint
+        print_ = due.way.fingerprint if due.way is not None else due.former or entry.fingerprint
         told = _told(fault)
         return quarantine(print_, due, f"turn cannot be written: {told}", told, new_id)
 

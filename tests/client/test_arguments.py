@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import pickle
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -120,7 +119,9 @@ async def test_lengths_are_seconds_or_timedeltas_and_those_that_are_over_are_non
 async def test_a_time_that_is_over_is_now() -> None:
     async with Worker("memory://", [Receiver]) as worker:
         run = await worker.client.start(Receiver, "a", at=datetime(2020, 1, 1, tzinfo=UTC))
-        await asyncio.gather(run.send(Finish()), run.result(20))
+        await run.send(Finish())
+        assert await run.result(20) == ""
+        assert (await run.history())[0].event == "start"
 
 
 async def test_a_run_is_named_by_machine_and_key_wherever_one_is_meant() -> None:

@@ -177,6 +177,21 @@ def test_a_turn_that_cannot_be_written_is_folded_one_delivery_at_a_time(
 
 
 @BOTH
+def test_a_run_whose_first_turn_here_cannot_be_written_stays_in_the_definition_it_came_from(
+    entry: Entry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> bytes:
+        raise MemoryError
+
+    image = begun(entry)
+    monkeypatch.setattr("continuum_core.turn.encode_image", fails)
+    due = Due("default", RUN, 3, UUID(int=8), image, (signal(entry, 1, Add("a")),), NOW, stored=b"{}")
+    made = take_turn(entry, replace(due, former="older"), ids())
+    assert made.commit.status is RunStatus.PARKED
+    assert made.commit.fingerprint == "older"
+
+
+@BOTH
 def test_no_place_is_taken_for_a_task_of_a_turn_that_cannot_be_written(
     entry: Entry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
@@ -13,6 +14,7 @@ from continuum_core import Worker
 from continuum_core.errors import JournalUnavailable
 from continuum_core.journal.connect import connect
 from continuum_core.journal.protocol import Journal
+from continuum_core.runtime.draining import Draining
 from continuum_core.testing.clock import VirtualClock, VirtualHost
 from continuum_core.testing.hinted import Hints, hinted
 from tests.runtime.machines import Go, Waits
@@ -120,3 +122,22 @@ async def test_a_journal_that_is_back_in_time_gets_what_was_under_way() -> None:
         await worker.drain()
         assert 7.0 <= (clock.now() - began) / 1e6 < GRACE
         assert (await worker.client.view(run.id)).states == ("ready",)
+
+
+async def test_what_is_waited_for_no_longer_is_not_gone_on_with() -> None:
+    """Nothing of a worker that has drained asks the journal any more, once it answers again."""
+    clock = VirtualClock()
+    host = VirtualHost(clock)
+    ended: list[str] = []
+
+    async def never() -> None:
+        try:
+            await host.flag().wait()
+        finally:
+            ended.append("stopped")
+
+    waiting = asyncio.ensure_future(Draining(host).wait_for(never(), host.monotonic() + GRACE))
+    await clock.advance(timedelta(seconds=GRACE + 1))
+    await waiting
+    await clock.quiet()
+    assert ended == ["stopped"]
