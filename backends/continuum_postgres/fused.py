@@ -8,7 +8,7 @@ leaves one record and at most one task, and sends, holds back and releases nothi
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 import psycopg
@@ -30,10 +30,9 @@ from continuum_core.journal.commit import (
 )
 from continuum_core.journal.fences import born
 from continuum_core.journal.records import RunStatus
-from continuum_postgres import arrays, scalars
-from continuum_postgres.arrays import Bigint
 from continuum_postgres.errors import lost
-from continuum_postgres.session import Row, Session
+from continuum_postgres.packing import packed
+from continuum_postgres.session import Ask, Row, Session
 from continuum_postgres.shards import shard
 from continuum_postgres.statements.fused import FUSE_FINISH, FUSE_FINISHES, FUSE_START, FUSE_STARTS
 
@@ -43,25 +42,15 @@ Member = TypeVar("Member")
 Answer = TypeVar("Answer")
 
 
-class Columns(Protocol):
-    """How values of members side by side become parameters: `arrays`, or `scalars` of one member."""
-
-    def bigints(self, values: Sequence[int | None], /) -> object: ...
-    def integers(self, values: Sequence[int], /) -> object: ...
-    def smallints(self, values: Sequence[int], /) -> object: ...
-    def booleans(self, values: Sequence[bool], /) -> object: ...
-    def byteas(self, values: Sequence[bytes | None], /) -> object: ...
-    def texts(self, values: Sequence[str | None], /) -> object: ...
-    def uuids(self, values: Sequence[UUID | None], /) -> object: ...
-
-
 _REPORTS = (FinishKind.DONE, FinishKind.FAILED)
 _TAKEN = frozenset({RunStatus.RUNNING, RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED})
 _OUTRUN = (states.DivisionByZero, states.UniqueViolation)
 """Somebody else was faster with one of the members; the statement has done nothing."""
 
-_ARRAYS: Columns = arrays
-_SCALARS: Columns = scalars
+_MANY = 2
+"""From so many members on they go as columns; one alone goes as plain values."""
+
+_NO_TASK = (None, 0, None, None, 0, None, None, False, None, None, None)
 
 
 def _simple(turn: Commit) -> bool:
@@ -76,39 +65,57 @@ def _simple(turn: Commit) -> bool:
     )
 
 
-def _turns(
-    columns: Columns, turns: Sequence[Commit], shards: Sequence[int], last: Micros
-) -> tuple[object, ...]:
-    """The parameters of all turns alike; where a turn has no task, its token is NULL."""
-    records = [turn.records[0] for turn in turns]
-    tasks = [turn.tasks[0] if turn.tasks else None for turn in turns]
+def _turn(member: NewRun | TaskFinish) -> Commit:
+    """The turn of a member that may be taken: it has one."""
+    assert member.turn is not None
+    return member.turn
+
+
+def _of_turn(turn: Commit, number: int) -> tuple[object, ...]:
+    """The values of one turn, in the order of the statements' parameters, its shard first.
+
+    Where it has no task, the task's token is NULL.
+    """
+    record = turn.records[0]
+    of_task: tuple[object, ...] = _NO_TASK
+    if turn.tasks:
+        task = turn.tasks[0]
+        of_task = (
+            task.token,
+            task.slot,
+            task.activity,
+            task.queue,
+            task.priority,
+            task.payload,
+            task.key,
+            task.undo,
+            task.lease,
+            task.claim_id if task.lease is not None else None,
+            task.fairness,
+        )
     return (
-        Bigint(last),
-        columns.smallints(shards),
-        columns.uuids([turn.run_id for turn in turns]),
-        columns.bigints([turn.version for turn in turns]),
-        columns.bigints([turn.now for turn in turns]),
-        columns.smallints([turn.status for turn in turns]),
-        columns.texts([turn.fingerprint for turn in turns]),
-        columns.texts([turn.cause for turn in turns]),
-        columns.byteas([turn.snapshot for turn in turns]),
-        columns.byteas([turn.outcome for turn in turns]),
-        columns.uuids([turn.commit_id for turn in turns]),
-        columns.smallints([record.kind for record in records]),
-        columns.uuids([record.cause for record in records]),
-        columns.byteas([record.body for record in records]),
-        columns.bigints([task.token if task else None for task in tasks]),
-        columns.integers([task.slot if task else 0 for task in tasks]),
-        columns.texts([task.activity if task else None for task in tasks]),
-        columns.texts([task.queue if task else None for task in tasks]),
-        columns.integers([task.priority if task else 0 for task in tasks]),
-        columns.byteas([task.payload if task else None for task in tasks]),
-        columns.texts([task.key if task else None for task in tasks]),
-        columns.booleans([task.undo if task else False for task in tasks]),
-        columns.bigints([task.lease if task else None for task in tasks]),
-        columns.uuids([task.claim_id if task and task.lease is not None else None for task in tasks]),
-        columns.texts([task.fairness if task else None for task in tasks]),
+        number,
+        turn.run_id,
+        turn.version,
+        turn.now,
+        turn.status,
+        turn.fingerprint,
+        turn.cause,
+        turn.snapshot,
+        turn.outcome,
+        turn.commit_id,
+        record.kind,
+        record.cause,
+        record.body,
+        *of_task,
     )
+
+
+def _ask(one: str, many: str, last: Micros, rows: Sequence[tuple[object, ...]]) -> Ask:
+    """The statement for so many members, with their values."""
+    if len(rows) < _MANY:
+        return one, packed(one, (last, *rows[0]))
+    return many, packed(many, (last, *zip(*rows, strict=True)))
 
 
 def _committed(turn: Commit, machine: str, now: Micros) -> Committed:
@@ -122,10 +129,10 @@ def _committed(turn: Commit, machine: str, now: Micros) -> Committed:
     return Committed(CommitOutcome.COMMITTED, now, False, claims)
 
 
-async def _carried_out(session: Session, statement: str, parameters: tuple[object, ...]) -> list[Row]:
+async def _carried_out(session: Session, ask: Ask) -> list[Row]:
     """What the statement returned; nothing where the long way has to tell."""
     try:
-        (rows,) = await session.write((statement, parameters))
+        (rows,) = await session.write(ask)
         return rows
     except _OUTRUN:
         pass
@@ -206,18 +213,21 @@ async def finish(session: Session, finishes: Sequence[TaskFinish]) -> list[Finis
     told: list[Finished | None] = [None] * len(finishes)
     at, shards = _in_order([ending.run_id for ending in finishes])
     endings = [finishes[place] for place in at]
-    turns = [ending.turn for ending in endings if ending.turn is not None]
-    statement, columns = (FUSE_FINISHES, _ARRAYS) if len(turns) > 1 else (FUSE_FINISH, _SCALARS)
-    parameters = (
-        *_turns(columns, turns, shards, session.space.last),
-        columns.bigints([ending.token for ending in endings]),
-        columns.integers([ending.slot for ending in endings]),
-        columns.bigints([ending.fence for ending in endings]),
-        columns.uuids([turn.base for turn in turns]),
-        columns.booleans([bool(turn.closed) for turn in turns]),
-        columns.uuids([turn.consumed[0] for turn in turns]),
-    )
-    for now, order, machine, _ in await _carried_out(session, statement, parameters):
+    turns = [_turn(ending) for ending in endings]
+    rows = [
+        (
+            *_of_turn(turn, number),
+            ending.token,
+            ending.slot,
+            ending.fence,
+            turn.base,
+            bool(turn.closed),
+            turn.consumed[0],
+        )
+        for ending, turn, number in zip(endings, turns, shards, strict=True)
+    ]
+    ask = _ask(FUSE_FINISH, FUSE_FINISHES, session.space.last, rows)
+    for now, order, machine, _ in await _carried_out(session, ask):
         session.space.at(now)
         if order is not None:
             place: int = order - 1
@@ -252,17 +262,13 @@ async def start(session: Session, runs: Sequence[NewRun]) -> list[Started | None
     told: list[Started | None] = [None] * len(runs)
     at, shards = _in_order([new.run_id for new in runs])
     news = [runs[place] for place in at]
-    turns = [new.turn for new in news if new.turn is not None]
-    statement, columns = (FUSE_STARTS, _ARRAYS) if len(turns) > 1 else (FUSE_START, _SCALARS)
-    parameters = (
-        *_turns(columns, turns, shards, session.space.last),
-        columns.texts([new.machine for new in news]),
-        columns.texts([new.key for new in news]),
-        columns.byteas([new.digest for new in news]),
-        columns.uuids([new.parent for new in news]),
-        columns.uuids([new.root for new in news]),
-    )
-    for now, order in await _carried_out(session, statement, parameters):
+    turns = [_turn(new) for new in news]
+    rows = [
+        (*_of_turn(turn, number), new.machine, new.key, new.digest, new.parent, new.root)
+        for new, turn, number in zip(news, turns, shards, strict=True)
+    ]
+    ask = _ask(FUSE_START, FUSE_STARTS, session.space.last, rows)
+    for now, order in await _carried_out(session, ask):
         session.space.at(now)
         if order is not None:
             place: int = order - 1

@@ -21,7 +21,7 @@ from psycopg.adapt import AdaptersMap
 from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.rows import tuple_row
 
-from continuum_postgres import arrays, scalars
+from continuum_postgres import arrays
 from continuum_postgres.errors import UNFIT, retryable
 from continuum_postgres.session import Ask, Row, Session
 from continuum_postgres.statements.deliveries import SEND, SEND_UNLOCKED
@@ -68,7 +68,6 @@ class _Adapters:
 
 _ours = _Adapters()
 arrays.register(_ours)
-scalars.register(_ours)
 
 
 class _AsyncCursor(psycopg.AsyncRawCursor[Row]):

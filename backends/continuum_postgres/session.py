@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from struct import Struct
 
 import psycopg
 from attrs import define, field
@@ -15,7 +16,9 @@ from psycopg.pq import TransactionStatus
 
 from continuum_core.clock import Micros
 from continuum_core.journal.protocol import Limits
+from continuum_postgres.direct import Answer, Direct
 from continuum_postgres.history import History
+from continuum_postgres.packing import TEXT, Packed, types
 from continuum_postgres.place import Place
 from continuum_postgres.source import Connection, Row, connect
 from continuum_postgres.statements import Composed, query, timed
@@ -23,7 +26,9 @@ from continuum_postgres.statements import Composed, query, timed
 __all__ = ["Ask", "Connection", "Row", "Session", "Space", "connect"]
 
 Ask = tuple[str, tuple[object, ...]]
-"""A statement and its parameters after the namespace."""
+"""A statement and its parameters after the namespace: `Packed`, or for the driver to pack."""
+
+_NS = Struct("!i").pack
 
 _PLAIN = frozenset({"BEGIN", "COMMIT", "ROLLBACK", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"})
 
@@ -96,6 +101,7 @@ class Session:
     spare: int = 0
     patience: int | None = None
     _connection: Connection | None = field(default=None)
+    _direct: Direct | None = field(default=None)
     _pipeline: _Pipeline | None = field(default=None)
 
     @property
@@ -152,8 +158,7 @@ class Session:
         if not asks:
             return []
         if len(asks) == 1 and self._pipeline is None:
-            cursor = await self._execute(connection, *asks[0])
-            return [await self._rows(cursor)]
+            return [(await self._lone(connection, *asks[0])).rows]
         return [await self._rows(cursor) for cursor in await self._together(connection, asks)]
 
     async def _together(self, connection: Connection, asks: Sequence[Ask]) -> list[psycopg.AsyncCursor[Row]]:
@@ -196,16 +201,33 @@ class Session:
 
     async def notify(self, sql: str, to: str, sender: str) -> None:
         """Send a hint, in a transaction of its own."""
-        prepare = not self.space.place.pooled
-        await (await self.ready()).execute(sql.encode(), (to, sender), prepare=prepare)
+        direct = self._straight(await self.ready())
+        values = (to.encode(), sender.encode())
+        await direct.send(sql.encode(), (TEXT, TEXT), values, not self.space.place.pooled)
 
     async def change(self, ask: Ask) -> int:
         """How many rows a statement changed that commits by itself."""
         connection = await self.ready()
         self.committing = True
-        cursor = await self._execute(connection, *ask)
+        answer = await self._lone(connection, *ask)
         self.committing = False
-        return cursor.rowcount
+        return answer.changed
+
+    async def _lone(self, connection: Connection, sql: str, parameters: tuple[object, ...]) -> Answer:
+        """A statement with nothing before or behind it."""
+        if sql in _PLAIN or connection.pgconn.transaction_status != TransactionStatus.IDLE:
+            cursor = await self._execute(connection, sql, parameters)
+            return Answer(await self._rows(cursor), cursor.rowcount)
+        text, prepare = self.space.text(sql)
+        if isinstance(parameters, Packed):
+            numbered = (_NS(self.space.ns), *parameters)
+            return await self._straight(connection).send(text, types(sql), numbered, prepare)
+        return await self._straight(connection).ask(text, (self.space.ns, *parameters), prepare)
+
+    def _straight(self, connection: Connection) -> Direct:
+        if self._direct is None or self._direct.connection is not connection:
+            self._direct = Direct(connection)
+        return self._direct
 
     async def _execute(
         self, connection: Connection, sql: str, parameters: tuple[object, ...]

@@ -20,7 +20,7 @@ from psycopg import conninfo as strings
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
-from continuum_postgres import arrays, scalars
+from continuum_postgres import arrays
 
 __all__ = [
     "BOUNDED",
@@ -115,7 +115,6 @@ def _ours(connection: psycopg.AsyncConnection[Any]) -> Connection:
     connection.cursor_factory = psycopg.AsyncRawCursor
     connection.row_factory = tuple_row
     arrays.register(connection)
-    scalars.register(connection)
     return cast(Connection, connection)
 
 

@@ -52,7 +52,6 @@ from continuum_core.testing.conformance.kit import (
     seen,
     waiting,
 )
-from continuum_postgres import arrays
 from continuum_postgres import fused as module
 from continuum_postgres.journal import PostgresJournal
 from continuum_postgres.session import Ask, Row, Session
@@ -109,9 +108,7 @@ def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tup
     """The statements for a start and a finish: those for one member, or those for many, with one in them."""
     if request.param == "alone":
         return FUSE_START, FUSE_FINISH
-    monkeypatch.setattr(module, "FUSE_START", FUSE_STARTS)
-    monkeypatch.setattr(module, "FUSE_FINISH", FUSE_FINISHES)
-    monkeypatch.setattr(module, "_SCALARS", arrays)
+    monkeypatch.setattr(module, "_MANY", 1)
     return FUSE_STARTS, FUSE_FINISHES
 
 
