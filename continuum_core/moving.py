@@ -19,6 +19,7 @@ from attrs import frozen
 
 from continuum_core.clock import Micros
 from continuum_core.definition.compatibility import remedy
+from continuum_core.due import Due
 from continuum_core.envelope import SnapshotBody, read
 from continuum_core.errors import ContinuumError
 from continuum_core.journal.commit import Commit, CommitOutcome, Inspection, Query
@@ -26,7 +27,7 @@ from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import Definition, DeliveryKind, Held, Run, RunStatus
 from continuum_core.mapper import Migrated, decode_image, migrated, unborn
 from continuum_core.registry import Entry, Registry
-from continuum_core.turn import Due, take_turn
+from continuum_core.turn import take_turn
 
 __all__ = ["GOOD", "LIVE", "MOVED", "Fate", "Moved", "Mover", "PatchUse", "Prospect", "patch_uses"]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
+from continuum_core.due import Born, Due
 from continuum_core.errors import UnknownMachine
 from continuum_core.journal.commit import NewRun
 from continuum_core.journal.crews import crewed
@@ -15,7 +16,7 @@ from continuum_core.lane import Patience
 from continuum_core.mapper import derive_run_id, encode_start_raw, start_digest, unborn
 from continuum_core.registry import Entry, Registry
 from continuum_core.shape import check_input
-from continuum_core.turn import Born, Due, Turn, take_turn
+from continuum_core.turn import Turn, take_turn
 
 __all__ = ["Definitions", "first_turn", "new_run"]
 

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from continuum_core.clock import Micros
 from continuum_core.definition.upgrade import Way
+from continuum_core.due import Due
 from continuum_core.errors import ContinuumError, UnknownVersion
 from continuum_core.host import Host
 from continuum_core.journal.commit import Commit, CommitOutcome, Committed, Member, NewTask, RunClaim
@@ -27,7 +28,7 @@ from continuum_core.journal_clock import JournalClock
 from continuum_core.mapper import Image, decode_image, filled, unborn
 from continuum_core.registry import Entry, Registry
 from continuum_core.runtime.tasks import Tasks
-from continuum_core.turn import Due, Turn, lacking, park, quarantine, take_turn
+from continuum_core.turn import Turn, lacking, park, quarantine, take_turn
 from continuum_core.watch import TurnWatch
 
 __all__ = ["Beside", "Turns"]

@@ -12,12 +12,13 @@ from attrs import evolve, frozen
 from msgspec.structs import replace
 
 from continuum_core import Machine, Message, RunNotFound, event, root
+from continuum_core.due import Due
 from continuum_core.journal.commit import Commit
 from continuum_core.journal.records import Delivery, DeliveryKind, Record, RecordKind, Run, RunStatus
 from continuum_core.mapper import decode_step, encode_control, encode_signal, encode_start, unborn
 from continuum_core.registry import Registry
 from continuum_core.replay import Drift, DriftError, fold, verify_run
-from continuum_core.turn import Due, take_turn
+from continuum_core.turn import take_turn
 from tests.mapper.machines import NOW, RUN, Home, Larger, Leave, Return, entry_of, ids
 
 

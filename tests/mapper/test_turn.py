@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from continuum_core import Machine, MachineFault, Message, event, root
+from continuum_core.due import SUSPECT, Due
 from continuum_core.errors import PayloadRefused, UnknownVersion
 from continuum_core.journal.commit import Commit
 from continuum_core.journal.records import Delivery, DeliveryKind, Held, RecordKind, RunStatus
@@ -26,7 +27,7 @@ from continuum_core.mapper import (
     unborn,
 )
 from continuum_core.registry import Entry
-from continuum_core.turn import SUSPECT, Due, Turn, park, quarantine, take_turn
+from continuum_core.turn import Turn, park, quarantine, take_turn
 from tests.mapper.machines import NOW, RUN, Dig, Home, Leave, Return, after, entry_of, ids
 from tests.runtime.machines import Broken, Finish, Go, Note, Waits
 

@@ -12,6 +12,7 @@ from attrs import frozen
 from msgspec.structs import replace
 
 from continuum_core import Machine, Question, event, root
+from continuum_core.due import Due
 from continuum_core.errors import PayloadRefused
 from continuum_core.journal.records import Delivery, DeliveryKind, Held, RecordKind, RunStatus
 from continuum_core.mapper import (
@@ -24,7 +25,7 @@ from continuum_core.mapper import (
     unborn,
 )
 from continuum_core.registry import Entry
-from continuum_core.turn import Due, Turn, take_turn
+from continuum_core.turn import Turn, take_turn
 from tests.mapper.machines import NOW, RUN, entry_of, ids
 
 TOO_LARGE = 2_000_000
@@ -142,7 +143,7 @@ def test_an_outcome_that_can_be_stored_is_written_once_and_read_alike(
         return real(*given)
 
     image = begun(entry)
-    monkeypatch.setattr("continuum_core.turn.ending", counted)
+    monkeypatch.setattr("continuum_core.fold.ending", counted)
     commit = taken(entry, image, [signal(entry, 1, Stop())]).commit
     assert commit.status is RunStatus.COMPLETED
     assert calls == 1
@@ -165,7 +166,7 @@ def test_a_turn_that_cannot_be_written_is_folded_one_delivery_at_a_time(
     image = begun(entry)
     deliveries = [signal(entry, 1, Add("ok")), signal(entry, 2, Add("bad")), signal(entry, 3, Add("ok"))]
     stored = encode_image(entry, image)
-    monkeypatch.setattr("continuum_core.turn.encode_image", fails)
+    monkeypatch.setattr("continuum_core.fold.encode_image", fails)
     first = taken(entry, image, deliveries, stored)
     assert first.fault is None
     assert [id_.int for id_ in first.commit.consumed] == [1], "the others are due still"
@@ -184,7 +185,7 @@ def test_a_run_whose_first_turn_here_cannot_be_written_stays_in_the_definition_i
         raise MemoryError
 
     image = begun(entry)
-    monkeypatch.setattr("continuum_core.turn.encode_image", fails)
+    monkeypatch.setattr("continuum_core.fold.encode_image", fails)
     due = Due("default", RUN, 3, UUID(int=8), image, (signal(entry, 1, Add("a")),), NOW, stored=b"{}")
     made = take_turn(entry, replace(due, former="older"), ids())
     assert made.commit.status is RunStatus.PARKED
@@ -202,7 +203,7 @@ def test_no_place_is_taken_for_a_task_of_a_turn_that_cannot_be_written(
         raise AssertionError("a task was born")
 
     image = begun(entry)
-    monkeypatch.setattr("continuum_core.turn.encode_image", fails)
+    monkeypatch.setattr("continuum_core.fold.encode_image", fails)
     due = Due("default", RUN, 3, UUID(int=8), image, (signal(entry, 1, Add("a")),), NOW, stored=b"{}")
     assert parked(take_turn(entry, due, ids(), born), 1, []) == "turn cannot be written: MemoryError: "
 
@@ -223,7 +224,7 @@ def test_an_error_without_words_is_told_by_its_class(monkeypatch: pytest.MonkeyP
         raise Odd
 
     image = begun(ALL)
-    monkeypatch.setattr("continuum_core.turn.encode_image", fails)
+    monkeypatch.setattr("continuum_core.fold.encode_image", fails)
     assert parked(taken(ALL, image, [signal(ALL, 1, Add("a"))]), 1, []) == "turn cannot be written: Odd"
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from continuum_core import Failure
 from continuum_core.clock import to_datetime
+from continuum_core.due import Due
 from continuum_core.journal.commit import Inspection
 from continuum_core.journal.records import (
     DeadLetter,
@@ -32,7 +33,7 @@ from continuum_core.mapper import (
     unborn,
 )
 from continuum_core.registry import Entry, Registry
-from continuum_core.turn import Due, take_turn
+from continuum_core.turn import take_turn
 from continuum_core.view import RunView, edge_text, page_views, run_view, step_view
 from tests.golden.release_0_1 import Jukebox, Order
 from tests.mapper.machines import HOUR, NOW, RUN, Ctx, Dig, Home, Larger, Leave, Smaller, after, entry_of, ids

@@ -14,13 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from continuum_core import UsageError
+from continuum_core.due import Due
 from continuum_core.journal.records import Delivery, DeliveryKind, Record, RunStatus
 from continuum_core.mapper import encode_image, encode_signal, encode_start, unborn
 from continuum_core.past import OpenTimer, Past, moment_of
 from continuum_core.registry import Entry, Registry
 from continuum_core.replay import fold
 from continuum_core.testing import Engine
-from continuum_core.turn import Due, take_turn
+from continuum_core.turn import take_turn
 from tests.golden.journals import load, stored_runs
 from tests.golden.meters_0_1 import Metering
 from tests.golden.parcels_0_1 import PARCELS

@@ -12,8 +12,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from continuum_core import registry, turn
+from continuum_core import registry
 from continuum_core.definition.compatibility import Change, ChangeKind
+from continuum_core.fold import Fold
 from continuum_core.interpreter import macrostep, migration
 from continuum_core.interpreter.progress import Progress
 from continuum_core.mapper import migrations
@@ -55,14 +56,14 @@ def entries_lose_their_tokens() -> list[Plant]:
 
 def deferred_over_a_migration() -> list[Plant]:
     """A migration is no reason to look at what was deferred."""
-    real = turn._Fold.migrate
+    real = Fold.migrate
 
     def migrate(fold: Any, moving: Any) -> bool:
         go_on = real(fold, moving)
         fold.release = False
         return go_on
 
-    return [(turn._Fold, "migrate", migrate)]
+    return [(Fold, "migrate", migrate)]
 
 
 def adopted_whatever_changed() -> list[Plant]:
