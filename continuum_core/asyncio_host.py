@@ -21,6 +21,7 @@ from uuid import UUID, SafeUUID
 from uuid_utils import uuid7
 
 from continuum_core.errors import UsageError
+from continuum_core.standstill import Standstill
 
 __all__ = ["AsyncioHost", "AsyncioJob", "end"]
 
@@ -128,9 +129,18 @@ def end(loop: asyncio.AbstractEventLoop) -> None:
 
 
 class ThreadJob:
-    """A coroutine on a thread with an event loop of its own."""
+    """A coroutine on a thread with an event loop of its own.
 
-    def __init__(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+    :param beside: runs along with it, for as long as it does.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[], Coroutine[Any, Any, None]],
+        name: str,
+        beside: Callable[[], Coroutine[Any, Any, None]],
+    ) -> None:
+        self._beside = beside
         self._loop = asyncio.new_event_loop()
         self._task: asyncio.Task[None] | None = None
         self._cancelled = False
@@ -142,9 +152,11 @@ class ThreadJob:
         asyncio.set_event_loop(self._loop)
         try:
             self._task = self._loop.create_task(work())
+            aside = self._loop.create_task(self._beside())
             if self._cancelled:
                 self._task.cancel()
             self._loop.run_until_complete(self._task)
+            aside.cancel()
         except asyncio.CancelledError:
             pass
         except BaseException as error:
@@ -216,4 +228,4 @@ class AsyncioHost:
         return AsyncioJob(self._loop, work, name)
 
     def spawn_apart(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> ThreadJob:
-        return ThreadJob(work, name)
+        return ThreadJob(work, name, Standstill(self._loop, self._thread).watch)
