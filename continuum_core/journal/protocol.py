@@ -24,7 +24,8 @@ gives one outcome per member, in order. A handle is bound to one namespace and s
     run) or `losses` grown (a task, which then backs off).
 12. A task is finished once, by the holder of its fence; a repeat is told GONE, another LOST.
 13. Claims never exceed their limits, caps and rates; lower `priority` numbers first, then fairness keys
-    in turn, then earlier due; queues are isolated.
+    in turn, then earlier due; queues are isolated: who puts each of n wants first in turn is served from each
+    within n claims, whatever the others hold.
 14. A run with nothing due costs no write and appears in no claim, however many there are.
 15. Keyset pages: a row that is present throughout appears exactly once, under concurrent writes.
 16. Pruning takes whole ended runs, and of the living no more than the records of past generations; it keeps
@@ -72,7 +73,9 @@ gives one outcome per member, in order. A handle is bound to one namespace and s
 - *Every id is its namespace's own*: run, delivery, dedupe, order, claim, definition, result key. Ids sort
   as 128-bit big-endian numbers.
 - *Suspects come alone*: a run with two claims since its last commit, or a task with two losses, is the only
-  member of the claim that takes it; met behind others it ends the page (or the want) before it.
+  member of the claim that takes it; met behind others it ends the page (or the want) before it. So the wants
+  of a claim are looked at in the order in which they are given: what stands at the head of the first one that
+  has something is taken, be it a suspect, and the caller sees to it that each is first in its turn.
 - *Stored deliveries* have `due` set, `floor` 0 and `held` NO, whatever was passed in. A dedupe id is pending
   until its delivery is deleted, however that happens; then its window begins. It outlives a pruned run.
 - *The end of a run or target*: only SIGNALs become dead letters (reason "run over" or "unknown run"); timers
@@ -319,7 +322,7 @@ class Journal(Protocol):
         that was dealt last at this queue and priority ("" before any), as often as there is room: so one task
         waits behind at most one of each other key. Room is the want's limit, or less: what `cap` leaves
         beside the queue's live leases, and the tokens that the queue's bucket (`rate`) holds; each task
-        claimed takes one.
+        claimed takes one. Wants are looked at in their order, which decides whose suspect comes (alone).
 
         A task of the wanted kind whose lease is found expired is not claimed: if it was asked to stop
         and declares no undo its row goes; else `losses` grows, its lease and `claim_id` are cleared, its

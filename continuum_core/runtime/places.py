@@ -12,6 +12,7 @@ from uuid import UUID
 
 from continuum_core.host import Flag
 from continuum_core.journal.commit import NewTask, TaskClaim, TaskWant
+from continuum_core.journal.dealing import in_turn
 from continuum_core.journal.rate import Rate
 from continuum_core.registry import ActivityEntry, Registry
 from continuum_core.runtime.slots import Slots
@@ -42,6 +43,7 @@ class Places:
         self._rates: dict[str, Rate | None] = {}
         self.bound: frozenset[str] = frozenset()
         self._urgent: dict[str, int] = {}
+        self._first = ""  # the queue that stood first in the last claim
         self._short: set[str] = set()
         self._kept: set[str] = set()  # where the last slot that came free went to the run that had it
         self.closed = False
@@ -67,12 +69,22 @@ class Places:
         self.bound = frozenset(limited | fair)
 
     def wants(self) -> list[TaskWant]:
+        """Every queue with a free place, each first in its turn.
+
+        A suspect is claimed only from what stands first: else a queue that always has work would hide one at
+        the head of another, and all that waits behind it.
+        """
         free = self._slots.free()
+        turn = in_turn(sorted(queue for queue in self._queues if queue in free), self._first)
         return [
-            TaskWant(queue, free[queue], names, self._caps.get(queue), self._rates.get(queue))
-            for queue, names in sorted(self._queues.items())
-            if queue in free
+            TaskWant(queue, free[queue], self._queues[queue], self._caps.get(queue), self._rates.get(queue))
+            for queue in turn
         ]
+
+    def note_first(self, wants: Sequence[TaskWant]) -> None:
+        """So much was asked for: another queue stands first the next time."""
+        if wants:
+            self._first = wants[0].queue
 
     def note_short(self, wants: Sequence[TaskWant], claims: Sequence[TaskClaim]) -> None:
         """A queue that gave fewer tasks than were wanted has none waiting; another one may have."""

@@ -108,6 +108,7 @@ class Tasks:
             claim_id = self._host.new_id()
             backoff.reset()
             self._clock.observe(claims.now)
+            self._places.note_first(wants)
             self._places.note_short(wants, claims.tasks)
             for claim in claims.tasks:
                 if self._places.take(claim.task.queue):

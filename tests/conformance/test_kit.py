@@ -272,6 +272,13 @@ class BeginsTheRoundAgain(Rows):
         return await super().claim_tasks(*arguments)
 
 
+class LooksByName(Rows):
+    """Wants are looked at by the names of their queues, whichever the caller put first."""
+
+    async def claim_tasks(self, claim_id: UUID, wants: Sequence[TaskWant], lease: int) -> TaskClaims:
+        return await super().claim_tasks(claim_id, sorted(wants, key=lambda want: want.queue), lease)
+
+
 class MiscountsPlaces(Rows):
     async def inspect(self, run: UUID) -> Inspection | None:
         found = await super().inspect(run)
@@ -484,6 +491,7 @@ FAULTS: list[tuple[type[MemoryJournal], str]] = [
     (SavesUpTokens, "p13_queues"),
     (ServesWhoCameFirst, "p13_queues"),
     (BeginsTheRoundAgain, "p13_queues"),
+    (LooksByName, "p13_queues"),
     (MiscountsPlaces, "p13_queues"),
     (PaysTwice, "p06_repeats"),
     (SharesBuckets, "p18_namespaces"),

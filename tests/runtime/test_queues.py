@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -240,6 +241,37 @@ async def test_whoever_waits_for_a_token_or_a_place_does_not_ask_all_the_time(
         claims = 0
         await engine.advance(timedelta(hours=2))
         assert claims <= 60, "leases are renewed, and nothing else happens"
+
+
+async def test_each_queue_stands_first_in_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands first is served whatever is at its head: a task that was lost twice comes alone."""
+    asked: list[list[str]] = []
+    true: Callable[..., Any] = continuum_memory.MemoryJournal.claim_tasks
+
+    async def heard(journal: Any, claim_id: Any, wants: Any, lease: int) -> TaskClaims:
+        asked.append([want.queue for want in wants])
+        answer: TaskClaims = await true(journal, claim_id, wants, lease)
+        return answer
+
+    monkeypatch.setattr(continuum_memory.MemoryJournal, "claim_tasks", heard)
+    slots = {"cards": 1, "mail": 9, "shared": 9}
+    async with Engine([Mailing, Charging, Shipping], queues=slots, poll=5.0) as engine:
+        engine.stub(charge, hangs=True)
+        asked.clear()
+        for _ in range(4):
+            await engine.advance(timedelta(seconds=30))
+        assert {tuple(sorted(wants)) for wants in asked} == {("cards", "mail", "shared")}
+        assert len({tuple(wants) for wants in asked}) == 3
+        assert all(one[1:] + one[:1] == other for one, other in pairwise(asked))
+        await engine.start(Charging, "a")
+        asked.clear()
+        for _ in range(4):
+            await engine.advance(timedelta(seconds=30))
+        full = [wants for wants in asked if "cards" not in wants]
+        assert full[-4:] in (
+            [["mail", "shared"], ["shared", "mail"]] * 2,
+            [["shared", "mail"], ["mail", "shared"]] * 2,
+        )
 
 
 async def test_what_an_embedded_client_starts_passes_no_limit_by(journal: str) -> None:

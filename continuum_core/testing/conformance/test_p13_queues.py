@@ -290,6 +290,65 @@ async def test_limits_and_turns_work_together(kit: Kit) -> None:
     assert await _count(journal, want(9, cap=3, rate=bound)) == 0
 
 
+# --- suspects: see promise 11 ------------------------------------------------------------------------
+
+
+async def _made_suspect(journal: Journal, *queues: str) -> None:
+    """Lose the tasks of `queues` twice: they wait in front of what comes later."""
+    for losses in range(3):
+        if losses:
+            await passed(journal, await journal.now() + 3 * MOMENT)
+            await claimed_tasks(journal, *(want(0, queue) for queue in queues))  # counts the loss
+            await passed(journal, await journal.now() + 3 * MOMENT)
+        if losses < 2:
+            for queue in queues:
+                (claim,) = (await claimed_tasks(journal, want(1, queue), lease=MOMENT)).tasks
+                assert claim.task.losses == losses
+
+
+@pytest.mark.parametrize("keys", ["", "abcdefg"], ids=["one key", "several keys"])
+async def test_no_want_hides_another(kit: Kit, keys: str) -> None:
+    """Promise 13: a queue that always has work keeps neither the suspect of another nor what is behind it.
+
+    In turn each want is first; then the suspect comes, alone, and after it the others.
+    """
+    journal = await kit.open(limits=Limits(loss_backoff=MOMENT))
+    middle = keys[len(keys) // 2 :][:1]
+    await waiting(journal, {"tasks": (new_task(1, queue="b", fairness=middle),)})
+    await _made_suspect(journal, "b")
+    innocent = _keyed(keys or [""] * 7, 2, queue="b")
+    busy = tuple(new_task(3, slot, queue="a") for slot in range(40))
+    await waiting(journal, {"tasks": (*innocent, *busy)})
+    wants = [want(1, "a"), want(5, "b")]
+    met: list[list[tuple[str, int]]] = []
+    for number in range(8):
+        turn = wants[number % 2 :] + wants[: number % 2]
+        tasks = (await claimed_tasks(journal, *turn)).tasks
+        met.append([(claim.task.queue, claim.task.losses) for claim in tasks])
+        assert met[-1], "there is always something in a"
+    of_b = [each for each in met if ("b", 2) in each]
+    assert of_b == [[("b", 2)]], met
+    assert sum(page.count(("b", 0)) for page in met) == len(innocent), met
+
+
+async def test_a_suspect_at_the_head_of_every_want_comes_in_its_turn(kit: Kit) -> None:
+    """Promise 13: n wants, each with a suspect in front: n claims, one suspect each; then all the others."""
+    journal = await kit.open(limits=Limits(loss_backoff=MOMENT))
+    queues = ("a", "b", "c")
+    for token, queue in enumerate(queues, start=1):
+        await waiting(journal, {"tasks": (new_task(token, queue=queue),)})
+    await _made_suspect(journal, *queues)
+    innocent = tuple(new_task(9, slot, queue=queue) for slot, queue in enumerate(queues))
+    await waiting(journal, {"tasks": innocent})
+    met: list[list[tuple[str, int]]] = []
+    for number in range(4):
+        turn = [want(5, queues[(number + place) % 3]) for place in range(3)]
+        tasks = (await claimed_tasks(journal, *turn)).tasks
+        met.append([(claim.task.queue, claim.task.losses) for claim in tasks])
+    assert met[:3] == [[(queue, 2)] for queue in queues]
+    assert sorted(met[3]) == [(queue, 0) for queue in queues]
+
+
 # --- places ------------------------------------------------------------------------------------------
 
 
