@@ -29,6 +29,7 @@ from continuum_core.journal.commit import (
     NewRun,
     Order,
     Ordered,
+    OrderKind,
     Page,
     Pruned,
     PrunePlan,
@@ -178,7 +179,10 @@ class RedisJournal:
         await self._batch(TURNING, "release", Arguments.run_hold, runs, _run_of)
 
     async def control(self, orders: Sequence[Order]) -> list[Ordered]:
-        told = await self._batch(TURNING, "control", Arguments.order, orders, _run_of)
+        ends = all(order.kind is OrderKind.TERMINATE for order in orders)
+        told = await self._batch(
+            TURNING, "terminate" if ends else "control", Arguments.order, orders, _run_of
+        )
         tags = self._opened().store.tags
         if tags.count > 1:
             await self._opened().relay.sent(tags.of_run(each.run_id) for each in orders if each.sends)

@@ -4,6 +4,9 @@ Rule: a script is known by its content (EVALSHA), so that two releases at work o
 Numbers of statuses and kinds, and the form of references, come from the port, never from the Lua files. The
 server runs a script from its first line at each call, and so makes anew every function in it: what a verb
 does not reach is left out.
+
+A server that has reached its maxmemory refuses a script's first write, unless the script says in its first
+line that it may go on: those say so that make room, and those that only keep what is held.
 """
 
 from __future__ import annotations
@@ -28,6 +31,19 @@ _DEFINES = re.compile(r"(?:local )?function ([\w.]+)|local ([\w, ]+)")
 _NAMES = re.compile(r"[A-Za-z_]\w*(?:\.\w+)?")
 _NOTHING = re.compile(r"'[^'\n]*'|--[^\n]*")  # texts and comments name nothing
 _VERB = "verbs."
+_GOES_ON_WHEN_FULL = frozenset(
+    {
+        *("prune_runs", "prune_past", "prune_windows", "prune_letters", "sweep_blobs"),
+        *("arrived", "erase", "terminate"),
+        *("renew", "release", "heartbeat", "extend", "hand_back"),
+        *("relayed", "give_up"),
+    }
+)
+"""Verbs that remove or end what is stored, or move the end of a lease. What they write besides (a record that
+says who ended the run, a time) is less than what goes. `depart` is none of them: it keeps an image."""
+
+_ALLOWED = "#!lua flags=allow-oom"
+
 _PUTS, _WRITES = "runs.put", "runs.write_changed"
 
 
@@ -127,5 +143,6 @@ def script_of(verb: bytes) -> Script:
                 waiting += _places()[_WRITES]
     lines = [_parts()[place].text for place in sorted(needed)]
     write = f"{_WRITES}() " if _places()[_WRITES][0] in needed else ""
-    text = "\n".join([*lines, f"local told = {name}() {write}return told"]).encode()
+    first = [_ALLOWED] if verb.decode() in _GOES_ON_WHEN_FULL else []
+    text = "\n".join([*first, *lines, f"local told = {name}() {write}return told"]).encode()
     return Script(text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode())

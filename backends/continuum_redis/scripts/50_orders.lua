@@ -119,3 +119,9 @@ function verbs.control()
   ticked()
   return list(control)
 end
+
+-- The same, for a batch that only ends runs: a full server carries it out.
+function verbs.terminate()
+  ticked()
+  return list(control)
+end

@@ -2,9 +2,11 @@
 
 function verbs.open()
   local version, min_reader, tags = number(), number(), number()
-  if call('SETNX', P .. 'schema', cmsgpack.pack(version, min_reader, tags)) == 1 then
+  local known = call('GET', P .. 'schema') -- read first: on a full server, which takes no SETNX, one opens to prune
+  if not known then
+    call('SET', P .. 'schema', cmsgpack.pack(version, min_reader, tags))
     return {version, min_reader, tags}
   end
-  local stated = {cmsgpack.unpack(call('GET', P .. 'schema'))}
+  local stated = {cmsgpack.unpack(known)}
   return {stated[1], stated[2], stated[3] or 1}
 end
