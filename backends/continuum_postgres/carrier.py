@@ -40,6 +40,7 @@ from continuum_postgres.arrays import Bigint
 from continuum_postgres.arrivals import restore
 from continuum_postgres.batch import Batch, Rows
 from continuum_postgres.reading import now
+from continuum_postgres.retention import drops_of
 from continuum_postgres.session import Ask, Session
 from continuum_postgres.shards import shard
 from continuum_postgres.statements import carrying as statements
@@ -47,7 +48,8 @@ from continuum_postgres.statements import reading
 from continuum_postgres.statements.attributes import ATTRIBUTES_OF_RUNS
 from continuum_postgres.statements.crews import ALL_MEMBERS
 from continuum_postgres.statements.deliveries import CONSUME
-from continuum_postgres.statements.retention import DROP_RUNS, LOCK_ENDED
+from continuum_postgres.statements.reading import NOW
+from continuum_postgres.statements.retention import LOCK_ENDED
 from continuum_postgres.statements.runs import LAST_RECORDS, LOCK_RUNS, RUNS_BY_ID
 from continuum_postgres.writes import Writes, by_run
 
@@ -161,7 +163,10 @@ async def _depart(session: Session, departure: Departure) -> DepartOutcome:
     batch = Batch(session, last=True)
     run_id = departure.run_id
     named = by_run((run_id,))
-    locked = await batch.read((LOCK_RUNS, named), (statements.LOCK_TASKS, (shard(run_id), run_id)))
+    of_run = (shard(run_id), run_id)
+    locked = await batch.read(
+        (LOCK_RUNS, named), (statements.LOCK_TASKS, of_run), (statements.LOCK_PAST, of_run)
+    )
     batch.at(locked[LOCK_RUNS][0][0])
     told = await batch.read(*_asks(run_id), (LAST_RECORDS, named))
     image = _image(told, session.space.namespace)
@@ -218,7 +223,7 @@ async def _erase(session: Session, version: Version) -> bool:
     batch = Batch(session, last=True)
     named = by_run((version.run_id,))
     locked = await batch.read((LOCK_ENDED, named))
-    found = await batch.read((RUNS_BY_ID, named))
+    found = await batch.read((RUNS_BY_ID, named), (NOW, ()))
     run = rows.run(found[RUNS_BY_ID][0][1:], "") if found[RUNS_BY_ID] else None
     if not locked[LOCK_ENDED] or run is None or run.commit_id != version.commit_id:
         await batch.write()
@@ -228,7 +233,8 @@ async def _erase(session: Session, version: Version) -> bool:
     if eternal or is_moving(run.status, run.cause):
         await batch.write()
         return False
-    await batch.write(*((statement, named) for statement in DROP_RUNS))
+    batch.at(found[NOW][0][0])
+    await batch.write(*drops_of(named, batch.now))
     return True
 
 

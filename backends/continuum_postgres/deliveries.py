@@ -50,6 +50,7 @@ class Looked:
         self.messages(turn.run_id, turn.deliveries)
         for new in turn.starts:
             self.status[new.run_id] = None
+            self.cap = max(self.cap, 1)  # what an earlier run of that id left behind is not the new one's
 
     def messages(self, sender: UUID, deliveries: Iterable[Delivery]) -> None:
         """Ask what decides whether a run's messages are taken; those to itself without dedupe id are."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 from uuid import UUID
 
@@ -19,10 +19,11 @@ from continuum_postgres.blobs import BlobPlace
 from continuum_postgres.session import Ask, Session
 from continuum_postgres.statements import retention as statements
 from continuum_postgres.statements.blobs import COUNT_BLOBS_OF_ENDED
+from continuum_postgres.statements.deliveries import EMPTY_RUNS
 from continuum_postgres.statements.reading import NOW
 from continuum_postgres.writes import by_run
 
-__all__ = ["prune"]
+__all__ = ["drops_of", "prune"]
 
 Answer = TypeVar("Answer")
 
@@ -43,6 +44,7 @@ class _Pruning:
 
     :ivar place: ended and id of the last run that was found.
     :ivar looked: where in the order of blobs it has come to.
+    :ivar passed: how many past generations were found.
     :ivar past: when it was over, id of its run and version of the last past generation that was found.
     """
 
@@ -54,6 +56,7 @@ class _Pruning:
     records: int = 0
     expired: int = 0
     eternal: int = 0
+    passed: int = 0
     generations: int = 0
     apart: int = 0
     looked: BlobPlace = blobs.START
@@ -114,18 +117,18 @@ class _Pruning:
             counted = await batch.look((statements.COUNT_RECORDS, named), (COUNT_BLOBS_OF_ENDED, named))
             self.runs += len(runs)
         else:
-            locked = await batch.read((statements.LOCK_ENDED, by_run(runs)))
-            named = by_run(run_id for _, run_id in locked[statements.LOCK_ENDED])
-            drops = [(statement, named) for statement in statements.DROP_RUNS]
+            asked = (*by_run(runs), Bigint(self.plan.before), self._bits, self.plan.machine)
+            locked = await batch.read((statements.LOCK_PRUNED, asked))
+            named = by_run(run_id for _, run_id in locked[statements.LOCK_PRUNED])
             counts = ((statements.COUNT_RECORDS, named), (COUNT_BLOBS_OF_ENDED, named))
-            counted = await batch.write(*counts, *drops)
-            self.runs += len(locked[statements.LOCK_ENDED])
+            counted = await batch.write(*counts, *drops_of(named, self.now))
+            self.runs += len(locked[statements.LOCK_PRUNED])
         self.records += counted[statements.COUNT_RECORDS][0][0]
         self.apart += counted[COUNT_BLOBS_OF_ENDED][0][0]
 
     async def some_generations(self, session: Session) -> bool:
         """A bounded number of past generations; False when there are no others."""
-        wanted = min(_RUNS, self.plan.limit - self.generations)
+        wanted = min(_RUNS, self.plan.limit - self.passed)
         if wanted <= 0 or not self.plan.generations:
             return False
         place = (Bigint(self.past[0]), self.past[1], Bigint(self.past[2]))
@@ -134,13 +137,16 @@ class _Pruning:
         if not told:
             return False
         self.past = (told[-1][0], told[-1][2], told[-1][3])
-        self.generations += len(told)
-        runs = by_run(run_id for _, _, run_id, _ in told)
-        named = (*runs, arrays.bigints([below for _, _, _, below in told]))
+        self.passed += len(told)
+        past = [(run_id, below) for _, _, run_id, below in told]
         batch = Batch(session, last=True)
         if self.plan.dry_run:
-            counted = await batch.look((statements.COUNT_GENERATIONS, named))
+            counted = await batch.look((statements.COUNT_GENERATIONS, _named(past)))
         else:
+            still = (*_named(past), Bigint(self.plan.before))
+            locked = await batch.read((statements.LOCK_GENERATIONS, still))
+            past = [(run_id, below) for run_id, below in locked[statements.LOCK_GENERATIONS]]
+            named = _named(past)
             counted = await batch.write(
                 (statements.COUNT_GENERATIONS, named),
                 (statements.DROP_GENERATION_RECORDS, named),
@@ -148,6 +154,7 @@ class _Pruning:
                 (statements.DROP_GENERATIONS, named),
             )
         self.records += counted[statements.COUNT_GENERATIONS][0][0]
+        self.generations += len(past)
         return len(told) == wanted
 
     async def some_blobs(self, session: Session) -> bool:
@@ -168,6 +175,17 @@ class _Pruning:
         if gone < _ROWS:
             self.drops.pop(0)
         return True
+
+
+def _named(past: Sequence[tuple[UUID, int]]) -> tuple[object, ...]:
+    """The three arrays that name past generations."""
+    return (*by_run(run_id for run_id, _ in past), arrays.bigints([below for _, below in past]))
+
+
+def drops_of(named: tuple[object, object], now: Micros) -> list[Ask]:
+    """All that there is of runs, which are locked. What a sender left who saw them going is a dead letter."""
+    drops: list[Ask] = [(statement, named) for statement in statements.DROP_RUNS]
+    return [*drops, (EMPTY_RUNS, (Bigint(now), *named))]
 
 
 async def prune(ask: _Ask, plan: PrunePlan) -> Pruned:

@@ -55,6 +55,8 @@ async def _start(batch: Batch, runs: Sequence[NewRun]) -> list[Started]:
     by_id = {new.run_id: new for new in runs}
     for run_id in in_order(list(by_id)):
         if found[run_id][1] is None:
+            if found[run_id][3]:
+                writes.left.append(run_id)
             _add(writes, standing, looked, by_id[run_id])
     await standing.find_repeats(
         [new.turn for new in runs if new.turn is not None and found[new.run_id][1] == new.digest]
@@ -63,7 +65,7 @@ async def _start(batch: Batch, runs: Sequence[NewRun]) -> list[Started]:
     answers: list[Started] = []
     for new in runs:
         committed = None if new.turn is None else told.committed(new.turn)
-        _, digest, status = found[new.run_id]
+        _, digest, status, _ = found[new.run_id]
         if digest is None:
             if new.turn is not None and committed is None:
                 committed = Committed(CommitOutcome.REFUSED, now)

@@ -133,6 +133,8 @@ class Standing:
         for new in turn.starts:
             if looked.status[new.run_id] is None:
                 looked.status[new.run_id] = RunStatus.RUNNING
+                if looked.pending[new.run_id]:
+                    writes.left.append(new.run_id)
                 writes.begin(new)
         for delivery in turn.deliveries:
             send(writes, looked, delivery, turn.run_id, over)

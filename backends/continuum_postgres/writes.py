@@ -67,6 +67,7 @@ class Writes:
     """What is to be written at `now`.
 
     :ivar forgotten: dedupe ids consumed up to then may be accepted again.
+    :ivar left: runs that begin here, whose ids others had before them, and deliveries that came too late.
     :ivar messages: to be inserted unless they were seen.
     :ivar plain: to be inserted, without a dedupe id that could have been seen.
     :ivar silenced: (run, token) whose timers go.
@@ -78,6 +79,7 @@ class Writes:
     now: Micros
     forgotten: Micros
     started: list[tuple[NewRun, Commit | None]] = field(factory=list["tuple[NewRun, Commit | None]"])
+    left: list[UUID] = field(factory=list[UUID])
     turns: list[Commit] = field(factory=list[Commit])
     records: list[Record] = field(factory=list[Record])
     consumed: list[tuple[UUID, UUID]] = field(factory=list["tuple[UUID, UUID]"])
@@ -154,6 +156,8 @@ class Writes:
 
     def _runs(self) -> list[Ask]:
         asks: list[Ask] = []
+        if self.left:
+            asks.append((on_deliveries.EMPTY_RUNS, (Bigint(self.now), *by_run(self.left))))
         if self.started:
             asks.append(self._started())
         going = [turn for turn in self.turns if turn.status is RunStatus.RUNNING]

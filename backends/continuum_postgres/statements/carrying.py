@@ -17,6 +17,7 @@ __all__ = [
     "FORGET_PAST",
     "GENERATIONS_OF_RUN",
     "KEEP_RESULTS",
+    "LOCK_PAST",
     "LOCK_TASKS",
     "PAST_OF_RUN",
     "REPORTED",
@@ -54,6 +55,10 @@ SEEN_OF_RUN = (
 # After the run's own lock, as whoever ends a run does: a claim that was before us is over then, and one after
 # us waits for what we decide.
 LOCK_TASKS = f"SELECT 1 FROM continuum.tasks WHERE {_RUN} ORDER BY token, slot FOR UPDATE"
+
+# And so whoever prunes its past is over, or finds nothing of it: what is compared in the next statement is
+# what leaves.
+LOCK_PAST = f"SELECT 1 FROM continuum.generations WHERE {_RUN} ORDER BY below FOR UPDATE"
 
 DEPART_RUN = f"""
 UPDATE continuum.runs SET version = $5::bigint, status = 4, cause = $6::text, outcome = $7::bytea,

@@ -201,13 +201,18 @@ WITH gone AS (
 
 _DEAD = "(shard, ns, run_id, id, due, kind, token, slot, dedupe, cause, payload, reason, at)"
 
-# All that runs which have ended will never take; signals are kept as dead.
+# All that runs which have ended, or are gone, will never take; signals are kept as dead. Whether they are is
+# asked by the snapshot that finds the deliveries: what was read before may be of another run that had the
+# id, and a run that has begun since keeps what it was begun with.
 EMPTY_RUNS = f"""
 WITH gone AS (
   DELETE FROM continuum.deliveries d
   WHERE d.ctid = ANY (ARRAY(
     SELECT d.tid FROM unnest($3::smallint[], $4::uuid[]) AS m (shard, run_id)
-    CROSS JOIN LATERAL (SELECT d.ctid AS tid FROM continuum.deliveries d WHERE {_OF_RUN} OFFSET 0) d))
+    LEFT JOIN LATERAL (
+      SELECT d.status FROM continuum.runs d WHERE {_OF_RUN} OFFSET 0) r ON true
+    CROSS JOIN LATERAL (SELECT d.ctid AS tid FROM continuum.deliveries d WHERE {_OF_RUN} OFFSET 0) d
+    WHERE coalesce(r.status, 4) BETWEEN 1 AND 4))
   RETURNING d.*
 ), buried AS (
   INSERT INTO continuum.dead {_DEAD}

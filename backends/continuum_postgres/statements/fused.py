@@ -119,7 +119,8 @@ FROM c LEFT JOIN u ON true
 """
 
 # New runs with their first turn: the first delivery is consumed without having been stored. A run that
-# somebody else makes at the same moment fails the statement, and its members go the long way.
+# somebody else makes at the same moment fails the statement, and its members go the long way. So does one
+# whose id an earlier run had, of which a delivery is left.
 FUSE_STARTS = f"""
 WITH {_NOW}, m AS MATERIALIZED (
   SELECT {_TURNS},
@@ -128,7 +129,9 @@ WITH {_NOW}, m AS MATERIALIZED (
 ), s AS MATERIALIZED (
   SELECT m.*, c.now FROM c CROSS JOIN m
   LEFT JOIN LATERAL (SELECT true AS there FROM continuum.runs r WHERE {_THE_RUN} LIMIT 1) r ON true
-  WHERE m.at <= c.now AND r.there IS NULL
+  LEFT JOIN LATERAL (
+    SELECT true AS there FROM continuum.deliveries d WHERE {_ITS_DELIVERIES} LIMIT 1) d ON true
+  WHERE m.at <= c.now AND r.there IS NULL AND d.there IS NULL
 ), a AS (
   INSERT INTO continuum.runs (
     shard, ns, run_id, machine, fingerprint, key, digest, parent, root, created, updated,

@@ -1,4 +1,9 @@
-"""What pruning finds and deletes, in bounded transactions."""
+"""What pruning finds and deletes, in bounded transactions.
+
+Rule: what was found is old when it is deleted. It is locked first, by a statement that asks once more what it
+was found by: a run may have been pruned by another and its id be used again, and a past generation be one
+that is kept for ever, or that has left with its run.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +27,8 @@ __all__ = [
     "ENDED_RUNS",
     "ENDED_RUNS_OF",
     "LOCK_ENDED",
+    "LOCK_GENERATIONS",
+    "LOCK_PRUNED",
     "PAST_GENERATIONS",
 ]
 
@@ -102,6 +109,22 @@ WHERE g.ns = $1::integer AND g.over < $2::bigint AND r.ended IS NULL
 ORDER BY g.over, g.run_id, g.below LIMIT $6::bigint
 """
 
+# Parameters: shards, runs, versions; over before. Not the runs: their commits would wait for what may be
+# many records. Whoever makes a run eternal or has it leave deletes these rows, and so waits here, or is seen.
+# In words that the index of all that is over does not know.
+LOCK_GENERATIONS = """
+SELECT m.run_id, m.below FROM unnest($2::smallint[], $3::uuid[], $4::bigint[]) AS m (shard, run_id, below)
+CROSS JOIN LATERAL (
+  SELECT r.ended FROM continuum.runs r
+  WHERE r.shard = m.shard AND r.ns = $1::integer AND r.run_id = m.run_id OFFSET 0) r
+CROSS JOIN LATERAL (
+  SELECT 1 FROM continuum.generations g
+  WHERE g.shard = m.shard AND g.ns = $1::integer AND g.run_id = m.run_id AND g.below = m.below
+    AND coalesce(g.over, $5::bigint) < $5::bigint
+  FOR UPDATE SKIP LOCKED) g
+WHERE r.ended IS NULL
+"""
+
 # Parameters: shards, runs, the versions below which the generations' records are. What an older generation
 # of the run still has is not theirs.
 _OF_GENERATIONS = """
@@ -143,14 +166,30 @@ DELETE FROM continuum.generations g WHERE g.ctid = ANY (ARRAY(
 
 _RUNS = "unnest($2::smallint[], $3::uuid[]) AS m (shard, run_id)"
 
-# Another pruning that is at the same runs leaves us the others.
-LOCK_ENDED = f"""
+
+def _lock_ended(condition: str = "") -> str:
+    return f"""
 SELECT m.shard, m.run_id FROM {_RUNS} CROSS JOIN LATERAL (
   SELECT 1 FROM continuum.runs r
-  WHERE r.shard = m.shard AND r.ns = $1::integer AND r.run_id = m.run_id AND r.status BETWEEN 1 AND 4
+  WHERE r.shard = m.shard AND r.ns = $1::integer AND r.run_id = m.run_id
+    AND r.status BETWEEN 1 AND 4{condition}
   FOR UPDATE SKIP LOCKED
 ) r
 """
+
+
+# Another pruning that is at the same runs leaves us the others.
+LOCK_ENDED = _lock_ended()
+
+# Parameters: shards, runs; ended before; statuses, one bit each; machine (NULL: any). In words that no index
+# over many runs knows.
+LOCK_PRUNED = _lock_ended("""
+    AND coalesce(r.ended, $4::bigint) < $4::bigint AND r.eternal IS NOT TRUE
+    AND NOT (r.status = 4 AND r.cause = 'moving')
+    AND ($5::integer >> r.status::integer) & 1 = 1 AND ($6::text IS NULL OR r.machine = $6::text)
+    AND NOT EXISTS (
+      SELECT 1 FROM continuum.eternal e
+      WHERE e.shard = r.shard AND e.ns = $1::integer AND e.run_id = r.run_id OFFSET 0)""")
 
 
 def _count_of(table: str) -> str:

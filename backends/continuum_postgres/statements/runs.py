@@ -42,9 +42,14 @@ CROSS JOIN LATERAL (SELECT * FROM continuum.runs r WHERE {_THE_RUN} OFFSET 0) r
 
 # --- start
 
+# And whether something is left that was sent to an earlier run of that id, and is not the new one's.
 READ_STARTS = f"""
-SELECT {CLOCK}, r.digest, r.status FROM {_MEMBERS}
+SELECT {CLOCK}, r.digest, r.status, d.there IS NOT NULL FROM {_MEMBERS}
 LEFT JOIN LATERAL (SELECT r.digest, r.status FROM continuum.runs r WHERE {_THE_RUN} OFFSET 0) r ON true
+LEFT JOIN LATERAL (
+  SELECT true AS there FROM continuum.deliveries d
+  WHERE d.shard = m.shard AND d.ns = $1::integer AND d.run_id = m.run_id LIMIT 1
+) d ON true
 ORDER BY m.ord
 """
 
