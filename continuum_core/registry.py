@@ -24,8 +24,8 @@ from continuum_core.definition.queue import Queue
 from continuum_core.definition.upgrade import Graph, Way, way
 from continuum_core.errors import UnknownMachine, UnknownVersion, UsageError
 from continuum_core.interpreter.program import Program, compile_chart
-from continuum_core.journal.connect import capabilities
-from continuum_core.journal.protocol import Capability
+from continuum_core.journal.declared import can, declared
+from continuum_core.journal.protocol import Capability, Journal
 from continuum_core.journal.records import Definition
 
 __all__ = ["ActivityEntry", "CrewEntry", "Entry", "Registry"]
@@ -229,17 +229,21 @@ class Registry:
         """Forget everything and know these machines instead: for tests that deploy a new release."""
         self.__init__(machines)  # type: ignore[misc]  # the object stays, as others hold it
 
-    def check_forgets(self, journal: object) -> None:
-        """Raises UsageError for machines that choose what is remembered, on a journal that cannot forget.
-
-        :param journal: a URL; of anything else it is not known what its backend declares.
-        """
+    def check_forgets(self, journal: Journal) -> None:
+        """Raises UsageError for machines that choose what is remembered, on a journal that cannot forget."""
         chosen = [each.chart.name for each in self._entries.values() if each.remembers]
-        if chosen and isinstance(journal, str) and Capability.FORGETS not in capabilities(journal):
+        if not chosen or can(journal, Capability.FORGETS):
+            return
+        if declared(journal) is None:
             raise UsageError(
-                f"machine {chosen[0]} says which of its steps leave a record, and this journal's backend "
-                "keeps all (it does not declare 'forgets'): choose another journal, or leave remember() out"
+                f"machine {chosen[0]} says which of its steps leave a record, and nobody says of this "
+                f"journal whether it can forget any: connect it by its URL, or give {type(journal).__name__} "
+                "its backend's CAPABILITIES as `capabilities`"
             )
+        raise UsageError(
+            f"machine {chosen[0]} says which of its steps leave a record, and this journal's backend "
+            "keeps all (it does not declare 'forgets'): choose another journal, or leave remember() out"
+        )
 
     def entries(self) -> list[Entry]:
         return list(self._entries.values())

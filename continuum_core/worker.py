@@ -101,7 +101,7 @@ class Worker:
         self.registry = Registry(machines)
         if not self.registry.entries():
             raise UsageError("a worker needs at least one machine: Worker(url, [Order])")
-        self.registry.check_forgets(journal)
+        self.registry.check_forgets(self.journal)
         self.settings = Settings(
             queues=tuple(served(queues, queues_of(self._activities())).items()),
             lease=seconds("lease", lease, above=True),

@@ -14,25 +14,14 @@ from collections.abc import Callable
 
 from continuum_core.clock import Micros
 from continuum_core.errors import IncompatibleJournal
-from continuum_core.journal.protocol import Capability, Limits
+from continuum_core.journal.protocol import Limits
+from continuum_memory.capabilities import CAPABILITIES
 from continuum_memory.journal import MemoryJournal
 from continuum_memory.store import Store
 
 __all__ = ["CAPABILITIES", "PORT_VERSION", "MemoryJournal", "Store", "connect", "forget"]
 
 PORT_VERSION = 1
-CAPABILITIES = frozenset(
-    {
-        Capability.BLOBS,
-        Capability.CARRIES,
-        Capability.CLOCK,
-        Capability.CREWS,
-        Capability.FORGETS,
-        Capability.GAUGES,
-        Capability.REPLIES,
-        Capability.SEARCH,
-    }
-)
 
 _NAME = re.compile(r"memory://([A-Za-z0-9._~-]*)", re.ASCII)
 _named: dict[str, Store] = {}

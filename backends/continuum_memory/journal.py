@@ -43,6 +43,7 @@ from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run
 from continuum_core.journal.replies import Asked, Replied
 from continuum_memory import blobs, claims, deliveries, orders, reading, results, tasks, turns
+from continuum_memory.capabilities import CAPABILITIES
 from continuum_memory.carrier import MemoryCarrier
 from continuum_memory.gauges import gauges
 from continuum_memory.replies import replied
@@ -57,6 +58,8 @@ _DURABILITY = "memory: nothing survives the process"
 
 class MemoryJournal:
     """A handle on `store` for one namespace."""
+
+    capabilities = CAPABILITIES
 
     def __init__(self, store: Store, namespace: str, limits: Limits) -> None:
         self.namespace = namespace

@@ -10,7 +10,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from continuum_core.clock import Micros
-from continuum_core.journal.protocol import Capability, Journal, Limits
+from continuum_core.journal.protocol import Journal, Limits
+from continuum_postgres.capabilities import CAPABILITIES
 
 if TYPE_CHECKING or find_spec("psycopg") is not None:
     from continuum_postgres.adopting import source_of
@@ -32,24 +33,6 @@ __all__ = [
 ]
 
 PORT_VERSION = 1
-
-CAPABILITIES = frozenset(
-    {
-        Capability.BLOBS,
-        Capability.CARRIES,
-        Capability.REPLIES,
-        Capability.DURABLE,
-        Capability.CREWS,
-        Capability.SEARCH,
-        Capability.SHARED,
-        Capability.WAKEUPS,
-        Capability.CLOCK,
-        Capability.TRANSACTIONS,
-        Capability.MIGRATES,
-        Capability.FORGETS,
-        Capability.GAUGES,
-    }
-)
 
 
 def connect(

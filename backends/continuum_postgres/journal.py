@@ -47,6 +47,7 @@ from continuum_core.journal.records import Definition, Delivery, Record, Run
 from continuum_core.journal.replies import Asked, Replied
 from continuum_core.journal.undisturbed import undisturbed
 from continuum_postgres import blobs, reading, results
+from continuum_postgres.capabilities import CAPABILITIES
 from continuum_postgres.carrier import PostgresCarrier
 from continuum_postgres.claims import ClaimRuns, release, renew
 from continuum_postgres.commits import commit
@@ -72,6 +73,8 @@ class PostgresJournal:
 
     :param clock: stands in for the server's clock, which tells the time otherwise; given by tests.
     """
+
+    capabilities = CAPABILITIES
 
     def __init__(
         self, place: Place, namespace: str, limits: Limits, clock: Callable[[], Micros] | None = None

@@ -12,8 +12,9 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from continuum_core.clock import Micros
-from continuum_core.journal.protocol import Capability, Journal, Limits
+from continuum_core.journal.protocol import Journal, Limits
 from continuum_core.journal.wakeups import Topic
+from continuum_redis.capabilities import CAPABILITIES
 
 if TYPE_CHECKING or find_spec("redis") is not None:
     from continuum_redis.journal import RedisJournal
@@ -25,22 +26,6 @@ else:
 __all__ = ["CAPABILITIES", "PORT_VERSION", "connect", "wakeups"]
 
 PORT_VERSION = 1
-
-CAPABILITIES = frozenset(
-    {
-        Capability.BLOBS,
-        Capability.CARRIES,
-        Capability.CLOCK,
-        Capability.DURABLE,
-        Capability.FORGETS,
-        Capability.GAUGES,
-        Capability.CREWS,
-        Capability.SEARCH,
-        Capability.REPLIES,
-        Capability.SHARED,
-        Capability.WAKEUPS,
-    }
-)
 
 
 def connect(

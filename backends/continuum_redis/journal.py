@@ -51,6 +51,7 @@ from continuum_core.journal.replies import Asked, Replied, ReplyState
 from continuum_core.journal.undisturbed import undisturbed
 from continuum_redis import answers, blobs
 from continuum_redis.arguments import Arguments, packed, packed_member
+from continuum_redis.capabilities import CAPABILITIES
 from continuum_redis.carrier import RedisCarrier
 from continuum_redis.ends import finish, heartbeat
 from continuum_redis.gauges import gauges
@@ -85,6 +86,8 @@ class RedisJournal:
 
     :param clock: stands in for the server's clock, in tests; microseconds since the Unix epoch.
     """
+
+    capabilities = CAPABILITIES
 
     def __init__(
         self, place: Place, namespace: str, limits: Limits, clock: Callable[[], Micros] | None = None

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from continuum_core.clock import Micros
-from continuum_core.journal.protocol import Capability, Journal, Limits
+from continuum_core.journal.protocol import Journal, Limits
+from continuum_sqlite.capabilities import CAPABILITIES
 from continuum_sqlite.clock import host_time
 from continuum_sqlite.journal import SqliteJournal
 from continuum_sqlite.place import parse
@@ -17,23 +18,6 @@ from continuum_sqlite.planting import plant
 __all__ = ["CAPABILITIES", "PORT_VERSION", "connect", "plant"]
 
 PORT_VERSION = 1
-
-CAPABILITIES = frozenset(
-    {
-        Capability.DURABLE,
-        Capability.CREWS,
-        Capability.SEARCH,
-        Capability.SHARED,
-        Capability.WAKEUPS,
-        Capability.CLOCK,
-        Capability.MIGRATES,
-        Capability.FORGETS,
-        Capability.GAUGES,
-        Capability.BLOBS,
-        Capability.CARRIES,
-        Capability.REPLIES,
-    }
-)
 
 
 def connect(url: str, namespace: str, limits: Limits, *, clock: Callable[[], Micros] = host_time) -> Journal:

@@ -44,6 +44,7 @@ from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run
 from continuum_core.journal.replies import Asked, Replied
 from continuum_sqlite import blobs, crews, reading
+from continuum_sqlite.capabilities import CAPABILITIES
 from continuum_sqlite.carrier import SqliteCarrier
 from continuum_sqlite.claims import ClaimRuns, release, renew
 from continuum_sqlite.clock import HostClock, host_time
@@ -72,6 +73,8 @@ class SqliteJournal:
 
     :param clock: the host's time in microseconds since the Unix epoch; given by tests.
     """
+
+    capabilities = CAPABILITIES
 
     def __init__(
         self, place: Place, namespace: str, limits: Limits, clock: Callable[[], Micros] = host_time

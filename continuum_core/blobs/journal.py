@@ -33,6 +33,7 @@ from continuum_core.journal.commit import (
     TaskWant,
 )
 from continuum_core.journal.crews import crewed
+from continuum_core.journal.declared import sibling_of
 from continuum_core.journal.protocol import Journal, Limits
 from continuum_core.journal.records import Delivery, Record, Run
 from continuum_core.journal.searching import Condition, Search, Searcher, searcher_of
@@ -71,7 +72,7 @@ class _BlobJournal:
         return mine.get(name, found)
 
     def sibling(self) -> Journal:
-        return with_blobs(self._inner.sibling(), Limits(blobs=self._keeper.large))
+        return with_blobs(sibling_of(self._inner), Limits(blobs=self._keeper.large))
 
     # --- writing
 

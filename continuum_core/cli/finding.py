@@ -31,6 +31,8 @@ from continuum_core.cli.strange import warn_strange
 from continuum_core.cli.times import instant
 from continuum_core.client import Broadcast, Client, Count, Handle
 from continuum_core.journal.attributes import Value
+from continuum_core.journal.declared import can
+from continuum_core.journal.protocol import Capability
 from continuum_core.query import declared
 
 __all__ = ["attributes_of", "broadcast", "count", "set_"]
@@ -38,7 +40,7 @@ __all__ = ["attributes_of", "broadcast", "count", "set_"]
 
 async def attributes_of(client: Client, run: Handle[Any]) -> Mapping[str, Any]:
     """What a run is found by, as JSON values; nothing where the journal keeps none."""
-    if getattr(client.journal, "searcher", None) is None:
+    if not can(client.journal, Capability.SEARCH):
         return {}
     return {name: _json(value) for name, value in (await client.attributes(run)).items()}
 

@@ -79,7 +79,7 @@ class Connected:
         self.journal = sealed(stored, pipeline_of(self.plugins))
         self.namespace = self.journal.namespace
         self._registry = registry if registry is not None else Registry(machines)
-        self._registry.check_forgets(journal)
+        self._registry.check_forgets(self.journal)
         self._seconds = seconds("patience", patience)
         self._poll = seconds("poll", poll, above=True)
         self._given_host = host

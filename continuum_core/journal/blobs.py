@@ -30,6 +30,8 @@ from uuid import UUID
 from msgspec import Struct
 
 from continuum_core.clock import Micros
+from continuum_core.journal.declared import can
+from continuum_core.journal.protocol import Capability
 
 __all__ = [
     "GRACE",
@@ -102,13 +104,8 @@ class BlobKeeping(Protocol):
 
 
 def keeping(journal: object) -> BlobKeeping | None:
-    """A backend's handle as one that keeps blobs; None where it keeps none.
-
-    Its class is asked, not the handle: one that wraps another and passes attributes on seals what it is
-    given, or does something else to it, and must not have payloads taken away outside of itself.
-    """
-    keeps = hasattr(type(journal), "keep_blobs") and callable(getattr(journal, "keep_blobs", None))
-    return cast(BlobKeeping, journal) if keeps else None
+    """A backend's handle as one that keeps blobs; None where it keeps none, or wraps one that does."""
+    return cast(BlobKeeping, journal) if can(journal, Capability.BLOBS) else None
 
 
 def blob_of(run_id: UUID, data: bytes, snapshot: int = 0) -> Blob:

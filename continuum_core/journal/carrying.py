@@ -21,7 +21,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 from uuid import UUID
 
 import msgspec
@@ -32,7 +32,8 @@ from continuum_core.clock import Micros
 from continuum_core.errors import UsageError
 from continuum_core.journal.attributes import Attribute
 from continuum_core.journal.commit import Member
-from continuum_core.journal.protocol import Journal
+from continuum_core.journal.declared import can
+from continuum_core.journal.protocol import Capability, Journal
 from continuum_core.journal.records import ENDED, DeadLetter, Delivery, Record, Run, RunStatus, Task
 
 __all__ = [
@@ -243,13 +244,13 @@ class Carrier(Protocol):
 
 def carrier_of(journal: Journal) -> Carrier:
     """The verbs on whole runs of a journal's handle. Raises UsageError where its backend has none."""
-    found = getattr(journal, "carrier", None)
-    if not callable(found):
+    if not can(journal, Capability.CARRIES):
         raise UsageError(
             "this journal's backend cannot carry whole runs (capability 'carries'), so nothing can be "
             "copied, archived or counted here; its author finds how on the page 'Write a backend'"
         )
-    return cast(Carrier, found())
+    wide: Any = journal
+    return cast(Carrier, wide.carrier())
 
 
 # --- for backends

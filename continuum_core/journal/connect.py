@@ -8,22 +8,17 @@ to every backend that takes objects; it names its own library, so the core impor
 
 from __future__ import annotations
 
-import contextlib
 import difflib
-import os
-import sys
 from collections.abc import Callable
-from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any, TypeAlias, cast
 
 from attrs import frozen
 
 from continuum_core.clock import Micros
 from continuum_core.errors import UnknownBackend, UsageError
+from continuum_core.journal.installed import GROUP, asked, checked, entries, listing, load, origin, taken
 from continuum_core.journal.protocol import (
-    PORT_VERSION,
-    AdoptingBackend,
     Backend,
     Capability,
     ClockedBackend,
@@ -48,9 +43,6 @@ __all__ = [
 
 Target: TypeAlias = str | Journal | object
 """A journal's URL, an unopened journal, or an object that an installed backend takes (a pool, an engine)."""
-
-GROUP = "continuum.backends"
-"""Entry point group; names are URL schemes, values modules of the shape `protocol.Backend`."""
 
 _NAMESPACE = "default"
 
@@ -97,13 +89,17 @@ def connect(
         if clock is not None:
             raise UsageError(f"a journal on {_kind(journal)} keeps its own time, which cannot be set")
         return _adopted(journal, namespace or _NAMESPACE, limits if limits is not None else Limits())
-    backend = _backend(journal)
-    settings = (journal, namespace or _NAMESPACE, limits if limits is not None else Limits())
-    if clock is None:
-        return backend.connect(*settings)
-    if Capability.CLOCK not in backend.CAPABILITIES:
+    entry, backend = _served(journal)
+    wanted = namespace or _NAMESPACE
+    settings = (journal, wanted, limits if limits is not None else Limits())
+    if clock is not None and Capability.CLOCK not in backend.CAPABILITIES:
         raise UsageError(f"the journal {journal!r} keeps its own time, which cannot be set")
-    return cast(ClockedBackend, backend).connect(*settings, clock=clock)
+    with asked(entry, "could not make a journal of its URL"):
+        if clock is None:
+            made = backend.connect(*settings)
+        else:
+            made = cast(ClockedBackend, backend).connect(*settings, clock=clock)
+    return checked(entry, backend, made, wanted)
 
 
 def _check_namespace(namespace: Any) -> None:
@@ -131,26 +127,28 @@ def _adopted(target: object, namespace: str, limits: Limits) -> Journal:
     """The journal of the one backend that takes the object. Raises UsageError."""
     values: set[str] = set()
     found: list[tuple[str, Journal]] = []
-    for entry in sorted(_entries(), key=lambda entry: entry.name):
+    unusable: list[str] = []
+    for entry in sorted(entries(), key=lambda entry: entry.name):
         if entry.value in values:  # one backend under two schemes
             continue
         values.add(entry.value)
-        with contextlib.suppress(UnknownBackend):  # one that is not usable takes nothing
-            backend = _load(entry)
-            if hasattr(backend, "adopt"):
-                journal = cast(AdoptingBackend, backend).adopt(target, namespace, limits)
-                if journal is not None:
-                    found.append((_origin(entry), journal))
+        try:
+            journal = taken(entry, target, namespace, limits)
+        except UnknownBackend as error:  # it takes nothing, and keeps no other from taking it
+            unusable.append(str(error))
+        else:
+            found += [] if journal is None else [(origin(entry), journal)]
     if len(found) > 1:
         claimants = " and ".join(sorted(origin for origin, _ in found))
         raise UsageError(f"{claimants} both take {_kind(target)}; pass a journal of the one you mean")
     if found:
         return found[0][1]
-    raise UsageError(
+    told = (
         f"{_kind(target)} is no journal: pass a URL such as sqlite:///orders.db, an unopened journal, or "
         "what an installed backend takes in its place (a psycopg_pool, or an SQLAlchemy engine on "
-        f"postgresql+psycopg, where the one for postgresql is installed; {_listing()})"
+        f"postgresql+psycopg, where the one for postgresql is installed; {listing()})"
     )
+    raise UsageError("\n".join([told, *unusable]))
 
 
 def _kind(target: object) -> str:
@@ -175,13 +173,14 @@ def wakeups(url: str) -> Callable[[Topic], Wakeups]:
     Raises UnknownBackend when nothing serves the URL's scheme or what does carries no hints of others, and
     IncompatibleJournal for a URL that is wrong.
     """
-    backend = _backend(url)
+    entry, backend = _served(url)
     if not hasattr(backend, "wakeups"):
         raise UnknownBackend(
             f"the backend for {url.partition(':')[0]!r} journals carries no hints of others; name one that "
             "does, such as redis://host:6379/0"
         )
-    return cast(WakingBackend, backend).wakeups(url)
+    with asked(entry, "could not make hints of its URL"):
+        return cast(WakingBackend, backend).wakeups(url)
 
 
 def capabilities(url: str) -> frozenset[str]:
@@ -191,107 +190,40 @@ def capabilities(url: str) -> frozenset[str]:
 
 def available() -> list[Installed]:
     """Every installed backend, by scheme; one that cannot be used says why instead of raising."""
-    return [_describe(entry) for entry in sorted(_entries(), key=lambda entry: (entry.name, _origin(entry)))]
+    return [_describe(entry) for entry in sorted(entries(), key=lambda entry: (entry.name, origin(entry)))]
 
 
 def _describe(entry: EntryPoint) -> Installed:
     try:
-        backend = _load(entry)
+        backend = load(entry)
     except UnknownBackend as error:
-        return Installed(entry.name, _origin(entry), frozenset(), 0, str(error))
-    return Installed(entry.name, _origin(entry), backend.CAPABILITIES, backend.PORT_VERSION)
+        return Installed(entry.name, origin(entry), frozenset(), 0, str(error))
+    return Installed(entry.name, origin(entry), frozenset(backend.CAPABILITIES), backend.PORT_VERSION)
 
 
 def _backend(url: str) -> Backend:
+    return _served(url)[1]
+
+
+def _served(url: str) -> tuple[EntryPoint, Backend]:
+    """Who serves a URL. Raises UnknownBackend."""
     scheme = url.partition(":")[0].lower()
     if ":" not in url or not scheme:
         raise UnknownBackend(
             f"{url!r} is not a journal URL: it begins with a backend's scheme, "
-            f"like sqlite:///orders.db; {_listing()}"
+            f"like sqlite:///orders.db; {listing()}"
         )
     for name in (scheme, scheme.partition("+")[0]):  # a driver may have its own backend: it goes first
-        entries = [entry for entry in _entries() if entry.name == name]
-        if len(entries) > 1:
-            claimants = " and ".join(sorted(_origin(entry) for entry in entries))
+        found = [entry for entry in entries() if entry.name == name]
+        if len(found) > 1:
+            claimants = " and ".join(sorted(origin(entry) for entry in found))
             raise UnknownBackend(f"{claimants} both claim {name!r} journals; uninstall one of them")
-        if entries:
-            return _load(entries[0])
+        if found:
+            return found[0], load(found[0])
     raise UnknownBackend(_unknown(scheme))
 
 
 def _unknown(scheme: str) -> str:
-    near = difflib.get_close_matches(scheme.partition("+")[0], [entry.name for entry in _entries()], n=1)
+    near = difflib.get_close_matches(scheme.partition("+")[0], [entry.name for entry in entries()], n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"no installed backend serves {scheme!r} journals{hint} ({_listing()})"
-
-
-def _listing() -> str:
-    names = sorted({entry.name for entry in _entries()})
-    return "installed: " + (", ".join(names) or "none")
-
-
-def _entries() -> list[EntryPoint]:
-    """Entry points of the group; one distribution that is found twice on the path counts once."""
-    return list(_found(tuple((place, _changed(place)) for place in sys.path)))
-
-
-@lru_cache(maxsize=4)
-def _found(_places: tuple[tuple[str, int], ...]) -> tuple[EntryPoint, ...]:
-    """Looks through every installed distribution, which takes as long as a run: once while none changes."""
-    unique = {(entry.name, entry.value, _origin(entry)): entry for entry in entry_points(group=GROUP)}
-    return tuple(unique.values())
-
-
-def _changed(place: str) -> int:
-    """When something was last installed into a directory of the path."""
-    try:
-        return os.stat(place or os.curdir).st_mtime_ns
-    except OSError:
-        return 0
-
-
-def _origin(entry: EntryPoint) -> str:
-    return entry.dist.name if entry.dist is not None else "an unknown distribution"
-
-
-def _load(entry: EntryPoint) -> Backend:
-    """The backend behind an entry point. Raises UnknownBackend for one that cannot be used."""
-    whose = f"the backend for {entry.name!r} journals ({entry.value}, of {_origin(entry)})"
-    try:
-        backend = cast(Backend, entry.load())
-    except ImportError as error:
-        raise UnknownBackend(f"{whose} cannot be imported: {error}{_extra(entry)}") from error
-    except AttributeError as error:
-        raise UnknownBackend(f"{whose} is not where its entry point says: {error}") from error
-    if missing := getattr(backend, "MISSING", ""):
-        raise UnknownBackend(f"{whose} is not usable: {missing}")
-    version = getattr(backend, "PORT_VERSION", None)
-    if version != PORT_VERSION:
-        raise UnknownBackend(
-            f"{whose} was written for {_written_for(version)}; this release has version {PORT_VERSION}: "
-            f"{_remedy(version, _origin(entry))}"
-        )
-    return backend
-
-
-def _written_for(version: object) -> str:
-    return (
-        "no version of the journal port that it states"
-        if version is None
-        else (f"version {version} of the journal port")
-    )
-
-
-def _remedy(version: object, distribution: str) -> str:
-    """What to install, so that both speak of one port."""
-    if isinstance(version, int) and version > PORT_VERSION:
-        return f"install a newer release of continuum-core, or an older one of {distribution}"
-    return f"install a newer release of {distribution}"
-
-
-def _extra(entry: EntryPoint) -> str:
-    """How to install the driver, where the distribution has an extra named like the scheme."""
-    extras = entry.dist.metadata.get_all("Provides-Extra") if entry.dist is not None else None
-    if entry.name not in (extras or ()):
-        return ""
-    return f'; its driver comes with: pip install "{_origin(entry)}[{entry.name}]"'
+    return f"no installed backend serves {scheme!r} journals{hint} ({listing()})"

@@ -11,7 +11,8 @@ from uuid import UUID
 
 from continuum_core.errors import UsageError
 from continuum_core.journal.commit import Member
-from continuum_core.journal.protocol import Journal
+from continuum_core.journal.declared import can
+from continuum_core.journal.protocol import Capability, Journal
 
 __all__ = ["Crewed", "crewed", "first_token"]
 
@@ -37,7 +38,7 @@ class Crewed(Protocol):
 
 def crewed(journal: Journal) -> Crewed:
     """The journal as one that starts child runs. Raises UsageError where its backend cannot."""
-    if not callable(getattr(journal, "members", None)):
+    if not can(journal, Capability.CREWS):
         raise UsageError(
             "this journal's backend starts no child runs (capability 'crews'), and a machine here wants "
             "some; use a backend that does; its author finds how on the page 'Write a backend'"

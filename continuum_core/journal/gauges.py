@@ -13,6 +13,8 @@ from typing import Protocol, cast
 from msgspec import Struct
 
 from continuum_core.clock import Micros
+from continuum_core.journal.declared import can
+from continuum_core.journal.protocol import Capability
 from continuum_core.journal.records import RunStatus
 
 __all__ = ["COUNTED", "Gauged", "Gauges", "QueueGauge", "gauged", "gauges_of"]
@@ -69,8 +71,7 @@ class Gauged(Protocol):
 
 def gauged(journal: object) -> Gauged | None:
     """A journal's handle as one that counts; None where it does not."""
-    counts = callable(getattr(journal, "gauges", None))
-    return cast(Gauged, journal) if counts else None
+    return cast(Gauged, journal) if can(journal, Capability.GAUGES) else None
 
 
 def gauges_of(

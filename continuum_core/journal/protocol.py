@@ -146,7 +146,8 @@ PORT_VERSION = 1
 class Capability:
     """Names of what a backend may declare beyond the port; `MEANINGS` says what each one claims.
 
-    Declared, never detected: the kit asks for all that is declared, and skips the rest by its name.
+    Declared, never detected: the kit asks for all that is declared, and skips the rest by its name; the
+    engine uses what is declared, and nothing else (`journal.declared`).
     """
 
     DURABLE = "durable"
@@ -236,7 +237,10 @@ class Opened:
 
 @runtime_checkable
 class Journal(Protocol):
-    """A handle on a store, for one namespace. Used from one event loop."""
+    """A handle on a store, for one namespace. Used from one event loop.
+
+    It may say in an attribute ``capabilities`` what its backend declares; else `connect` notes it there.
+    """
 
     namespace: str
 
@@ -419,7 +423,8 @@ class Journal(Protocol):
 class Backend(Protocol):
     """What an entry point of group ``continuum.backends`` names: a module or object of this shape.
 
-    It may also define ``MISSING``, a sentence that says what to install, while its driver is absent.
+    It may also define ``MISSING``, a sentence that says what to install, while its driver is absent. What is
+    wrong with it is told by name, and stops nobody who does not ask for it (`journal.installed`).
     """
 
     PORT_VERSION: int

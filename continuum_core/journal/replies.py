@@ -16,6 +16,8 @@ from uuid import UUID
 from msgspec import Struct
 
 from continuum_core.errors import UsageError
+from continuum_core.journal.declared import can
+from continuum_core.journal.protocol import Capability
 
 __all__ = ["Asked", "Replied", "ReplyState", "Replying", "replying"]
 
@@ -52,7 +54,7 @@ class Replying(Protocol):
 
 def replying(journal: object) -> Replying:
     """The handle's means to read replies. Raises UsageError where its backend keeps none."""
-    if callable(getattr(journal, "replies", None)):
+    if can(journal, Capability.REPLIES):
         return cast(Replying, journal)
     raise UsageError(
         "this journal's backend keeps no replies (capability 'replies'), so a run cannot be asked here; send "

@@ -29,7 +29,8 @@ from continuum_core.clock import Micros
 from continuum_core.errors import PayloadRefused, UsageError
 from continuum_core.journal.attributes import Attribute
 from continuum_core.journal.commit import Page
-from continuum_core.journal.protocol import Journal
+from continuum_core.journal.declared import can
+from continuum_core.journal.protocol import Capability, Journal
 from continuum_core.journal.records import Run, RunStatus
 
 __all__ = [
@@ -177,14 +178,14 @@ class Searcher(Protocol):
 
 def searcher_of(journal: Journal) -> Searcher:
     """The searches of a journal's handle. Raises UsageError where its backend has none."""
-    found = getattr(journal, "searcher", None)
-    if not callable(found):
+    if not can(journal, Capability.SEARCH):
         raise UsageError(
             "this journal's backend cannot search (capability 'search'): runs can be listed by machine, "
             "status and parent alone, and keep no attributes; its author finds how on the page "
             "'Write a backend'"
         )
-    return cast(Searcher, found())
+    wide: Any = journal
+    return cast(Searcher, wide.searcher())
 
 
 # --- for backends: conditions

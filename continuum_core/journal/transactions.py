@@ -24,6 +24,8 @@ from typing import Any, Protocol, cast
 from uuid import UUID
 
 from continuum_core.journal.commit import Delivered, Finished, NewRun, Started, TaskFinish
+from continuum_core.journal.declared import can
+from continuum_core.journal.protocol import Capability
 from continuum_core.journal.records import Delivery, Run
 
 __all__ = ["Transaction", "Transactional", "Within", "transactional"]
@@ -105,10 +107,5 @@ class Transactional(Protocol):
 
 
 def transactional(journal: object) -> Transactional | None:
-    """A journal's handle as one that shares transactions; None where it does not.
-
-    Asked by attribute: a handle that wraps another one and passes attributes on has what the other has.
-    """
-    verbs = ("within", "check_kind", "transaction")
-    shares = all(callable(getattr(journal, verb, None)) for verb in verbs)
-    return cast(Transactional, journal) if shares else None
+    """A journal's handle as one that shares transactions; None where it does not."""
+    return cast(Transactional, journal) if can(journal, Capability.TRANSACTIONS) else None

@@ -14,6 +14,7 @@ from continuum_core.errors import JournalUnavailable
 from continuum_core.hooks.plugins import NONE, Plugins
 from continuum_core.host import Host, Job
 from continuum_core.journal.commit import Commit, Committed, Finished, RunHold, TaskFinish
+from continuum_core.journal.declared import sibling_of
 from continuum_core.journal.gauges import gauged
 from continuum_core.journal.protocol import Journal, Opened
 from continuum_core.journal_clock import JournalClock
@@ -182,7 +183,7 @@ class Supervisor:
         if age is not None:
             loops["retention"] = lambda: prune_generations(self._host, self._journal, age)
         self._jobs = [self._host.spawn(self._watched(name, loop), name) for name, loop in loops.items()]
-        sibling = self._journal.sibling()
+        sibling = sibling_of(self._journal)
 
         def leases() -> Coroutine[Any, Any, None]:
             return renew(self._host_apart, sibling, self.runs, self.tasks, self._pulse, self._lease)

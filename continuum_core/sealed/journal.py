@@ -37,6 +37,7 @@ from continuum_core.journal.commit import (
     TaskWant,
 )
 from continuum_core.journal.crews import crewed
+from continuum_core.journal.declared import sibling_of
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import Delivery, DeliveryKind, Record, RecordKind, Run
 from continuum_core.journal.replies import Asked, Replied, replying
@@ -84,7 +85,7 @@ class _Sealed:
         return _SealedSearcher(self, searcher_of(self._inner))
 
     def sibling(self) -> Journal:
-        return sealed(self._inner.sibling(), self._pipeline)
+        return sealed(sibling_of(self._inner), self._pipeline)
 
     # --- writing ---
 

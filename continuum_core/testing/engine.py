@@ -27,6 +27,7 @@ from continuum_core.definition.activity import Activity
 from continuum_core.definition.declare import Machine
 from continuum_core.hooks.plugins import Plugins
 from continuum_core.journal.connect import connect
+from continuum_core.journal.declared import sibling_of
 from continuum_core.journal.protocol import Journal, Limits
 from continuum_core.registry import Registry
 from continuum_core.replay import verify_run
@@ -130,7 +131,7 @@ class Engine:
     async def _opened(self, given: dict[str, Any]) -> Worker:
         arguments: dict[str, Any] = {"lease": _LEASE, "poll": _POLL, "stall": _STALL, **given}
         worker = Worker(
-            hinted(self._journal.sibling(), self._host, self._hints),
+            hinted(sibling_of(self._journal), self._host, self._hints),
             self._machines,
             host=self._host,
             runner=self._runner,

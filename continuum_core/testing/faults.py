@@ -49,6 +49,7 @@ from continuum_core.journal.commit import (
     TaskWant,
 )
 from continuum_core.journal.crews import crewed
+from continuum_core.journal.declared import declared, sibling_of
 from continuum_core.journal.protocol import Journal, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run
 from continuum_core.journal.replies import Asked, Replied, replying
@@ -183,7 +184,12 @@ class FaultyJournal:
         self._numbers: Counter[str] = numbers if numbers is not None else Counter()
 
     def sibling(self) -> FaultyJournal:
-        return FaultyJournal(self.inner.sibling(), self._decide, self._surroundings, numbers=self._numbers)
+        return FaultyJournal(sibling_of(self.inner), self._decide, self._surroundings, numbers=self._numbers)
+
+    @property
+    def capabilities(self) -> frozenset[str] | None:
+        """What is declared of the inner journal. What shows in verbs that are not here, this one cannot."""
+        return declared(self.inner)
 
     # --- faults ---
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from continuum_core.host import Flag, Host
+from continuum_core.journal.declared import sibling_of
 from continuum_core.journal.protocol import Journal
 
 __all__ = ["Hints", "hinted"]
@@ -55,7 +56,7 @@ class _Hinted:
         return told
 
     def sibling(self) -> Journal:
-        return hinted(self._inner.sibling(), self._host, self._hints)
+        return hinted(sibling_of(self._inner), self._host, self._hints)
 
     async def wait(self, seconds: float) -> None:
         await self._hints.wait(self._host, seconds)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
@@ -12,49 +11,13 @@ from continuum_core.errors import IncompatibleJournal, UnknownBackend, UsageErro
 from continuum_core.journal.connect import Installed, available, capabilities, connect
 from continuum_core.journal.protocol import PORT_VERSION, Limits
 from continuum_memory import MemoryJournal
-
-_WORKING = """
-PORT_VERSION = 1
-CAPABILITIES = frozenset({"durable"})
-
-def connect(url, namespace, limits):
-    return (__name__, url, namespace, limits)
-"""
-_numbers = itertools.count()
-
-
-class Install(Protocol):
-    def __call__(
-        self, scheme: str, source: str = ..., name: str = ..., extras: tuple[str, ...] = ...
-    ) -> tuple[str, str]: ...
+from tests.conformance.strange import WORKING, Install
 
 
 def reached(url: str, namespace: str | None = None) -> Any:
-    """The module and what its `connect` was given: what `_WORKING` answers in place of a journal."""
-    return connect(url, namespace)
-
-
-@pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Install a distribution with one backend: `install(scheme, source)` gives its names."""
-    monkeypatch.syspath_prepend(str(tmp_path))
-
-    def install(
-        scheme: str, source: str = _WORKING, name: str = "", extras: tuple[str, ...] = ()
-    ) -> tuple[str, str]:
-        module = f"strange_backend_{next(_numbers)}"
-        distribution = name or module.replace("_", "-")
-        (tmp_path / f"{module}.py").write_text(source)
-        info = tmp_path / f"{distribution.replace('-', '_')}-1.0.dist-info"
-        info.mkdir()
-        provides = "".join(f"Provides-Extra: {extra}\n" for extra in extras)
-        (info / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n{provides}"
-        )
-        (info / "entry_points.txt").write_text(f"[continuum.backends]\n{scheme} = {module}\n")
-        return module, distribution
-
-    return install
+    """The module and what its `connect` was given, of a backend that is `WORKING`."""
+    journal: Any = connect(url, namespace)
+    return (type(journal).__module__, *journal.given)
 
 
 def test_a_url_finds_its_backend() -> None:
@@ -113,7 +76,7 @@ def test_one_distribution_found_twice_is_one(
 )
 def test_another_port_version_is_refused(install: Install, version: int, remedy: str) -> None:
     """By name, with both versions, and with what to install: which depends on who is behind."""
-    _, distribution = install("strange", _WORKING.replace("PORT_VERSION = 1", f"PORT_VERSION = {version}"))
+    _, distribution = install("strange", WORKING.replace("PORT_VERSION = 1", f"PORT_VERSION = {version}"))
     said = f"was written for version {version} of .* has version {PORT_VERSION}: {remedy}"
     with pytest.raises(UnknownBackend, match=said.format(distribution)):
         connect("strange://")

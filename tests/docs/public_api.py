@@ -91,6 +91,7 @@ PUBLIC = (
             "continuum_core.journal.searching": _ALL,
             "continuum_core.journal.selecting": _ALL,
             "continuum_core.journal.connect": _ALL,
+            "continuum_core.journal.declared": _ALL,
         },
     ),
     Section(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from continuum_core import Client, Machine, UsageError, Worker, root
+from continuum_core import Machine, UsageError, root
 from continuum_core.definition.fingerprint import fingerprint
 from continuum_core.definition.memory import Memory, memory_of
 from continuum_core.errors import DefinitionError
@@ -261,12 +261,3 @@ def test_wrong_words_are_refused(words: tuple[Any, ...]) -> None:
                 s.remember(word)
             init = staticmethod(begun)
             result = staticmethod(sum_of)
-
-
-def test_a_journal_that_cannot_forget_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Said when the worker or client is made, not by the first commit."""
-    monkeypatch.setattr("continuum_core.registry.capabilities", lambda _: frozenset[str]())
-    for made in (Worker, Client):
-        with pytest.raises(UsageError, match="does not declare 'forgets'"):
-            made("memory://", [Selective])
-        made("memory://", [Plain])

@@ -46,6 +46,7 @@ from continuum_core.journal.commit import (
 )
 from continuum_core.journal.connect import connect
 from continuum_core.journal.crews import crewed
+from continuum_core.journal.declared import declared
 from continuum_core.journal.protocol import Journal, Limits, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run, Task, TaskKey
 from continuum_core.testing.simulation.scheduler import Process, Scheduler
@@ -144,6 +145,7 @@ class SimulatedJournal:
     def __init__(self, store: Journal, process: Process, witness: Witness, hints: Hints) -> None:
         self.store = store
         self.namespace = store.namespace
+        self.capabilities = declared(store)
         self._process = process
         self._witness = witness
         self._hints = hints
