@@ -68,8 +68,14 @@ def resolved_due(delivery: Delivery, now: Micros) -> Micros:
 
 
 def insert(space: Space, run: RunRow, delivery: Delivery, now: Micros) -> None:
-    """Store a delivery as free, and note its dedupe id as pending."""
+    """Store a delivery as free, and note its dedupe id as pending.
+
+    It takes the place of one with its id: an order that is repeated when its own id is forgotten brings the
+    delivery that it brought before, which may still be held.
+    """
     stored = replace(delivery, due=resolved_due(delivery, now), floor=0, held=Held.NO)
+    if (older := run.deliveries.get(stored.id)) is not None:
+        remove(space, run, older, now)
     run.deliveries[stored.id] = stored
     _index(space, run, stored)
     if stored.dedupe is not None:

@@ -14,12 +14,13 @@ from continuum_core.journal.commit import (
     OrderOutcome,
     StartOutcome,
 )
-from continuum_core.journal.protocol import Capability
+from continuum_core.journal.protocol import Capability, Limits
 from continuum_core.journal.rate import Rate
-from continuum_core.journal.records import Definition, RunStatus
+from continuum_core.journal.records import Definition, DeliveryKind, Held, RunStatus
 from continuum_core.testing.conformance.given import (
     FAR,
     HOUR,
+    MOMENT,
     TAKES,
     finish,
     first_turn,
@@ -36,11 +37,14 @@ from continuum_core.testing.conformance.given import (
 )
 from continuum_core.testing.conformance.kit import (
     Kit,
+    claimed,
     claimed_one,
     claimed_task,
     claimed_tasks,
     committed,
     delivered,
+    ordered,
+    passed,
     row,
     seen,
     started,
@@ -248,6 +252,25 @@ async def test_a_repeated_order_gets_the_first_answer(kit: Kit, kind: OrderKind)
     assert await journal.control([one]) == first
     assert first[0].outcome in (OrderOutcome.DONE, OrderOutcome.UNCHANGED)
     assert await seen(journal, run_id) == before
+
+
+async def test_an_order_that_was_forgotten_brings_its_delivery_once(kit: Kit) -> None:
+    """Promise 6: given again behind its window, while what it brought is still held, it takes that one's place."""
+    journal = await kit.open(limits=Limits(dedupe_window=MOMENT))
+    run_id = await waiting(journal)
+    cancel = order(OrderKind.CANCEL, run_id)
+    await journal.control([cancel])
+    await ordered(journal, OrderKind.SUSPEND, run_id)
+    assert (await claimed(journal)).runs == ()
+    assert [delivery.held for delivery in (await seen(journal, run_id)).deliveries] == [Held.PAUSED]
+    await passed(journal, await journal.now() + MOMENT)
+    (again,) = await journal.control([cancel])
+    assert (again.outcome, again.status) == (OrderOutcome.DONE, RunStatus.RUNNING)
+    claim, now = await claimed_one(journal)
+    assert [delivery.kind for delivery in claim.deliveries] == [DeliveryKind.CANCEL]
+    await committed(journal, turn(claim, now))
+    assert (await seen(journal, run_id)).deliveries == ()
+    assert (await claimed(journal)).runs == ()
 
 
 async def test_a_repeat_in_one_batch_counts_once(kit: Kit) -> None:
