@@ -415,7 +415,9 @@ class Journal(Protocol):
     async def wait(self, seconds: float) -> None:
         """Return when something may have changed, or after `seconds`. A hint: it may be early or late.
 
-        A write that another handle made since this one's last `wait` returned ends it at once.
+        A write that another handle of this process made since this one's last `wait` returned ends it at
+        once, and one of another process may where `wakeups` is declared. One that always returns early is
+        none: whoever waits would ask in circles.
         """
         ...
 

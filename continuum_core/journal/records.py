@@ -177,7 +177,7 @@ class Task(Struct, frozen=True, gc=False):
     :ivar due: when it may be claimed next.
     :ivar scheduled: when it was created.
     :ivar attempt: failures reported so far.
-    :ivar losses: leases that expired while it was claimed.
+    :ivar losses: leases that expired while it was claimed. RETRY and RETURN leave it: no report forgives one.
     :ivar fence: grows with each claim; 0 while never claimed.
     :ivar cancel: a state exit or the run's end asked it to stop.
     :ivar details: what its last heartbeat carried.

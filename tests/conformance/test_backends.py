@@ -57,6 +57,7 @@ OF_ONE_TAG = {
     "p13_limits_and_turns_work_together": "fairness holds within a tag",
     "p13_a_suspect_at_the_head": "it ends its own tag's claim",
     "p13_a_place_is": "places are counted within a tag",
+    "p16_letters_to_nobody": "they wait for a run to be started",
     "p18_messages_do_not_cross": "they wait for a run to be started",
     "p22_the_same_answers": "promised of Redis with one tag",
 }

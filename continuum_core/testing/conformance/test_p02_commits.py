@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from continuum_core.journal.commit import CommitOutcome, FinishKind, FinishOutcome
+from continuum_core.journal.commit import CommitOutcome, FinishKind, FinishOutcome, OrderKind
 from continuum_core.journal.protocol import Limits
 from continuum_core.journal.records import DeliveryKind, Held, RunStatus
 from continuum_core.testing.conformance.given import (
@@ -34,6 +34,7 @@ from continuum_core.testing.conformance.kit import (
     committed,
     delivered,
     finished,
+    ordered,
     passed,
     payloads,
     row,
@@ -326,6 +327,21 @@ async def test_messages_that_reach_nobody_are_kept(kit: Kit, ended: bool, reason
     dead = (await seen(journal, target)).dead
     assert [(letter.delivery.payload, letter.reason) for letter in dead] == [(b"too late", reason)]
     assert (await row(journal, run_id)).version == 1
+
+
+async def test_letters_are_told_by_time(kit: Kit) -> None:
+    """Promise 2: what reached nobody first is read first, whatever its id."""
+    journal = await kit.open()
+    target, run_id = await waiting(journal), await waiting(journal)
+    await ordered(journal, OrderKind.TERMINATE, target, outcome=b"over")
+    second, first = signal(target, b"second"), signal(target, b"first")
+    for letter in (first, second):
+        run = await row(journal, run_id)
+        await committed(journal, fused(run, await journal.now(), deliveries=(letter,)))
+        await passed(journal, await journal.now())
+    dead = (await seen(journal, target)).dead
+    assert [letter.delivery.payload for letter in dead] == [b"first", b"second"]
+    assert dead[0].at < dead[1].at
 
 
 async def test_messages_are_deduplicated_at_their_target(kit: Kit) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from continuum_core.journal.commit import FinishKind, OrderKind
 from continuum_core.journal.protocol import Limits
+from continuum_core.journal.records import RunStatus
 from continuum_core.testing.conformance.given import (
     HOUR,
     MOMENT,
@@ -29,6 +32,9 @@ from continuum_core.testing.conformance.kit import (
     task_after_loss,
     waiting,
 )
+
+_AFTER = 100
+"""So many microseconds behind a grant, the last fence and one more are below the clock."""
 
 
 async def test_fences_of_a_run_grow(kit: Kit) -> None:
@@ -64,6 +70,22 @@ async def test_a_first_fence_is_not_below_the_clock(kit: Kit) -> None:
     task = await claimed_task(journal)
     assert before <= task.task.fence
     assert (await row(journal, run_id)).fence == claim.fence
+
+
+@pytest.mark.parametrize("kind", [OrderKind.SUSPEND, OrderKind.CANCEL, OrderKind.TERMINATE, None])
+async def test_no_fence_is_below_the_clock(kit: Kit, kind: OrderKind | None) -> None:
+    """Promise 4: nor is one that an order or a parking grants: it may be the first behind a lost tail."""
+    journal = await kit.open()
+    run_id = await waiting(journal)
+    await delivered(journal, signal(run_id))
+    claim, _ = await claimed_one(journal)
+    await passed(journal, claim.fence + _AFTER)
+    before = await journal.now()
+    if kind is None:
+        await committed(journal, turn(claim, before, status=RunStatus.PARKED, cause="c"))
+    else:
+        await ordered(journal, kind, run_id, outcome=b"over")
+    assert before <= (await row(journal, run_id)).fence
 
 
 async def test_fences_of_a_task_grow(kit: Kit) -> None:

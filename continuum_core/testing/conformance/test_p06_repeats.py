@@ -255,7 +255,7 @@ async def test_a_repeated_order_gets_the_first_answer(kit: Kit, kind: OrderKind)
 
 
 async def test_an_order_that_was_forgotten_brings_its_delivery_once(kit: Kit) -> None:
-    """Promise 6: given again behind its window, while what it brought is still held, it takes that one's place."""
+    """Promise 6: given again behind its window, it takes the place of what it brought, held or not."""
     journal = await kit.open(limits=Limits(dedupe_window=MOMENT))
     run_id = await waiting(journal)
     cancel = order(OrderKind.CANCEL, run_id)

@@ -7,7 +7,7 @@ from functools import partial
 from continuum_core.journal.commit import DeliverOutcome, OrderKind
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import DeliveryKind
-from continuum_core.testing.conformance.given import FAR, HOUR, fused, signal, timer, turn
+from continuum_core.testing.conformance.given import FAR, HOUR, fused, new_id, signal, timer, turn
 from continuum_core.testing.conformance.kit import (
     Kit,
     apart,
@@ -106,6 +106,23 @@ async def test_runs_are_claimed_by_their_first_delivery(kit: Kit) -> None:
     await journal.deliver([signal(ids[0], due=30), signal(ids[1], due=10), signal(ids[2], due=20)])
     claims = await claimed(journal)
     assert [claim.run_id for claim in claims.runs] == [ids[1], ids[2], ids[0]]
+
+
+async def test_what_is_delivered_is_stored_as_it_is(kit: Kit) -> None:
+    """Promise 9: every field, from a sender and from a commit, is what a claim hands over and readers see."""
+    journal = await kit.open()
+    run_id, sender = await waiting(journal), await waiting(journal)
+    sent, told = (
+        signal(run_id, payload, due=number, token=7, slot=number, dedupe=f"d{number}", cause=new_id())
+        for number, payload in enumerate((b"sent", b"told"), start=1)
+    )
+    await delivered(journal, sent)
+    await committed(journal, fused(await row(journal, sender), await journal.now(), deliveries=(told,)))
+    assert (await seen(journal, run_id)).deliveries == (sent, told)
+    claim, _ = await claimed_one(journal)
+    assert claim.deliveries == (sent, told)
+    await ordered(journal, OrderKind.TERMINATE, run_id, outcome=b"over")
+    assert {letter.delivery for letter in (await seen(journal, run_id)).dead} == {sent, told}
 
 
 async def test_own_timers_keep_their_due(kit: Kit) -> None:

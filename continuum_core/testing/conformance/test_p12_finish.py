@@ -72,6 +72,20 @@ async def test_a_retry_counts_and_keeps_the_failure(kit: Kit) -> None:
     assert (await seen(journal, run_id)).deliveries == ()
 
 
+@pytest.mark.parametrize("kind", [FinishKind.RETRY, FinishKind.RETURN])
+async def test_losses_outlive_reports(kit: Kit, kind: FinishKind) -> None:
+    """Promise 12: a report that reopens the task forgives no lease that was lost: it stays a suspect."""
+    journal = await kit.open(limits=Limits(loss_backoff=MOMENT))
+    run_id = await waiting(journal, {"tasks": (new_task(1),)})
+    task = await claimed_task(journal, lease=MOMENT)
+    for lease in (MOMENT, HOUR):
+        await passed(journal, await journal.now() + MOMENT)
+        task = await task_after_loss(journal, lease=lease)
+    assert (await finished(journal, finish(task, kind))).outcome is FinishOutcome.FINISHED
+    assert [one.losses for one in (await seen(journal, run_id)).tasks] == [2]
+    assert (await claimed_task(journal)).task.losses == 2
+
+
 async def test_another_holder_is_told_lost(kit: Kit) -> None:
     """Promise 12: a stale fence changes nothing; the holder's end then stands."""
     journal = await kit.open(limits=Limits(loss_backoff=MOMENT))

@@ -45,6 +45,19 @@ async def test_a_claim_has_no_more_than_its_limit(kit: Kit) -> None:
     assert sizes == [3, 3, 1, 0]
 
 
+async def test_a_sibling_keeps_to_the_same_limits(kit: Kit) -> None:
+    """Promise 13: what bounds one handle of a store bounds those that were made from it."""
+    journal = await kit.open(limits=Limits(pending=1))
+    run_id = await waiting(journal)
+    sibling = journal.sibling()
+    await sibling.open()
+    try:
+        answers = await sibling.deliver([signal(run_id), signal(run_id)])
+    finally:
+        await sibling.close()
+    assert [answer.outcome for answer in answers] == [DeliverOutcome.ACCEPTED, DeliverOutcome.FULL]
+
+
 async def test_a_claim_tells_how_far_it_read(kit: Kit) -> None:
     """Promise 13: None when it read to the end; else the caller finds the rest from there."""
     journal = await kit.open()

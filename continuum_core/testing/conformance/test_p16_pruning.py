@@ -20,6 +20,7 @@ from continuum_core.testing.conformance.given import (
     MACHINE,
     MOMENT,
     finish,
+    fused,
     new_id,
     new_task,
     reservation,
@@ -117,6 +118,47 @@ async def test_a_dry_run_only_counts(kit: Kit) -> None:
     assert (dry.runs, dry.records) == (1, 3)
     assert await seen(journal, run_id) == before
     assert await journal.prune(PrunePlan(before=FAR, limit=10)) == dry
+
+
+async def test_a_dry_run_expires_nothing(kit: Kit) -> None:
+    """Promise 16: what only stood to recognise repeats is counted, and is there to be counted again."""
+    journal = await kit.open(limits=Limits(dedupe_window=MOMENT, result_window=MOMENT))
+    run_id = await waiting(journal, {"tasks": (new_task(1, key="key"),)})
+    await finished(journal, finish(await claimed_task(journal), result=b"result"))
+    await delivered(journal, signal(run_id, dedupe="a"))
+    claim, now = await claimed_one(journal)
+    await committed(journal, turn(claim, now))
+    await ordered(journal, OrderKind.UNPARK, run_id)
+    await passed(journal, await journal.now() + MOMENT)
+    counted = [await journal.prune(PrunePlan(before=FAR, limit=10, dry_run=True)) for _ in range(2)]
+    assert [pruned.expired for pruned in counted] == [3, 3]
+    assert await journal.prune(PrunePlan(before=FAR, limit=10)) == counted[0]
+    assert (await journal.prune(PrunePlan(before=FAR, limit=10))).expired == 0
+
+
+async def test_letters_to_nobody_go_by_their_time(kit: Kit) -> None:
+    """Promise 16: those under ids of no run go when they are older than the plan asks, and not before."""
+    journal = await kit.open()
+    run_id = await waiting(journal)
+    old, young, alive = new_id(), new_id(), new_id()
+
+    async def send(*targets: UUID) -> None:
+        run = await row(journal, run_id)
+        letters = tuple(signal(target, b"letter") for target in targets)
+        await committed(journal, fused(run, await journal.now(), deliveries=letters))
+        await passed(journal, await journal.now())
+
+    await send(old, alive)
+    between = await journal.now()
+    await send(young)
+    await started(journal, run_id=alive, delivery=signal(alive, b"start"))
+    await journal.prune(PrunePlan(before=FAR, limit=10, dry_run=True))
+    await journal.prune(PrunePlan(before=between, limit=10))
+    for target in (old, young):
+        await started(journal, run_id=target, delivery=signal(target, b"start"))
+    await journal.prune(PrunePlan(before=FAR, limit=10))  # now all are of runs that live
+    letters = {target: len((await seen(journal, target)).dead) for target in (old, young, alive)}
+    assert letters == {old: 0, young: 1, alive: 1}
 
 
 async def test_dedupe_outlives_its_run(kit: Kit) -> None:

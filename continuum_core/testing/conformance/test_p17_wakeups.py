@@ -36,6 +36,13 @@ from continuum_core.testing.conformance.kit import (
     waiting,
 )
 
+_A_DAY = 86_400.0
+_PATIENCE = 60
+"""Seconds after which a hint does not come any more."""
+
+_IDLE, _EARLY = 0.05, 200
+"""Whoever ends so many waits in so many seconds, in which nothing happens, waits for nothing."""
+
 
 async def test_a_delivery_during_a_turn_is_found_after_it(kit: Kit) -> None:
     """Promise 17: a commit overwrites no delivery that it did not see."""
@@ -201,6 +208,33 @@ async def test_an_order_leaves_a_record(kit: Kit) -> None:
     assert (record.body, record.cause, record.commit_id) == (suspend.body, suspend.id, suspend.id)
     run = await row(journal, run_id)
     assert (run.version, run.commit_id, run.status) == (2, suspend.id, RunStatus.SUSPENDED)
+
+
+async def test_another_handles_write_ends_a_wait(kit: Kit) -> None:
+    """Promise 17: of the same process: one that comes during the wait, and one that came since the last."""
+    journal, other = await kit.open(), await kit.open()
+    async with asyncio.timeout(_PATIENCE):
+        await started(other)
+        await journal.wait(_A_DAY)
+        waiter = asyncio.create_task(journal.wait(_A_DAY))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        while not waiter.done():  # a hint of what came before may end a wait early
+            await started(other)
+            await asyncio.wait([waiter], timeout=1)
+
+
+async def test_nothing_ends_a_wait_for_ever(kit: Kit) -> None:
+    """Promise 17: a wait may end early now and then; one that always does has workers turn in circles."""
+    journal = await kit.open()
+    await started(journal)
+
+    async def wait_often() -> None:
+        for _ in range(_EARLY):
+            await journal.wait(_A_DAY)
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(wait_often(), _IDLE)
 
 
 async def test_wait_is_only_a_hint(kit: Kit) -> None:
