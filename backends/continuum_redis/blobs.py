@@ -74,7 +74,7 @@ async def _sweep_tag(store: Store, tag: int, dry: bool) -> int:
             to.number(looked)
             to.flag(dry)
 
-        found, gone = await store.ask(TURNING, "sweep_blobs", packed(write), tag)
+        found, gone, more = await store.ask(TURNING, "sweep_blobs", packed(write), tag)
         looked, swept = looked + int(found), swept + int(gone)
-        if found < LOOKED_AT:
+        if not more:
             return swept

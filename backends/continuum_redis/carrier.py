@@ -1,8 +1,7 @@
 """Whole runs: dumped, ended so that they go on elsewhere, restored, erased; keyed results; what is stored.
 
-Rule: a run departs or arrives in one call of the script, in its own tag, and so whole. Dedupe ids of all runs
-of a tag stand in one index, which a dump reads through once for all the runs it was asked for: ask for many
-at a time. What is the namespace's and no run's is paged tag by tag.
+Rule: a run departs or arrives in one call of the script, in its own tag, and so whole. What is the
+namespace's and no run's is paged tag by tag.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ _AT_ONCE = 1_000
 """Entries of an index that one call reads: nobody else is served meanwhile."""
 
 _RUNS_AT_ONCE = 50
-"""Runs that one call of `tally` reads, histories and all."""
+"""Runs that one call of `tally` reads, histories and all: fewer where these have many records."""
 
 _Group = tuple[str, RunStatus, int]
 
@@ -85,19 +84,41 @@ class RedisCarrier:
         return found
 
     async def _seen_in(self, store: Store, tag: int, runs: Sequence[UUID], found: dict[UUID, _Seen]) -> None:
-        cursor = b"0"
-        while True:
+        left, after = list(runs), b""
+        while left:
 
-            def write(to: Arguments, cursor: bytes = cursor) -> None:
+            def write(to: Arguments, left: Sequence[UUID] = left, after: bytes = after) -> None:
+                to.number(_AT_ONCE)
+                to.bytes(after)
+                to.list(to.uuid, left)
+
+            whole, entries, through, after = await store.ask(READING, "seen_of", packed(write), tag)
+            if not whole:
+                await self._scanned(store, tag, runs, found)
+                return
+            _note(entries, found)
+            left = left[through:]
+
+    async def _scanned(self, store: Store, tag: int, runs: Sequence[UUID], found: dict[UUID, _Seen]) -> None:
+        """Where a former release has written: read all there is, once, so that the next one need not."""
+        cursor = b""
+        while cursor != b"0":
+
+            def write(to: Arguments, cursor: bytes = cursor or b"0") -> None:
                 to.bytes(cursor)
                 to.number(_AT_ONCE)
                 to.list(to.uuid, runs)
 
-            cursor, entries = await store.ask(READING, "seen_of", packed(write), tag)
-            for run_id, dedupe, consumed, reply in entries:
-                found[UUID(bytes=run_id)][dedupe.decode()] = (consumed, reply)
-            if cursor == b"0":
-                return
+            cursor, entries = await store.ask(READING, "scan_seen", packed(write), tag)
+            _note(entries, found)
+        cursor = b""
+        while cursor != b"0":
+
+            def tidy(to: Arguments, cursor: bytes = cursor or b"0") -> None:
+                to.bytes(cursor)
+                to.number(_AT_ONCE)
+
+            cursor = await store.ask(READING, "tidy_seen", packed(tidy), tag)
 
     async def depart(self, departures: Sequence[Departure]) -> list[DepartOutcome]:
         told = await self.batch(TURNING, "depart", wholes.departure, departures, lambda each: each.run_id)
@@ -160,6 +181,7 @@ class RedisCarrier:
                 to.number(at)
                 to.number(_RUNS_AT_ONCE)
                 to.number(DAY)
+                to.number(_AT_ONCE)
 
             read, found = await store.ask(READING, "tally", packed(write), tag)
             for machine, status, day, *told in found:
@@ -167,8 +189,13 @@ class RedisCarrier:
                 for total, number in zip(sums, told, strict=True):
                     total[group] += number
             at += read
-            if read < _RUNS_AT_ONCE:
+            if not read:
                 return
+
+
+def _note(entries: Sequence[Any], found: dict[UUID, _Seen]) -> None:
+    for run_id, dedupe, consumed, reply in entries:
+        found[UUID(bytes=run_id)][dedupe.decode()] = (consumed, reply)
 
 
 def _itself(run: UUID) -> UUID:

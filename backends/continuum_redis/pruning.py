@@ -28,6 +28,9 @@ __all__ = ["prune"]
 _DELETED_AT_ONCE = 100
 """Runs or past generations of a tag that one call deletes."""
 
+_TOUCHED_AT_ONCE = 2_000
+"""Records that one call cuts away or rewrites, and entries that it removes with runs."""
+
 _READ_AT_ONCE = 2_000
 """Entries of an index that one call reads."""
 
@@ -127,16 +130,32 @@ async def _runs(store: Store, plan: PrunePlan) -> tuple[int, int, int]:
     oldest, found = _oldest_runs(store, plan, b"ended"), 0
     told = [0, 0, 0]
 
-    def write(ids: Sequence[bytes], to: Arguments) -> None:
+    def write(mine: Sequence[_Found], to: Arguments) -> None:
         to.plan(plan)
-        to.list(to.bytes, ids)
+        to.number(_TOUCHED_AT_ONCE)
+        to.list(to.bytes, [run for _, run in mine])
 
     while taken := await oldest.take(min(_DELETED_AT_ONCE, plan.limit - found)):
-        asked = [(tag, packed(partial(write, [run for _, run in mine]))) for tag, mine in taken]
         found += sum(len(mine) for _, mine in taken)
-        for counts in await store.ask_each(TURNING, "prune_runs", asked):
+        for counts in await asyncio.gather(*(_by_parts(store, "prune_runs", write, *each) for each in taken)):
             told = [one + other for one, other in zip(told, counts, strict=True)]
     return told[0], told[1], told[2]
+
+
+async def _by_parts(
+    store: Store,
+    verb: str,
+    write: Callable[[Sequence[_Found], Arguments], None],
+    tag: int,
+    left: list[_Found],
+) -> list[int]:
+    """What a verb counts, in as many calls as it takes: each says last with how many it is through."""
+    total: list[int] = []
+    while left:
+        *counts, through = await store.ask(TURNING, verb, packed(partial(write, left)), tag)
+        total = [one + int(other) for one, other in zip(total or [0] * len(counts), counts, strict=True)]
+        left = left[through:]
+    return total
 
 
 async def _eternal(store: Store, plan: PrunePlan, *, every: bool) -> int:
@@ -164,12 +183,14 @@ async def _past(store: Store, plan: PrunePlan) -> tuple[int, int]:
             to.number(each[2])
 
         to.flag(plan.dry_run)
+        to.number(plan.before)
+        to.number(_TOUCHED_AT_ONCE)
         to.list(one, mine)
 
     while taken := await oldest.take(min(_DELETED_AT_ONCE, plan.limit - found)):
-        asked = [(tag, packed(partial(write, mine))) for tag, mine in taken]
         found += sum(len(mine) for _, mine in taken)
-        for counts in await store.ask_each(TURNING, "prune_past", asked):
+
+        for counts in await asyncio.gather(*(_by_parts(store, "prune_past", write, *each) for each in taken)):
             told = [one + other for one, other in zip(told, counts, strict=True)]
     return told[0], told[1]
 

@@ -177,6 +177,15 @@ function runs.note_past(run, below, over)
   call('ZADD', P .. 'past', over, run .. name)
 end
 
+-- When the generation of the run that ends below this version was over; false where it is gone. And the version
+-- since which it is.
+function runs.past_one(run, below)
+  local name = string.format('%.0f', below)
+  local over = call('ZSCORE', P .. 'past', run .. name)
+  local earlier_ = call('ZREVRANGEBYSCORE', past_key(run), beyond(below), '-inf', 'LIMIT', 0, 1)[1]
+  return over and tonumber(over), tonumber(earlier_ or 1)
+end
+
 function runs.drop_past(run, below)
   local name = string.format('%.0f', below)
   call('ZREM', past_key(run), name)
@@ -189,8 +198,9 @@ function runs.forget_past(run)
   end
 end
 
--- --- records: a list, whose place tells the version, as long as there is one of each version; a sorted set, v:<run>,
--- from the first gap on.
+-- --- records: a list of those before the first gap, whose place tells the version; a sorted set, v:<run>, of those
+-- behind it. While the first ones are being cut away, in as many calls as that takes, the sorted set has copies of
+-- others, too: what the list has counts, until it goes.
 
 local function record_key(run)
   return P .. 'h:' .. run
@@ -204,8 +214,8 @@ local function sparse_key(run)
   return P .. 'v:' .. run
 end
 
-local function put_sparse(run, version, packed)
-  call('ZADD', sparse_key(run), version, pack_struct('>d', version) .. packed)
+local function packed_sparse(version, packed)
+  return pack_struct('>d', version) .. packed
 end
 
 local function read_sparse(value)
@@ -213,22 +223,12 @@ local function read_sparse(value)
   return version, cmsgpack.unpack(string.sub(value, 9))
 end
 
--- From now on the run's records are in the sorted set.
-local function thin(run)
-  for i, value in ipairs(call('LRANGE', record_key(run), 0, -1)) do
-    put_sparse(run, i, value)
-  end
-  call('DEL', record_key(run))
-end
-
 -- One that `packed_record` made.
 function runs.append(run, version, packed)
-  if call('RPUSH', record_key(run), packed) == version then
-    return
+  if call('RPUSH', record_key(run), packed) ~= version then
+    call('RPOP', record_key(run))
+    call('ZADD', sparse_key(run), version, packed_sparse(version, packed))
   end
-  call('RPOP', record_key(run))
-  thin(run)
-  put_sparse(run, version, packed)
 end
 
 -- Of the record with that version: {kind, at, cause, commit_id, body}; false where there is none.
@@ -247,16 +247,15 @@ end
 
 -- The last record, as `record` gives it.
 function runs.last_record(run)
-  local value = call('LINDEX', record_key(run), -1)
-  if value then
-    return {cmsgpack.unpack(value)}
-  end
   local found = call('ZREVRANGE', sparse_key(run), 0, 0)[1]
-  if not found then
-    return false
+  if found then
+    local version, kind, at_, cause, commit_id, body = read_sparse(found)
+    if version > call('LLEN', record_key(run)) then
+      return {kind, at_, cause, commit_id, body}
+    end
   end
-  local _, kind, at_, cause, commit_id, body = read_sparse(found)
-  return {kind, at_, cause, commit_id, body}
+  local value = call('LINDEX', record_key(run), -1)
+  return value and {cmsgpack.unpack(value)}
 end
 
 function runs.records(run, after, limit)
@@ -268,28 +267,60 @@ function runs.records(run, after, limit)
     local kind, at_, cause, commit_id, body = cmsgpack.unpack(value)
     found[i] = {after + i, kind, at_, cause, commit_id, body}
   end
-  if #found == 0 then
-    local page = call('ZRANGEBYSCORE', sparse_key(run), beyond(after), '+inf', 'LIMIT', 0, limit)
-    for i, value in ipairs(page) do
-      found[i] = {read_sparse(value)}
+  if #found < limit then
+    local behind = beyond(math.max(after, call('LLEN', record_key(run))))
+    for _, value in ipairs(call('ZRANGEBYSCORE', sparse_key(run), behind, '+inf', 'LIMIT', 0, limit - #found)) do
+      found[#found + 1] = {read_sparse(value)}
     end
   end
   return found
 end
 
-function runs.count_records(run)
-  return call('LLEN', record_key(run)) + call('ZCARD', sparse_key(run))
+-- How many records there are from version `since` on and below `below`.
+function runs.count_between(run, since, below)
+  local listed = call('LLEN', record_key(run))
+  local behind = call('ZCOUNT', sparse_key(run), math.max(since, listed + 1), beyond(below))
+  return math.max(0, math.min(listed, below - 1) - (since - 1)) + behind
 end
 
--- How many records there are from version `since` on and below `below`, and, unless it is a dry run, their removal.
-function runs.cut(run, since, below, dry)
+function runs.count_records(run)
+  return runs.count_between(run, 1, 2 ^ 53)
+end
+
+-- Copies of records that the list has, from `below` on, so many more at most: how many, and whether that is all.
+local function copy_on(run, below, most)
+  local last = call('ZREVRANGEBYSCORE', sparse_key(run), call('LLEN', record_key(run)), below, 'LIMIT', 0, 1)[1]
+  local next_ = last and unpack_struct('>d', last) + 1 or below
+  local page = call('LRANGE', record_key(run), next_ - 1, next_ + most - 2)
+  in_parts(#page, function(first, final)
+    local entries = {}
+    for i = first, final do
+      entries[#entries + 1] = next_ + i - 1
+      entries[#entries + 1] = packed_sparse(next_ + i - 1, page[i])
+    end
+    call('ZADD', sparse_key(run), unpack(entries))
+  end)
+  return #page, next_ + #page > call('LLEN', record_key(run))
+end
+
+-- Cuts away what is below `below`, touching so many records at most: how many are gone, how many were touched,
+-- and whether that is all. A list is not shortened in front, for its places tell versions: what it keeps is copied
+-- into the sorted set, and then it goes as a whole.
+function runs.cut(run, below, most)
   local listed = call('LLEN', record_key(run))
-  if dry and listed > 0 then
-    return math.max(0, math.min(listed, below - 1) - (since - 1))
+  local sparse = math.min(call('ZCOUNT', sparse_key(run), '-inf', beyond(below)), most)
+  local gone = runs.count_between(run, listed + 1, below) -- of the sorted set's own, no copies
+  if sparse > 0 then
+    call('ZREMRANGEBYRANK', sparse_key(run), 0, sparse - 1)
   end
-  if listed > 0 then
-    thin(run)
+  gone = gone - runs.count_between(run, listed + 1, below)
+  if sparse == most or listed == 0 then
+    return gone, sparse, sparse < most
   end
-  local range = {sparse_key(run), since, beyond(below)}
-  return call(dry and 'ZCOUNT' or 'ZREMRANGEBYSCORE', unpack(range))
+  local copied, whole = copy_on(run, below, most - sparse)
+  if whole then
+    call('UNLINK', record_key(run))
+    gone = gone + math.min(listed, below - 1)
+  end
+  return gone, sparse + copied, whole
 end

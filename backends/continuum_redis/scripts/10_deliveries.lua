@@ -2,8 +2,8 @@
 --
 -- i:<run> and m:<run> hold all of a run, timers apart so that closing a state reads no inbox. Those that are
 -- not held stand in f:<run> and in `due`, by (due, id). hd:<run> tells why others are held. `seen` tells when
--- a dedupe id was consumed: never yet (+inf) while its delivery is pending. `rep` maps such ids to what turns
--- replied, as long as `seen` has them.
+-- a dedupe id was consumed: never yet (+inf) while its delivery is pending. `seenof` has the same entries with one
+-- score, and so those of a run together. `rep` maps such ids to what turns replied, as long as `seen` has them.
 
 local deliveries = {}
 
@@ -78,12 +78,18 @@ function deliveries.resolved_due(d)
   return d.due or math.max(now, d.floor)
 end
 
+-- `consumed`: when; '+inf' while it waits.
+function deliveries.note_seen(run, dedupe, consumed)
+  call('ZADD', P .. 'seen', consumed, run .. dedupe)
+  call('ZADD', P .. 'seenof', 0, run .. dedupe)
+end
+
 function deliveries.insert(d)
   d.due, d.held = deliveries.resolved_due(d), NO
   call('HSET', box(d.run, d.kind), d.id, stored(d))
   index(d)
   if d.dedupe then
-    call('ZADD', P .. 'seen', '+inf', d.run .. d.dedupe)
+    deliveries.note_seen(d.run, d.dedupe, '+inf')
     call('HDEL', P .. 'rep', d.run .. d.dedupe)
   end
 end
@@ -96,12 +102,8 @@ function deliveries.remove(d)
     call('HDEL', P .. 'hd:' .. d.run, d.id)
   end
   if d.dedupe then
-    call('ZADD', P .. 'seen', now, d.run .. d.dedupe)
+    deliveries.note_seen(d.run, d.dedupe, now)
   end
-end
-
-function deliveries.note_seen(run, dedupe)
-  call('ZADD', P .. 'seen', now, run .. dedupe)
 end
 
 function deliveries.seen(d)

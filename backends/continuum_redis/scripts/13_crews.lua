@@ -33,20 +33,21 @@ end
 
 function crews.forget(run)
   for _, token in ipairs(call('SMEMBERS', P .. 'mt:' .. run)) do
-    call('DEL', P .. 'mb:' .. run .. token)
+    call('UNLINK', P .. 'mb:' .. run .. token)
   end
-  call('DEL', P .. 'mt:' .. run)
+  call('UNLINK', P .. 'mt:' .. run)
 end
 
--- The crews that began in these versions, the last one excluded: a token is a version and 16 more bits.
-function crews.forget_between(run, since, below)
-  for _, token in ipairs(call('SMEMBERS', P .. 'mt:' .. run)) do
-    local version = math.floor(tonumber(token) / 65536)
-    if version >= since and version < below then
-      call('DEL', P .. 'mb:' .. run .. token)
+-- The crews that began below a version: a token is a version and 16 more bits. How many there were of all.
+function crews.forget_below(run, below)
+  local tokens = call('SMEMBERS', P .. 'mt:' .. run)
+  for _, token in ipairs(tokens) do
+    if math.floor(tonumber(token) / 65536) < below then
+      call('UNLINK', P .. 'mb:' .. run .. token)
       call('SREM', P .. 'mt:' .. run, token)
     end
   end
+  return #tokens
 end
 
 function crews.each_body(run, tell)

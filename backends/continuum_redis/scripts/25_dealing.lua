@@ -4,9 +4,12 @@ local dealing = {}
 
 local SUSPECT = 2
 
--- Put away what is met of lost workers, and what nobody needs any more.
-local function ripen(lane)
-  for _, name in ipairs(call('ZRANGEBYSCORE', P .. 'e:' .. lane, '-inf', now)) do
+local RIPENED = 1000 -- tasks that one claim puts away at most; what it leaves is due at once, and the next one's
+
+-- Put away what is met of lost workers, and what nobody needs any more; so many at most. How many may still be.
+local function ripen(lane, most)
+  local ended = call('ZRANGEBYSCORE', P .. 'e:' .. lane, '-inf', now, 'LIMIT', 0, most)
+  for _, name in ipairs(ended) do
     local t = tasks.named(name)
     if t.cancel and not t.undo then
       tasks.drop(t)
@@ -17,9 +20,11 @@ local function ripen(lane)
       end)
     end
   end
-  for _, name in ipairs(call('ZRANGEBYSCORE', P .. 'x:' .. lane, '-inf', now)) do
+  local needless = call('ZRANGEBYSCORE', P .. 'x:' .. lane, '-inf', now, 'LIMIT', 0, most - #ended)
+  for _, name in ipairs(needless) do
     tasks.drop(tasks.named(name))
   end
+  return most - #ended - #needless
 end
 
 local function live_leases(queue)
@@ -265,9 +270,10 @@ function verbs.claim_tasks()
       shown[i] = tasks.claimed_shown(tasks.named(name))
     end
   else
+    local most = RIPENED
     for _, want in ipairs(wants) do
       for _, lane in ipairs(want.lanes) do
-        ripen(lane)
+        most = ripen(lane, most)
       end
     end
     for _, want in ipairs(wants) do

@@ -189,7 +189,7 @@ local function consume(r, ids, brought)
     end
   end
   if brought and brought.dedupe then
-    deliveries.note_seen(r.id, brought.dedupe)
+    deliveries.note_seen(r.id, brought.dedupe, now)
   end
 end
 
@@ -328,7 +328,7 @@ local function start(new)
       told = {'refused', now, 0, NOTHING}
     else
       if new.delivery.dedupe then
-        deliveries.note_seen(r.id, new.delivery.dedupe)
+        deliveries.note_seen(r.id, new.delivery.dedupe, now)
       end
       told = apply(r, new.turn, true)
     end

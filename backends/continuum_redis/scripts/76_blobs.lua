@@ -76,6 +76,10 @@ end
 
 -- --- with what referred to them
 
+function blobs.count(run)
+  return call('HLEN', blob_key(run))
+end
+
 -- How many go with a run that has ended, and, unless it is a dry run, their removal. What was put after its end is
 -- for a row that is still to come.
 function blobs.of_ended(r, dry)
@@ -93,9 +97,9 @@ end
 
 local PAGE = 500
 
--- The hashes that rows of a run refer to, be the run there or not.
+-- The hashes that rows of a run refer to, be the run there or not; and how many records were read.
 local function held_by(run)
-  local held = {}
+  local held, count = {}, 0
   local function look(payload)
     local hash = hash_in(payload)
     if hash then
@@ -111,12 +115,13 @@ local function held_by(run)
   end
   local r, after = runs.get(run), 0
   if not r then
-    return held
+    return held, count
   end
   look(r.snapshot)
   look(r.outcome)
   repeat
     local page = runs.records(run, after, PAGE)
+    count = count + #page
     for _, record in ipairs(page) do
       after = record[1]
       look(record[6])
@@ -131,17 +136,26 @@ local function held_by(run)
     end
   end
   crews.each_body(run, look)
-  return held
+  return held, count
 end
 
--- Looks at some whose time has come; how many these are, and how many nothing refers to any more.
+local READ_AT_ONCE = 2000 -- records, but for the last run's, which are read whole
+
+-- Looks at some whose time has come; how many these are, how many nothing refers to any more, and whether there may be
+-- others.
 function verbs.sweep_blobs()
   local grace, limit, offset, dry = number(), number(), number(), flag()
   local found = call('ZRANGEBYSCORE', P .. 'bx', '-inf', now - grace, 'LIMIT', dry and offset or 0, limit)
-  local held, gone = {}, 0
-  for _, name in ipairs(found) do
+  local held, gone, read = {}, 0, 0
+  for i, name in ipairs(found) do
     local run, hash = string.sub(name, 1, 16), string.sub(name, 17)
-    held[run] = held[run] or held_by(run)
+    if not held[run] then
+      if read >= READ_AT_ONCE then
+        return {i - 1, gone, 1}
+      end
+      local of_run, count = held_by(run)
+      held[run], read = of_run, read + count
+    end
     if not held[run][hash] then
       gone = gone + 1
       if not dry then
@@ -151,7 +165,7 @@ function verbs.sweep_blobs()
       call('ZADD', P .. 'bx', now, name)
     end
   end
-  return {#found, gone}
+  return {#found, gone, #found == limit and 1 or 0}
 end
 
 function blobs.size(run)

@@ -3,6 +3,12 @@
 -- Rule: no verb here reads or deletes more than the client bounds: nobody else is served meanwhile. What is found
 -- and what is deleted are verbs apart; the second looks again at all that it is told to delete.
 
+-- How many entries it takes to forget a run, but for what goes as a whole key.
+local function burden(run)
+  local entries = 1 + call('HLEN', P .. 'd:' .. run) + blobs.count(run) + call('ZCARD', P .. 'g:' .. run)
+  return entries + call('SCARD', P .. 'mt:' .. run) + call('SCARD', P .. 'k:' .. run)
+end
+
 local function forget_run(run)
   for _, token in ipairs(tasks.tokens(run)) do
     for _, t in ipairs(tasks.of_token(run, token)) do
@@ -25,7 +31,7 @@ local function forget_run(run)
   end
   runs.remove_row(run)
   for _, prefix in ipairs({'h:', 'v:', 'g:', 'd:', 'i:', 'm:', 'f:', 'hd:', 'k:'}) do
-    call('DEL', P .. prefix .. run)
+    call('UNLINK', P .. prefix .. run) -- as `DEL`, but freed while others are served
   end
 end
 
@@ -85,23 +91,29 @@ function verbs.prunable()
   return {found, last, more}
 end
 
--- How many runs, records and blobs go with these runs, and, unless it is a dry run, their removal.
+-- How many runs, records and blobs go with these runs, and, unless it is a dry run, their removal. How many of them
+-- were dealt with: the call ends when it has removed so many entries. A run goes whole.
 function verbs.prune_runs()
-  local plan, count, records, apart = read_plan(), 0, 0, 0
+  local plan, most, count, records, apart = read_plan(), number(), 0, 0, 0
+  local asked = list(bytes)
   if not plan.dry then
     ticked()
   end
-  for _, run in ipairs(list(bytes)) do
+  for i, run in ipairs(asked) do
     local r = runs.get(run)
     local over = r and ENDED[r.status] and r.updated < plan.before and not runs.eternal(run)
     if over and asked_for(plan, r) then
+      most = most - burden(run)
       count, records, apart = count + 1, records + runs.count_records(run), apart + blobs.of_ended(r, true)
       if not plan.dry then
         forget_run(run)
       end
+      if most <= 0 then
+        return {count, records, apart, i}
+      end
     end
   end
-  return {count, records, apart}
+  return {count, records, apart, #asked}
 end
 
 -- How many eternal runs ended before, of all kinds.
@@ -124,51 +136,49 @@ function verbs.prunable_past()
   return {found, last, more}
 end
 
--- The records of a past generation: how many, and, unless it is a dry run, their removal; false where it is gone.
-local function cut_past(run, below, dry)
-  local since, there = 0, false
-  for _, each in ipairs(runs.past(run)) do
-    if each[1] < below then
-      since = each[1]
-    end
-    there = there or each[1] == below
-  end
-  if not there then
-    return false
-  end
-  local count = runs.cut(run, math.max(since, 1), below, dry)
-  if not dry then
-    crews.forget_between(run, since, below)
-    runs.drop_past(run, below)
-  end
-  return count
-end
-
--- How many of these past generations there are, and records of them; unless it is a dry run they go.
+-- How many of these past generations there are, and records of them; unless it is a dry run they go, with the records
+-- of earlier ones that are there still. How many of them were dealt with: the call ends when it has touched so many
+-- records. What a call began another one goes on with.
 function verbs.prune_past()
-  local dry, count, records = flag(), 0, 0
+  local dry, before, most, count, records = flag(), number(), number(), 0, 0
+  local asked = list(function() return {bytes(), number()} end)
   if not dry then
     ticked()
   end
-  for _, each in ipairs(list(function() return {bytes(), number()} end)) do
-    local cut = cut_past(each[1], each[2], dry)
-    if cut then
-      count, records = count + 1, records + cut
+  for i, each in ipairs(asked) do
+    local run, below = each[1], each[2]
+    local r, over, since = runs.get(run), runs.past_one(run, below)
+    if not r or ENDED[r.status] or not over or over >= before then
+      over = false -- it ended since it was found, or another one began under its key
+    end
+    if over and dry then
+      count, records = count + 1, records + runs.count_between(run, since, below)
+    elseif over then
+      local gone, touched, whole = runs.cut(run, below, most)
+      records, most = records + gone, most - touched
+      if whole then
+        count, most = count + 1, most - 1 - crews.forget_below(run, below)
+        runs.drop_past(run, below)
+      end
+      if not whole or most <= 0 then
+        return {count, records, whole and i or i - 1}
+      end
     end
   end
-  return {count, records}
+  return {count, records, #asked}
 end
 
--- How many entries of `index` are past, and their removal, so many at most.
-local function expired(index, limit, rows, dry, most)
+-- How many entries of `index` are past, and their removal, so many at most; with what other keys have of them.
+local function expired(index, limit, rows, dry, most, twin)
   if dry then
     return call('ZCOUNT', index, '-inf', limit)
   end
   local past = call('ZRANGEBYSCORE', index, '-inf', limit, 'LIMIT', 0, most)
   for _, name in ipairs(past) do
     call('ZREM', index, name)
-    if rows then
-      call('HDEL', rows, name)
+    call('HDEL', rows, name)
+    if twin then
+      call('ZREM', twin, name)
     end
   end
   return #past
@@ -181,7 +191,7 @@ function verbs.prune_windows()
     ticked()
   end
   return {
-    expired(P .. 'seen', now - dedupe_window, P .. 'rep', dry, most),
+    expired(P .. 'seen', now - dedupe_window, P .. 'rep', dry, most, P .. 'seenof'),
     expired(P .. 'ox', now - dedupe_window, P .. 'o', dry, most),
     expired(P .. 'resx', now, P .. 'res', dry, most),
   }

@@ -1,6 +1,6 @@
 -- Whole runs: dumped, ended so that they go on elsewhere, restored, erased; keyed results; what is stored.
 --
--- Everything here is of one run at a time, but what pages through `seen`, `res` and `created`.
+-- Everything here is of one run at a time, but what pages through indexes: dedupe ids, `res` and `created`.
 
 local MOVING = 'moving'
 
@@ -58,8 +58,36 @@ function verbs.dump()
   end)
 end
 
--- Of a page of `seen`: the entries of these runs. The end of the pages is the cursor 0.
+-- What `seen` has of an entry: {run, dedupe id, when it was consumed, reply}; false where it has none.
+local function seen_shown(member, consumed)
+  return consumed and {string.sub(member, 1, 16), string.sub(member, 17), consumed ~= 'inf' and tonumber(consumed),
+    call('HGET', P .. 'rep', member)}
+end
+
+-- Dedupe ids of runs, from behind an entry of the first of them on, so many at most: whether the index is whole, which
+-- it is not while entries of a former release are there; what was found; with how many runs the call is through,
+-- and the last entry of the next one.
 function verbs.seen_of()
+  local most, after, asked, found = number(), bytes(), list(bytes), {}
+  if call('ZCARD', P .. 'seen') ~= call('ZCARD', P .. 'seenof') then
+    return {0, {}, 0, ''}
+  end
+  for i, run in ipairs(asked) do
+    local from = i == 1 and after ~= '' and '(' .. after or '[' .. run
+    local page = call('ZRANGEBYLEX', P .. 'seenof', from, '(' .. run .. '\255', 'LIMIT', 0, most) -- no text has that byte
+    for _, member in ipairs(page) do
+      found[#found + 1] = seen_shown(member, call('ZSCORE', P .. 'seen', member)) or nil
+    end
+    if #page == most then
+      return {1, found, i - 1, page[#page]}
+    end
+    most = most - #page
+  end
+  return {1, found, #asked, ''}
+end
+
+-- The same of a page of all entries, which makes the index whole on the way. The end of the pages is the cursor 0.
+function verbs.scan_seen()
   local cursor, count, wanted, found = bytes(), number(), {}, {}
   for _, run in ipairs(list(bytes)) do
     wanted[run] = true
@@ -67,13 +95,23 @@ function verbs.seen_of()
   local page = call('ZSCAN', P .. 'seen', cursor, 'COUNT', count)
   for i = 1, #page[2], 2 do
     local member, consumed = page[2][i], page[2][i + 1]
-    local run = string.sub(member, 1, 16)
-    if wanted[run] then
-      local reply = call('HGET', P .. 'rep', member)
-      found[#found + 1] = {run, string.sub(member, 17), consumed ~= 'inf' and tonumber(consumed), reply}
+    redis.pcall('ZADD', P .. 'seenof', 0, member) -- refused where the server is full: then it stays as it is
+    if wanted[string.sub(member, 1, 16)] then
+      found[#found + 1] = seen_shown(member, consumed)
     end
   end
   return {page[1], found}
+end
+
+-- Drops entries of a page of the index that a former release has removed from `seen`.
+function verbs.tidy_seen()
+  local page = call('ZSCAN', P .. 'seenof', bytes(), 'COUNT', number())
+  for i = 1, #page[2], 2 do
+    if not call('ZSCORE', P .. 'seen', page[2][i]) then
+      call('ZREM', P .. 'seenof', page[2][i])
+    end
+  end
+  return page[1]
 end
 
 -- --- out
@@ -260,7 +298,7 @@ local function write_image(image)
     runs.note_past(r.id, each[1], each[2])
   end
   for _, entry in ipairs(image.seen) do
-    call('ZADD', P .. 'seen', entry[2] or '+inf', r.id .. entry[1])
+    deliveries.note_seen(r.id, entry[1], entry[2] or '+inf')
     if entry[3] then
       call('HSET', P .. 'rep', r.id .. entry[1], entry[3])
     end
@@ -332,7 +370,7 @@ function verbs.keep()
   end)
 end
 
--- --- what is stored: a page of runs, summed up
+-- --- what is stored: a page of runs, summed up; it ends early where these have many records
 
 local function size_of(r)
   local size = #r.snapshot + (r.outcome and #r.outcome or 0)
@@ -345,9 +383,9 @@ local function size_of(r)
 end
 
 function verbs.tally()
-  local from, count, day = number(), number(), number()
+  local from, count, day, most = number(), number(), number(), number()
   local page, sums, found = call('ZRANGE', P .. 'created', from, from + count - 1), {}, {}
-  for _, run in ipairs(page) do
+  for i, run in ipairs(page) do
     local r = runs.get(run)
     local born = math.floor(r.created / day)
     local name = r.status .. ':' .. born .. ':' .. r.machine
@@ -356,7 +394,12 @@ function verbs.tally()
       sum = {r.machine, r.status, born, 0, 0, 0}
       sums[name], found[#found + 1] = sum, sum
     end
-    sum[4], sum[5], sum[6] = sum[4] + 1, sum[5] + runs.count_records(r.id), sum[6] + size_of(r)
+    local records = runs.count_records(r.id)
+    sum[4], sum[5], sum[6] = sum[4] + 1, sum[5] + records, sum[6] + size_of(r)
+    most = most - records
+    if most <= 0 then
+      return {i, found}
+    end
   end
   return {#page, found}
 end
