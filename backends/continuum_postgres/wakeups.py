@@ -2,7 +2,7 @@
 
 Rule: a wakeup is a hint. It is sent outside the transaction that wrote, by a task that sends at most one
 in some milliseconds; a lost one costs its receiver a poll. A listener that was lost listens again, and
-then wakes everybody once, for nobody knows what it missed.
+then wakes everybody once, for nobody knows what it missed. A loss is told when it begins and when it is over.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import psycopg
 from attrs import define, field
 
 from continuum_core.errors import OperatorError
+from continuum_core.journal.losses import Losses
 from continuum_core.journal.waiters import Waiters
 from continuum_core.journal.wakeups import Wakeups as Hints
 from continuum_postgres.proxy import is_proxied
@@ -49,8 +50,8 @@ _DEAF = (
 )
 
 
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count:,} times"
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 @define(eq=False)
@@ -65,12 +66,16 @@ class Wakeups:
     space: Space
     notify: Callable[[str, str], Awaitable[object]]
     hints: Hints | None = None
-    lost: int = 0
+    _losses: Losses = field(factory=Losses)
     _name: str = field(factory=lambda: uuid4().hex)
     waiters: Waiters = field(factory=Waiters)
     _listener: asyncio.Task[None] | None = None
     _teller: asyncio.Task[None] | None = None
     _closed: bool = False
+
+    @property
+    def lost(self) -> int:
+        return self._losses.count
 
     # --- out
 
@@ -119,22 +124,23 @@ class Wakeups:
                         logger.warning(_DEAF, source.shown)
                         return
                     pause = _SHORTEST
-                    if self.lost:
-                        logger.info("listening for hints again; lost %s so far", _times(self.lost))
+                    if over := self._losses.over(_now()):
+                        logger.info("listening for hints on %s again: %s", source.shown, over)
                     await self._receive(connection)
             except Exception as error:  # whatever it is: nobody begins to listen in this task's place
-                self._note(error)
+                self._note(source, error)
             await asyncio.sleep(pause * (0.5 + random.random() / 2))
             pause = min(pause * 2, _LONGEST)
 
-    def _note(self, error: Exception) -> None:
-        self.lost += 1
-        told = str(error).strip() or type(error).__name__
+    def _note(self, source: Source, error: Exception) -> None:
+        if not self._losses.failed(_now()):
+            logger.debug("listening for hints on %s: %s", source.shown, error)
+            return
         expected = isinstance(error, psycopg.Error | OSError | OperatorError)
         logger.warning(
-            "listening for hints: %s; lost %s so far, polling goes on",
-            told,
-            _times(self.lost),
+            "listening for hints on %s: %s; polling goes on, and so do tries to listen",
+            source.shown,
+            str(error).strip() or type(error).__name__,
             exc_info=None if expected else error,
         )
 

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from redis import exceptions as raised
-from redis.asyncio.connection import AbstractConnection, Connection, parse_url
+from redis.asyncio.connection import AbstractConnection
 
+from continuum_redis.options import KIND, options_of
 from continuum_redis.place import Place
 
 __all__ = ["Wire", "command", "connect"]
@@ -67,12 +68,12 @@ async def connect(place: Place, node: str = "") -> Wire:
 
     Raises what the driver raises, and OSError.
     """
-    options: dict[str, Any] = {**_DEFAULTS, **parse_url(place.url)}
+    options: dict[str, Any] = {**_DEFAULTS, **options_of(place.url)}
     if node:
         host, _, port = node.rpartition(":")
         options.update(host=host, port=int(port))
     silence = options.pop("socket_timeout", None) or _SILENCE
-    kind: type[AbstractConnection] = options.pop("connection_class", Connection)
+    kind: type[AbstractConnection] = options.pop(KIND)
     connection = kind(**options, socket_timeout=None, protocol=2)
     wire = Wire(connection, silence)
     try:

@@ -9,9 +9,9 @@ import re
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from attrs import frozen
-from redis.asyncio.connection import parse_url
 
 from continuum_core.errors import IncompatibleJournal
+from continuum_redis.options import options_of
 from continuum_redis.tags import MOST
 
 __all__ = ["Place", "parse"]
@@ -28,6 +28,7 @@ class Place:
     :ivar durability: what the URL says of it; "" leaves it to the server's configuration.
     :ivar tags: how many hash tags the URL asks for; 0 leaves it to what the journal has, or will have.
     :ivar shown: the place as people may see it, without a password.
+    :ivar user: of the server's ACL.
     """
 
     url: str
@@ -36,6 +37,7 @@ class Place:
     shown: str
     host: str
     tags: int = 0
+    user: str = "default"
 
     def base(self, namespace: str) -> str:
         """What the hash tags of a namespace begin with."""
@@ -59,14 +61,11 @@ def parse(url: str) -> Place:
         raise IncompatibleJournal(f"durability={durability!r} is none of always, everysec, ephemeral")
     tags = _tags(query.pop("tags", "0"))
     plain = urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(query), ""))
-    try:
-        options = parse_url(plain)
-    except ValueError as error:
-        raise IncompatibleJournal(f"the URL is not one that the driver understands: {error}") from None
+    options = options_of(plain)
     host = str(options.get("host", "localhost"))
     where = options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
     shown = f"database {options.get('db', 0)} on {where}, prefix {prefix}"
-    return Place(plain, prefix, durability, shown, host, tags)
+    return Place(plain, prefix, durability, shown, host, tags, str(options.get("username") or "default"))
 
 
 def _tags(text: str) -> int:

@@ -2,7 +2,8 @@
 
 Rule: a hint is sent after the write by a task that sends at most one in some milliseconds; a lost one costs
 its receiver a poll. A listener that was lost listens again, and then tells its own handle once, for nobody
-knows what it missed. Serves this backend's journals, and those of others as `?wakeups=redis://…`.
+knows what it missed. A loss is told once, and so is a user that may not use the channel: without it
+everything works, by polling. Serves this backend's journals, and those of others as `?wakeups=redis://…`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from uuid import uuid4
 from attrs import define, field
 from redis import exceptions as raised
 
+from continuum_core.journal.losses import Losses
 from continuum_redis.driver import Wire, command, connect
 from continuum_redis.errors import LOST
 from continuum_redis.place import Place
@@ -30,6 +32,15 @@ _EXPECTED = (raised.RedisError, *LOST)
 _INTERVAL = 0.005  # seconds between two hints of one handle, at least
 _SHORTEST, _LONGEST = 0.05, 5.0  # seconds before the listener connects again
 
+_FORBIDDEN = (
+    "hints on %s are forbidden (%s): work is noticed by polling alone until the server's operator grants "
+    'them: ACL SETUSER %s +subscribe +publish "&%s"'
+)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
 
 def channel_of(place: Place, topic: str) -> bytes:
     """Where the hints of another backend's journal go: of whatever length its topic is."""
@@ -40,7 +51,7 @@ def channel_of(place: Place, topic: str) -> bytes:
 class Transport:
     """The hints of one handle on one channel, out and in.
 
-    :ivar lost: how often a connection failed, to hear or to tell.
+    :ivar lost: how often the connection was lost, to hear or to tell.
     """
 
     place: Place
@@ -53,6 +64,8 @@ class Transport:
     _telling: Wire | None = None
     _last: asyncio.Task[None] | None = None
     _closed: bool = False
+    _losses: Losses = field(factory=Losses)
+    _forbidden: bool = False
 
     # --- out
 
@@ -73,8 +86,14 @@ class Transport:
         try:
             await self._publish()
         except Exception as error:  # whoever waits for it looks by itself before long
-            self.lost += 1
             logger.debug("a hint was not sent: %s", error)
+            if isinstance(error, raised.NoPermissionError):
+                self._forbid(error)
+            if self._listener is None:  # else it is the listener that counts
+                self._lose()
+        else:
+            if self._listener is None:
+                self._losses.over(_now())
 
     async def _publish(self) -> None:
         wire = self._telling = self._telling or await connect(self.place)
@@ -105,7 +124,9 @@ class Transport:
                     told = await wire.read()
                     if isinstance(told, Exception):
                         raise told
-                    pause = _SHORTEST
+                    if told[0] == b"subscribe":
+                        self._listens()
+                        pause = _SHORTEST
                     if told[0] == b"subscribe" or told[2] != self._name:
                         heard()
             except Exception as error:  # whatever it is: nobody begins to listen in this task's place
@@ -116,14 +137,34 @@ class Transport:
             await asyncio.sleep(pause * (0.5 + random.random() / 2))
             pause = min(pause * 2, _LONGEST)
 
+    def _listens(self) -> None:
+        self._forbidden = False
+        if over := self._losses.over(_now()):
+            logger.info("listening for hints on %s again: %s", self.place.shown, over)
+
     def _note(self, error: Exception) -> None:
-        self.lost += 1
-        logger.warning(
-            "listening for hints: %s; lost %s so far, polling goes on",
-            str(error).strip() or type(error).__name__,
-            "once" if self.lost == 1 else f"{self.lost:,} times",
-            exc_info=None if isinstance(error, _EXPECTED) else error,
-        )
+        begins = self._lose()
+        if isinstance(error, raised.NoPermissionError):
+            self._forbid(error)
+        elif begins:
+            logger.warning(
+                "listening for hints on %s: %s; polling goes on, and so do tries to listen",
+                self.place.shown,
+                str(error).strip() or type(error).__name__,
+                exc_info=None if isinstance(error, _EXPECTED) else error,
+            )
+
+    def _lose(self) -> bool:
+        """Whether a loss begins with what failed."""
+        begins = self._losses.failed(_now())
+        self.lost = self._losses.count
+        return begins
+
+    def _forbid(self, error: Exception) -> None:
+        """Tell once what the user lacks, whether it was to hear or to tell that it was refused."""
+        if not self._forbidden:
+            self._forbidden = True
+            logger.warning(_FORBIDDEN, self.place.shown, error, self.place.user, self.channel.decode())
 
     async def close(self) -> None:
         """End all tasks, and give the connections back."""

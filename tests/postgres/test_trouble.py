@@ -373,4 +373,4 @@ async def test_an_idle_listener_is_counted_and_comes_back(
             )
             await soon(journal.wait(20))
             assert re.search(f"lost {'once' if count == 1 else '2 times'} so far", caplog.text)
-    assert "listening for hints again; lost 2 times so far" in caplog.text
+    assert re.search(r"listening for hints on .* again: gone for \d+\.\d s, lost 2 times so far", caplog.text)

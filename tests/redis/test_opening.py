@@ -12,6 +12,7 @@ from continuum_core.testing.private_server import free_port
 from continuum_core.testing.redis_server import Redis
 from continuum_redis.journal import RedisJournal
 from continuum_redis.link import Call, Link, Space
+from continuum_redis.options import KIND, options_of
 from continuum_redis.place import parse
 from continuum_redis.store import LAYOUT
 from continuum_redis.tags import HOME
@@ -88,11 +89,33 @@ async def test_nobody_there_is_unavailable() -> None:
         ("redis://h/0?prefix=a:b", "not a plain name"),
         ("redis://h/0?socket_timeout=soon", "not one that the driver understands"),
         ("http://h", "is not a URL of Redis"),
+        ("redis://h/0?foo=1", "foo: is no option of this journal, nor of the driver's"),
+        ("redis://h/0?ssl_ca_certs=/ca.pem", "ssl_ca_certs: is no option"),
+        ("redis://h/0?protocol=3", "protocol: this journal speaks RESP2; RESP3 is not to be had"),
+        ("redis://h/0?retry=3", "retry: no URL can tell the driver this"),
+        ("redis://h/0?connection_class=Mine", "connection_class: no URL can tell the driver this"),
+        ("rediss://h/0?ssl_cert_reqs=perhaps", "cannot use the URL's options: Invalid SSL.*perhaps"),
+        ("redis://h/x", "'x' is no number of a database"),
+        ("redis://h/-1", "'-1' is no number of a database"),
+        ("redis://h/?db=-1", "db=-1 is no number of a database"),
+        ("redis://h/99999999999", "db=99999999999 is no number of a database"),
     ],
 )
 def test_a_wrong_url_is_refused(url: str, fault: str) -> None:
     with pytest.raises(IncompatibleJournal, match=fault):
         parse(url)
+
+
+def test_options_of_the_drivers_are_handed_to_it() -> None:
+    options = options_of("rediss://app:secret@h:1/3?ssl_ca_certs=/ca.pem&socket_keepalive=no&protocol=2")
+    assert options.pop(KIND).__name__ == "SSLConnection"
+    assert (options["ssl_ca_certs"], options["socket_keepalive"], options["db"]) == ("/ca.pem", False, 3)
+    assert "protocol" not in options, "it is ours to tell"
+
+
+async def test_a_database_that_the_server_has_not_is_refused(redis_url: str) -> None:
+    with pytest.raises(IncompatibleJournal, match=r"database 99 on .*has no such database.*`databases`"):
+        await _durability(f"{redis_url.rpartition('/')[0]}/99")
 
 
 async def test_a_password_is_never_shown() -> None:

@@ -89,7 +89,7 @@ async def test_a_full_server_says_so_and_keeps_what_it_has() -> None:
             claims = await journal.claim_runs(new_id(), 1, HOUR, TAKES)
             before = await seen(journal, run_id)
             await asked(wire, b"CONFIG", b"SET", b"maxmemory", b"1")
-            with pytest.raises(JournalUnavailable, match="maxmemory") as told:
+            with pytest.raises(JournalUnavailable, match="reached its maxmemory: prune what is over") as told:
                 await journal.deliver([signal(run_id)])
             assert not told.value.ambiguous
             await asked(wire, b"CONFIG", b"SET", b"maxmemory", b"0")
