@@ -136,7 +136,8 @@ async def test_leases_that_ended_together_are_put_away_in_many_claims(
         work = await work_of(redis_url, "claim_tasks")
         assert max(work) < 5 * 80
         clock.at += HOUR
-        assert len((await journal.claim_tasks(new_id(), [want(100)], HOUR)).tasks) == slots
+        again = [(await journal.claim_tasks(new_id(), [want(100)], HOUR)).tasks for _ in range(5)]
+        assert sum(map(len, again)) == slots
 
 
 async def test_a_dump_reads_the_dedupe_ids_of_its_own_runs(

@@ -10,11 +10,12 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
-from continuum_core.journal.commit import PrunePlan
+from continuum_core.journal.carrying import Version
+from continuum_core.journal.commit import OrderKind, PrunePlan
 from continuum_core.journal.protocol import Limits
 from continuum_core.journal.records import RunStatus
-from continuum_core.testing.conformance.given import FAR, new_id, signal, turn
-from continuum_core.testing.conformance.kit import SteppedClock, claimed_one, committed, started
+from continuum_core.testing.conformance.given import FAR, new_id, order, signal, turn
+from continuum_core.testing.conformance.kit import SteppedClock, claimed_one, committed, row, started
 from continuum_redis import pruning
 from continuum_redis.journal import RedisJournal
 from continuum_redis.place import parse
@@ -165,3 +166,43 @@ async def letters(namespace: str, url: str) -> int:
         names = await asked(wire, b"KEYS", f"*{namespace}*dx".encode())
         assert isinstance(names, list)
         return sum([int(str(await asked(wire, b"ZCARD", name))) for name in names])
+
+
+@pytest.mark.parametrize("begun_anew", [False, True])
+async def test_what_became_of_a_run_since_its_past_was_found_is_asked_again(
+    redis_url: str,
+    namespace: str,
+    clock: SteppedClock,
+    monkeypatch: pytest.MonkeyPatch,
+    begun_anew: bool,
+) -> None:
+    """It ended; or it was pruned, and another one began under its id, with as long a generation."""
+    async with clocked(redis_url, namespace, clock) as journal:
+        run_id = await started(journal)
+        await _one_generation(journal)
+        clock.at += 1
+        plan = PrunePlan(clock.at, 100, statuses=frozenset({RunStatus.RUNNING}), generations=True)
+        ask = Store.ask
+
+        async def late(store: Store, role: str, verb: str, arguments: bytes = b"", tag: int = 0) -> Any:
+            if verb == "prune_past":
+                await journal.control([order(OrderKind.TERMINATE, run_id, outcome=b"")])
+                if begun_anew:
+                    over = await row(journal, run_id)
+                    assert await journal.carrier().erase([Version(run_id, over.commit_id)]) == [True]
+                    await started(journal, run_id=run_id)
+                    await _one_generation(journal)
+            return await ask(store, role, verb, arguments, tag)
+
+        monkeypatch.setattr(Store, "ask", late)
+        pruned = await journal.prune(plan)
+        assert (pruned.generations, pruned.records) == (0, 0)
+        versions = [record.version for record in await journal.history(run_id)]
+        assert versions == ([1, 2] if begun_anew else [1, 2, 3])
+
+
+async def _one_generation(journal: RedisJournal) -> None:
+    for begins in (0, 2):
+        claim, now = await claimed_one(journal)
+        await committed(journal, turn(claim, now, begins=begins))
+        await journal.deliver([signal(claim.run_id)])

@@ -2,9 +2,11 @@
 --
 -- t:<run><token> is a hash of the tasks of one state entry by slot, and k:<run> the set of its entries, so that
 -- closing one reads no other. A lane is one (queue, activity); l:<queue> is the set of a queue's lanes, and `qs`
--- that of queues, while they have tasks. Of a lane, what is leased stands in `e` by its lease's end; what is not stands in `q`, one sorted set for each
--- (priority, fairness key), by (due, name), and in `a` by due alone, which tells what comes next. What was
--- asked to stop and needs no undo stands in `x` instead, to be put away when it is met.
+-- that of queues, while they have tasks. Of a lane, what is leased stands in `e` by its lease's end. What is not stands in
+-- `a` by when it is due, which tells what comes next, and besides, until it is due, in `z`, by the same; from then on
+-- in `q`, one sorted set for each (priority, fairness key), by (due, name). `y` has the keys of a priority that have
+-- something there, `p` the priorities: claims walk through these, and never meet what is put off. What was asked to
+-- stop and needs no undo stands in `x` instead, to be put away when it is met.
 
 local tasks = {}
 
@@ -61,6 +63,51 @@ end
 
 -- --- a row and its place in the indexes move together
 
+local function later_key(lane)
+  return P .. 'z:' .. lane
+end
+
+local function put_in_line(t, lane, name)
+  call('ZADD', ready_key(lane, t.priority, t.fairness), t.due, name)
+  call('ZADD', keys_of(lane, t.priority), 0, t.fairness)
+  call('ZADD', P .. 'p:' .. lane, t.priority, t.priority)
+end
+
+-- A key of which nothing stands in line any more goes, and a priority that has no key.
+local function tidy_line(lane, priority, fairness)
+  if call('EXISTS', ready_key(lane, priority, fairness)) == 0 then
+    call('ZREM', keys_of(lane, priority), fairness)
+    if call('EXISTS', keys_of(lane, priority)) == 0 then
+      call('ZREM', P .. 'p:' .. lane, priority)
+    end
+  end
+end
+
+-- Puts in line what has become due, so many at most: the others' turn is the next call's. How many it may still put.
+function tasks.wake(lane, most)
+  local due = call('ZRANGEBYSCORE', later_key(lane), '-inf', now, 'LIMIT', 0, most)
+  for _, name in ipairs(due) do
+    call('ZREM', later_key(lane), name)
+    local t = call('ZSCORE', P .. 'a:' .. lane, name) and tasks.named(name) -- a former release may have taken it
+    if t then
+      put_in_line(t, lane, name)
+    end
+  end
+  return most - #due
+end
+
+-- Puts off what a former release has put in line before it is due: the first so many of a key. How many.
+function tasks.put_off(lane, priority, fairness, most)
+  local ready = ready_key(lane, priority, fairness)
+  local early = call('ZRANGE', ready, 0, most - 1, 'WITHSCORES')
+  for i = 1, #early, 2 do
+    call('ZREM', ready, early[i])
+    call('ZADD', later_key(lane), early[i + 1], early[i])
+  end
+  tidy_line(lane, priority, fairness)
+  return #early / 2
+end
+
 local function enter(t)
   local lane, name = lane_of(t.queue, t.activity), name_of(t)
   if t.lease_until then
@@ -68,10 +115,12 @@ local function enter(t)
   elseif t.cancel and not t.undo then
     call('ZADD', P .. 'x:' .. lane, t.due, name)
   else
-    call('ZADD', ready_key(lane, t.priority, t.fairness), t.due, name)
     call('ZADD', P .. 'a:' .. lane, t.due, name)
-    call('ZADD', keys_of(lane, t.priority), 0, t.fairness)
-    call('ZADD', P .. 'p:' .. lane, t.priority, t.priority)
+    if t.due > now then
+      call('ZADD', later_key(lane), t.due, name)
+    else
+      put_in_line(t, lane, name)
+    end
   end
   if call('SADD', P .. 'l:' .. t.queue, t.activity) == 1 then
     call('SADD', P .. 'qs', t.queue)
@@ -88,14 +137,11 @@ local function leave(t)
   elseif t.cancel and not t.undo then
     call('ZREM', P .. 'x:' .. lane, name)
   else
-    local ready = ready_key(lane, t.priority, t.fairness)
-    call('ZREM', ready, name)
     call('ZREM', P .. 'a:' .. lane, name)
-    if call('EXISTS', ready) == 0 then
-      call('ZREM', keys_of(lane, t.priority), t.fairness)
-      if call('EXISTS', keys_of(lane, t.priority)) == 0 then
-        call('ZREM', P .. 'p:' .. lane, t.priority)
-      end
+    if call('ZREM', ready_key(lane, t.priority, t.fairness), name) == 1 then
+      tidy_line(lane, t.priority, t.fairness)
+    else
+      call('ZREM', later_key(lane), name)
     end
   end
   if t.claim_id then

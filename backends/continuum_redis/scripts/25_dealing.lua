@@ -4,7 +4,9 @@ local dealing = {}
 
 local SUSPECT = 2
 
-local RIPENED = 1000 -- tasks that one claim puts away at most; what it leaves is due at once, and the next one's
+-- Tasks that one call moves at most, each of: lost ones, those that have become due, those that a former release
+-- left in line. What it leaves is due at once, and the next call's.
+local RIPENED = 1000
 
 -- Put away what is met of lost workers, and what nobody needs any more; so many at most. How many may still be.
 local function ripen(lane, most)
@@ -25,6 +27,13 @@ local function ripen(lane, most)
     tasks.drop(tasks.named(name))
   end
   return most - #ended - #needless
+end
+
+local function wake(lanes, most)
+  for _, lane in ipairs(lanes) do
+    most = tasks.wake(lane, most)
+  end
+  return most
 end
 
 local function live_leases(queue)
@@ -58,9 +67,12 @@ end
 
 -- --- fairness: see continuum_core.journal.dealing, which deals the same
 
--- The key after `last` that has something due in one of the lanes; false at the end.
+local strays = 0
+
+-- The key after `last` that has something due in one of the lanes; false at the end. Keys of which nothing is due are
+-- in line only where a former release has put them there: those that are met are put off.
 local function key_after(lanes, priority, last, exclusive)
-  while true do
+  while strays < RIPENED do
     local found
     for _, lane in ipairs(lanes) do
       local from = (exclusive and '(' or '[') .. last
@@ -77,8 +89,12 @@ local function key_after(lanes, priority, last, exclusive)
         return found
       end
     end
+    for _, lane in ipairs(lanes) do
+      strays = strays + 1 + tasks.put_off(lane, priority, found, RIPENED)
+    end
     last, exclusive = found, true
   end
+  return false
 end
 
 -- At most `room` keys in turn, beginning after `last`.
@@ -231,10 +247,11 @@ local function first_score(key, from)
 end
 
 local function next_due_of(wants)
-  local found = false
+  local found = strays >= RIPENED and now
   for _, want in ipairs(wants) do
     for _, lane in ipairs(want.lanes) do
       found = sooner(found, first_score(P .. 'a:' .. lane, beyond(now)))
+      found = sooner(found, first_score(P .. 'z:' .. lane, '-inf'))
       found = sooner(found, first_score(P .. 'x:' .. lane, '-inf'))
       found = sooner(found, first_score(P .. 'e:' .. lane, '-inf'))
     end
@@ -275,6 +292,10 @@ function verbs.claim_tasks()
       for _, lane in ipairs(want.lanes) do
         most = ripen(lane, most)
       end
+    end
+    most = RIPENED
+    for _, want in ipairs(wants) do
+      most = wake(want.lanes, most)
     end
     for _, want in ipairs(wants) do
       local chosen, alone, suspected = take(want, claim, lease, before + #shown)
@@ -320,8 +341,9 @@ end
 
 function verbs.look_tasks()
   local claim, wants = bytes(), list(read_want)
-  local due, untidy = {}, false
+  local due, untidy, most = {}, false, RIPENED
   for i, want in ipairs(wants) do
+    most = wake(want.lanes, most)
     due[i] = due_by_priority(want)
     for _, lane in ipairs(want.lanes) do
       local ends = sooner(first_score(P .. 'e:' .. lane, '-inf'), first_score(P .. 'x:' .. lane, '-inf'))
@@ -333,52 +355,79 @@ end
 
 -- --- places in line
 
+-- How many of a sorted set come before a task, by (due, name).
+local function before_in(ready, t, name)
+  local low, high = call('ZCOUNT', ready, '-inf', beyond(t.due)), call('ZCOUNT', ready, '-inf', t.due)
+  while low < high do -- among those that are due at the same time
+    local middle = math.floor((low + high) / 2)
+    if precedes(call('ZRANGE', ready, middle, middle)[1], name) then
+      low = middle + 1
+    else
+      high = middle
+    end
+  end
+  return low
+end
+
+local function waiting_of_key(lanes, priority, key)
+  local found = 0
+  for _, lane in ipairs(lanes) do
+    found = found + call('ZCOUNT', ready_key(lane, priority, key), '-inf', now)
+  end
+  return found
+end
+
+local function waiting_before(lanes, priority, most)
+  local found = 0
+  for _, better in ipairs(priorities(lanes)) do
+    local key = better < priority and key_after(lanes, better, '', false)
+    while key and found < most do
+      found = found + waiting_of_key(lanes, better, key)
+      key = key_after(lanes, better, key, true)
+    end
+  end
+  return found
+end
+
+local lines = {} -- by queue and priority: an order to look at many tasks of one looks once
+
+-- {lanes, how many of better priorities, keys in turn, how many each has}; counted to `most`.
+local function line_of(queue, priority, most)
+  local name = queue .. '\0' .. priority
+  if not lines[name] then
+    local lanes, counts = {}, {}
+    for i, activity in ipairs(call('SMEMBERS', P .. 'l:' .. queue)) do
+      lanes[i] = lane_of(queue, activity)
+    end
+    wake(lanes, RIPENED)
+    local last = call('GET', P .. 'u:' .. queue .. ':' .. priority) or ''
+    local turn = keys_in_turn(lanes, priority, last, most)
+    for i, key in ipairs(turn) do
+      counts[i] = waiting_of_key(lanes, priority, key)
+    end
+    lines[name] = {lanes = lanes, better = waiting_before(lanes, priority, most), turn = turn, counts = counts}
+  end
+  return lines[name]
+end
+
 -- How many tasks of the queue are claimed before `t` if no others come, counted to `most`.
 function dealing.place(t, most)
   if t.lease_until or t.due > now then
     return false
   end
-  local lanes, ahead = {}, 0
-  for i, activity in ipairs(call('SMEMBERS', P .. 'l:' .. t.queue)) do
-    lanes[i] = lane_of(t.queue, activity)
+  local line, before, name = line_of(t.queue, t.priority, most), 0, name_of(t)
+  for _, lane in ipairs(line.lanes) do
+    before = before + before_in(ready_key(lane, t.priority, t.fairness), t, name)
   end
-  for _, priority in ipairs(priorities(lanes)) do
-    if priority < t.priority then
-      local key = key_after(lanes, priority, '', false)
-      while key and ahead < most do
-        for _, lane in ipairs(lanes) do
-          ahead = ahead + call('ZCOUNT', ready_key(lane, priority, key), '-inf', now)
-        end
-        key = key_after(lanes, priority, key, true)
-      end
-    end
-  end
-  local before, name = 0, name_of(t)
-  for _, lane in ipairs(lanes) do
-    local ready = ready_key(lane, t.priority, t.fairness)
-    before = before + call('ZCOUNT', ready, '-inf', beyond(t.due))
-    for _, tie in ipairs(call('ZRANGEBYSCORE', ready, t.due, t.due)) do
-      if precedes(tie, name) then
-        before = before + 1
-      end
-    end
-  end
-  ahead = ahead + before
-  local passed = false
-  local last = call('GET', P .. 'u:' .. t.queue .. ':' .. t.priority) or ''
-  local turn = keys_in_turn(lanes, t.priority, last, most)
-  for _, key in ipairs(turn) do
+  local ahead, passed = line.better + before, false
+  for i, key in ipairs(line.turn) do
     if ahead >= most then
       return most
     end
     if key == t.fairness then
       passed = true
     else
-      local waiting = 0
-      for _, lane in ipairs(lanes) do
-        waiting = waiting + call('ZCOUNT', ready_key(lane, t.priority, key), '-inf', now)
-      end
-      ahead = ahead + math.min(waiting, before + (passed and 0 or 1))
+      ahead = ahead + math.min(line.counts[i], before + (passed and 0 or 1))
     end
   end
   return math.min(ahead, most)
