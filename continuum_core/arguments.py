@@ -16,14 +16,18 @@ from typing import Any, TypeVar
 
 from continuum_core.clock import Micros, from_datetime, span
 from continuum_core.errors import UsageError
+from continuum_core.texts import LONGEST_NAME, LONGEST_REASON, text_flaw, time_flaw
 
 __all__ = [
     "NONE",
     "Length",
     "chosen",
+    "kept",
+    "kept_time",
     "length",
     "micros",
     "moment",
+    "reason",
     "seconds",
     "suggestion",
     "text",
@@ -115,6 +119,38 @@ def text(name: str, given: str, example: str) -> str:
     if not isinstance(word, str) or not word:
         raise UsageError(f"{name}={given!r} names nothing: give a text that is not empty, such as {example}")
     return word
+
+
+def kept(name: str, given: str, example: str, ahead: str = "") -> str:
+    """A text that is not empty, and that every journal can hold as a name or a key. Raises UsageError.
+
+    :param ahead: what is put before it when it is stored.
+    """
+    word = text(name, given, example)
+    if flaw := text_flaw(word, LONGEST_NAME - len(ahead)):
+        raise UsageError(f"{name}={_shown(word)} {flaw}. Give another, such as {example}")
+    return word
+
+
+def reason(name: str, given: str) -> str:
+    """What is said for people to read, and may be empty, if every journal can hold it. Raises UsageError."""
+    words: Any = given
+    if not isinstance(words, str):
+        raise UsageError(f"{name}={given!r} is no text: say it in words, or leave it out")
+    if flaw := text_flaw(words, LONGEST_REASON):
+        raise UsageError(f"{name}={_shown(words)} {flaw}. Say it in other words")
+    return words
+
+
+def _shown(word: str) -> str:
+    return repr(word) if len(word) <= 60 else f"{word[:57]!r}…"
+
+
+def kept_time(name: str, given: object, at: Micros) -> Micros:
+    """The time that came of an argument, if every journal can hold it. Raises UsageError."""
+    if flaw := time_flaw(at):
+        raise UsageError(f"{name}={given!r} {flaw}. Give a time that is nearer")
+    return at
 
 
 def chosen(name: str, given: E | str, kind: type[E]) -> E:

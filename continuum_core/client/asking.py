@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar, overload
 
-from continuum_core.arguments import Length, seconds, text
+from continuum_core.arguments import Length, kept, seconds
 from continuum_core.client.handle import Ref
 from continuum_core.client.holding import held_up
 from continuum_core.client.sending import Sending
@@ -58,7 +58,7 @@ class Asking(Sending):
         self._check()
         wait = None if timeout is None else seconds("timeout", timeout)
         if id is not None:
-            text("id", id, "'question-1'")
+            kept("id", id, "'question-1'", ASK)
         replying(self.journal)
         told, reply = question(event)
         run_id, _ = self._ref(run)

@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
+from continuum_core.arguments import kept
 from continuum_core.client.finding import Finding, Wanted
 from continuum_core.client.sending import Sending
 from continuum_core.definition.event import event_name
@@ -40,6 +41,9 @@ class Broadcast:
         """How many runs were found."""
         return self.sent + self.repeated + self.over + self.full + self.unfit
 
+
+_AHEAD = "broadcast/"
+"""How the dedupe ids begin under which broadcasts are sent."""
 
 _FIELDS = {
     DeliverOutcome.ACCEPTED: "sent",
@@ -76,6 +80,7 @@ class Broadcasting(Sending, Finding):
         self._check()
         if not key:
             raise UsageError("broadcast: key= names the broadcast; without one a repeat would send twice")
+        kept("key", key, "'prices-2030'", _AHEAD)
         told = Broadcast()
         async for runs in self._pages(query):
             for run in runs:
@@ -92,7 +97,7 @@ class Broadcasting(Sending, Finding):
             payload = await self._payload_of(run, event, data)
         except UnexpectedEvent:
             return "unfit"
-        delivery = signal_delivery(self._host.new_id(), run.run_id, payload, dedupe=f"broadcast/{key}")
+        delivery = signal_delivery(self._host.new_id(), run.run_id, payload, dedupe=f"{_AHEAD}{key}")
         if self.plugins.outgoing_headers is not None:
             cls: Any = event.__class__
             name = event if isinstance(event, str) else event_name(cls)

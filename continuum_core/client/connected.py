@@ -9,7 +9,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from continuum_core.arguments import Length, seconds, suggestion, text
+from continuum_core.arguments import Length, kept, seconds, suggestion
 from continuum_core.asyncio_host import AsyncioHost
 from continuum_core.blobs import with_blobs
 from continuum_core.client.handle import Handle, Ref, run_meant
@@ -214,8 +214,8 @@ class Connected:
             self.here.on_due()
 
     def _key(self, key: str | None) -> str | None:
-        """A key that was given for a run. Raises UsageError for what is none."""
-        return None if key is None else text("key", key, "'o-1'")
+        """A key that was given for a new run. Raises UsageError for what is none, or cannot be kept."""
+        return None if key is None else kept("key", key, "'o-1'")
 
     def _ref(self, run: Ref) -> tuple[UUID, Entry | None]:
         if isinstance(run, Handle):
@@ -225,7 +225,12 @@ class Connected:
 
     def _keyed(self, machine: str, key: str) -> UUID:
         """The id of the run with this key. What it was asked for by is remembered, for errors."""
-        run_id = derive_run_id(self.namespace, machine, key)
+        try:
+            run_id = derive_run_id(self.namespace, machine, key)
+        except UnicodeEncodeError as error:
+            raise UsageError(
+                f"no run has the key {key!r}: it contains half of a surrogate pair, which is no character"
+            ) from error
         self._names[run_id] = f"{machine}/{key}"
         self._names.move_to_end(run_id)
         while len(self._names) > _NAMES:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 
+from continuum_core.arguments import reason
 from continuum_core.client.connected import Connected
 from continuum_core.client.handle import Ref
 from continuum_core.errors import RunOver, UnknownVersion
@@ -41,7 +42,9 @@ class Ordering(Connected):
     async def cancel(self, run: Ref, why: str = "", *, who: str = "") -> None:
         """Ask a run to stop. Acknowledged, it is not lost; it overtakes all events that wait."""
         run_id, _ = self._ref(run)
-        delivery = Delivery(self._host.new_id(), run_id, DeliveryKind.CANCEL, encode_cancel(why))
+        delivery = Delivery(
+            self._host.new_id(), run_id, DeliveryKind.CANCEL, encode_cancel(reason("why", why))
+        )
         if self.plugins.outgoing_headers is not None:
             delivery = self._outgoing(delivery)
         await self._order(run, OrderKind.CANCEL, who, why, delivery=delivery)
@@ -77,6 +80,7 @@ class Ordering(Connected):
     async def _terminate(self, run: Ref, who: str, why: str) -> bool:
         """The family is told as the machine would tell it; so the order stands only for what was read."""
         run_id, _ = self._ref(run)
+        reason("why", why)
         for attempt in itertools.count(1):
             found = await self._patience(lambda: self.journal.inspect(run_id))
             if found is None:
@@ -125,6 +129,8 @@ class Ordering(Connected):
         sends: tuple[Delivery, ...] = (),
     ) -> bool:
         self._check()
+        reason("why", why)
+        reason("who", who)
         run_id, _ = self._ref(run)
         order = Order(
             id=self._host.new_id(),

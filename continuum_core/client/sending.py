@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from continuum_core.arguments import Length, micros, text
+from continuum_core.arguments import Length, kept, kept_time, micros
 from continuum_core.client.connected import Connected
 from continuum_core.client.handle import Ref
 from continuum_core.codec import codec_for
@@ -53,9 +53,11 @@ class Sending(Connected):
         """
         self._check()
         if dedupe is not None:
-            text("dedupe", dedupe, "'payment-77'")
+            kept("dedupe", dedupe, "'payment-77'")
         within = None if connection is None else await self._within(connection)
-        due = None if delay is None else self._clock.estimate() + max(0, micros("delay", delay))
+        due = None
+        if delay is not None:
+            due = kept_time("delay", delay, self._clock.estimate() + max(0, micros("delay", delay)))
         await self._send(run, event, data, dedupe, due, within)
 
     async def _send(

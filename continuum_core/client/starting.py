@@ -8,7 +8,7 @@ from typing import Any, TypeVar, overload
 
 from msgspec.structs import replace
 
-from continuum_core.arguments import NONE, Length, length, micros, moment
+from continuum_core.arguments import NONE, Length, kept_time, length, micros, moment
 from continuum_core.client.connected import Connected
 from continuum_core.client.finding import attributes_given
 from continuum_core.client.handle import Handle
@@ -164,22 +164,26 @@ class Starting(Connected):
         if sum(each is not None for each in (at, after, debounce)) > 1:
             raise UsageError("at=, after= and debounce= each say when the run begins; give one of them")
         if at is not None:
-            return moment("at", at)
+            return kept_time("at", at, moment("at", at))
         if after is not None:
-            return self._clock.estimate() + max(0, micros("after", after))
-        return None if debounce is None else self._clock.estimate() + micros("debounce", debounce, least=NONE)
+            return kept_time("after", after, self._clock.estimate() + max(0, micros("after", after)))
+        if debounce is None:
+            return None
+        begins = self._clock.estimate() + micros("debounce", debounce, least=NONE)
+        return kept_time("debounce", debounce, begins)
 
     def _deadline(self, deadline: Length | datetime | None, begins: int | None) -> int | None:
         """When the run has to be over, if that was said. Raises UsageError."""
         if deadline is None:
             return None
         if isinstance(deadline, datetime):
-            due = moment("deadline", deadline)
+            due = kept_time("deadline", deadline, moment("deadline", deadline))
             if begins is not None and due <= begins:
                 raise UsageError(f"deadline={deadline} is not after the time at which the run is to begin")
             return due
         counted = micros("deadline", deadline, least=NONE, above=True)
-        return (self._clock.estimate() if begins is None else begins) + counted
+        due = (self._clock.estimate() if begins is None else begins) + counted
+        return kept_time("deadline", deadline, due)
 
     async def _postponed(
         self, new: NewRun, wait: Length, most: Length | None, deadline: Length | None

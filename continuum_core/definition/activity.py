@@ -33,6 +33,7 @@ from typing import (
 from attrs import field, frozen
 
 from continuum_core.arguments import Length, timed
+from continuum_core.clock import span
 from continuum_core.definition.chart import Place
 from continuum_core.definition.fault import Fault
 from continuum_core.definition.place import caller
@@ -40,6 +41,7 @@ from continuum_core.definition.queue import Queue, flaws
 from continuum_core.definition.retry import Retry
 from continuum_core.definition.transaction import transaction_kind
 from continuum_core.errors import DefinitionError, UsageError
+from continuum_core.texts import LONGEST_WAIT, text_flaw
 
 __all__ = ["Activity", "AsyncActivity", "Executor", "PlainActivity", "activity"]
 
@@ -256,7 +258,9 @@ def _made(
     """The activity of a body. `names` are the names at its place, for annotations that are texts."""
     known = str(name or getattr(body, "__name__", ""))
     faults: list[Fault] = []
-    where = f"activity {known}"
+    where = f"activity {known[:100]}"
+    if flaw := text_flaw(known):
+        faults.append(Fault("C409", where, f"its name {flaw}", "Give another with name=", place))
     hints = _hints(body, names, where, place, faults)
     parameter, asked = _form(body, hints, where, place, faults)
     transaction = _transaction(hints, parameter, asked, executor, where, place, faults)
@@ -377,6 +381,10 @@ def _policy(
             refuse(
                 f"{key}={length!r} is not a length of time",
                 "Give a timedelta or seconds, more than none, or None",
+            )
+        elif length is not None and span(length) > LONGEST_WAIT:
+            refuse(
+                f"{key}={length!r} is too long to be reckoned with", "Give a hundred years at most, or None"
             )
     if policy["priority"] not in _PRIORITIES:
         remedy = "Give a whole number from 0 (first) to 9 (last)"

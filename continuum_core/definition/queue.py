@@ -15,6 +15,7 @@ from attrs import field, frozen
 
 from continuum_core.arguments import Length, timed
 from continuum_core.clock import span
+from continuum_core.texts import text_flaw
 
 __all__ = ["Queue", "Rate", "flaws"]
 
@@ -66,6 +67,7 @@ def flaws(queue: object) -> Iterator[tuple[str, str]]:
     if isinstance(queue, str):
         if not queue:
             yield "queue is empty", 'Name the queue, or leave queue= out for "default"'
+        yield from _name_flaws(queue)
         return
     if not isinstance(queue, Queue):
         yield f"queue={queue!r} is not a queue", 'Give a name, or Queue("name", limit=..., rate=...)'
@@ -73,10 +75,17 @@ def flaws(queue: object) -> Iterator[tuple[str, str]]:
     name, limit, rate = _given(queue)
     if not isinstance(name, str) or not name:
         yield f"Queue({name!r}) has no name", 'Name it: Queue("payments")'
+    else:
+        yield from _name_flaws(name)
     if limit is not None and not _counts(limit):
         yield f"limit={limit!r} of queue {name!r} is out of range", "Give a whole number from 1, or None"
     if rate is not None:
         yield from _rate_flaws(rate, f"of queue {name!r}")
+
+
+def _name_flaws(name: str) -> Iterator[tuple[str, str]]:
+    if flaw := text_flaw(name):
+        yield f"the name {name[:60]!r} of a queue {flaw}", "Name it otherwise, such as payments"
 
 
 def _given(queue: Queue) -> tuple[Any, Any, Any]:

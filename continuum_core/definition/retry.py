@@ -15,6 +15,7 @@ from attrs import field, frozen
 from continuum_core.arguments import NONE, Length, length, whole
 from continuum_core.clock import span
 from continuum_core.errors import UsageError
+from continuum_core.texts import LONGEST_WAIT
 
 __all__ = ["Retry"]
 
@@ -72,7 +73,7 @@ class Retry:
 
         :param chance: a number in [0, 1) that decides the jitter.
         """
-        cap = span(self.cap)
+        cap = min(span(self.cap), LONGEST_WAIT)
         # The exponent is bounded: a float overflow must not end a patient retry.
         length = min(cap, span(self.first) * self.factor ** min(failures - 1, 256))
         return max(1, round(length * (1.0 - self.jitter * chance)))

@@ -60,6 +60,7 @@ from continuum_core.interpreter.ledger import (
 from continuum_core.interpreter.microstep import Op, Plan
 from continuum_core.interpreter.program import Arc, Key, Program, ascending
 from continuum_core.interpreter.snapshot import Renewal, Reply, Snapshot
+from continuum_core.texts import text_flaw
 
 __all__ = ["Progress", "minted_by", "token_of"]
 
@@ -501,6 +502,8 @@ class Progress:
             key = self.ask(site, invoke.key, self.context, self.payload)
             if not isinstance(key, str | None):
                 self.fault(site, invoke.key, f"returned {key!r}, which is no text")
+            if key is not None and (flaw := text_flaw(key)):
+                self.fault(site, invoke.key, f"returned {key[:50]!r}: it {flaw}")
         if self.program.compensators and invoke.activity.undo is not None:
             pending = Pending(invoke.activity.name, value, key)
             self.ledger = begun(self.ledger or EMPTY, (token, invoke.slot), pending)

@@ -28,6 +28,7 @@ from continuum_core.journal.protocol import (
     PlantingBackend,
 )
 from continuum_core.journal.wakeups import Topic, Wakeups, WakingBackend
+from continuum_core.texts import text_flaw
 
 __all__ = [
     "GROUP",
@@ -108,6 +109,8 @@ def _check_namespace(namespace: Any) -> None:
             f"namespace={namespace!r} names none: give a text that is not empty, or leave it out for "
             f"{_NAMESPACE!r}"
         )
+    if flaw := text_flaw(namespace):
+        raise UsageError(f"namespace={namespace[:60]!r} {flaw}. Give another")
 
 
 def _check_limits(limits: Any) -> None:

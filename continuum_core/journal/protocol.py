@@ -123,6 +123,7 @@ from continuum_core.journal.commit import (
     TaskWant,
 )
 from continuum_core.journal.records import Definition, Delivery, Record, Run
+from continuum_core.texts import LONGEST_WAIT
 
 __all__ = [
     "MEANINGS",
@@ -188,6 +189,13 @@ def _window(given: int | timedelta) -> int:
     return span(given) if isinstance(given, timedelta) else given
 
 
+def _bounded(_: object, attribute: Any, given: Any) -> None:
+    """Of a window: what is added to a time has to give one that every journal holds."""
+    _from(0)(_, attribute, given)
+    if given > LONGEST_WAIT:
+        raise UsageError(f"Limits({attribute.name}={given!r}) cannot be: give a hundred years at most")
+
+
 def _from(least: int) -> Callable[[object, Any, Any], None]:
     def check(_: object, attribute: Any, given: Any) -> None:
         if not isinstance(given, int) or isinstance(given, bool) or given < least:
@@ -214,10 +222,10 @@ class Limits:
 
     # unconsumed deliveries per run, held ones included
     pending: int = field(default=10_000, validator=_from(1))
-    dedupe_window: int = field(default=7 * 24 * 3600 * 1_000_000, converter=_window, validator=_from(0))
-    result_window: int = field(default=30 * 24 * 3600 * 1_000_000, converter=_window, validator=_from(0))
+    dedupe_window: int = field(default=7 * 24 * 3600 * 1_000_000, converter=_window, validator=_bounded)
+    result_window: int = field(default=30 * 24 * 3600 * 1_000_000, converter=_window, validator=_bounded)
     # times losses: how long a lost worker's task waits
-    loss_backoff: int = field(default=1_000_000, converter=_window, validator=_from(0))
+    loss_backoff: int = field(default=1_000_000, converter=_window, validator=_bounded)
     # bytes from which a payload is kept apart, where the backend can; None: never
     blobs: int | None = field(default=65_536, validator=_bytes)
 

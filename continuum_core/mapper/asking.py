@@ -25,6 +25,7 @@ from continuum_core.mapper.events import encode_signal_raw, signal_delivery
 from continuum_core.mapper.ids import derive_run_id, machine_name, start_digest
 from continuum_core.mapper.kin import child_id, closings, encode_child_start
 from continuum_core.registry import Entry
+from continuum_core.texts import text_flaw, time_flaw
 
 __all__ = ["LONGEST_KEY", "Asked", "ask"]
 
@@ -80,7 +81,7 @@ def ask(
             asked.deliveries.extend(told)
             body = CommandBody(do=f"{command.closing}-runs", token=command.token, numbers=command.numbers)
         elif isinstance(command, StartTimer):
-            asked.deliveries.append(_timer(run_id, command, cause, new_id()))
+            asked.deliveries.append(_timer(entry, run_id, command, cause, new_id()))
             body = _timer_body(entry, command)
         else:
             dedupe = f"{run_id}:{step.snapshot.version}:{position}"
@@ -143,7 +144,10 @@ def _timer_body(entry: Entry, command: StartTimer) -> CommandBody:
     )
 
 
-def _timer(run_id: UUID, command: StartTimer, cause: UUID, id_: UUID) -> Delivery:
+def _timer(entry: Entry, run_id: UUID, command: StartTimer, cause: UUID, id_: UUID) -> Delivery:
+    if flaw := time_flaw(command.due):
+        where = entry.chart.states[command.state].path or "the run"
+        raise MachineFault(entry.chart.name, f"timer of {where}", f"the time at which it is due {flaw}")
     return Delivery(
         id=id_,
         run_id=run_id,
@@ -160,12 +164,16 @@ def _sent(
     entry: Entry, namespace: str, message: Message, now: int, dedupe: str, cause: UUID, id_: UUID
 ) -> Delivery:
     _check(entry, message)
+    due = None if message.delay is None else now + max(0, span(message.delay))
+    if due is not None and (flaw := time_flaw(due)):
+        what = f"{message!r} cannot be sent: the end of its delay {flaw}"
+        raise MachineFault(entry.chart.name, "send", what)
     return signal_delivery(
         id_,
         _target(namespace, message),
         _message_payload(message),
         dedupe=dedupe,
-        due=None if message.delay is None else now + max(0, span(message.delay)),
+        due=due,
         cause=cause,
     )
 
@@ -200,19 +208,10 @@ def _fairness(entry: Entry, activity: Activity[Any, Any], value: object) -> str:
         raise MachineFault(entry.chart.name, where, f"{type(error).__name__}: {error}") from error
     if not isinstance(key, str):
         raise MachineFault(entry.chart.name, where, f"it gave {key!r}; a fairness key is text")
-    if len(key) > LONGEST_KEY or "\0" in key or not _encodes(key):
+    if len(key) > LONGEST_KEY or text_flaw(key):
         what = f"it gave {key[:50]!r}; a fairness key has at most {LONGEST_KEY} characters of Unicode, no NUL"
         raise MachineFault(entry.chart.name, where, what)
     return key
-
-
-def _encodes(text: str) -> bool:
-    """Whether it has no lone surrogates."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _check(entry: Entry, message: Message) -> None:
@@ -230,8 +229,15 @@ def _check(entry: Entry, message: Message) -> None:
         getattr(message.machine, "chart", message.machine), str | Chart
     ):
         wrong = "it names no run: give run=, or machine= and key="
+    elif _lone(str(message.key)) or _lone(machine_name(message.machine)):
+        wrong = "what it names the run by contains half of a surrogate pair, which is no character"
     if wrong:
         raise MachineFault(entry.chart.name, "send", f"{message!r} cannot be sent: {wrong}")
+
+
+def _lone(text: str) -> bool:
+    """Whether it has half of a surrogate pair. All else may be the key of a run, an old one's perhaps."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _message_payload(message: Message) -> bytes:

@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 
 from continuum_core import Client, RunStatus, UsageError, Worker
+from continuum_core.client.connected import Connected
 from continuum_core.errors import PayloadRefused, ResultTimeout, RunNotFound
 from continuum_core.journal.commit import Query
 from continuum_core.journal.connect import connect
@@ -43,6 +44,15 @@ REFUSED: list[tuple[str, Call, str]] = [
     ("inner-cursor", lambda c: c.find(cursor="1.!"), "cursor='1.!' goes on with nothing"),
     ("prune", lambda c: c.prune(-1), "older_than=-1 cannot be"),
     ("empty-key", wrong(key=""), "key='' names nothing"),
+    ("nul-key", wrong(key="a\0b"), "key='a.x00b' contains NUL, which no text in a journal can"),
+    ("half-key", wrong(key="\ud800"), "key='.ud800' contains half of a surrogate pair"),
+    ("long-key", wrong(key="é" * 401), "key='é+'… has 802 bytes in UTF-8; a journal holds 800. Give another"),
+    ("far-at", wrong(at=datetime(2255, 1, 1, tzinfo=UTC)), "at=.* is beyond what every journal can hold"),
+    ("early-at", wrong(at=datetime(1, 1, 1, tzinfo=UTC)), "at=.* is before what every journal can hold"),
+    ("far-after", wrong(after=timedelta.max), "after=.* is beyond what every journal can hold"),
+    ("far-debounce", wrong(debounce=timedelta.max, key="k"), "debounce=.* is beyond what every"),
+    ("far-deadline", wrong(deadline=timedelta(365 * 300)), "deadline=.* the end of the year 2254"),
+    ("latest", wrong(deadline=datetime.max.replace(tzinfo=UTC)), "deadline=.* the end of the year 2254"),
     ("number-key", wrong(key=5), "key=5 names nothing"),
     ("at", wrong(at=NAIVE), "at=.*give it a time zone"),
     ("after", wrong(after="5m"), "after='5m' is no length of time: give seconds"),
@@ -56,6 +66,31 @@ REFUSED: list[tuple[str, Call, str]] = [
     ("get-number", lambda c: c.get(Receiver, cast(Any, 5)).view(), "key=5 names nothing"),
     ("timeout", lambda c: c.get(Receiver, "k").result("1"), "timeout='1' is no length of time"),  # type: ignore[arg-type]
     ("delay", lambda c: c.get(Receiver, "k").send(Finish(), delay=cast(Any, "1")), "delay='1' is no"),
+    ("far-delay", lambda c: c.get(Receiver, "k").send(Finish(), delay=timedelta.max), "delay=.* beyond what"),
+    ("nul-dedupe", lambda c: c.get(Receiver, "k").send(Finish(), dedupe="a\0"), "dedupe=.* contains NUL"),
+    (
+        "half-dedupe",
+        lambda c: c.get(Receiver, "k").send(Finish(), dedupe="\udfff"),
+        "half of a surrogate",
+    ),
+    (
+        "long-dedupe",
+        lambda c: c.get(Receiver, "k").send(Finish(), dedupe="x" * 801),
+        "dedupe=.* has 801 bytes",
+    ),
+    (
+        "long-id",
+        lambda c: c.ask(UNKNOWN, "finish", id="x" * 800),
+        "id=.*; a journal holds 79",
+    ),
+    ("long-broadcast", lambda c: c.broadcast("", Finish(), key="x" * 800), "key=.* a journal holds 790"),
+    ("get-half", lambda c: c.get(Receiver, "\ud800").view(), "no run has the key '.ud800': it contains half"),
+    ("view-half", lambda c: c.view("receiver/\ud800"), "no run has the key '.ud800': it contains half"),
+    ("nul-why", lambda c: c.suspend(UNKNOWN, "a\0b"), "why='a.x00b' contains NUL.* Say it in other words"),
+    ("half-who", lambda c: c.resume(UNKNOWN, who="\ud800"), "who='.ud800' contains half of a surrogate pair"),
+    ("long-why", lambda c: c.terminate(UNKNOWN, "x" * 8_001), "why=.* has 8,001 bytes .* holds 8,000"),
+    ("cancel-why", lambda c: c.cancel(UNKNOWN, "\ud800"), "why='.ud800' contains half of a surrogate pair"),
+    ("no-why", lambda c: c.cancel(UNKNOWN, cast(Any, 5)), "why=5 is no text"),
     ("nothing", lambda c: c.view(cast(Any, None)), "None names no run; give its id, or MACHINE/KEY"),
     ("handle", lambda c: c.handle("order").view(), "'order' names no run; give its id"),
     ("no-key", lambda c: c.handle("order/").view(), "'order/' names no run"),
@@ -159,3 +194,29 @@ async def test_a_run_that_is_not_there_is_named_as_it_was_asked_for(name: str, h
             assert str(pickle.loads(pickle.dumps(caught.value))) == words  # noqa: S301  # our own bytes
         with pytest.raises(RunNotFound, match=f"^no run {UNKNOWN} in namespace 'default'$"):
             await client.view(UNKNOWN)
+
+
+async def test_what_an_older_release_has_stored_is_read(
+    journal: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key longer than one that is taken now: its run is found, sent to and ordered about as ever."""
+    key = "x" * 900
+    async with Client(journal, [Receiver]) as client:
+        with monkeypatch.context() as older:
+            older.setattr(Connected, "_key", lambda self, key: key)
+            old = await client.start(Receiver, "a", key=key)
+        with pytest.raises(UsageError, match="has 900 bytes"):
+            await client.start(Receiver, "a", key=key)
+        assert client.get(Receiver, key).id == old.id
+        assert (await client.view(f"receiver/{key}")).key == key
+        await client.get(Receiver, key).send(Finish())
+        assert await client.suspend(f"receiver/{key}")
+
+
+@pytest.mark.parametrize(
+    ("namespace", "told"),
+    [("a\0b", "contains NUL"), ("\ud800", "half of a surrogate pair"), ("x" * 801, "has 801 bytes")],
+)
+def test_a_namespace_that_not_every_journal_holds(namespace: str, told: str) -> None:
+    with pytest.raises(UsageError, match=f"namespace=.*{told}"):
+        connect("memory://", namespace)

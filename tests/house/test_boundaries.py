@@ -66,7 +66,7 @@ def test_a_broken_rule_is_noticed(contract: str, verdicts: dict[str, str]) -> No
 
 
 # What may be imported from outside the core.
-PORT = {"journal", "errors", "clock"}
+PORT = {"journal", "errors", "clock", "texts"}
 HOOKS = {"hooks", "client", "sync_client", "view", "definition", "drawing", "registry", "codec", "host"}
 
 
