@@ -90,11 +90,13 @@ async def in_rounds(
     touched: Callable[[Member], Touched],
     carry_out: Callable[[Batch, Sequence[Member]], Awaitable[Sequence[Answer]]],
     locks: Callable[[Member], UUID | None] = lambda member: None,
+    ahead: Callable[[Batch, Sequence[Member]], Awaitable[None]] | None = None,
 ) -> list[Answer]:
     """One answer a member, in one transaction; members that could see one another in rounds of their own.
 
     :param locks: the run that a member locks. Of several rounds all are locked before the first, in
         everybody's order: what a later round adds would stand in the way of who locks in order.
+    :param ahead: locks what else they need, after the runs and for the same reason.
     """
     divided = rounds(members, touched)
     batch = Batch(session)
@@ -102,6 +104,8 @@ async def in_rounds(
         runs = {run_id for member in members if (run_id := locks(member)) is not None}
         if runs:
             await batch.read((LOCK_RUNS, by_run(in_order(list(runs)))))
+        if ahead is not None:
+            await ahead(batch, members)
     answers: dict[int, Answer] = {}
     for number, positions in enumerate(divided, start=1):
         batch.last = number == len(divided)

@@ -234,7 +234,7 @@ async def _erase(session: Session, version: Version) -> bool:
         await batch.write()
         return False
     batch.at(found[NOW][0][0])
-    await batch.write(*drops_of(named, batch.now))
+    await batch.write(*drops_of([run.run_id], batch.now))
     return True
 
 

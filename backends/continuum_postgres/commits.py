@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from continuum_core.journal.commit import Commit, CommitOutcome, Committed
+from continuum_postgres.ahead import lock_tasks, tasks_of_turn
 from continuum_postgres.batch import Batch, in_rounds
 from continuum_postgres.deliveries import Looked, touched_by
 from continuum_postgres.rounds import Touched
@@ -17,7 +18,12 @@ __all__ = ["commit"]
 
 async def commit(session: Session, commits: Sequence[Commit]) -> list[Committed]:
     """The verb: one answer per commit."""
-    return await in_rounds(session, commits, _touched, _commit, lambda turn: turn.run_id)
+    return await in_rounds(session, commits, _touched, _commit, lambda turn: turn.run_id, _ahead)
+
+
+async def _ahead(batch: Batch, turns: Sequence[Commit]) -> None:
+    if asked := lock_tasks(tasks for turn in turns for tasks in tasks_of_turn(turn)):
+        await batch.read(*asked)
 
 
 def _touched(turn: Commit) -> Touched:

@@ -6,7 +6,7 @@ the finish standing alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -23,6 +23,7 @@ from continuum_core.journal.commit import (
 )
 from continuum_core.journal.records import ENDED
 from continuum_postgres import arrays, fused
+from continuum_postgres.ahead import Tasks, lock_results, lock_tasks, tasks_of_turn
 from continuum_postgres.batch import Batch, in_rounds
 from continuum_postgres.deliveries import Looked, send, touched_by
 from continuum_postgres.results import Settled
@@ -30,7 +31,7 @@ from continuum_postgres.rounds import Touched, rounds
 from continuum_postgres.rows import resolved_due
 from continuum_postgres.session import Ask, Session
 from continuum_postgres.shards import shard
-from continuum_postgres.statements.tasks import DROP_TASKS, LOCK_TASKS, REOPEN_TASKS
+from continuum_postgres.statements.tasks import DROP_TASKS, LOCK_AHEAD, LOCK_TASKS, REOPEN_TASKS
 from continuum_postgres.turns import Standing, Told, lock
 from continuum_postgres.writes import TaskName, Writes, names
 
@@ -56,7 +57,7 @@ async def finish(session: Session, finishes: Sequence[TaskFinish]) -> list[Finis
     """The verb: one answer per attempt."""
 
     async def long(left: Sequence[TaskFinish]) -> list[Finished]:
-        return await in_rounds(session, left, _touched, _finish, _locked)
+        return await in_rounds(session, left, _touched, _finish, _locked, _ahead)
 
     simple = fused.finishes(finishes) if session.alone else []
     if len(simple) < len(finishes) and len(rounds(finishes, _touched)) > 1:
@@ -75,6 +76,26 @@ def _touched(ending: TaskFinish) -> Touched:
 def _locked(ending: TaskFinish) -> UUID | None:
     """A finish alone needs its task's lock; a turn that rides along that of the run."""
     return None if ending.turn is None else ending.run_id
+
+
+def _tasks(finishes: Iterable[TaskFinish]) -> list[Tasks]:
+    """The tasks that end, and those that the turns which ride along may close."""
+    own = [Tasks(*_name(ending)) for ending in finishes]
+    turns = [ending.turn for ending in finishes if ending.turn is not None]
+    return own + [tasks for turn in turns for tasks in tasks_of_turn(turn)]
+
+
+async def _ahead(batch: Batch, finishes: Sequence[TaskFinish]) -> None:
+    """Of several rounds: all tasks, and then the results of those that settle one."""
+    told = await batch.read(*lock_tasks(_tasks(finishes)))
+    settling = {(*_name(ending), ending.fence) for ending in finishes if ending.kind not in _REOPENS}
+    owned = [
+        (activity, key, *name)
+        for *name, fence, reported, activity, key in told[LOCK_AHEAD]
+        if key is not None and reported < fence and (*name, fence) in settling
+    ]
+    if asked := lock_results(owned):
+        await batch.read(*asked)
 
 
 def _name(ending: TaskFinish) -> TaskName:
@@ -175,7 +196,8 @@ async def _finish(batch: Batch, finishes: Sequence[TaskFinish]) -> list[Finished
     in_order = sorted(finishes, key=lambda one: (shard(one.run_id), one.run_id.int, one.token, one.slot))
     held: Ask = (LOCK_TASKS, names([_name(ending) for ending in in_order]))
     own = {ending.run_id: _name(ending) for ending in finishes if ending.kind not in _REOPENS}
-    rows = await batch.read(*lock(turns, own), held, *looked.asks())
+    first = lock_tasks(_tasks(finishes)) if any(map(tasks_of_turn, turns)) else []
+    rows = await batch.read(*lock(turns, own), *first, held, *looked.asks())
     standing = Standing(batch)
     batch.at(max(row[0] for row in rows[LOCK_TASKS]))
     standing.read(rows, turns)

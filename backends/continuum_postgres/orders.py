@@ -17,6 +17,7 @@ from continuum_core.journal.commit import Order, Ordered, OrderKind, OrderOutcom
 from continuum_core.journal.effects import EFFECTS, Effect
 from continuum_core.journal.records import ENDED, Record, RecordKind, RunStatus
 from continuum_postgres import arrays
+from continuum_postgres.ahead import lock_tasks, tasks_of_order
 from continuum_postgres.arrays import Bigint
 from continuum_postgres.batch import Batch, in_order, in_rounds
 from continuum_postgres.deliveries import Looked, send, touched_by
@@ -134,7 +135,12 @@ def _cause(order: Order) -> str | None:
 
 async def control(session: Session, orders: Sequence[Order]) -> list[Ordered]:
     """The verb: one answer per order."""
-    return await in_rounds(session, orders, _touched, _control, lambda order: order.run_id)
+    return await in_rounds(session, orders, _touched, _control, lambda order: order.run_id, _ahead)
+
+
+async def _ahead(batch: Batch, orders: Sequence[Order]) -> None:
+    if asked := lock_tasks(tasks for order in orders for tasks in tasks_of_order(order)):
+        await batch.read(*asked)
 
 
 def _touched(order: Order) -> Touched:

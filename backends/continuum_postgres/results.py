@@ -9,6 +9,7 @@ from attrs import define, field
 from continuum_core.clock import Micros
 from continuum_core.journal.commit import FinishKind, Reservation, Reserved, ReserveOutcome, TaskFinish
 from continuum_postgres import arrays
+from continuum_postgres.ahead import lock_results
 from continuum_postgres.arrays import Bigint
 from continuum_postgres.batch import Batch, in_rounds
 from continuum_postgres.rounds import Touched
@@ -47,9 +48,16 @@ class Settled:
             self._freed.append(((activity, key), owner))
 
     def asks(self) -> list[Ask]:
-        """Freed first: what one member frees another may have settled in the same round."""
+        """Freed first: what one member frees another may have settled in the same round.
+
+        Both in the order of keys, and where there are both, all are locked before.
+        """
         asks: list[Ask] = []
+        if self._freed and self._kept:
+            kept = [(key, owner) for key, owner, _, _ in self._kept.values()]
+            asks += lock_results((*key, *owner) for key, owner in (*self._freed, *kept))
         if self._freed:
+            self._freed.sort(key=lambda freed: freed[0])
             freed = (
                 arrays.texts([key[0] for key, _ in self._freed]),
                 arrays.texts([key[1] for key, _ in self._freed]),

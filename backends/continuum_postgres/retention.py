@@ -13,6 +13,7 @@ from continuum_core.journal.blobs import LOOKED_AT
 from continuum_core.journal.commit import Pruned, PrunePlan
 from continuum_core.journal.records import ENDED
 from continuum_postgres import arrays, blobs
+from continuum_postgres.ahead import Tasks, lock_tasks
 from continuum_postgres.arrays import Bigint
 from continuum_postgres.batch import Batch
 from continuum_postgres.blobs import BlobPlace
@@ -119,9 +120,10 @@ class _Pruning:
         else:
             asked = (*by_run(runs), Bigint(self.plan.before), self._bits, self.plan.machine)
             locked = await batch.read((statements.LOCK_PRUNED, asked))
-            named = by_run(run_id for _, run_id in locked[statements.LOCK_PRUNED])
+            gone = [run_id for _, run_id in locked[statements.LOCK_PRUNED]]
+            named = by_run(gone)
             counts = ((statements.COUNT_RECORDS, named), (COUNT_BLOBS_OF_ENDED, named))
-            counted = await batch.write(*counts, *drops_of(named, self.now))
+            counted = await batch.write(*counts, *drops_of(gone, self.now))
             self.runs += len(locked[statements.LOCK_PRUNED])
         self.records += counted[statements.COUNT_RECORDS][0][0]
         self.apart += counted[COUNT_BLOBS_OF_ENDED][0][0]
@@ -182,10 +184,11 @@ def _named(past: Sequence[tuple[UUID, int]]) -> tuple[object, ...]:
     return (*by_run(run_id for run_id, _ in past), arrays.bigints([below for _, below in past]))
 
 
-def drops_of(named: tuple[object, object], now: Micros) -> list[Ask]:
+def drops_of(runs: Sequence[UUID], now: Micros) -> list[Ask]:
     """All that there is of runs, which are locked. What a sender left who saw them going is a dead letter."""
+    named = by_run(runs)
     drops: list[Ask] = [(statement, named) for statement in statements.DROP_RUNS]
-    return [*drops, (EMPTY_RUNS, (Bigint(now), *named))]
+    return [*lock_tasks(map(Tasks, runs)), *drops, (EMPTY_RUNS, (Bigint(now), *named))]
 
 
 async def prune(ask: _Ask, plan: PrunePlan) -> Pruned:

@@ -50,8 +50,10 @@ def _hash_in(reference: str) -> str:
 
 _RUNS = "unnest($2::smallint[], $3::uuid[]) AS m (shard, run_id)"
 
-# Of runs: what was put for the snapshots of earlier versions than a run has, and is not its present one. One
-# that is put again at this moment has another place then, and stays.
+# Whoever takes blobs away passes over those that somebody puts again at this moment: they stay, and nobody
+# who puts several waits for who takes away several, in a circle.
+
+# Of runs: what was put for the snapshots of earlier versions than a run has, and is not its present one.
 DROP_SUPERSEDED = f"""
 DELETE FROM continuum.blobs b WHERE b.ctid = ANY (ARRAY(
   SELECT b.tid FROM {_RUNS} CROSS JOIN LATERAL (
@@ -61,21 +63,26 @@ DELETE FROM continuum.blobs b WHERE b.ctid = ANY (ARRAY(
   CROSS JOIN LATERAL (
     SELECT b.ctid AS tid FROM continuum.blobs b
     WHERE b.shard = m.shard AND b.ns = $1::integer AND b.run_id = m.run_id
-      AND b.snapshot > 0 AND b.snapshot < r.version AND b.hash IS DISTINCT FROM r.present OFFSET 0) b))
+      AND b.snapshot > 0 AND b.snapshot < r.version AND b.hash IS DISTINCT FROM r.present
+    FOR UPDATE SKIP LOCKED) b))
 """
 
+
 # Of runs that have ended: what was put before.
-_OF_ENDED = f"""
+def _of_ended(last: str) -> str:
+    return f"""
 FROM {_RUNS} CROSS JOIN LATERAL (
   SELECT r.ended FROM continuum.runs r
   WHERE r.shard = m.shard AND r.ns = $1::integer AND r.run_id = m.run_id OFFSET 0) r
 CROSS JOIN LATERAL (
   SELECT b.ctid AS tid FROM continuum.blobs b
-  WHERE b.shard = m.shard AND b.ns = $1::integer AND b.run_id = m.run_id AND b.at <= r.ended OFFSET 0) b
+  WHERE b.shard = m.shard AND b.ns = $1::integer AND b.run_id = m.run_id AND b.at <= r.ended {last}) b
 """
-COUNT_BLOBS_OF_ENDED = f"SELECT count(*) {_OF_ENDED}"
+
+
+COUNT_BLOBS_OF_ENDED = f"SELECT count(*) {_of_ended('OFFSET 0')}"
 DROP_BLOBS_OF_ENDED = f"""
-DELETE FROM continuum.blobs b WHERE b.ctid = ANY (ARRAY(SELECT b.tid {_OF_ENDED}))
+DELETE FROM continuum.blobs b WHERE b.ctid = ANY (ARRAY(SELECT b.tid {_of_ended("FOR UPDATE SKIP LOCKED")}))
 """
 
 # Parameters: the time up to which blobs are looked at; time, run and hash of the last one; how many.
@@ -108,7 +115,7 @@ b.ctid = ANY (ARRAY(
   SELECT b.tid FROM {_NAMED} AS m (shard, run_id, hash) CROSS JOIN LATERAL (
     SELECT b.ctid AS tid FROM continuum.blobs b
     WHERE b.shard = m.shard AND b.ns = $1::integer AND b.run_id = m.run_id AND b.hash = m.hash
-      AND b.at <= $5::bigint OFFSET 0) b))
+      AND b.at <= $5::bigint FOR UPDATE SKIP LOCKED) b))
 """
 DROP_BLOBS = f"DELETE FROM continuum.blobs b WHERE {_STALE_STILL}"
 

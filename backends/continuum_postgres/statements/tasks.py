@@ -11,7 +11,9 @@ __all__ = [
     "DROP_TASKS",
     "DROP_UNSTARTED",
     "FREE_RESULTS",
+    "LOCK_AHEAD",
     "LOCK_CLOSED",
+    "LOCK_RESULTS",
     "LOCK_TASKS",
     "OTHER_TASKS",
     "PUT_RESULTS",
@@ -86,6 +88,19 @@ _OF_TOKEN = (
     "t.shard = m.shard AND t.ns = $1::integer AND t.run_id = m.run_id "
     "AND (m.token IS NULL OR t.token = m.token)"
 )
+
+# All that a batch will finish and close, in the order of tasks: entries come sorted, and of one that names a
+# token, or none, the tasks come in their order.
+LOCK_AHEAD = """
+SELECT m.run_id, t.token, t.slot, t.fence, t.reported, t.activity, t.key
+FROM unnest($2::smallint[], $3::uuid[], $4::bigint[], $5::bigint[]) AS m (shard, run_id, token, slot)
+CROSS JOIN LATERAL (
+  SELECT t.token, t.slot, t.fence, t.reported, t.activity, t.key FROM continuum.tasks t
+  WHERE t.shard = m.shard AND t.ns = $1::integer AND t.run_id = m.run_id
+    AND (m.token IS NULL OR t.token = m.token) AND (m.slot IS NULL OR t.slot = m.slot)
+  ORDER BY t.token, t.slot FOR UPDATE
+) t
+"""
 
 # First of three: a claim that was before us is over then, and one after us waits for what we decide.
 LOCK_CLOSED = f"""
@@ -177,6 +192,10 @@ SELECT $1::integer, m.activity, m.key, m.shard, m.run_id, m.token, m.slot, m.unt
 ORDER BY m.activity, m.key
 ON CONFLICT (ns, activity, key) DO UPDATE SET shard = excluded.shard, run_id = excluded.run_id,
   token = excluded.token, slot = excluded.slot, until = excluded.until, result = excluded.result"""
+
+# Whatever a row says it is locked, and not written; one that is missing is made, for two that make it at once
+# have to meet in this order too.
+LOCK_RESULTS = f"{_PUT} WHERE false"
 
 # The first result within its window stays: what was told once is told again.
 PUT_RESULTS = f"{_PUT} WHERE results.result IS NULL OR results.until <= $10::bigint"
