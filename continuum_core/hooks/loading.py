@@ -8,15 +8,13 @@ from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 
 from continuum_core.codec.handled import TypeHandler, provide
-from continuum_core.hooks.plugins import PluginRefused, Plugins
+from continuum_core.hooks.hook import CHOICE, PluginRefused, note_interrupt
+from continuum_core.hooks.plugins import Plugins
 
 __all__ = ["CHOICE", "GROUP", "OFF", "installed", "load"]
 
 GROUP = "continuum.plugins"
 """Entry point group; names are plugins' names, values modules or objects with hook functions."""
-
-CHOICE = "CONTINUUM_PLUGINS"
-"""Environment variable: the names of the plugins to load, with commas. Unset: all; empty: none."""
 
 OFF = "CONTINUUM_PLUGINS_OFF"
 """Environment variable: the names of plugins that are loaded and not called, with commas."""
@@ -27,21 +25,19 @@ def load(found: Iterable[EntryPoint] | None = None) -> Plugins:
 
     :param found: entry points to load in place of those that are installed.
 
-    Raises PluginRefused for one that is missing though chosen, cannot be imported, implements a hook
-    that does not exist, or was written for other hooks.
+    Raises PluginRefused for one that is missing though chosen, cannot be imported, or cannot be used
+    (`Plugins`).
     """
     chosen = _chosen(list(entry_points(group=GROUP) if found is None else found))
     named: dict[str, object] = {}
     for entry in chosen:
         if entry.name in named:
-            raise PluginRefused(f"there are two plugins named {entry.name!r}; uninstall one of them")
-        try:
-            named[entry.name] = entry.load()
-        except Exception as error:
-            raise PluginRefused(f"plugin {entry.name!r} ({entry.value}) cannot be loaded: {error}") from error
-    plugins = Plugins(named=named)
-    for entry in chosen:
-        plugins.come_from(entry.name, _origin(entry), entry.value)
+            claimants = " and ".join(sorted(_origin(each) for each in chosen if each.name == entry.name))
+            raise PluginRefused(
+                f"there are two plugins named {entry.name!r}, of {claimants}; uninstall one of them"
+            )
+        named[entry.name] = _loaded(entry)
+    plugins = Plugins(named=named, origins={each.name: (_origin(each), each.value) for each in chosen})
     for name in _names(OFF):
         if name not in named:
             known = ", ".join(sorted(named)) or "none"
@@ -60,6 +56,20 @@ def _installed(_choice: str | None, _off: str | None) -> Plugins:
     return load()
 
 
+def _loaded(entry: EntryPoint) -> object:
+    whose = f"plugin {entry.name!r} ({entry.value}, of {_origin(entry)})"
+    try:
+        return entry.load()
+    except KeyboardInterrupt as stopped:
+        note_interrupt(stopped, whose, "was imported")
+        raise
+    except (Exception, SystemExit) as error:  # a script at the top of a module may mean to end the process
+        raise PluginRefused(
+            f"{whose} cannot be loaded: {type(error).__name__}: {error}; mend or uninstall it, or leave it "
+            f"out of {CHOICE}"
+        ) from error
+
+
 def _type_handlers() -> list[TypeHandler]:
     hook = installed().type_handlers
     return [] if hook is None else [handler for _, handler in hook.demanded()]
@@ -70,8 +80,10 @@ provide(_type_handlers)
 
 
 def _chosen(found: list[EntryPoint]) -> list[EntryPoint]:
-    # One distribution that is found twice on the path counts once.
-    unique = list({(entry.name, entry.value): entry for entry in found}.values())
+    # One distribution that is found twice on the path counts once. By name: the path has no order of its own.
+    unique = sorted(
+        {(entry.name, entry.value): entry for entry in found}.values(), key=lambda entry: entry.name
+    )
     if os.environ.get(CHOICE) is None:
         return unique
     names = _names(CHOICE)

@@ -10,25 +10,23 @@ What a plugin raises is counted here, logged once per cause, and goes no further
 
 from __future__ import annotations
 
-import inspect
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import cast
 
 import pluggy
 from attrs import frozen
 
-from continuum_core.errors import OperatorError, UsageError
+from continuum_core.errors import UsageError
 from continuum_core.hooks import spec
+from continuum_core.hooks.checking import HOOKS, check_plugin, check_version
 from continuum_core.hooks.facts import HealthSection
+from continuum_core.hooks.health import sections_of
+from continuum_core.hooks.hook import Hook, Implementation, PluginRefused
 
 __all__ = ["NONE", "Hook", "Plugin", "PluginRefused", "Plugins"]
 
 logger = logging.getLogger(__name__)
-
-
-class PluginRefused(OperatorError):
-    """A plugin cannot be used here; the text says which and why."""
 
 
 @frozen
@@ -45,73 +43,16 @@ class Plugin:
     hooks: tuple[str, ...]
 
 
-@frozen
-class _Implementation:
-    plugin: str
-    function: Callable[..., Any]
-    arguments: tuple[str, ...]
-
-
-class Hook:
-    """One hook and who implements it."""
-
-    __slots__ = ("_failed", "_implementations", "name")
-
-    def __init__(
-        self,
-        name: str,
-        implementations: Iterable[_Implementation],
-        failed: Callable[[str, str, BaseException], None],
-    ) -> None:
-        self.name = name
-        self._implementations = tuple(implementations)
-        self._failed = failed
-
-    def __call__(self, **facts: Any) -> None:
-        """Tell every implementation. Raises nothing that a plugin raised."""
-        for each in self._implementations:
-            try:
-                each.function(*[facts[name] for name in each.arguments])
-            except KeyboardInterrupt:
-                raise  # somebody at the keyboard means the program
-            except BaseException as error:  # also one that would end the program, or cancel our task
-                self._failed(each.plugin, self.name, error)
-
-    def answers(self, **facts: Any) -> list[tuple[str, Any]]:
-        """What each implementation returned, with its plugin's name; None, and what raised, left out."""
-        found: list[tuple[str, Any]] = []
-        for each in self._implementations:
-            try:
-                answer = each.function(*[facts[name] for name in each.arguments])
-            except KeyboardInterrupt:
-                raise
-            except BaseException as error:
-                self._failed(each.plugin, self.name, error)
-            else:
-                if answer is not None:
-                    found.append((each.plugin, answer))
-        return found
-
-    def demanded(self) -> list[tuple[str, Any]]:
-        """Like `answers`, of a hook that no plugin may fail in. Raises PluginRefused."""
-        found: list[tuple[str, Any]] = []
-        for each in self._implementations:
-            try:
-                answer = each.function()
-                found += [] if answer is None else [(each.plugin, one) for one in answer]
-            except Exception as error:
-                raise PluginRefused(f"plugin {each.plugin!r} raised in {self.name}: {error}") from error
-        return found
-
-
 class Plugins:
     """What the plugins of a process implement.
 
     :param plugins: objects or modules; each with its name, or one made of its class.
-    :param known: of those that came by entry point, where from.
+    :param named: name → plugin, of others.
+    :param origins: of those that came by entry point: name → the distribution and its version, and what the
+        entry point names.
 
-    Raises PluginRefused for one that implements a hook that does not exist, as a coroutine, or for other
-    versions of the hooks.
+    Raises PluginRefused for one that was written for other hooks, or of which something would never be
+    called, or fail at each call (`checking`).
 
     :ivar failures: (plugin, hook) → how often it raised.
     """
@@ -141,10 +82,16 @@ class Plugins:
     register_commands: Hook | None
     health_sections: Hook | None
 
-    def __init__(self, *plugins: object, named: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self,
+        *plugins: object,
+        named: Mapping[str, object] | None = None,
+        origins: Mapping[str, tuple[str, str]] | None = None,
+    ) -> None:
         self._manager = pluggy.PluginManager(spec.PROJECT)
         self._manager.add_hookspecs(spec)
-        self._origins: dict[str, tuple[str, str]] = {}
+        self._origins = dict(origins or {})
+        self._places: dict[str, int] = {}  # plugin → when it came, among the others
         self._off: set[str] = set()
         self._logged: set[tuple[str, str, str]] = set()
         self.failures: dict[tuple[str, str], int] = {}
@@ -162,44 +109,35 @@ class Plugins:
         return made
 
     def _add(self, plugin: object, name: str) -> None:
-        version = getattr(plugin, "HOOKS_VERSION", spec.HOOKS_VERSION)
-        if version != spec.HOOKS_VERSION:
-            older = isinstance(version, int) and version < spec.HOOKS_VERSION
-            remedy = "a newer release of the plugin" if older else "a newer release of continuum-core"
-            raise PluginRefused(
-                f"plugin {name!r} was written for hooks version {version}; this release has "
-                f"{spec.HOOKS_VERSION}: install {remedy}, or name the others in CONTINUUM_PLUGINS"
-            )
-        if self._manager.register(plugin, name) is None:
+        whose = self.whose(name)
+        if self._manager.has_plugin(name):
             raise PluginRefused(f"there are two plugins named {name!r}; uninstall one of them")
         try:
+            check_version(whose, plugin)
+            said = check_plugin(whose, plugin, self._manager.parse_hookimpl_opts)
+            self._manager.register(plugin, name)
             self._manager.check_pending()
-        except pluggy.PluginValidationError as error:
-            known = ", ".join(sorted(_NAMES))
-            raise PluginRefused(f"{error} (hooks version {spec.HOOKS_VERSION} has: {known})") from error
-        for caller in self._manager.get_hookcallers(plugin) or ():
-            for implementation in caller.get_hookimpls():
-                if implementation.plugin is plugin:
-                    self._check(name, caller.name, implementation)
-
-    def _check(self, plugin: str, hook: str, implementation: pluggy.HookImpl) -> None:
-        if inspect.iscoroutinefunction(implementation.function):
-            raise PluginRefused(
-                f"plugin {plugin!r}: {hook} is a coroutine function, which would never run: "
-                "hooks are plain functions"
-            )
-        if implementation.hookwrapper or implementation.wrapper:
-            raise PluginRefused(f"plugin {plugin!r}: {hook} is a wrapper, and hooks are not wrapped here")
+        except PluginRefused:
+            raise
+        except Exception as error:
+            raise PluginRefused(f"{whose} cannot be used: {type(error).__name__}: {error}") from error
+        self._places[name] = len(self._places)
+        for each in said:
+            logger.warning("%s", each)
 
     def _bind(self) -> None:
-        for name in _NAMES:
+        for name in HOOKS:
             caller = cast(pluggy.HookCaller, getattr(self._manager.hook, name))
             found = [
-                _Implementation(each.plugin_name, each.function, each.argnames)
-                for each in caller.get_hookimpls()
+                Implementation(each.plugin_name, self.whose(each.plugin_name), each.function, each.argnames)
+                for each in sorted(caller.get_hookimpls(), key=self._turn)
                 if each.plugin_name not in self._off
             ]
             setattr(self, name, Hook(name, found, self.failed) if found else None)
+
+    def _turn(self, each: pluggy.HookImpl) -> tuple[int, int]:
+        """When an implementation is called, among the others of its hook."""
+        return (2 if each.trylast else 0 if each.tryfirst else 1), self._places[each.plugin_name]
 
     # --- what there is ---
 
@@ -210,9 +148,12 @@ class Plugins:
             for name, plugin in sorted(self._manager.list_name_plugin())
         ]
 
-    def come_from(self, name: str, origin: str, value: str) -> None:
-        """Note where a plugin came from."""
-        self._origins[name] = (origin, value)
+    def whose(self, name: str) -> str:
+        """A plugin as errors name it, for whoever has to act."""
+        if name not in self._origins:
+            return f"plugin {name!r}"
+        origin, value = self._origins[name]
+        return f"plugin {name!r} ({value}, of {origin})"
 
     def _hooks_of(self, plugin: object) -> tuple[str, ...]:
         return tuple(sorted(caller.name for caller in self._manager.get_hookcallers(plugin) or ()))
@@ -258,28 +199,13 @@ class Plugins:
             logger.error("plugin %s raised in %s and was passed over", plugin, hook, exc_info=error)
 
     def health(self) -> list[HealthSection]:
-        """What plugins say of their health, and a section of their failures."""
+        """A section of what plugins raised, and what they say of their health."""
         counts = {f"{plugin}.{hook}": count for (plugin, hook), count in sorted(self.failures.items())}
         facts = {"loaded": [p.name for p in self.loaded()], "off": sorted(self._off), "failures": counts}
-        sections = [HealthSection("plugins", True, facts)]
         hook = self.health_sections
-        if hook is None:
-            return sections
-        before = dict(self.failures)
-        for plugin, answer in hook.answers():
-            try:
-                sections += list(answer)
-            except Exception as error:
-                self.failed(plugin, hook.name, error)
-        return sections + [
-            HealthSection(plugin, False, {"raised in": name})
-            for (plugin, name), count in self.failures.items()
-            if name == hook.name and count > before.get((plugin, name), 0)
-        ]
+        given = [] if hook is None else sections_of(hook, self.failed)
+        return [HealthSection("plugins", True, facts), *given]
 
-
-_NAMES = tuple(sorted(name for name, value in vars(spec).items() if hasattr(value, f"{spec.PROJECT}_spec")))
-"""The names of all hooks."""
 
 NONE = Plugins()
 """No plugins."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from continuum_core.hooks.contributions import Redactor
-from continuum_core.hooks.plugins import Plugins
+from continuum_core.hooks.plugins import PluginRefused, Plugins
 
 __all__ = ["Redaction", "redaction_of"]
 
@@ -54,4 +54,10 @@ def redaction_of(plugins: Plugins) -> Redaction | None:
     """All redactors of these plugins; None where there are none. Raises PluginRefused."""
     hook = plugins.redactors
     found = [] if hook is None else hook.demanded()
+    for plugin, redactor in found:
+        if lacking := [name for name in ("data", "text") if not callable(getattr(redactor, name, None))]:
+            raise PluginRefused(
+                f"{plugins.whose(plugin)}: its redactor {type(redactor).__name__} has no {', '.join(lacking)}"
+                "; continuum_core.hooks.Redactor says what each is"
+            )
     return Redaction(found, plugins.failed) if found else None

@@ -2,7 +2,8 @@
 
 A plugin is any object or module whose functions are marked with `hookimpl` and named as below; it
 comes in by an entry point of group ``continuum.plugins``. A hook may take fewer arguments than it is
-offered. All hooks are plain functions.
+offered. All hooks are plain functions. What would never be called is refused as the plugin comes in
+(`checking`), and the order of calls is that of `tryfirst` and `trylast` (`hook`).
 
 *Observers* are told what has happened, after it was committed, on the event loop of the worker or client that
 tells: they must be quick, and hand slow work to a thread. *Contributors* are asked for something when it is
@@ -224,9 +225,10 @@ def redactors() -> Iterable[Redactor] | None:
 
 @hookspec
 def register_commands(app: Any) -> None:
-    """Add commands to the `continuum` command line, a `typer.Typer`; when the command line starts.
+    """Add commands to `app`, a `typer.Typer` of this plugin's own; when the `continuum` command line starts.
 
-    What it raises is logged, and the command line goes on without its commands.
+    They join the program's, and take the place of none. What it raises is logged, and the command line goes
+    on without its commands.
     """
 
 
@@ -234,5 +236,6 @@ def register_commands(app: Any) -> None:
 def health_sections() -> Iterable[HealthSection] | None:
     """Contributor: parts of what `Worker.health` tells; asked whenever it is.
 
-    One that raises becomes a section of its plugin's name that is not ok.
+    One that raises, or gives what is no section of JSON values, becomes a section of its plugin's name that
+    is not ok.
     """
