@@ -36,6 +36,7 @@ __all__ = [
     "MachineFault",
     "NeverStarted",
     "OperatorError",
+    "PayloadCodecFailed",
     "PayloadLocked",
     "PayloadRefused",
     "QueryRefused",
@@ -331,6 +332,24 @@ class JournalUnavailable(OperatorError):
     def __str__(self) -> str:
         tail = " (it may or may not have been done)" if self.ambiguous else ""
         return f"journal unavailable: {self.reason}{tail}"
+
+
+class PayloadCodecFailed(JournalUnavailable):
+    """A payload codec cannot write: its key is away, or it is broken. Nothing was sent.
+
+    Who called is told at once. A worker's work waits, and is tried again, as if the journal were away.
+
+    `codec` is its tag, `plugin` says whose it is, and `reason` what went wrong; what it raised is the cause.
+    """
+
+    def __init__(self, codec: str, plugin: str, reason: str) -> None:
+        super().__init__(reason)
+        self.args = (codec, plugin, reason)
+        self.codec = codec
+        self.plugin = plugin
+
+    def __str__(self) -> str:
+        return f"payload codec {self.codec!r} of {self.plugin} cannot write: {self.reason}; nothing was sent"
 
 
 class IncompatibleJournal(OperatorError):

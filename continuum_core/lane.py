@@ -17,7 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
-from continuum_core.errors import JournalUnavailable
+from continuum_core.errors import JournalUnavailable, PayloadCodecFailed
 from continuum_core.host import Flag, Host, Job
 
 __all__ = ["Asker", "Backoff", "Lane", "Loop", "Patience", "Unheard"]
@@ -59,16 +59,24 @@ class Patience:
     async def __call__(self, verb: Callable[[], Awaitable[A]]) -> A:
         """What `verb` returns. Raises JournalUnavailable when the patience is at its end.
 
+        It is ambiguous where any of the tries was. What a payload codec cannot write is raised at once,
+        unless an earlier try may have been carried out: the next one would tell.
+
         The verb must be one that may be repeated: a reading, or one with ids of its own.
         """
         end = self._host.monotonic() + self._seconds
-        backoff = Backoff(self._host)
+        backoff, unsure = Backoff(self._host), False
         while True:
             try:
                 return await verb()
-            except JournalUnavailable:
+            except JournalUnavailable as error:
+                unsure = unsure or error.ambiguous
                 delay = backoff.delay()
+                if isinstance(error, PayloadCodecFailed) and not unsure:
+                    raise
                 if self._host.monotonic() + delay >= end:
+                    if unsure and not error.ambiguous:
+                        raise JournalUnavailable(error.reason, ambiguous=True) from error
                     raise
                 await self._host.sleep(delay)
 
@@ -143,6 +151,7 @@ class Lane(Generic[M, A]):
         have taken effect already, which only its repeat tells: what to send in its place, or None to give it
         up (its submitter is answered None). Members grow old while the journal is away, whether they were
         sent before or waited behind others, and in a stalled process.
+    :param hasty: who asks here is told at once what a payload codec cannot write, in place of waiting for it.
     :param watch: told of each batch that was answered: members, answers, seconds. It raises nothing.
     """
 
@@ -154,6 +163,7 @@ class Lane(Generic[M, A]):
         *,
         limit: int = 250,
         refresh: Callable[[M, float, bool], M | None] = lambda member, _age, _unsure: member,
+        hasty: bool = False,
         watch: Callable[[Sequence[M], Sequence[A], float], None] | None = None,
     ) -> None:
         self._host = host
@@ -161,6 +171,7 @@ class Lane(Generic[M, A]):
         self._name = name
         self._limit = limit
         self._refresh = refresh
+        self._hasty = hasty
         self._watch = watch
         self._pending: list[_Member[M, A]] = []
         self._under_way: list[list[_Member[M, A]]] = []  # batches taken from there, and not answered yet
@@ -253,6 +264,11 @@ class Lane(Generic[M, A]):
             try:
                 answers = await self._verb([member.value for member in batch])
             except JournalUnavailable as error:
+                # One that may have been carried out before waits on: only its repeat tells.
+                alone = self._hasty and (len(batch) > 1 or not batch[0].unsure)
+                if alone and isinstance(error, PayloadCodecFailed):
+                    await self._send_alone(batch, error)
+                    return
                 for member in batch if error.ambiguous else ():
                     member.unsure = True
                 delay = backoff.delay()

@@ -121,10 +121,11 @@ class Connected:
             self.journal.start,
             "starts",
             refresh=self._impatient,
+            hasty=True,
             watch=batch_watch(self.plugins, self.namespace, "start"),
         )
         self._sends: Lane[Delivery, Delivered] = Lane(
-            host, self.journal.deliver, "deliveries", refresh=self._impatient
+            host, self.journal.deliver, "deliveries", refresh=self._impatient, hasty=True
         )
         self._starts.open()
         self._sends.open()

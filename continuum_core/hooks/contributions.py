@@ -37,6 +37,8 @@ class PayloadCodec(Protocol):
     def encode(self, data: bytes, bound: bytes) -> bytes:
         """What is stored for `data`; never called where `writes` is False.
 
+        Raises anything where it cannot be written now: callers are told, and a worker's work waits.
+
         :param bound: says what the payload is (namespace, run, kind, version): to be authenticated by a codec
             that authenticates, and not part of what is stored.
         """

@@ -19,12 +19,13 @@ from __future__ import annotations
 import base64
 import binascii
 import enum
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
 
-from continuum_core.errors import JournalUnavailable, PayloadLocked
+from continuum_core.errors import PayloadCodecFailed, PayloadLocked
 from continuum_core.hooks.contributions import PayloadCodec
 from continuum_core.hooks.plugins import PluginRefused, Plugins
 from continuum_core.unopened import FIXED, FORMAT, MARK, Head, Unopened, is_sealed
@@ -34,6 +35,7 @@ __all__ = ["Kind", "Pipeline", "Place", "pipeline_of"]
 _TEXT = "sealed:"
 _TAG = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 _LONGEST_TAG = 16
+_DIGEST = 16
 _MEMBERS = ("tag", "order", "writes", "required", "encode", "decode", "digest")
 _NOBODY = UUID(int=0)
 
@@ -76,33 +78,59 @@ class Place(Struct, frozen=True, gc=False):
         return b"continuum-sealed" + lengths + head + namespace + self.run_id.bytes + self.other
 
 
-def _whole(plugin: str, codec: PayloadCodec) -> tuple[str, PayloadCodec]:
-    """The pair again. Raises PluginRefused where the codec lacks something, for its author to add."""
-    if lacking := [name for name in _MEMBERS if not hasattr(codec, name)]:
+def _plain(plugin: str) -> str:
+    return f"plugin {plugin!r}"
+
+
+def _check_shape(whose: str, codec: Any) -> None:
+    """Raises PluginRefused where the codec lacks something, or has it wrong, for its author to mend."""
+    name = type(codec).__name__
+    if lacking := [member for member in _MEMBERS if not hasattr(codec, member)]:
         raise PluginRefused(
-            f"plugin {plugin!r}: its payload codec {type(codec).__name__} has no {', '.join(lacking)}; "
+            f"{whose}: its payload codec {name} has no {', '.join(lacking)}; "
             "continuum_core.hooks.PayloadCodec says what each is"
         )
-    return plugin, codec
+    tag = codec.tag
+    if not isinstance(tag, str) or not 0 < len(tag) <= _LONGEST_TAG or not _TAG.issuperset(tag):
+        raise PluginRefused(
+            f"{whose}: a payload codec's tag cannot be {tag!r}: 1 to {_LONGEST_TAG} of a-z 0-9 -"
+        )
+    if not isinstance(codec.order, int | float) or isinstance(codec.order, bool):
+        raise PluginRefused(
+            f"{whose}: payload codec {tag!r} has the order {codec.order!r}, and must have a number"
+        )
+    for member in ("writes", "required"):
+        if not isinstance(getattr(codec, member), bool):
+            raise PluginRefused(f"{whose}: `{member}` of payload codec {tag!r} must be True or False")
+    for member in ("encode", "decode", "digest"):
+        if not callable(getattr(codec, member)):
+            raise PluginRefused(f"{whose}: `{member}` of payload codec {tag!r} must be a function")
 
 
 class Pipeline:
     """The payload codecs of a worker or client, in order.
 
-    Raises PluginRefused for an object that is no payload codec, for two codecs of one tag, and for a tag that
-    is none.
+    :param codecs: each with the name of its plugin.
+    :param whose: a plugin's name → the plugin as errors name it.
+
+    Raises PluginRefused for an object that is no payload codec, and for two codecs of one tag.
     """
 
-    def __init__(self, codecs: Iterable[tuple[str, PayloadCodec]]) -> None:
+    def __init__(
+        self, codecs: Iterable[tuple[str, PayloadCodec]], whose: Callable[[str], str] = _plain
+    ) -> None:
         self._codecs: dict[str, PayloadCodec] = {}
-        whole = [_whole(plugin, codec) for plugin, codec in codecs]
-        for plugin, codec in sorted(whole, key=lambda each: (each[1].order, each[1].tag)):
+        self._owners: dict[str, str] = {}
+        given = [(whose(plugin), codec) for plugin, codec in codecs]
+        for owner, codec in given:
+            _check_shape(owner, codec)
+        for owner, codec in sorted(given, key=lambda each: (each[1].order, each[1].tag)):
             tag = codec.tag
-            if not 0 < len(tag) <= _LONGEST_TAG or not _TAG.issuperset(tag):
-                raise PluginRefused(f"plugin {plugin!r}: a payload codec's tag cannot be {tag!r}")
             if tag in self._codecs:
-                raise PluginRefused(f"plugin {plugin!r}: another payload codec has the tag {tag!r}")
+                other = self._owners[tag]
+                raise PluginRefused(f"{owner}: another payload codec has the tag {tag!r}: that of {other}")
             self._codecs[tag] = codec
+            self._owners[tag] = owner
         self._writing = [codec for codec in self._codecs.values() if codec.writes]
         self._required = [codec.tag for codec in self._writing if codec.required]
         self._tags = ",".join(codec.tag for codec in self._writing).encode()
@@ -113,7 +141,7 @@ class Pipeline:
     def seal(self, data: bytes, place: Place) -> bytes:
         """What is stored for a payload; nothing stays nothing, and what is sealed stays as it is.
 
-        Raises JournalUnavailable where a codec cannot write: then work waits, as if the store were away.
+        Raises PayloadCodecFailed where a codec cannot write.
         """
         if not data or not self._writing:
             return bytes(data)
@@ -121,13 +149,19 @@ class Pipeline:
             return bytes(data)
         head = bytes((MARK, FORMAT, place.kind)) + place.version.to_bytes(8) + self._tags + b"\n"
         bound = place.bound(head)
-        made = data
+        made: Any = data
         for codec in self._writing:
             try:
                 made = codec.encode(made, bound)
             except Exception as error:
-                raise JournalUnavailable(f"payload codec {codec.tag} cannot write: {error}") from error
-        return head + made
+                raise self._failed(codec, f"{type(error).__name__}: {error}") from error
+            if not isinstance(made, bytes):
+                raise self._failed(codec, f"its encode gave {_type(made)}, and must give bytes")
+        sealed: bytes = head + made
+        return sealed
+
+    def _failed(self, codec: PayloadCodec, reason: str) -> PayloadCodecFailed:
+        return PayloadCodecFailed(codec.tag, self._owners[codec.tag], reason)
 
     def open(self, data: bytes, place: Place) -> bytes:
         """The payload that was sealed, or an `Unopened`. A snapshot's version is the caller's to check."""
@@ -150,7 +184,8 @@ class Pipeline:
         if lacking:
             what = f"a stored {_word(place)} was written without {lacking[0]}, which is required"
             raise PayloadLocked(what)
-        bound, made = place.bound(head.data), data[len(head.data) :]
+        bound = place.bound(head.data)
+        made: Any = data[len(head.data) :]
         for tag in reversed(head.tags):
             codec = self._codecs.get(tag)
             if codec is None:
@@ -164,7 +199,13 @@ class Pipeline:
                 raise PayloadLocked(f"a stored {_word(place)} cannot be opened: {error}") from error
             except Exception as error:
                 raise PayloadLocked(f"a stored {_word(place)} cannot be opened by {tag}: {error}") from error
-        return made
+            if not isinstance(made, bytes):
+                raise PayloadLocked(
+                    f"a stored {_word(place)} cannot be opened by {tag} of {self._owners[tag]}: its decode "
+                    f"gave {_type(made)}, and must give bytes"
+                )
+        opened: bytes = made
+        return opened
 
     @staticmethod
     def version(data: bytes) -> int | None:
@@ -201,12 +242,27 @@ class Pipeline:
         return f"({opened.reason})" if isinstance(opened, Unopened) else opened.decode(errors="replace")
 
     def digest(self, data: bytes) -> bytes:
-        """A digest that tells nothing of what it was made of, where a codec has a key."""
+        """A digest that tells nothing of what it was made of, where a codec has a key.
+
+        Raises PayloadCodecFailed.
+        """
         for codec in reversed(self._writing):
-            made = codec.digest(data)
-            if made is not None:
-                return made
+            try:
+                made: Any = codec.digest(data)
+            except Exception as error:
+                raise self._failed(codec, f"{type(error).__name__}: {error}") from error
+            if made is None:
+                continue
+            if not isinstance(made, bytes) or len(made) != _DIGEST:
+                shown = f"{len(made)} bytes" if isinstance(made, bytes) else _type(made)
+                raise self._failed(codec, f"its digest gave {shown}, and must give {_DIGEST} bytes or None")
+            keyed: bytes = made
+            return keyed
         return data
+
+
+def _type(answer: object) -> str:
+    return "None" if answer is None else f"an object of type {type(answer).__name__}"
 
 
 def _word(place: Place) -> str:
@@ -216,4 +272,4 @@ def _word(place: Place) -> str:
 def pipeline_of(plugins: Plugins) -> Pipeline:
     """The payload codecs that plugins contribute. Raises PluginRefused."""
     hook = plugins.payload_codecs
-    return Pipeline([] if hook is None else hook.demanded())
+    return Pipeline([] if hook is None else hook.demanded(), plugins.whose)

@@ -189,7 +189,9 @@ def test_codecs_of_others_are_held_to_the_rules() -> None:
     with pytest.raises(PluginRefused, match="another payload codec has the tag 'mine'"):
         Pipeline([("one", _Codec()), ("two", _Codec())])
     broken = Pipeline([("theirs", _Codec(error=RuntimeError("no luck")))])
-    with pytest.raises(JournalUnavailable, match="payload codec mine cannot write: no luck"):
+    with pytest.raises(
+        JournalUnavailable, match="'mine' of plugin 'theirs' cannot write: RuntimeError: no luck"
+    ):
         broken.seal(b"{}", PLACE)
     sealed = Pipeline([("theirs", _Codec())]).seal(b"{}", PLACE)
     opened = broken.open(sealed, PLACE)
