@@ -65,6 +65,10 @@ class Failures(TyperGroup):
         except ContinuumError as error:
             _tell(error, as_json=bool(ctx.meta.get(JSON)), debug=bool(ctx.meta.get(DEBUG)))
             raise typer.Exit(exit_code(error)) from None
+        except KeyboardInterrupt as stopped:
+            for note in getattr(stopped, "__notes__", ()):  # which plugin it met: it may be what hangs
+                say(f"continuum: {note}", stderr=True)
+            raise
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the verbs of the help in sections, each named by its panel."""

@@ -17,6 +17,7 @@ import typer
 from typer.main import get_command
 
 from continuum_core.cli import output
+from continuum_core.cli.extending import extend
 from continuum_core.cli.failures import OPERATOR
 from continuum_core.cli.verbs import Verbs
 from continuum_core.hooks.loading import installed
@@ -24,6 +25,8 @@ from continuum_core.hooks.plugins import NONE, PluginRefused, Plugins
 from continuum_core.hooks.redaction import redaction_of
 
 __all__ = ["app", "main"]
+
+_INTERRUPTED = 130  # as shells tell of what SIGINT ended
 
 app = typer.Typer(
     name="continuum",
@@ -65,26 +68,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             with contextlib.suppress(ValueError, io.UnsupportedOperation):
                 stream.reconfigure(errors="backslashreplace")
-    plugins = _plugins()
-    program = _program(plugins)
     try:
+        program = _program(plugins := _plugins())
         output.hide_with(redaction_of(plugins))
     except PluginRefused as refused:
         typer.echo(f"continuum: {refused}", err=True)
         raise SystemExit(OPERATOR) from None
+    except KeyboardInterrupt as stopped:  # where a plugin hangs, its name is all there is to find it by
+        for note in getattr(stopped, "__notes__", ()):
+            typer.echo(f"continuum: {note}", err=True)
+        raise SystemExit(_INTERRUPTED) from None
     program(args=None if arguments is None else list(arguments), prog_name="continuum")
 
 
 @lru_cache(maxsize=4)
 def _program(plugins: Plugins) -> Callable[..., Any]:
     """The verbs, those of `plugins` too, made once for a process; `app` itself stays as it is."""
-    commands, groups = list(app.registered_commands), list(app.registered_groups)
-    try:
-        if plugins.register_commands is not None:
-            plugins.register_commands(app=app)
-        return get_command(app)
-    finally:
-        app.registered_commands, app.registered_groups = commands, groups
+    program: Any = get_command(app)
+    for each in extend(program, plugins):
+        typer.echo(f"continuum: {each}", err=True)
+    made: Callable[..., Any] = program
+    return made
 
 
 def _plugins() -> Plugins:
