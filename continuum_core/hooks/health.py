@@ -49,12 +49,12 @@ def _check(section: Any) -> None:
     name: Any = section.name  # a stranger's, whatever is annotated
     ok: Any = section.ok
     facts: Any = section.facts
-    if not (isinstance(name, str) and isinstance(ok, bool) and isinstance(facts, Mapping)):
+    if not all((isinstance(name, str), isinstance(ok, bool), isinstance(facts, Mapping))):
         raise TypeError(f"{section!r}: name is a text, ok a bool, and facts is a mapping")
-    keys: list[Any] = list(facts)
-    if wrong := [key for key in keys if not isinstance(key, str) or key in _TAKEN]:
+    told: dict[Any, Any] = dict(facts)
+    if wrong := [key for key in told if not isinstance(key, str) or key in _TAKEN]:
         raise TypeError(f"a fact of section {name!r} cannot be named {wrong[0]!r}: take another text")
     try:
-        json.dumps(dict(facts), allow_nan=False)
+        json.dumps(told, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise TypeError(f"the facts of section {name!r} are no JSON values: {error}") from error

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from continuum_core.journal.protocol import Capability, Journal
 
-__all__ = ["VERBS", "can", "declare", "declared", "lacking", "sibling_of"]
+__all__ = ["VERBS", "can", "declare", "declared", "is_set", "lacking", "sibling_of"]
 
 VERBS: Mapping[str, tuple[str, ...]] = {
     Capability.TRANSACTIONS: ("within", "check_kind", "transaction"),
@@ -36,12 +36,18 @@ _OF_ITSELF = frozenset({Capability.BLOBS})
 _J = TypeVar("_J")
 
 
+def is_set(value: object) -> bool:
+    """Whether something may be a declaration: a text, say, is none, though it can be gone through."""
+    return isinstance(value, frozenset | set)
+
+
 def declared(journal: object) -> frozenset[str] | None:
     """What is declared of a handle; None where nobody has said."""
     found: Any = getattr(journal, "capabilities", None)
-    if isinstance(found, frozenset):
-        return found
-    return frozenset(found) if isinstance(found, set) else None
+    if not is_set(found):
+        return None
+    said: frozenset[str] = frozenset(found)
+    return said
 
 
 def declare(journal: _J, capabilities: Collection[str] | None) -> _J:

@@ -11,13 +11,13 @@ import contextlib
 import difflib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 
 from continuum_core.errors import ContinuumError, UnknownBackend
-from continuum_core.journal.declared import declare, lacking
+from continuum_core.journal.declared import declare, is_set, lacking
 from continuum_core.journal.protocol import MEANINGS, PORT_VERSION, Backend, Journal
 
 __all__ = ["GROUP", "asked", "checked", "entries", "listing", "load", "origin", "taken"]
@@ -89,7 +89,7 @@ def load(entry: EntryPoint) -> Backend:
 
 
 @contextlib.contextmanager
-def asked(entry: EntryPoint, how: str) -> Iterator[None]:
+def asked(entry: EntryPoint, how: str) -> Generator[None]:
     """Around a call of a backend's own code. Raises UnknownBackend for what no error of the port is.
 
     :param how: what a failure means, as the sentence goes on after the backend's name.
@@ -146,13 +146,14 @@ def _remedy(version: object, distribution: str) -> str:
 
 
 def _check_shape(entry: EntryPoint, backend: Any) -> None:
-    names = getattr(backend, "CAPABILITIES", None)
-    if not isinstance(names, frozenset | set) or not all(isinstance(name, str) for name in names):
+    stated: Any = getattr(backend, "CAPABILITIES", None)
+    names: list[Any] = list(stated) if is_set(stated) else [None]
+    if not all(isinstance(name, str) for name in names):
         raise UnknownBackend(
             f"{_whose(entry)} has no CAPABILITIES, a frozenset of texts: its author has to declare them, "
             "be it with an empty one"
         )
-    for name in sorted(set(names) - set(MEANINGS)):
+    for name in sorted({str(name) for name in names} - set(MEANINGS)):
         near = difflib.get_close_matches(name, MEANINGS, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise UnknownBackend(

@@ -124,13 +124,22 @@ async def test_a_workers_work_waits_for_the_codec_and_is_not_lost() -> None:
     assert "commits: payload codec 'theirs' of plugin 'vault' (continuum_vault, of" in returns.told[0]
 
 
+def text(_data: bytes, _bound: bytes) -> str:
+    return "x"
+
+
+def nothing(_data: bytes, _bound: bytes) -> None:
+    return None
+
+
+def less(data: bytes) -> bytes:
+    return data
+
+
 WRONG: dict[str, tuple[Any, str]] = {
-    "encode gives text": (
-        with_(encode=lambda data, bound: "x"),
-        "its encode gave an object of type str, and",
-    ),
-    "encode gives nothing": (with_(encode=lambda data, bound: None), "its encode gave None, and must give b"),
-    "encode takes less": (with_(encode=lambda data: data), "TypeError: .*2 were given"),
+    "encode gives text": (with_(encode=text), "its encode gave an object of type str, and must give bytes"),
+    "encode gives nothing": (with_(encode=nothing), "its encode gave None, and must give bytes"),
+    "encode takes less": (with_(encode=less), "TypeError: .*2 were given"),
 }
 
 
@@ -143,7 +152,7 @@ def test_what_encode_gives_is_looked_at(what: str) -> None:
 
 
 def test_what_decode_gives_is_looked_at() -> None:
-    pipeline = Pipeline([("vault", with_(decode=lambda data, bound: "x"))])
+    pipeline = Pipeline([("vault", with_(decode=text))])
     opened = pipeline.open(pipeline.seal(b"{}", PLACE), PLACE)
     assert isinstance(opened, Unopened), "the run is parked with the reason, as for any that cannot be opened"
     assert "by whole of plugin 'vault': its decode gave an object of type str" in opened.reason

@@ -6,7 +6,7 @@ import inspect
 import logging
 import sys
 import types
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import Distribution, EntryPoint
 from pathlib import Path
@@ -76,7 +76,7 @@ class AsyncGenerator:
         yield
 
 
-class Generator:
+class Generates:
     @hookimpl
     def run_failed(self, run: RunFacts) -> Iterator[None]:
         yield
@@ -130,7 +130,7 @@ REFUSED: dict[str, tuple[object, str]] = {
     "any keyword": (AnyKeyword(), r"run_failed takes \*\*facts.*name what it wants \(run\)"),
     "any position": (AnyPosition(), r"run_failed takes \*facts.*name what it wants \(run\)"),
     "asynchronous generator": (AsyncGenerator(), "run_failed is an asynchronous generator, .* never run"),
-    "generator": (Generator(), "run_failed is a generator, .* leave the yield out"),
+    "generator": (Generates(), "run_failed is a generator, .* leave the yield out"),
     "bare around": (BareAround(), "around_attempt is a generator, .* @contextmanager under @hookimpl"),
     "class": (Plain, r"run_failed needs an instance, .* the class Plain: give Plain\(\)"),
     "misspelt": (Misspelt(), r"there is no hook 'run_failde' \(did you mean 'run_failed'\?\)$"),
@@ -256,7 +256,7 @@ def test_what_is_right_in_other_ways_is_taken() -> None:
 
         @hookimpl
         @contextmanager
-        def around_attempt(self, attempt: object) -> Iterator[None]:
+        def around_attempt(self, attempt: object) -> Generator[None]:
             yield
 
     class Static:
