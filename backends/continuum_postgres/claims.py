@@ -24,6 +24,7 @@ from continuum_postgres.shards import shard
 from continuum_postgres.statements.claims import (
     CLAIMED_RUNS,
     DUE_PAGE,
+    FORGET_CLAIMS,
     LEASE_RUNS,
     LEASED_DUE,
     LEASED_RUNS,
@@ -32,7 +33,6 @@ from continuum_postgres.statements.claims import (
     WAKE_RUNS,
 )
 from continuum_postgres.statements.deliveries import EMPTY_RUNS, UNHOLD
-from continuum_postgres.statements.retention import DROP_CLAIMS
 from continuum_postgres.statements.runs import RELEASE_RUNS, RENEW_RUNS
 from continuum_postgres.writes import by_run
 
@@ -49,7 +49,7 @@ _SETTLED = 60_000_000
 """After so many microseconds most claims hold nothing any more: a repeat is then a claim like any other."""
 
 _FORGOTTEN = 4
-"""Each claim forgets up to so many that hold nothing: more than it adds."""
+"""Each claim looks at so many old ones, and forgets those that hold nothing: more than it adds."""
 
 
 class _Head(NamedTuple):
@@ -162,7 +162,8 @@ class ClaimRuns:
             )
             asks.append((LEASE_RUNS, leased))
             asks.append((NOTE_CLAIM, (self.claim_id, Bigint(page.now), *by_run(runs))))
-            asks.append((DROP_CLAIMS, (Bigint(page.now - _SETTLED), Bigint(_FORGOTTEN))))
+            oldest = (Bigint(page.now - _SETTLED), Bigint(_FORGOTTEN), Bigint(page.now))
+            asks.append((FORGET_CLAIMS, oldest))
             asks += self._leased(list(page.taken), page.now)
         return asks
 

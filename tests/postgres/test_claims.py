@@ -20,7 +20,14 @@ from continuum_core.testing.conformance.given import (
     timer,
     turn,
 )
-from continuum_core.testing.conformance.kit import claimed_task, committed, delivered, row, waiting
+from continuum_core.testing.conformance.kit import (
+    claimed_one,
+    claimed_task,
+    committed,
+    delivered,
+    row,
+    waiting,
+)
 from continuum_postgres.batch import Batch
 from continuum_postgres.claims import renew
 from continuum_postgres.deliveries import Looked
@@ -100,6 +107,24 @@ async def test_claims_that_hold_nothing_are_forgotten(postgres_url: str, namespa
         asked = "SELECT claim_id FROM continuum.claims WHERE claim_id IN (%s, %s)"
         assert await (await other.execute(asked, (done, held))).fetchall() == [(held,)]
         assert (await journal.claim_runs(held, 1, HOUR, TAKES)).runs == (kept,)
+
+
+async def test_claims_that_dead_holders_left_are_read_a_few_at_a_time(empty_url: str, namespace: str) -> None:
+    """Nobody takes their runs over: each claim looks at four of them, and puts these behind the others."""
+    schema = empty_url.rpartition("=")[2]
+    async with opened(empty_url, namespace) as journal, raw(empty_url) as other:
+        ids = [await waiting(journal) for _ in range(11)]
+        await other.execute(f'DELETE FROM "{schema}".claims'.encode())
+        await journal.deliver([signal(run_id) for run_id in ids[:10]])
+        for _ in range(10):
+            await journal.claim_runs(new_id(), 1, HOUR, TAKES)
+        await other.execute(f'UPDATE "{schema}".claims SET at = 1'.encode())
+        for left in (6, 2, 0):
+            await journal.deliver([signal(ids[10])])
+            claim, now = await claimed_one(journal)
+            await committed(journal, turn(claim, now))
+            asked = f'SELECT count(*) FROM "{schema}".claims WHERE at = 1'.encode()
+            assert await (await other.execute(asked)).fetchone() == (left,)
 
 
 async def test_a_waiting_run_costs_less_than_a_kibibyte(empty_url: str, namespace: str) -> None:

@@ -7,6 +7,7 @@ from continuum_postgres.statements import CLOCK
 __all__ = [
     "CLAIMED_RUNS",
     "DUE_PAGE",
+    "FORGET_CLAIMS",
     "LEASED_DUE",
     "LEASED_RUNS",
     "LEASE_RUNS",
@@ -91,6 +92,26 @@ NOTE_CLAIM = """
 INSERT INTO continuum.claims (ns, claim_id, at, shards, runs)
 VALUES ($1::integer, $2::uuid, $3::bigint, $4::smallint[], $5::uuid[])
 ON CONFLICT (ns, claim_id) DO UPDATE SET at = excluded.at, shards = excluded.shards, runs = excluded.runs
+"""
+
+# Parameters: the time up to which claims are looked at; how many; now. Of the oldest, those go whose runs are
+# all on under others' ids. One that holds something still is put behind the others: what holders left that
+# are dead, and nobody takes over, would else be read again by every claim.
+FORGET_CLAIMS = """
+WITH o AS MATERIALIZED (
+  SELECT c.tid, EXISTS (
+    SELECT 1 FROM unnest(c.shards, c.runs) AS m (shard, run_id) CROSS JOIN LATERAL (
+      SELECT 1 FROM continuum.runs r
+      WHERE r.shard = m.shard AND r.ns = $1::integer AND r.run_id = m.run_id
+        AND r.claim_id = c.claim_id OFFSET 0) r) AS holds
+  FROM (
+    SELECT c.ctid AS tid, c.claim_id, c.shards, c.runs FROM continuum.claims c
+    WHERE c.ns = $1::integer AND c.at <= $2::bigint
+    ORDER BY c.at LIMIT $3::bigint FOR UPDATE SKIP LOCKED) c
+), d AS (
+  DELETE FROM continuum.claims WHERE ctid = ANY (ARRAY(SELECT tid FROM o WHERE NOT holds))
+)
+UPDATE continuum.claims SET at = $4::bigint WHERE ctid = ANY (ARRAY(SELECT tid FROM o WHERE holds))
 """
 
 _LEASED = """
