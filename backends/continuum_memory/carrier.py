@@ -73,6 +73,18 @@ class MemoryCarrier:
         with self.write() as (space, now):
             return [_restore(space, self.limits, now, unleased(image)) for image in images]
 
+    async def rehearse(self, images: Sequence[RunImage]) -> list[RestoreOutcome]:
+        for image in images:
+            check_image(image)
+        with self.verb() as (space, _):
+            return [_met(space, image) or RestoreOutcome.RESTORED for image in images]
+
+    async def forget(self, departures: Sequence[Version]) -> None:
+        with self.verb() as (space, _):
+            for each in departures:
+                if each.commit_id is not None:
+                    space.arrived.discard((each.run_id, each.commit_id))
+
     async def settle(self, arrivals: Sequence[Arrival]) -> None:
         with self.verb() as (space, now):
             for arrival in arrivals:
@@ -192,7 +204,7 @@ def _settle(space: Space, now: Micros, arrival: Arrival) -> None:
     run = space.runs.get(arrival.run_id)
     if run is None or run.status is not RunStatus.TERMINATED:
         return
-    if run.cause == MOVING:
+    if run.cause == MOVING and not arrival.waits:
         run.cause = ""
     letters = space.dead.get(run.run_id, {})
     for name in arrival.forwarded:
@@ -217,10 +229,12 @@ def _erase(space: Space, version: Version) -> bool:
 
 
 def _restore(space: Space, limits: Limits, now: Micros, image: RunImage) -> RestoreOutcome:
-    known = space.runs.get(image.run.run_id)
-    if known is not None:
-        return RestoreOutcome.EXISTS if _same(known, image) else RestoreOutcome.CONFLICT
+    met = _met(space, image)
+    if met is not None:
+        return met
     run = _row(image)
+    if image.departure is not None:
+        space.arrived.add((run.run_id, image.departure))
     run.describe(image.attributes)
     run.keep(image.members)
     space.add_run(run)
@@ -236,6 +250,16 @@ def _restore(space: Space, limits: Limits, now: Micros, image: RunImage) -> Rest
         space.put_task(row)
     _letters(space, limits, now, run, image)
     return RestoreOutcome.RESTORED
+
+
+def _met(space: Space, image: RunImage) -> RestoreOutcome | None:
+    """What is told of an image for which there is nothing to do, or which must not be; None: write it."""
+    known = space.runs.get(image.run.run_id)
+    if image.departure is not None and (image.run.run_id, image.departure) in space.arrived:
+        return RestoreOutcome.EXISTS
+    if known is None:
+        return None
+    return RestoreOutcome.EXISTS if _same(known, image) else RestoreOutcome.CONFLICT
 
 
 def _same(known: RunRow, image: RunImage) -> bool:

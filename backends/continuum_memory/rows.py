@@ -233,6 +233,7 @@ class Space:
     :ivar leased: by queue.
     :ivar buckets: of the queues that were claimed from under a rate.
     :ivar dealt: by queue and priority: the fairness key that was dealt last, where it is not "".
+    :ivar arrived: runs with the departures by which they came; whatever became of them since.
     """
 
     name: str
@@ -251,6 +252,7 @@ class Space:
     dead: dict[UUID, dict[UUID, DeadLetter]] = field(factory=dict[UUID, dict[UUID, DeadLetter]])
     defined: dict[str, Definition] = field(factory=dict[str, Definition])
     blobs: dict[UUID, dict[bytes, BlobRow]] = field(factory=dict[UUID, dict[bytes, BlobRow]])
+    arrived: set[tuple[UUID, UUID]] = field(factory=set[tuple[UUID, UUID]])
     run_claims: dict[UUID, set[UUID]] = field(factory=dict[UUID, set[UUID]])
     task_claims: dict[UUID, set[tuple[UUID, int, int]]] = field(
         factory=dict[UUID, set[tuple[UUID, int, int]]]

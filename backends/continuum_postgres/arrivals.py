@@ -1,8 +1,8 @@
 """Whole runs on their way in.
 
-Rule: the row of the run is written first, and decides: of two that restore or start one run at once, the
-second waits for it, and finds the run there. What was sent to the run before it was here is delivered in the
-same transaction.
+Rule: what is kept of the departure is written first, and the row of the run next, and they decide: of two
+that restore or start one run at once, the second waits for it, and finds it there. What was sent to the run
+before it was here is delivered in the same transaction.
 """
 
 from __future__ import annotations
@@ -24,26 +24,54 @@ from continuum_postgres.statements.reading import NOW
 from continuum_postgres.statements.runs import NOTE_GENERATIONS, RUNS_BY_ID, STOOD
 from continuum_postgres.writes import Writes, by_run, delivery_arrays, names
 
-__all__ = ["restore"]
+__all__ = ["rehearse", "restore"]
 
 
 async def restore(session: Session, image: RunImage) -> RestoreOutcome:
     """Write one run, or say why it is not written."""
     batch = Batch(session, last=True)
-    told = await batch.read((NOW, ()), (statements.ADD_RUN, _run(image)))
+    outcome, asks = await _written(batch, image)
+    if outcome is RestoreOutcome.RESTORED:
+        await batch.write(*asks)
+    else:
+        await batch.undo()
+    return outcome
+
+
+async def rehearse(session: Session, image: RunImage) -> RestoreOutcome:
+    """Write one run, and take it back: the server itself says what it cannot hold."""
+    batch = Batch(session)
+    outcome, asks = await _written(batch, image)
+    if asks:
+        await batch.read(*asks)
+    await batch.undo()
+    return outcome
+
+
+async def _written(batch: Batch, image: RunImage) -> tuple[RestoreOutcome, list[Ask]]:
+    """Write a run but for the last statements, which are told. What is written for another outcome than
+    RESTORED is to be taken back."""
+    kept = _arrival(image)
+    told = await batch.read((NOW, ()), *kept, (statements.ADD_RUN, _run(image)))
     batch.at(told[NOW][0][0])
+    if kept and not told[statements.KEEP_ARRIVAL]:
+        return RestoreOutcome.EXISTS, []
     if not told[statements.ADD_RUN]:
-        outcome = await _met(batch, image)
-        await batch.write()
-        return outcome
+        return await _met(batch, image), []
     strays: list[Delivery] = []
     if image.run.status not in ENDED:
         named = (shard(image.run.run_id), image.run.run_id, UNKNOWN_RUN)
         found = await batch.read((statements.STRAYS, named))
         strays = list(map(rows.delivery, found[statements.STRAYS]))
     await batch.read(*_asks(image, batch.now), (NOW, ()))
-    await batch.write(*await _sent(batch, image, strays))
-    return RestoreOutcome.RESTORED
+    return RestoreOutcome.RESTORED, await _sent(batch, image, strays)
+
+
+def _arrival(image: RunImage) -> list[Ask]:
+    if image.departure is None:
+        return []
+    run_id = image.run.run_id
+    return [(statements.KEEP_ARRIVAL, (shard(run_id), run_id, image.departure))]
 
 
 async def _met(batch: Batch, image: RunImage) -> RestoreOutcome:

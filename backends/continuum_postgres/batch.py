@@ -79,6 +79,10 @@ class Batch:
         asked = (*asked, ("COMMIT", ()))
         return _by_statement(asked, await self.session.write(*asked))
 
+    async def undo(self) -> None:
+        """End the transaction, and take back all that it wrote."""
+        await self.session.ask(("ROLLBACK", ()))
+
 
 def _by_statement(asks: Sequence[Ask], answers: Sequence[list[Row]]) -> Rows:
     return {sql: rows for (sql, _), rows in zip(asks, answers, strict=True)}

@@ -37,7 +37,7 @@ from continuum_core.journal.commit import Member
 from continuum_core.journal.records import Record, RecordKind, RunStatus
 from continuum_postgres import arrays, rows
 from continuum_postgres.arrays import Bigint
-from continuum_postgres.arrivals import restore
+from continuum_postgres.arrivals import rehearse, restore
 from continuum_postgres.batch import Batch, Rows
 from continuum_postgres.reading import now
 from continuum_postgres.retention import drops_of
@@ -88,6 +88,16 @@ class PostgresCarrier:
         told = [await self.turning(partial(restore, image=image)) for image in free]
         self.wrote()
         return told
+
+    async def rehearse(self, images: Sequence[RunImage]) -> list[RestoreOutcome]:
+        for image in images:
+            check_image(image)
+        free = [unleased(image) for image in images]
+        return [await self.turning(partial(rehearse, image=image)) for image in free]
+
+    async def forget(self, departures: Sequence[Version]) -> None:
+        if departures:
+            await self.turning(partial(_forget, departures=departures))
 
     async def settle(self, arrivals: Sequence[Arrival]) -> None:
         for arrival in arrivals:
@@ -211,7 +221,9 @@ async def _settle(session: Session, arrival: Arrival) -> None:
     if locked[LOCK_RUNS][0][2] != RunStatus.TERMINATED:
         await batch.write()
         return
-    asks: list[Ask] = [(statements.SETTLE_RUN, (shard(arrival.run_id), arrival.run_id, MOVING))]
+    asks: list[Ask] = []
+    if not arrival.waits:
+        asks.append((statements.SETTLE_RUN, (shard(arrival.run_id), arrival.run_id, MOVING)))
     if arrival.forwarded:
         runs = by_run([arrival.run_id] * len(arrival.forwarded))
         gone = (*runs, arrays.uuids(arrival.forwarded))
@@ -236,6 +248,13 @@ async def _erase(session: Session, version: Version) -> bool:
     batch.at(found[NOW][0][0])
     await batch.write(*drops_of([run.run_id], batch.now))
     return True
+
+
+async def _forget(session: Session, departures: Sequence[Version]) -> None:
+    named = sorted((each.run_id, each.commit_id) for each in departures if each.commit_id is not None)
+    runs = by_run(run_id for run_id, _ in named)
+    gone = (*runs, arrays.uuids([departure for _, departure in named]))
+    await session.write((statements.FORGET_ARRIVALS, gone))
 
 
 # --- keyed results

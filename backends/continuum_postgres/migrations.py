@@ -384,6 +384,19 @@ _APART = (
     "WHERE ended IS NOT NULL AND eternal",
 )
 
+# --- 10: departures by which runs came from other journals
+
+# Known whatever became of the run, until it is forgotten.
+_ARRIVALS = """
+CREATE TABLE continuum.arrivals (
+  shard smallint NOT NULL,
+  ns integer NOT NULL,
+  run_id uuid NOT NULL,
+  departure uuid NOT NULL,
+  PRIMARY KEY (shard, ns, run_id, departure)
+)
+"""
+
 MIGRATIONS = (
     Migration(
         version=1,
@@ -424,5 +437,7 @@ MIGRATIONS = (
     # The release before prunes as it did, by no index. What it makes eternal is passed by one by one, and not
     # counted; where it lets an eternal run leave for another journal, the row that stays is never pruned.
     Migration(version=9, min_reader=1, statements=_APART),
+    # The release before keeps no departure in mind: what it restores is known again by its records alone.
+    Migration(version=10, min_reader=1, statements=(_ARRIVALS,)),
 )
 """Ascending by version, without gaps."""

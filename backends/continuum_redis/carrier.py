@@ -125,13 +125,22 @@ class RedisCarrier:
         return [DepartOutcome(each.decode()) for each in told]
 
     async def restore(self, images: Sequence[RunImage]) -> list[RestoreOutcome]:
+        return await self._each("restore", images)
+
+    async def rehearse(self, images: Sequence[RunImage]) -> list[RestoreOutcome]:
+        return await self._each("rehearse", images)
+
+    async def _each(self, verb: str, images: Sequence[RunImage]) -> list[RestoreOutcome]:
         for image in images:
             check_image(image)
         outcomes: list[RestoreOutcome] = []
         for image in images:  # one call each: a run may be large, and nobody else is served meanwhile
-            [told] = await self.batch(TURNING, "restore", wholes.image, [unleased(image)], _of_image)
+            [told] = await self.batch(TURNING, verb, wholes.image, [unleased(image)], _of_image)
             outcomes.append(RestoreOutcome(told.decode()))
         return outcomes
+
+    async def forget(self, departures: Sequence[Version]) -> None:
+        await self.batch(TURNING, "forget", wholes.version, departures, lambda each: each.run_id, tells=False)
 
     async def settle(self, arrivals: Sequence[Arrival]) -> None:
         await self.batch(TURNING, "arrived", wholes.arrival, arrivals, lambda each: each.run_id, tells=False)

@@ -24,6 +24,7 @@ def departure(to: Arguments, asked: Departure) -> None:
 def arrival(to: Arguments, settled: Arrival) -> None:
     to.uuid(settled.run_id)
     to.list(to.uuid, settled.forwarded)
+    to.flag(settled.waits)
 
 
 def version(to: Arguments, named: Version) -> None:
@@ -43,6 +44,7 @@ def image(to: Arguments, whole: RunImage) -> None:
     to.list(partial(_seen, to, dict(whole.replies)), whole.seen)
     to.list(to.attribute, whole.attributes)
     to.list(to.member, whole.members)
+    to.maybe(to.uuid, whole.departure)
 
 
 def _past(to: Arguments, generation: tuple[int, Micros]) -> None:

@@ -82,6 +82,19 @@ class SqliteCarrier:
             lambda transaction: [_restore(transaction, image) for image in free], tells=True
         )
 
+    async def rehearse(self, images: Sequence[RunImage]) -> list[RestoreOutcome]:
+        for image in images:
+            check_image(image)
+        return await self.write(lambda transaction: [_rehearse(transaction, unleased(one)) for one in images])
+
+    async def forget(self, departures: Sequence[Version]) -> None:
+        def verb(transaction: Transaction) -> None:
+            for each in departures:
+                asked = (transaction.ns, each.run_id.bytes, rows.ident(each.commit_id))
+                transaction.execute(statements.FORGET_ARRIVAL, asked)
+
+        await self.write(verb)
+
     async def settle(self, arrivals: Sequence[Arrival]) -> None:
         def verb(transaction: Transaction) -> None:
             for arrival in arrivals:
@@ -163,7 +176,7 @@ def _leave(transaction: Transaction, image: RunImage, departure: Departure) -> N
 
 def _settle(transaction: Transaction, arrival: Arrival) -> None:
     name = (transaction.ns, arrival.run_id.bytes)
-    if transaction.execute(statements.SETTLE_RUN, (*name, MOVING)).fetchone() is None:
+    if transaction.execute(statements.SETTLE_RUN, (*name, MOVING, arrival.waits)).fetchone() is None:
         return  # it is not here, or goes on
     for delivery_id in arrival.forwarded:
         transaction.execute(statements.DROP_LETTER, (*name, delivery_id.bytes))
@@ -187,20 +200,44 @@ def _erase(transaction: Transaction, version: Version) -> bool:
 
 
 def _restore(transaction: Transaction, image: RunImage) -> RestoreOutcome:
-    known = reading.load(transaction, (image.run.run_id,))[0]
-    if known is not None:
-        version = image.run.version
-        same = (known.machine, known.digest) == (image.run.machine, image.run.digest)
-        if same and version == known.version:
-            same = known.commit_id == image.run.commit_id
-        elif same and version > 0:
-            asked = (transaction.ns, image.run.run_id.bytes, version)
-            found = transaction.execute(RECORD_COMMIT, asked).fetchone()
-            same = found is not None and found[0] == rows.ident(image.run.commit_id)
-        return RestoreOutcome.EXISTS if same else RestoreOutcome.CONFLICT
+    met = _met(transaction, image)
+    if met is not None:
+        return met
+    if image.departure is not None:
+        arrived = (transaction.ns, image.run.run_id.bytes, image.departure.bytes)
+        transaction.execute(statements.KEEP_ARRIVAL, arrived)
     _write_rows(transaction, image)
     _deliver_strays(transaction, image)
     return RestoreOutcome.RESTORED
+
+
+def _rehearse(transaction: Transaction, image: RunImage) -> RestoreOutcome:
+    """Restore a run, and take it back: the file itself says what it cannot hold."""
+    transaction.execute("SAVEPOINT rehearsal")
+    told = _restore(transaction, image)
+    transaction.execute("ROLLBACK TO rehearsal")
+    transaction.execute("RELEASE rehearsal")
+    return told
+
+
+def _met(transaction: Transaction, image: RunImage) -> RestoreOutcome | None:
+    """What is told of an image for which there is nothing to do, or which must not be; None: write it."""
+    if image.departure is not None:
+        arrived = (transaction.ns, image.run.run_id.bytes, image.departure.bytes)
+        if transaction.execute(statements.ARRIVED, arrived).fetchone() is not None:
+            return RestoreOutcome.EXISTS
+    known = reading.load(transaction, (image.run.run_id,))[0]
+    if known is None:
+        return None
+    version = image.run.version
+    same = (known.machine, known.digest) == (image.run.machine, image.run.digest)
+    if same and version == known.version:
+        same = known.commit_id == image.run.commit_id
+    elif same and version > 0:
+        asked = (transaction.ns, image.run.run_id.bytes, version)
+        found = transaction.execute(RECORD_COMMIT, asked).fetchone()
+        same = found is not None and found[0] == rows.ident(image.run.commit_id)
+    return RestoreOutcome.EXISTS if same else RestoreOutcome.CONFLICT
 
 
 def _write_rows(transaction: Transaction, image: RunImage) -> None:

@@ -345,6 +345,16 @@ _APART = (
     "WHERE status IN (1, 2, 3, 4) AND eternal = 1",
 )
 
+# By which departures runs came from other journals: known whatever became of the run, until it is forgotten.
+_ARRIVALS = """
+CREATE TABLE continuum_arrivals (
+  namespace INTEGER NOT NULL,
+  run_id BLOB NOT NULL,
+  departure BLOB NOT NULL,
+  PRIMARY KEY (namespace, run_id, departure)
+) STRICT, WITHOUT ROWID
+"""
+
 MIGRATIONS = (
     Migration(
         version=1,
@@ -384,5 +394,7 @@ MIGRATIONS = (
     # The release before prunes no runs any more: its statement asks for the index as it was, and fails. What
     # it makes eternal is passed by one by one, and not counted.
     Migration(version=8, min_reader=1, statements=_APART),
+    # The release before keeps no departure in mind: what it restores is known again by its records alone.
+    Migration(version=9, min_reader=1, statements=(_ARRIVALS,)),
 )
 """Ascending by version, without gaps."""

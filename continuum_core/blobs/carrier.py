@@ -52,6 +52,13 @@ class BlobCarrier:
         await self.keeper.keep(put)
         return await self.inner.restore(stored)
 
+    async def rehearse(self, images: Sequence[RunImage]) -> list[RestoreOutcome]:
+        put = self.keeper.put()
+        return await self.inner.rehearse([rows.image(each, put) for each in images])
+
+    async def forget(self, departures: Sequence[Version]) -> None:
+        await self.inner.forget(departures)
+
     async def settle(self, arrivals: Sequence[Arrival]) -> None:
         await self.inner.settle(arrivals)
 

@@ -9,6 +9,14 @@ image. From then on every verb treats the run as ended, so no worker of this jou
 whatever lease it believes to have. Until the image has arrived elsewhere the run's `cause` is `MOVING`, and
 pruning passes it over; `settle` says that it has.
 
+**Nobody leaves for nowhere.** Before a run departs, the journal it goes to is asked whether it could hold it:
+`rehearse` does what `restore` would, as far as that can be refused, and leaves no trace of it.
+
+**Whoever arrived is known again.** An image that left another journal names its `departure`. `restore` keeps
+that name with what it writes, and apart from the run: a repeat is told EXISTS, although the run has taken
+steps without a record since, lost those of a past generation, has ended, or was pruned. `forget` drops the
+name once the other journal was told of the arrival, and asks no more.
+
 **Leases do not travel.** A lease binds a worker to its own journal: `restore` takes those of an image away,
 and counts a task that had one as lost (`unleased`). Fences travel, and go on growing.
 
@@ -85,6 +93,8 @@ class RunImage(Struct, frozen=True, omit_defaults=True):
     :ivar generations: past ones whose records pruning has not taken: the version below which they are, and
         when they were over; ascending.
     :ivar members: what came of members of crews, by (token, number); likewise of one without crews.
+    :ivar departure: the `id` of the departure by which it left another journal, for `restore`. None where it
+        did not, and in all that `dump` gives.
     """
 
     run: Run
@@ -100,6 +110,7 @@ class RunImage(Struct, frozen=True, omit_defaults=True):
     eternal: bool = False
     generations: tuple[tuple[int, Micros], ...] = ()
     members: tuple[Member, ...] = ()
+    departure: UUID | None = None
 
 
 class Dumped(Struct, frozen=True):
@@ -138,15 +149,19 @@ class DepartOutcome(enum.Enum):
 
 class RestoreOutcome(enum.Enum):
     RESTORED = "restored"
-    EXISTS = "exists"  # this very run is here: as the image has it, or further on
+    EXISTS = "exists"  # this very run is here, as the image has it or further on; or this departure arrived
     CONFLICT = "conflict"  # another run, or another life of it, has the id: nothing was written
 
 
 class Arrival(Struct, frozen=True):
-    """A run that departed has arrived, and so have these deliveries, which came for it after it had left."""
+    """A run that departed has arrived, and so have these deliveries, which came for it after it had left.
+
+    :ivar waits: others that came for it could not be sent on yet: it is not to be pruned.
+    """
 
     run_id: UUID
     forwarded: tuple[UUID, ...] = ()
+    waits: bool = False
 
 
 class Version(Struct, frozen=True):
@@ -210,14 +225,33 @@ class Carrier(Protocol):
     async def restore(self, images: Sequence[RunImage]) -> list[RestoreOutcome]:
         """Write whole runs, each all or nothing, into this handle's namespace.
 
-        EXISTS where the run's record of the image's version has the image's commit id, or the run itself
-        where it is of that version (version 0: where the digest is the same). Raises UsageError for an image
-        that is no whole run; then nothing was written.
+        EXISTS where the image has a departure by which it was RESTORED before, whatever came of the run
+        since, until that is forgotten (`forget`). Otherwise where the run's record of the image's version has
+        the image's commit id, or the run itself where it is of that version (version 0: where the digest is
+        the same).
+
+        Raises UsageError for an image that is no whole run, PayloadRefused for what this journal cannot hold;
+        then nothing of that run was written.
+        """
+        ...
+
+    async def rehearse(self, images: Sequence[RunImage]) -> list[RestoreOutcome]:
+        """What `restore` would answer, or raise, to each image by itself; and nothing is written.
+
+        What can be refused only by trying is tried, and taken back.
+        """
+        ...
+
+    async def forget(self, departures: Sequence[Version]) -> None:
+        """Keep these departures in mind no longer. Those of which nothing arrived are passed over.
+
+        :param departures: runs, each with the `id` of the departure by which it came.
         """
         ...
 
     async def settle(self, arrivals: Sequence[Arrival]) -> None:
-        """Let runs that departed be pruned, and drop what was sent on, waiting or buried.
+        """Drop what was sent on, waiting or buried, and let runs that departed be pruned, but those for which
+        something waits.
 
         Runs that are not TERMINATED are left alone.
         """

@@ -40,7 +40,8 @@ gives one outcome per member, in order. A handle is bound to one namespace and s
     activities it wants.
 22. All backends answer the same to the same operations.
 23. A run that is carried is whole, and lives in one journal: it leaves only as what was dumped and in one
-    transaction, with an image of itself that pruning keeps until it has arrived (`carrying`).
+    transaction, with an image of itself that pruning keeps until it has arrived. Where it goes it was asked
+    for beforehand, and is known again by its departure, whatever became of it (`carrying`).
 24. A search finds exactly the runs for which its condition holds, in the order it asks for, and counts them;
     attributes stand and fall with what carried them, and go with their run (`searching`).
 25. Child runs begin with the commit that starts them, once each and before whatever is sent to them; what

@@ -14,8 +14,10 @@ __all__ = [
     "DROP_LETTERS",
     "DROP_MEMBERS",
     "DROP_TASKS",
+    "FORGET_ARRIVALS",
     "FORGET_PAST",
     "GENERATIONS_OF_RUN",
+    "KEEP_ARRIVAL",
     "KEEP_RESULTS",
     "LOCK_PAST",
     "LOCK_TASKS",
@@ -89,6 +91,18 @@ WHERE d.ctid = ANY (ARRAY(
 """
 
 # --- in
+
+# No row comes back where a run came by this departure before, be it at this moment.
+KEEP_ARRIVAL = """
+INSERT INTO continuum.arrivals (shard, ns, run_id, departure)
+VALUES ($2::smallint, $1::integer, $3::uuid, $4::uuid) ON CONFLICT DO NOTHING RETURNING run_id
+"""
+
+FORGET_ARRIVALS = """
+DELETE FROM continuum.arrivals a USING unnest($2::smallint[], $3::uuid[], $4::uuid[])
+  AS m (shard, run_id, departure)
+WHERE a.shard = m.shard AND a.ns = $1::integer AND a.run_id = m.run_id AND a.departure = m.departure
+"""
 
 # No row comes back where another run has the id, be it one that was created at this moment.
 ADD_RUN = """

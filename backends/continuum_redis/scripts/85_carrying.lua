@@ -174,11 +174,11 @@ end
 function verbs.arrived()
   ticked()
   return list(function()
-    local r, forwarded = runs.get(bytes()), list(bytes)
+    local r, forwarded, waits = runs.get(bytes()), list(bytes), flag()
     if not r or r.status ~= TERMINATED then
       return 0
     end
-    if r.cause == MOVING then
+    if r.cause == MOVING and not waits then
       r.cause = ''
       runs.put(r)
     end
@@ -244,7 +244,7 @@ local function read_image()
     deliveries = list(read_whole_delivery), tasks = list(read_whole_task), dead = list(read_letter),
     seen = list(function() return {bytes(), maybe(number), maybe(bytes)} end),
     attributes = list(attributes.read_argument),
-    members = list(crews.read_member),
+    members = list(crews.read_member), departure = maybe(bytes),
   }
 end
 
@@ -316,12 +316,24 @@ local function write_image(image)
   end
 end
 
+-- What is told of an image for which there is nothing to do, or which must not be.
+local function met(image)
+  local r = image.run
+  if image.departure and call('SISMEMBER', P .. 'arr', r.id .. image.departure) == 1 then
+    return 'exists'
+  end
+  local known = runs.get(r.id)
+  return known and (same(known, image) and 'exists' or 'conflict')
+end
+
 local function restore()
   local image = read_image()
-  local r = image.run
-  local known = runs.get(r.id)
-  if known then
-    return same(known, image) and 'exists' or 'conflict'
+  local r, told = image.run, met(image)
+  if told then
+    return told
+  end
+  if image.departure then
+    call('SADD', P .. 'arr', r.id .. image.departure)
   end
   local strays = ENDED[r.status] and {} or strays_of(r.id)
   for _, d in ipairs(strays) do
@@ -343,6 +355,21 @@ end
 function verbs.restore()
   ticked()
   return list(restore)
+end
+
+-- An image whose arguments could be read can be written. What the server refuses for want of room it refuses here
+-- too, because of the time that is written.
+function verbs.rehearse()
+  ticked()
+  return list(function() return met(read_image()) or 'restored' end)
+end
+
+function verbs.forget()
+  ticked()
+  return list(function()
+    local run, departure = bytes(), maybe(bytes)
+    return departure and call('SREM', P .. 'arr', run .. departure) or 0
+  end)
 end
 
 -- --- keyed results

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "ARRIVED",
     "COPY_DEAD",
     "COPY_DELIVERY",
     "COPY_GENERATION",
@@ -13,8 +14,10 @@ __all__ = [
     "DROP_DEAD",
     "DROP_LETTER",
     "DROP_TASKS",
+    "FORGET_ARRIVAL",
     "FORGET_PAST",
     "GENERATIONS_OF_RUN",
+    "KEEP_ARRIVAL",
     "KEEP_RESULT",
     "RECORDS_OF_RUN",
     "REPORTED",
@@ -57,13 +60,19 @@ DROP_TASKS = f"DELETE FROM continuum_tasks WHERE {_OF_RUN}"
 DROP_DEAD = f"DELETE FROM continuum_dead WHERE {_OF_RUN}"
 
 SETTLE_RUN = f"""
-UPDATE continuum_runs SET cause = CASE WHEN cause = ?3 THEN '' ELSE cause END
+UPDATE continuum_runs SET cause = CASE WHEN cause = ?3 AND NOT ?4 THEN '' ELSE cause END
 WHERE {_OF_RUN} AND status = 4 RETURNING status
 """
 
 DROP_LETTER = f"DELETE FROM continuum_dead WHERE {_OF_RUN} AND id = ?3"
 
 # --- in
+
+ARRIVED = f"SELECT 1 FROM continuum_arrivals WHERE {_OF_RUN} AND departure = ?3"
+
+KEEP_ARRIVAL = "INSERT INTO continuum_arrivals (namespace, run_id, departure) VALUES (?1, ?2, ?3)"
+
+FORGET_ARRIVAL = f"DELETE FROM continuum_arrivals WHERE {_OF_RUN} AND departure = ?3"
 
 COPY_RUN = """
 INSERT INTO continuum_runs (

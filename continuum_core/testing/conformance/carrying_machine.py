@@ -49,7 +49,10 @@ class CarryingParity(Parity):
             if back != "settled":
                 told += await carrier.erase([Version(run_id, name)])
             if back == "restored":
-                told += await carrier.restore([image])
+                arriving = replace(image, departure=name)
+                for verb in (carrier.rehearse, carrier.restore, carrier.rehearse, carrier.restore):
+                    told += await verb([arriving])
+                await carrier.forget([Version(run_id, name)] if place % 2 else [])
             return told
 
         self.sides.ask(work)
