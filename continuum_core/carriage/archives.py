@@ -16,7 +16,7 @@ from attrs import define, field, frozen
 from continuum_core.carriage.files import ArchiveHead, DamagedArchive, Found, NewFile, read_archive
 from continuum_core.carriage.images import as_it_travels, drift, image_in, whole
 from continuum_core.clock import Micros
-from continuum_core.errors import UsageError
+from continuum_core.errors import PayloadRefused, UsageError
 from continuum_core.journal.carrying import RestoreOutcome, RunImage, Version, carrier_of, is_moving
 from continuum_core.journal.commit import Query
 from continuum_core.journal.protocol import Journal
@@ -148,7 +148,8 @@ class Restored:
 
     :ivar present: runs that were there already.
     :ivar folded: runs whose records were folded and gave their snapshot.
-    :ivar conflicts: runs under whose id the journal has another one, and why each was left out.
+    :ivar conflicts: runs that the journal cannot hold, or under whose id it has another one, and why each
+        was left out.
     :ivar damaged: lines that were left out, where that was asked for.
     """
 
@@ -204,11 +205,12 @@ async def _one(
         done.conflicts.append(f"line {line}, run {run.run_id}: it has drifted: {proof}")
         return
     done.folded += proof == ""
-    if dry_run:
-        [known] = await journal.load([run.run_id])
-        outcome = RestoreOutcome.RESTORED if known is None else RestoreOutcome.EXISTS
-    else:
-        [outcome] = await carrier_of(journal).restore([image])
+    try:
+        carrier = carrier_of(journal)
+        [outcome] = await (carrier.rehearse if dry_run else carrier.restore)([image])
+    except PayloadRefused as error:
+        done.conflicts.append(f"line {line}, run {run.run_id}: the journal cannot hold it: {error}")
+        return
     if outcome is RestoreOutcome.CONFLICT:
         done.conflicts.append(f"line {line}, run {run.run_id}: the journal has another run under this id")
     elif outcome is RestoreOutcome.EXISTS:

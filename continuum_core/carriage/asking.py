@@ -48,6 +48,12 @@ class Copied:
     busy: dict[UUID, Run] = field(factory=dict[UUID, Run])
     troubles: list[Trouble] = field(factory=list[Trouble])
 
+    def trouble(self, run: Run, why: str) -> None:
+        """Note that a run, or something of it, was left where it is; the same is noted once."""
+        noted = Trouble(run.run_id, run.machine, why)
+        if noted not in self.troubles:
+            self.troubles.append(noted)
+
     @property
     def complete(self) -> bool:
         """Whether everything is in the target."""

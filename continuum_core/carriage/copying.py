@@ -1,9 +1,13 @@
 """Runs from one journal to another: copied when they have ended, moved while they live.
 
-Rule: a run lives in one journal. One that has not ended first departs from the source, in one transaction
-that keeps its image in its last record; then it is restored; then the source is told that it has arrived.
-Whatever dies on the way leaves it in one of these places, and the same copy, repeated, takes it on from
-there. What a worker has is left to it until its lease is over or given back.
+Rule: a run lives in one journal. For one that has not ended the target is asked first whether it could hold
+it (`rehearse`); then it departs from the source, in one transaction that keeps its image in its last record;
+then it is restored, and the target keeps in mind by which departure; then the source is told that it has
+arrived (see `arrivals`); last, the target forgets the departure. Whatever dies on the way leaves it in one of
+these places, and the same copy, repeated, takes it on from there. What a worker has is left to it until its
+lease is over or given back.
+
+What stands in the way of one run is noted, and stops no other.
 
 What was still sent to a run after it left (by other runs of the source, or by whoever raced its departure)
 lies there, and is sent on, under a dedupe id of its own, so that no repeat sends it twice. A child run that
@@ -19,23 +23,31 @@ from uuid import UUID
 from attrs import define, field
 from msgspec.structs import replace
 
+from continuum_core.carriage.arrivals import Arrivals
 from continuum_core.carriage.asking import Copied, Copying, Trouble
 from continuum_core.carriage.families import Reunion
-from continuum_core.carriage.images import as_it_travels, departure_body, drift, left_with, whole
-from continuum_core.errors import PayloadLocked, UnknownVersion
+from continuum_core.carriage.images import (
+    as_it_travels,
+    departure_body,
+    drift,
+    first_records,
+    left_with,
+    whole,
+)
+from continuum_core.errors import PayloadLocked, PayloadRefused, UnknownVersion, UsageError
 from continuum_core.journal.carrying import (
-    Arrival,
     DepartOutcome,
     Departure,
     Dumped,
+    KeyedResult,
     RestoreOutcome,
     RunImage,
     carrier_of,
     is_moving,
 )
-from continuum_core.journal.commit import DeliverOutcome, Query
+from continuum_core.journal.commit import Query
 from continuum_core.journal.protocol import Journal
-from continuum_core.journal.records import ENDED, Delivery, Run
+from continuum_core.journal.records import ENDED, Run
 from continuum_core.mapper import encode_termination
 
 __all__ = ["copy"]
@@ -47,14 +59,14 @@ _BATCH = 50
 _TRIES = 20
 """Times that a run may change between its dump and its departure before it is left for the next round."""
 
-_THERE = frozenset({DeliverOutcome.ACCEPTED, DeliverOutcome.DUPLICATE})
-
 _POLL = 0.2  # seconds between two rounds for what is busy
 
 
 async def copy(source: Journal, target: Journal, asked: Copying) -> Copied:
     """Copy the namespace of two opened handles. What it raises leaves nothing half done: repeat it."""
-    return await _Copy(source, target, asked).carry_out()
+    done = Copied()
+    arrivals = Arrivals(source, target, Reunion(target, asked.host.new_id), done)
+    return await _Copy(source, target, asked, done, arrivals).carry_out()
 
 
 @define
@@ -62,8 +74,8 @@ class _Copy:
     source: Journal
     target: Journal
     asked: Copying
-    done: Copied = field(factory=Copied)
-    _left: list[UUID] = field(factory=list[UUID])
+    done: Copied
+    arrivals: Arrivals
     _ready: list[RunImage] = field(factory=list[RunImage])
 
     async def carry_out(self) -> Copied:
@@ -74,8 +86,7 @@ class _Copy:
         if not self.asked.dry_run:
             await self._what_was_busy()
             await self._restore_ready()
-            await self._forward()
-            await Reunion(self.target, self.asked.host.new_id).carry_out(self._left)
+            await self.arrivals.complete()
             await self._what_is_not_a_runs()  # a task may have settled a key meanwhile
         return self.done
 
@@ -103,11 +114,23 @@ class _Copy:
             page = await carrier_of(self.source).results(cursor)
             results += len(page.results)
             if not self.asked.dry_run:
-                await carrier_of(self.target).keep(page.results)
+                await self._keep(page.results)
             cursor = page.cursor
             if cursor is None:
                 break
         self.done.results = results
+
+    async def _keep(self, results: Sequence[KeyedResult]) -> None:
+        try:
+            await carrier_of(self.target).keep(results)
+        except PayloadRefused as error:
+            if len(results) > 1:
+                for each in results:
+                    await self._keep([each])
+                return
+            [refused] = results
+            why = f"the target cannot hold its result under a key of {refused.activity}: {error}"
+            self.done.troubles.append(Trouble(refused.run_id, "", why))
 
     # --- one run
 
@@ -115,7 +138,9 @@ class _Copy:
         try:
             await self._carry(run, dumped)
         except (PayloadLocked, UnknownVersion) as error:
-            self._trouble(run, str(error))
+            self.done.trouble(run, str(error))
+        except (PayloadRefused, UsageError) as error:
+            self.done.trouble(run, f"the target cannot hold it: {error}")
         self.asked.told(self.done)
 
     async def _carry(self, run: Run, dumped: Dumped | None) -> None:
@@ -139,21 +164,30 @@ class _Copy:
             if len(self._ready) >= _BATCH:
                 await self._restore_ready()
             return
-        self._left.append(image.run.run_id)
-        if not is_moving(image.run.status, image.run.cause):
+        if not _leaving(image.run):
             self.done.present += 1  # it arrived, in an earlier copy
+            self.arrivals.known(image.run)
             return
         kept = await whole(self.source, left)
-        if kept is not None:
-            self.done.resumed += 1
-            await self._move(kept)
+        if kept is None:
+            await self._lost(image.run)
+            return
+        self.done.resumed += 1
+        await self._move(kept, image.run.commit_id)
+
+    async def _lost(self, run: Run) -> None:
+        """A run has left, and some of what it left with is not in the source any more."""
+        [row] = await self.source.load([run.run_id])
+        if row is not None and _leaving(row):  # else another copy was faster, and it is pruned already
+            why = "it left and has not arrived, and records of it are gone here: it cannot be restored whole"
+            self.done.trouble(run, why)
 
     async def _departed(self, dumped: Dumped, image: RunImage) -> DepartOutcome | None:
         """Have a run that goes on leave, and arrive. None: it was left alone."""
         if not self._proved(image):
             return None
-        run_id = image.run.run_id
-        if not await self._welcome(image):
+        run_id, departure = image.run.run_id, self.asked.host.new_id()
+        if not await self._welcome(replace(image, departure=departure)):
             return None
         if self.asked.dry_run:
             self._would_leave(image, await self.source.now())
@@ -162,7 +196,7 @@ class _Copy:
         leaving = Departure(
             run_id=run_id,
             mark=dumped.mark,
-            id=self.asked.host.new_id(),
+            id=departure,
             body=departure_body(dumped.image, self.asked.who, why),
             outcome=encode_termination(why),
         )
@@ -170,18 +204,20 @@ class _Copy:
         if outcome is DepartOutcome.BUSY:
             self._busy(image.run)
         elif outcome is DepartOutcome.DEPARTED:
-            self._left.append(run_id)
-            await self._move(image)
+            await self._move(image, departure)
         elif outcome is DepartOutcome.RUN_OVER:
             return DepartOutcome.CHANGED  # it ended meanwhile, or another copy took it: look again
         return outcome
 
     async def _welcome(self, image: RunImage) -> bool:
-        """Whether the target has no run under this id. Asked before the run leaves, not to strand it."""
-        [known] = await self.target.load([image.run.run_id])
-        if known is not None:
-            self._trouble(image.run, "the target has a run under this id; nothing was written over it")
-        return known is None
+        """Whether the target could hold the run, and has none under its id.
+
+        Asked before the run leaves, not to strand it. Raises PayloadRefused, UsageError.
+        """
+        [told] = await carrier_of(self.target).rehearse([as_it_travels(image)])
+        if told is not RestoreOutcome.RESTORED:
+            self.done.trouble(image.run, "the target has a run under this id; nothing was written over it")
+        return told is RestoreOutcome.RESTORED
 
     def _would_leave(self, image: RunImage, now: int) -> None:
         leases = [image.run.lease_until, *(task.lease_until for task in image.tasks)]
@@ -192,66 +228,71 @@ class _Copy:
 
     # --- into the target
 
-    async def _move(self, image: RunImage) -> None:
+    async def _move(self, image: RunImage, departure: UUID | None) -> None:
         """Restore a run that has left, and tell the source that it has arrived."""
-        [outcome] = await self._restored([image])
-        if outcome is RestoreOutcome.CONFLICT:
-            self._conflict(image.run)
+        [outcome] = await self._restored([replace(image, departure=departure)])
+        if outcome is None:
             return
         self.done.moved += 1
         if not self.asked.dry_run:
-            await carrier_of(self.source).settle([Arrival(image.run.run_id)])
+            await self.arrivals.new(image.run)
 
     async def _restore_ready(self) -> None:
         """Restore the ended runs that were gathered."""
         images, self._ready = self._ready, []
-        for image, outcome in zip(images, await self._restored(images), strict=True):
-            if outcome is RestoreOutcome.CONFLICT:
-                self._conflict(image.run)
-            elif outcome is RestoreOutcome.EXISTS:
-                self.done.present += 1
-            else:
-                self.done.finished += 1
+        for outcome in await self._restored(images):
+            self.done.present += outcome is RestoreOutcome.EXISTS
+            self.done.finished += outcome is RestoreOutcome.RESTORED
         self.asked.told(self.done)
 
-    async def _restored(self, images: Sequence[RunImage]) -> list[RestoreOutcome]:
-        if self.asked.dry_run:
-            rows = await self.target.load([image.run.run_id for image in images])
-            return [RestoreOutcome.RESTORED if row is None else RestoreOutcome.EXISTS for row in rows]
+    async def _restored(self, images: Sequence[RunImage]) -> list[RestoreOutcome | None]:
+        """What came of each; None of one that is not there whole, which is noted."""
+        if not images:
+            return []
         sent = [as_it_travels(image) for image in images]
-        outcomes = await carrier_of(self.target).restore(sent)
-        new = [one for one, told in zip(sent, outcomes, strict=True) if told is RestoreOutcome.RESTORED]
-        there = await carrier_of(self.target).dump([one.run.run_id for one in new])
-        for one, dumped in zip(new, there, strict=True):
-            await self._compare(one, dumped)
-        return outcomes
+        verb = carrier_of(self.target).rehearse if self.asked.dry_run else carrier_of(self.target).restore
+        try:
+            outcomes = await verb(sent)
+        except (PayloadRefused, UsageError) as error:
+            if len(images) > 1:  # each by itself: one that is refused stops no other
+                return [(await self._restored([image]))[0] for image in images]
+            self.done.trouble(images[0].run, f"the target cannot hold it: {error}")
+            return [None]
+        rows = await self.target.load([image.run.run_id for image in images])
+        each = zip(sent, outcomes, rows, strict=True)
+        return [await self._checked(one, told, row) for one, told, row in each]
 
-    async def _compare(self, sent: RunImage, dumped: Dumped | None) -> None:
-        """Byte for byte what was sent. A run that has gone on already still begins with it."""
-        there = None if dumped is None else await whole(self.target, dumped.image)
-        if there is None or there.records[: len(sent.records)] != sent.records:
-            self._trouble(sent.run, "its records in the target are not those that were sent")
-        elif sent.run.status in ENDED and there.run != replace(sent.run, namespace=there.run.namespace):
-            self._trouble(sent.run, "its row in the target is not the one that was sent")
+    async def _checked(self, sent: RunImage, told: RestoreOutcome, row: Run | None) -> RestoreOutcome | None:
+        wrong = ""
+        if told is RestoreOutcome.CONFLICT:
+            wrong = "the target has another run, or another life of it, under this id"
+        elif told is RestoreOutcome.RESTORED and not self.asked.dry_run:
+            wrong = await self._difference(sent, row)
+        if wrong:
+            self.done.trouble(sent.run, wrong)
+        return None if wrong else told
 
-    def _conflict(self, run: Run) -> None:
-        self._trouble(run, "the target has another run, or another life of it, under this id")
+    async def _difference(self, sent: RunImage, row: Run | None) -> str:
+        """How the target's run is not what was sent. One that has gone on already still begins with it."""
+        there = await first_records(self.target, sent.run.run_id, len(sent.records))
+        if there != sent.records:
+            return "its records in the target are not those that were sent"
+        if sent.run.status in ENDED and row != replace(sent.run, namespace=self.target.namespace):
+            return "its row in the target is not the one that was sent"
+        return ""
 
     # --- what is noted
 
     def _proved(self, image: RunImage) -> bool:
         found = drift(self.asked.registry, image)
         if found:
-            self._trouble(image.run, f"it has drifted: {found}")
+            self.done.trouble(image.run, f"it has drifted: {found}")
         elif found == "":
             self.done.folded += 1
         return not found
 
     def _busy(self, run: Run) -> None:
         self.done.busy[run.run_id] = run
-
-    def _trouble(self, run: Run, why: str) -> None:
-        self.done.troubles.append(Trouble(run.run_id, run.machine, why))
 
     # --- what is left at the end
 
@@ -265,20 +306,7 @@ class _Copy:
             for run, each in zip(waiting.values(), dumped, strict=True):
                 await self._one(run, each)
 
-    async def _forward(self) -> None:
-        """Send on what came for runs after they had left, and tell the source that they have arrived."""
-        stranded = {trouble.run for trouble in self.done.troubles}
-        for run_id in self._left:
-            found = await self.source.inspect(run_id)
-            if found is None or run_id in stranded:
-                continue
-            late = [*found.deliveries, *(letter.delivery for letter in found.dead)]
-            answers = await self.target.deliver([_forwarded(delivery) for delivery in late])
-            self.done.forwarded += sum(answer.outcome is DeliverOutcome.ACCEPTED for answer in answers)
-            sent = [one.id for one, answer in zip(late, answers, strict=True) if answer.outcome in _THERE]
-            await carrier_of(self.source).settle([Arrival(run_id, tuple(sent))])
 
-
-def _forwarded(delivery: Delivery) -> Delivery:
-    """The same, known again by its id where it had no dedupe id."""
-    return replace(delivery, dedupe=delivery.dedupe or f"moved:{delivery.id}")
+def _leaving(run: Run) -> bool:
+    """Whether a run has departed, and the source was not told that it arrived."""
+    return is_moving(run.status, run.cause)

@@ -56,7 +56,8 @@ class Reunion:
             told = await self._ends(found)
             with contextlib.suppress(PayloadLocked):  # so too of what its parent did
                 told += await self._closing(found)
-            await self.target.deliver(told)
+            if told:
+                await self.target.deliver(told)
 
     # --- what a parent missed
 

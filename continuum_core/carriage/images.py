@@ -23,7 +23,17 @@ from continuum_core.registry import Registry
 from continuum_core.replay import fold
 from continuum_core.unopened import Unopened
 
-__all__ = ["MOVE", "as_it_travels", "departure_body", "drift", "image_in", "left_with", "read_image", "whole"]
+__all__ = [
+    "MOVE",
+    "as_it_travels",
+    "departure_body",
+    "drift",
+    "first_records",
+    "image_in",
+    "left_with",
+    "read_image",
+    "whole",
+]
 
 MOVE = "move"
 """The order in the record of a run that left."""
@@ -38,17 +48,23 @@ async def whole(journal: Journal, image: RunImage) -> RunImage | None:
 
     Raises PayloadLocked where a payload that the journal kept apart is missing or damaged.
     """
-    run, records = image.run, list[Record]()
-    kept, at = run.version - image.forgotten, 0
-    while len(records) < kept:
-        page = await journal.history(run.run_id, after=at, limit=min(_PAGE, kept - len(records)))
+    run = image.run
+    records = await first_records(journal, run.run_id, run.version - image.forgotten)
+    if records is None or (records and records[-1].version > run.version):
+        return None  # where it went on, and some of what it had is gone, no moment has all of this
+    return rows.image(replace(image, records=records), _present)
+
+
+async def first_records(journal: Journal, run_id: UUID, count: int) -> tuple[Record, ...] | None:
+    """So many records of a run, the oldest first; None where it has fewer."""
+    records, at = list[Record](), 0
+    while len(records) < count:
+        page = await journal.history(run_id, after=at, limit=min(_PAGE, count - len(records)))
         if not page:
             return None
         records += page
         at = page[-1].version
-    if at > run.version:  # it went on, and some of what it had is gone: no moment has all of this
-        return None
-    return rows.image(replace(image, records=tuple(records)), _present)
+    return tuple(records)
 
 
 def _present(run_id: UUID, data: bytes, snapshot: int = 0, /) -> bytes:

@@ -7,13 +7,13 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from continuum_core.carriage.archives import Selection, archive, restore
 from continuum_core.carriage.files import DamagedArchive
-from continuum_core.errors import UsageError
+from continuum_core.errors import PayloadRefused, UsageError
 from continuum_core.journal.carrying import Arrival, Departure, carrier_of
 from continuum_core.journal.connect import connect
 from continuum_core.journal.protocol import Journal
@@ -22,6 +22,7 @@ from continuum_core.registry import Registry
 from continuum_core.testing.conformance.given import new_id
 from tests.carriage.conftest import Fresh
 from tests.carriage.crowd import crowd, images, live
+from tests.carriage.interrupted import Passing
 from tests.cli.shop import Order
 
 EVER = 2**62
@@ -52,6 +53,27 @@ async def test_what_is_archived_and_pruned_comes_back(fresh: Fresh, tmp_path: Pa
         again = await restore(path, journal)
         assert (again.runs, again.present) == (0, 3)
         assert await images(journal) == before
+
+
+async def test_what_a_journal_cannot_hold_is_left_out_alone(fresh: Fresh, tmp_path: Path) -> None:
+    """And told, as a dry run tells it before."""
+    url, path = fresh("sqlite"), tmp_path / "old.jsonl"
+    await crowd(url)
+    async with _opened(url) as journal, _opened(fresh("memory")) as other:
+        await archive(journal, Selection(EVER), path)
+        odd = next(run_id for run_id, image in (await images(journal)).items() if image.run.key == "done")
+
+        async def around(name: str, verb: Any, arguments: tuple[Any, ...]) -> Any:
+            if name in ("restore", "rehearse") and arguments[0][0].run.run_id == odd:
+                raise PayloadRefused("key", "it is odd")
+            return await verb(*arguments)
+
+        refusing = cast(Journal, Passing(other, around))
+        for dry_run in (True, False):
+            told = await restore(path, refusing, dry_run=dry_run)
+            [conflict] = told.conflicts
+            assert (str(odd) in conflict, "cannot hold it" in conflict) == (True, True)
+            assert (told.runs, len(await images(other))) == (2, 0 if dry_run else 2)
 
 
 async def test_every_line_is_json_that_says_what_it_is(fresh: Fresh, tmp_path: Path) -> None:

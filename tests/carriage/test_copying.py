@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
@@ -26,6 +26,7 @@ from continuum_core.worker import Worker
 from continuum_memory.deliveries import bury
 from tests.carriage.conftest import Fresh
 from tests.carriage.crowd import ENDED_KEYS, LIVE_KEYS, crowd, images, live
+from tests.carriage.interrupted import Passing
 from tests.cli.shop import Order, Paid, PlaceOrder
 
 BACKENDS = ("memory", "sqlite", "postgres", "redis")
@@ -187,19 +188,17 @@ async def test_a_run_ends_while_it_is_looked_at(fresh: Fresh) -> None:
         source, target = await _both(stack, source_url, target_url)
 
         ended: list[UUID] = []
-        load = target.load
 
-        async def loaded(runs: Any) -> Any:
-            if not ended:
-                ended.append(runs[0])
+        async def around(name: str, verb: Any, arguments: tuple[Any, ...]) -> Any:
+            if name == "rehearse" and not ended:  # between the dump and the departure
+                ended.append(arguments[0][0].run.run_id)
                 async with Client(source_url, [Order]) as client:
-                    await client.terminate(runs[0], "meanwhile")
-            return await load(runs)
+                    await client.terminate(ended[0], "meanwhile")
+            return await verb(*arguments)
 
-        target.load = loaded  # type: ignore[method-assign]  # between the dump and the departure
-        done = await _copied(source, target)
+        done = await _copied(source, cast(Journal, Passing(target, around)))
         assert (done.complete, done.finished, done.moved) == (True, 4, 2)
-        [row] = await load(ended)
+        [row] = await target.load(ended)
         assert row is not None
         assert row.status in ENDED
         there = (await images(source))[ended[0]]

@@ -26,8 +26,10 @@ STAGES = [
     ("depart", "before", 1),
     ("depart", "after", 1),
     ("depart", "after", 3),
-    ("restore", "after", 5),
+    ("restore", "after", 4),
+    ("settle", "before", 1),
     ("settle", "after", 1),
+    ("forget", "before", 1),
     ("keep", "before", 2),
 ]
 """A verb, whether the process dies before or after it, and at which of its calls."""
