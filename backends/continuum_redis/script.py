@@ -34,7 +34,7 @@ _VERB = "verbs."
 _GOES_ON_WHEN_FULL = frozenset(
     {
         *("prune_runs", "prune_past", "prune_windows", "prune_letters", "sweep_blobs"),
-        *("arrived", "erase", "terminate"),
+        *("arrived", "forget", "erase", "terminate"),
         *("renew", "release", "heartbeat", "extend", "hand_back"),
         *("relayed", "give_up"),
     }

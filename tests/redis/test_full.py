@@ -142,6 +142,11 @@ async def test_whatever_makes_room_goes_on(server: Redis, monkeypatch: pytest.Mo
                 await refused
         with pytest.raises(JournalUnavailable, match="maxmemory"):
             await journal.control([order(OrderKind.SUSPEND, old)])
+        [dumped] = await journal.carrier().dump([old])
+        assert dumped is not None
+        image = replace(dumped.image, records=tuple(await journal.history(old)))
+        with pytest.raises(JournalUnavailable, match="maxmemory"):
+            await journal.carrier().rehearse([image])  # so that no run leaves for here
         called.clear()
         assert await journal.renew([hold_run(claim)], HOUR) == [True]
         assert await journal.heartbeat([hold_task(task)], HOUR) == [True]
@@ -153,6 +158,7 @@ async def test_whatever_makes_room_goes_on(server: Redis, monkeypatch: pytest.Mo
         await tasks.hand_back([(task.task.queue, b"no such task")])
         await journal.carrier().settle([Arrival(doomed)])
         assert await journal.carrier().erase([erased]) == [True]
+        await journal.carrier().forget([erased])
         clock.at += GRACE + 1
         pruned = await journal.prune(PrunePlan(FAR, 100, generations=True))
         assert (pruned.runs, pruned.generations, pruned.blobs) == (1, 1, 1)
