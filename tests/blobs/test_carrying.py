@@ -21,6 +21,7 @@ from continuum_core.journal.connect import connect
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import RunStatus
 from continuum_core.registry import Registry
+from continuum_memory import MemoryJournal
 from tests.blobs.machines import SMALL, TEXT, WHOLE, Hear, Stop, Tale
 
 MORE = "and then " * 40
@@ -49,6 +50,30 @@ async def _opened(stack: AsyncExitStack, url: str, limits: Any) -> Journal:
     await journal.open()
     stack.push_async_callback(journal.close)
     return journal
+
+
+async def test_a_rehearsal_keeps_no_payload_apart(
+    fresh_on: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is asked beforehand leaves nothing behind, large payloads neither."""
+    source_url = fresh_on("sqlite")
+    await _crowd(source_url)
+    async with AsyncExitStack() as stack:
+        source = await _opened(stack, source_url, WHOLE)
+        target = await _opened(stack, fresh_on("memory"), SMALL)
+        kept: list[int] = []
+        keep = MemoryJournal.keep_blobs
+
+        async def noted(journal: MemoryJournal, blobs: Any) -> None:
+            kept.append(len(blobs))
+            await keep(journal, blobs)
+
+        monkeypatch.setattr(MemoryJournal, "keep_blobs", noted)
+        for dry_run in (True, False):
+            asked = Copying(host=AsyncioHost(), to="elsewhere", dry_run=dry_run)
+            done = await copy(source, target, asked)
+            assert (done.complete, done.finished, done.moved) == (True, 1, 1)
+            assert bool(kept) is not dry_run
 
 
 @pytest.mark.parametrize(
