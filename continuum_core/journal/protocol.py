@@ -13,7 +13,8 @@ gives one outcome per member, in order. A handle is bound to one namespace and s
     that even a store that lost its tail grants no fence twice.
 5.  What was acknowledged is durable, at the level the backend states (`Opened.durability`).
 6.  An unknown outcome resolves to one copy: repeating a verb with the same ids changes nothing more
-    and gives the same answer.
+    and gives the same answer; but `start` then tells EXISTS, `finish` GONE, and `deliver`, of a dedupe id,
+    DUPLICATE.
 7.  Starting twice with one id gives one run; another digest is a conflict.
 8.  A dedupe id is accepted once within its window, which begins when the delivery is consumed, and is
     asked before the run's status is.

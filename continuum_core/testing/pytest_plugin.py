@@ -52,6 +52,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="compare the journal with the reference in N random examples (default: always the same few)",
     )
     group.addoption(
+        "--journal-no-shrink",
+        action="store_true",
+        help="do not search for the shortest sequence of operations that shows a difference (promise 22)",
+    )
+    group.addoption(
         "--journal-report",
         metavar="FILE",
         default=None,

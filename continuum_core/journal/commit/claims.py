@@ -43,6 +43,7 @@ class Claims(Struct, frozen=True, gc=False):
     """Answer to `claim_runs`.
 
     :ivar now: the journal's clock, which every turn uses as its `now`.
+    :ivar runs: by the (due, id) of their first delivery, in the answer to a repeated claim as well.
     :ivar reached: the due time up to which the page read the index, or None when it read to the end:
         the caller may go on from there, and reads again and again what it has passed. A page that
         its limit ended, or a suspect, tells the due of the last entry it read; one that `scan` ended has

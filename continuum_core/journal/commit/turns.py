@@ -85,7 +85,8 @@ class Commit(Struct, frozen=True, gc=False):
     It stands only if the run's version, fence and last commit id are the ones it was computed from.
     Effects come in this order: `consumed`, `hold`, `release`, new tasks, starts and deliveries, `closed`,
     and the end of an ended run; so each covers what the same commit did before it. Ids in `consumed` and
-    `hold` that the run does not have, and tasks that it has already, are passed over.
+    `hold` that the run does not have, and tasks that it has already, are passed over. What a run sends to
+    itself as it ends reaches nobody: it is not accepted, and uses up no dedupe id.
 
     :ivar fence: of the claim. None for a *fused* turn, one that is computed without a claim (the first of a
         start, one that rides along with a finish): then the run must be unleased, running, and have no

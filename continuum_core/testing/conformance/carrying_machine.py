@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import rule
 from msgspec.structs import replace
 
 from continuum_core.journal.carrying import Arrival, DepartOutcome, Departure, RunImage, Version, carrier_of
@@ -13,6 +12,7 @@ from continuum_core.journal.protocol import Journal
 from continuum_core.testing.conformance.choices import places
 from continuum_core.testing.conformance.given import new_id
 from continuum_core.testing.conformance.machine import Parity
+from continuum_core.testing.conformance.operating import operation
 
 __all__ = ["CarryingParity"]
 
@@ -20,7 +20,7 @@ __all__ = ["CarryingParity"]
 class CarryingParity(Parity):
     """Operations on both journals, those on whole runs among them."""
 
-    @rule(place=places)
+    @operation(place=places)
     def dump(self, place: int) -> None:
         run_id = self.some_run(place)
 
@@ -30,7 +30,7 @@ class CarryingParity(Parity):
 
         self.sides.ask(work)
 
-    @rule(place=places, back=st.sampled_from(["left", "settled", "erased", "restored"]))
+    @operation(place=places, back=st.sampled_from(["left", "settled", "erased", "restored"]))
     def carry(self, place: int, back: str) -> None:
         """Have a run leave, and go so far with it as `back` says."""
         run_id, name = self.some_run(place), new_id()
@@ -57,7 +57,7 @@ class CarryingParity(Parity):
 
         self.sides.ask(work)
 
-    @rule(place=places)
+    @operation(place=places)
     def restore_again(self, place: int) -> None:
         """What is here already is not written twice."""
         run_id = self.some_run(place)
@@ -71,7 +71,7 @@ class CarryingParity(Parity):
 
         self.sides.ask(work)
 
-    @rule()
+    @operation()
     def tally(self) -> None:
         async def work(journal: Journal, _: int) -> Any:
             return [replace(each, day=0) for each in await carrier_of(journal).tally()]

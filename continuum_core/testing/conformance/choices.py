@@ -15,6 +15,7 @@ __all__ = [
     "dedupes",
     "effects",
     "fingerprints",
+    "latest",
     "leases",
     "limits",
     "messages",
@@ -26,7 +27,10 @@ __all__ = [
 ]
 
 leases = st.sampled_from([MOMENT, HOUR])
-places = st.integers(0, 7)
+places = st.sampled_from([*range(7)] * 2 + [7])
+latest = st.sampled_from([0, 0, 0, 0, 1, 1, 2, 7])
+"""How far back in what was claimed: what is old is held no more, and seldom worth another step."""
+
 caps = st.sampled_from([None, None, None, 1, 2, 3])
 rates = st.sampled_from([None, None, None, Rate(1, HOUR, 2), Rate(3, HOUR, 1), Rate(5, HOUR // 3, 4)])
 dues = st.sampled_from([None, None, None, 1, 2, 3, FAR, FAR + 1])
@@ -37,7 +41,7 @@ takes = st.sampled_from([frozenset({"v1", "v2"})] * 3 + [frozenset({"v1"})])
 results = st.sampled_from([None, b"result"])
 now_and_then = st.sampled_from([False, False, False, True])
 statuses = st.sampled_from(
-    [RunStatus.RUNNING] * 6 + [RunStatus.PARKED, RunStatus.COMPLETED, RunStatus.CANCELLED]
+    [RunStatus.RUNNING] * 14 + [RunStatus.PARKED] * 2 + [RunStatus.COMPLETED, RunStatus.CANCELLED]
 )
 limits = st.sampled_from(
     [

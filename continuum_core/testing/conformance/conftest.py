@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from continuum_core.errors import IncompatibleJournal, UnknownBackend
+from continuum_core.journal.connect import connect
 from continuum_core.testing.conformance.given import new_id
 from continuum_core.testing.pytest_plugin import asked_url
 from continuum_core.testing.verdicts import PROMISE, TOLD
@@ -56,11 +58,24 @@ def kit(journal_url: str, unopened: Callable[[], str] | None) -> Iterator[Kit]:
         kit.end()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Note on each of the kit's tests the number of its promise, for the last word of the run."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Note on each of the kit's tests the number of its promise, for the last word of the run.
+
+    Raises UsageError for a journal that no backend understands: that is no promise which somebody broke.
+    """
     for item in items:
         if item.path.parent == _HERE and (found := _PROMISE.match(item.path.name)):
             item.user_properties.append((PROMISE, int(found[1])))
+    if any(item.path.parent == _HERE for item in items):
+        _check_url(asked_url(config))
+
+
+def _check_url(template: str) -> None:
+    url = template.replace("{fresh}", new_id().hex).replace("{tmp}", "/tmp")
+    try:
+        connect(url)
+    except (UnknownBackend, IncompatibleJournal) as error:
+        raise pytest.UsageError(f"--journal {template}: {error}") from error
 
 
 @pytest.hookimpl(tryfirst=True)

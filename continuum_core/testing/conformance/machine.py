@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
 from msgspec.structs import replace
 
 from continuum_core.journal.commit import OrderKind, PrunePlan, Query
@@ -13,6 +12,7 @@ from continuum_core.journal.protocol import Capability, Journal
 from continuum_core.journal.records import Delivery, DeliveryKind, RunStatus
 from continuum_core.testing.conformance.choices import places
 from continuum_core.testing.conformance.given import FAR, HOUR, MACHINE, new_id, order
+from continuum_core.testing.conformance.operating import operation
 from continuum_core.testing.conformance.run_rules import RunRules
 from continuum_core.testing.conformance.searches import attribute
 from continuum_core.testing.conformance.task_rules import TaskRules
@@ -25,15 +25,16 @@ class Parity(RunRules, TaskRules):
 
     # --- time
 
-    @precondition(lambda self: self.clock is not None)
-    @rule(length=st.sampled_from([1_000, 1_000_000, HOUR]))
+    @operation(
+        weight=2, when=lambda self: self.clock is not None, length=st.sampled_from([1_000, 1_000_000, HOUR])
+    )
     def time_passes(self, length: int) -> None:
         assert self.clock is not None
         self.clock.at += length
 
     # --- operators and readers
 
-    @rule(kind=st.sampled_from(OrderKind), place=places)
+    @operation(weight=3, when=lambda self: self.runs, kind=st.sampled_from(OrderKind), place=places)
     def control(self, kind: OrderKind, place: int) -> None:
         if kind is OrderKind.SET and Capability.SEARCH not in self.kit.capabilities:
             return
@@ -47,13 +48,26 @@ class Parity(RunRules, TaskRules):
         self.given.append(one)
         self.sides.ask(lambda journal, _: journal.control([one]))
 
-    @precondition(lambda self: self.given)
-    @rule(place=st.integers(0, 3))
+    @operation(
+        when=lambda self: self.runs,
+        place=st.integers(0, 6),
+        kind=st.sampled_from([OrderKind.CANCEL, OrderKind.RESUME]),
+    )
+    def rest(self, place: int, kind: OrderKind) -> None:
+        """Give a run an order, and then let it rest where a claim meets what is due to it."""
+        run_id = self.some_run(place)
+        first, last = order(kind, run_id), order(OrderKind.SUSPEND, run_id, cause="cause")
+        self.given += [last, first]
+        claim_id = new_id()
+        self.sides.ask(lambda journal, _: journal.control([first, last]))
+        self.sides.ask(lambda journal, _: journal.claim_runs(claim_id, 1, HOUR, frozenset()))
+
+    @operation(when=lambda self: self.given, place=st.integers(0, 3))
     def control_again(self, place: int) -> None:
         one = self.given[-1 - place % len(self.given)]
         self.sides.ask(lambda journal, _: journal.control([one]))
 
-    @rule(
+    @operation(
         limit=st.integers(0, 2),
         dry_run=st.booleans(),
         status=st.sampled_from([frozenset[RunStatus](), frozenset({RunStatus.COMPLETED})]),
@@ -63,7 +77,7 @@ class Parity(RunRules, TaskRules):
         plan = PrunePlan(before=FAR, limit=limit, machine=machine, statuses=status, dry_run=dry_run)
         self.sides.ask(lambda journal, _: journal.prune(plan))
 
-    @rule(limit=st.integers(1, 4), status=st.sampled_from([None, *RunStatus]))
+    @operation(limit=st.integers(1, 4), status=st.sampled_from([None, *RunStatus]))
     def list_pages(self, limit: int, status: RunStatus | None) -> None:
         query = Query(status=status)
 

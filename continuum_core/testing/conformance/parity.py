@@ -8,8 +8,9 @@ Times that the caller chose, order, counts and everything else stay.
 
 from __future__ import annotations
 
+import contextlib
 import enum
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
 from typing import Any, Generic, TypeVar, cast
 from uuid import UUID
 
@@ -49,29 +50,43 @@ class Sides:
     same on both.
 
     :param clock: what both were opened with; None where each has its own.
+    :param tell: is told what differs as soon as it is seen: of a failure the world hears only when the
+        shortest sequence that shows it was searched for.
     """
 
     def __init__(
         self,
         run: Callable[[Coroutine[Any, Any, Any]], Any],
-        mine: Journal,
-        theirs: Journal,
-        clock: SteppedClock | None = None,
+        journals: Pair[Journal],
+        clock: SteppedClock | None,
+        tell: Callable[[str], None],
     ) -> None:
         self._run = run
-        self._journals = Pair(mine, theirs)
+        self._journals = journals
         self._clock = clock
+        self._tell = tell
 
-    def comparable(self, value: Any) -> Any:
-        """What both have to tell alike."""
-        return comparable(value, exact=self._clock is not None)
+    def check(self, mine: Any, theirs: Any, what: str) -> None:
+        """Fails where both do not tell alike; what is equal as it is need not be made comparable first."""
+        if mine != theirs:
+            exact = self._clock is not None
+            with self._told():
+                check_alike(comparable(mine, exact=exact), comparable(theirs, exact=exact), what)
 
     def ask(self, work: Callable[[Journal, int], Awaitable[_T]]) -> Pair[Any]:
         """Carry out `work` on both (it is told the side, 0 or 1), compare, and return both answers."""
-        pair: Pair[Any] = self._run(self._ask(work))
-        mine, theirs = self.comparable(pair.mine), self.comparable(pair.theirs)
-        check_alike(mine, theirs, "answers")
+        with self._told():
+            pair: Pair[Any] = self._run(self._ask(work))
+        self.check(pair.mine, pair.theirs, "answers")
         return pair
+
+    @contextlib.contextmanager
+    def _told(self) -> Generator[None, None, None]:
+        try:
+            yield
+        except Exception as error:
+            self._tell(f"{type(error).__name__}: {error}")
+            raise
 
     async def _ask(self, work: Callable[[Journal, int], Awaitable[_T]]) -> Pair[Any]:
         answers: list[Any] = []
@@ -102,6 +117,8 @@ def comparable(value: Any, name: str = "", *, exact: bool = False) -> Any:
         return _fields(value, kind, exact)
     if kind in (list, tuple):
         return _members(value, exact)
+    if kind is dict:
+        return {name: comparable(each, exact=exact) for name, each in value.items()}
     if isinstance(value, enum.Enum):
         return value.name
     return value.hex[-12:] if isinstance(value, UUID) else value
@@ -124,6 +141,6 @@ def _fields(value: Any, kind: type[msgspec.Struct], exact: bool) -> dict[str, An
 
 def _members(values: Iterable[Any], exact: bool) -> list[Any]:
     members = list(values)
-    if members and isinstance(members[0], DeadLetter):  # their order is that of the clock
+    if not exact and members and isinstance(members[0], DeadLetter):  # their order is that of the clock
         members.sort(key=lambda letter: letter.delivery.id.int)
     return [comparable(member, exact=exact) for member in members]

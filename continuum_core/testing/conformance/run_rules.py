@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
 from msgspec.structs import replace
 
 from continuum_core.journal.commit import Commit, NewRun, RunClaim
@@ -14,6 +13,7 @@ from continuum_core.testing.conformance.choices import (
     dedupes,
     effects,
     fingerprints,
+    latest,
     leases,
     messages,
     now_and_then,
@@ -21,6 +21,7 @@ from continuum_core.testing.conformance.choices import (
     takes,
 )
 from continuum_core.testing.conformance.given import FAR, HOUR, fused, hold_run, new_id, new_run, turn
+from continuum_core.testing.conformance.operating import operation
 from continuum_core.testing.conformance.parity import Pair
 from continuum_core.testing.conformance.twins import Twins
 
@@ -47,9 +48,14 @@ def _unclaimed(new: NewRun) -> RunClaim:
 class RunRules(Twins):
     """Every verb on runs."""
 
-    @precondition(lambda self: len(self.runs) < 6)
-    @rule(
-        count=st.integers(1, 2), fingerprint=fingerprints, dedupe=dedupes, early=st.booleans(), chosen=effects
+    @operation(
+        weight=3,
+        when=lambda self: len(self.runs) < 6,
+        count=st.integers(1, 2),
+        fingerprint=fingerprints,
+        dedupe=dedupes,
+        early=st.booleans(),
+        chosen=effects,
     )
     def start(
         self, count: int, fingerprint: str, dedupe: str | None, early: bool, chosen: dict[str, Any]
@@ -77,8 +83,7 @@ class RunRules(Twins):
             if mine.committed is not None:
                 self.keep_tasks(mine.committed.tasks, theirs.committed.tasks)
 
-    @precondition(lambda self: self.news)
-    @rule(place=places, other=st.booleans())
+    @operation(when=lambda self: self.news, place=places, other=st.booleans())
     def start_again(self, place: int, other: bool) -> None:
         new = self.news[place % len(self.news)]
         again = replace(new, digest=b"other") if other else new
@@ -86,19 +91,21 @@ class RunRules(Twins):
         if new.run_id not in self.runs:
             self.runs.append(new.run_id)
 
-    @rule(choices=st.lists(messages, min_size=1, max_size=4), floor=st.sampled_from([0, 0, FAR]))
+    @operation(
+        weight=3, choices=st.lists(messages, min_size=1, max_size=4), floor=st.sampled_from([0, 0, FAR])
+    )
     def deliver(self, choices: list[Any], floor: int) -> None:
         deliveries = [replace(self.message(choice), floor=floor) for choice in choices]
         self.sent += deliveries
         self.sides.ask(lambda journal, _: journal.deliver(deliveries))
 
-    @precondition(lambda self: self.sent)
-    @rule(place=st.integers(0, 100))
+    @operation(when=lambda self: self.sent, place=st.integers(0, 100))
     def deliver_again(self, place: int) -> None:
         delivery = self.sent[place % len(self.sent)]
         self.sides.ask(lambda journal, _: journal.deliver([delivery]))
 
-    @rule(
+    @operation(
+        weight=6,
         limit=st.integers(1, 4),
         lease=leases,
         takes=takes,
@@ -117,14 +124,19 @@ class RunRules(Twins):
                 self.fences[side, claim.run_id] = claim.fence
         self.claim_ids.append(claim_id)
 
-    @precondition(lambda self: self.claim_ids)
-    @rule(place=st.integers(0, 3))
+    @operation(when=lambda self: self.claim_ids, place=st.integers(0, 3))
     def claim_runs_again(self, place: int) -> None:
         claim_id = self.claim_ids[-1 - place % len(self.claim_ids)]
         self.sides.ask(lambda journal, _: journal.claim_runs(claim_id, 3, HOUR, frozenset({"v1", "v2"})))
 
-    @precondition(lambda self: self.held)
-    @rule(place=places, chosen=effects, count=st.integers(1, 2), stale=now_and_then)
+    @operation(
+        weight=8,
+        when=lambda self: self.held,
+        place=latest,
+        chosen=effects,
+        count=st.integers(1, 2),
+        stale=now_and_then,
+    )
     def commit(self, place: int, chosen: dict[str, Any], count: int, stale: bool) -> None:
         pairs = [self.held[-1 - (place + more) % len(self.held)] for more in range(count)]
         fields = [self.changes(chosen, pair.mine.deliveries) for pair in pairs]
@@ -143,14 +155,14 @@ class RunRules(Twins):
         for mine, theirs in zip(answers.mine, answers.theirs, strict=True):
             self.keep_tasks(mine.tasks, theirs.tasks)
 
-    @precondition(lambda self: self.commits)
-    @rule(place=st.integers(0, 3))
+    @operation(when=lambda self: self.commits, place=st.integers(0, 3))
     def commit_again(self, place: int) -> None:
         pair = self.commits[-1 - place % len(self.commits)]
         self.sides.ask(lambda journal, side: journal.commit([pair.theirs if side else pair.mine]))
 
-    @precondition(lambda self: self.runs)
-    @rule(place=st.integers(0, 6), chosen=effects, ahead=now_and_then)
+    @operation(
+        weight=3, when=lambda self: self.runs, place=st.integers(0, 6), chosen=effects, ahead=now_and_then
+    )
     def commit_fused(self, place: int, chosen: dict[str, Any], ahead: bool) -> None:
         run_id = self.some_run(place)
         known = self.kit.run(self.mine.inspect(run_id))
@@ -170,16 +182,14 @@ class RunRules(Twins):
             self.commits.append(Pair(*turns))
             self.keep_tasks(answers.mine[0].tasks, answers.theirs[0].tasks)
 
-    @precondition(lambda self: self.held)
-    @rule(place=places, lease=leases)
+    @operation(when=lambda self: self.held, place=latest, lease=leases)
     def renew(self, place: int, lease: int) -> None:
         pair = self.held[-1 - place % len(self.held)]
         self.sides.ask(
             lambda journal, side: journal.renew([hold_run(pair.theirs if side else pair.mine)], lease)
         )
 
-    @precondition(lambda self: self.held)
-    @rule(place=places)
+    @operation(when=lambda self: self.held, place=latest)
     def release(self, place: int) -> None:
         pair = self.held[-1 - place % len(self.held)]
         self.sides.ask(lambda journal, side: journal.release([hold_run(pair.theirs if side else pair.mine)]))

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -116,10 +117,15 @@ async def _start_all(journal: Journal, news: list[NewRun]) -> None:
 
 
 async def test_a_closed_handle_leaves_nothing(kit: Kit) -> None:
-    """Promise 20: no thread, no task of the loop, nothing for the collector to complain of; twice is once."""
-    threads, tasks = set(threading.enumerate()), asyncio.all_tasks()
+    """Promise 20: no thread, no task of the loop, no file, nothing for the collector; twice is once."""
+    first = await kit.open()
+    await started(first)  # what is loaded and opened once for a process is not the second handle's
+    await first.close()
+    threads, tasks, files = set(threading.enumerate()), asyncio.all_tasks(), _files()
     journal = await kit.open()
-    run_id = await waiting(journal)
+    claims = await claimed(journal)
+    run_id = claims.runs[0].run_id
+    await committed(journal, turn(claims.runs[0], claims.now))
     waiter = asyncio.create_task(journal.wait(60))
     await asyncio.sleep(0)
     await delivered(journal, signal(run_id))
@@ -131,3 +137,10 @@ async def test_a_closed_handle_leaves_nothing(kit: Kit) -> None:
     gc.collect()
     assert set(threading.enumerate()) <= threads
     assert asyncio.all_tasks() <= tasks
+    assert _files() <= files
+
+
+def _files() -> int:
+    """How many files and sockets this process has open, where the system tells."""
+    open_ = Path("/proc/self/fd")
+    return len(list(open_.iterdir())) if open_.exists() else 0
