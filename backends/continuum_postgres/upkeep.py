@@ -23,7 +23,8 @@ async def schema_of(url: str) -> SchemaState:
     place = parse(url)
     async with _connected(place) as connection:
         stated = await schema.stated_version(connection, place.schema)
-    return SchemaState(place.shown, 0 if stated is None else stated[0], MIGRATIONS[-1].version)
+    version, min_reader = (0, 0) if stated is None else stated
+    return SchemaState(place.shown, version, MIGRATIONS[-1].version, min_reader)
 
 
 async def migrate(url: str) -> int:

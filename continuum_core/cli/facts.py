@@ -61,6 +61,7 @@ def _task(each: TaskView) -> dict[str, Any]:
         "attempt": each.attempt,
         "losses": each.losses,
         "claimed": each.claimed,
+        "leased_until": stamp(each.leased_until),
         "cancel_requested": each.cancel_requested,
         "place": each.place,
         "failure": each.failure or None,

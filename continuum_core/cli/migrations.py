@@ -10,7 +10,7 @@ import typer
 from continuum_core.cli.failures import OPERATOR
 from continuum_core.cli.options import AsJson, Debug, JournalUrl, journal_of
 from continuum_core.cli.output import print_json, say
-from continuum_core.errors import UsageError
+from continuum_core.errors import IncompatibleJournal, UsageError
 from continuum_core.journal.connect import connect, migrating
 from continuum_core.journal.protocol import Journal, MigratingBackend, SchemaState
 
@@ -19,7 +19,7 @@ __all__ = ["migrate"]
 
 def migrate(
     check: Annotated[
-        bool, typer.Option("--check", help="Change nothing; exit with 3 if the schema is behind.")
+        bool, typer.Option("--check", help="Change nothing; exit with 3 if the schema does not fit.")
     ] = False,
     sql: Annotated[
         bool,
@@ -55,10 +55,10 @@ def migrate(
         _tell(SchemaState(opened[0], opened[1], opened[1]), opened[1], as_json=as_json)
         return
     if sql:
-        at = asyncio.run(backend.schema_of(url)).stated if since is None else since
+        at = asyncio.run(_state(backend, url)).stated if since is None else since
         print(backend.migration_sql(url, at), end="")
         return
-    state = asyncio.run(backend.schema_of(url))
+    state = asyncio.run(_state(backend, url))
     if check:
         _tell(state, state.stated, as_json=as_json)
         raise typer.Exit(OPERATOR if state.behind else 0)
@@ -72,6 +72,17 @@ async def _opened(journal: Journal) -> tuple[str, int]:
     finally:
         await journal.close()
     return opened.backend, opened.schema
+
+
+async def _state(backend: MigratingBackend, url: str) -> SchemaState:
+    """How far the schema is. Raises IncompatibleJournal where this release must not use it."""
+    state = await backend.schema_of(url)
+    if state.ahead:
+        raise IncompatibleJournal(
+            f"{state.shown}: has schema version {state.stated}, which needs a release that knows version "
+            f"{state.needs} or later; this one knows {state.known}; upgrade continuum-core"
+        )
+    return state
 
 
 async def _migrated(backend: MigratingBackend, url: str) -> int:

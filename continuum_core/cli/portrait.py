@@ -211,6 +211,8 @@ def _place(each: TaskView) -> str:
 def _task(each: TaskView, now: datetime) -> Sequence[str]:
     if each.claimed:
         doing = "asked to stop" if each.cancel_requested else "running"
+    elif each.lost:
+        doing = f"worker lost, {_place(each)}"
     else:
         doing = f"again in {span_words(each.due - now)}" if each.due > now else _place(each)
     if each.losses:

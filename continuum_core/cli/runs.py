@@ -23,6 +23,9 @@ from continuum_core.view import RunView, run_view
 
 __all__ = ["ask", "send", "start"]
 
+_PATIENCE = timedelta(seconds=30)
+"""How long an answer is waited for, unless said otherwise."""
+
 
 # --- start -------------------------------------------------------------------------------------------
 
@@ -180,9 +183,9 @@ def ask(
         str | None, typer.Option(metavar="ID", help="Asked once under it; each call gets the same reply.")
     ] = None,
     timeout: Annotated[
-        timedelta,
-        typer.Option(parser=duration, metavar="DURATION", help="Wait no longer than this."),
-    ] = timedelta(seconds=30),
+        timedelta | None,
+        typer.Option(parser=duration, metavar="DURATION", help="Wait no longer than this; default: 30s."),
+    ] = None,
     app: Apps = None,
     journal: JournalUrl = None,
     namespace: Namespace = None,
@@ -193,10 +196,12 @@ def ask(
     url = journal_of(journal)
     machines = load(app)
     values = None if data is None else read_values(data, "--data")
+    # Not the option's default: that one would go through its parser, which takes text.
+    wait = _PATIENCE if timeout is None else timeout
 
     async def asked() -> Any:
         async with Client(url, machines, namespace=namespace) as client, named(client, run) as handle:
-            return await client.ask(handle, event, values, timeout=timeout.total_seconds(), id=id)
+            return await client.ask(handle, event, values, timeout=wait.total_seconds(), id=id)
 
     reply = asyncio.run(asked())
     if as_json:

@@ -81,8 +81,9 @@ class Asking(Sending):
         for delivery in found.deliveries:
             if delivery.dedupe == asked.dedupe:
                 if delivery.held is Held.PAUSED:  # who has to do something is said
-                    view = run_view(found, self._registry.reader(found.run.fingerprint))
-                    return held_up(view, to_datetime(self._clock.estimate()), taken=True)
+                    now = self._clock.estimate()
+                    view = run_view(found, self._registry.reader(found.run.fingerprint), now)
+                    return held_up(view, to_datetime(now), taken=True)
                 return _HELD[delivery.held]
         return "it was taken just now"
 

@@ -115,5 +115,5 @@ class Client(Travelling, Broadcasting, Asking, Looking):
         if row.status in ENDED:
             return None
         takes = row.status is not RunStatus.RUNNING or await taken(self.journal, [row.fingerprint])
-        view = run_view(found, self._registry.reader(row.fingerprint, entry))
+        view = run_view(found, self._registry.reader(row.fingerprint, entry), self._clock.estimate())
         return held_up(view, to_datetime(self._clock.estimate()), taken=bool(takes))

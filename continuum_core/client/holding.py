@@ -39,6 +39,8 @@ def held_up(view: RunView, now: datetime, *, taken: bool) -> str:
 def _work(task: TaskView, now: datetime) -> str:
     if task.claimed:
         return f"activity {task.activity} is under way"
+    if task.lost:
+        return f"activity {task.activity} lost its worker, and waits for one that takes queue {task.queue!r}"
     if task.due > now:
         why = f" failed ({task.failure}) and" if task.failure else ""
         return f"activity {task.activity}{why} is tried again at {task.due:%H:%M:%S} UTC"

@@ -32,7 +32,8 @@ class Looking(Finding):
         found = await self._patience(lambda: self.journal.inspect(run_id))
         if found is None:
             raise self._missing(run_id)
-        return run_view(found, self._registry.reader(found.run.fingerprint, entry))
+        entry = self._registry.reader(found.run.fingerprint, entry)
+        return run_view(found, entry, self._clock.estimate())
 
     @overload
     async def query(self, run: Ref, function: Callable[[Any], T]) -> T: ...
@@ -55,7 +56,8 @@ class Looking(Finding):
             found = await self._patience(lambda: self.journal.inspect(run_id))
             if found is None:
                 raise self._missing(run_id)
-            row, view = found.run, run_view(found, self._registry.reader(found.run.fingerprint, known))
+            reader = self._registry.reader(found.run.fingerprint, known)
+            row, view = found.run, run_view(found, reader, self._clock.estimate())
         entry = self._registry.reader(row.fingerprint, known)
         if entry is None:
             raise UnknownMachine(row.machine, sorted({one.chart.name for one in self._registry.entries()}))

@@ -466,15 +466,22 @@ class SchemaState:
     :ivar shown: the journal as people may see it, without a password.
     :ivar stated: the version that the store states; 0 where there is no journal yet.
     :ivar known: the version that this release brings it to.
+    :ivar needs: the version that a release must know to use it, as the store states it.
     """
 
     shown: str
     stated: int
     known: int
+    needs: int = 0
 
     @property
     def behind(self) -> bool:
         return self.stated < self.known
+
+    @property
+    def ahead(self) -> bool:
+        """Whether this release must not use it."""
+        return self.needs > self.known
 
 
 class MigratingBackend(Protocol):

@@ -16,7 +16,7 @@ from attrs import frozen
 from msgspec import UNSET, Raw
 from typing_extensions import TypeVar
 
-from continuum_core.clock import to_datetime
+from continuum_core.clock import Micros, to_datetime
 from continuum_core.envelope import OutcomeBody
 from continuum_core.errors import PayloadLocked, PayloadRefused, UnknownVersion
 from continuum_core.journal.commit import Inspection
@@ -59,8 +59,10 @@ class Waiting:
 class TaskView:
     """An activity that is to be carried out, or is being; `state` is the one that invoked it.
 
+    :ivar claimed: a worker has it: its lease lives.
     :ivar place: how many of its queue are started before it if no others come: 10,000 stands for as many or
         more, None for one that does not wait.
+    :ivar leased_until: when the lease ends, or has ended, of the worker that has it, or was lost with it.
     """
 
     activity: str
@@ -73,6 +75,12 @@ class TaskView:
     failure: str = ""
     state: str = ""
     place: int | None = None
+    leased_until: datetime | None = None
+
+    @property
+    def lost(self) -> bool:
+        """Whether its worker is gone, as far as anybody can tell: the next claim finds that."""
+        return self.leased_until is not None and not self.claimed
 
 
 @frozen
@@ -132,15 +140,18 @@ def page_views(runs: Iterable[Run], registry: Registry) -> Sequence[RunView]:
     return [_run(run, registry.reader(run.fingerprint)) for run in runs]
 
 
-def run_view(found: Inspection, entry: Entry | None) -> RunView:
-    """A run with all that it has open."""
+def run_view(found: Inspection, entry: Entry | None, now: Micros | None = None) -> RunView:
+    """A run with all that it has open.
+
+    :param now: the journal's time, by which leases live; without it each is taken to.
+    """
     states = _states_by_token(found.run)
     places = found.places or (None,) * len(found.tasks)
     return _run(
         found.run,
         entry,
         waiting=tuple(_waiting(d, states) for d in found.deliveries),
-        tasks=tuple(_task(t, place, states) for t, place in zip(found.tasks, places, strict=True)),
+        tasks=tuple(_task(t, place, states, now) for t, place in zip(found.tasks, places, strict=True)),
         dead=tuple(_dead(d) for d in found.dead),
     )
 
@@ -228,7 +239,7 @@ def _dead(letter: DeadLetter) -> Waiting:
     return Waiting(what, to_datetime(letter.at), reason=letter.reason)
 
 
-def _task(task: Task, place: int | None, states: dict[int, str]) -> TaskView:
+def _task(task: Task, place: int | None, states: dict[int, str], now: Micros | None) -> TaskView:
     failure = ""
     if task.failure is not None:
         sealed = locked(task.failure)
@@ -243,9 +254,10 @@ def _task(task: Task, place: int | None, states: dict[int, str]) -> TaskView:
         due=to_datetime(task.due),
         attempt=task.attempt,
         losses=task.losses,
-        claimed=task.lease_until is not None,
+        claimed=task.lease_until is not None and (now is None or task.lease_until > now),
         cancel_requested=task.cancel,
         failure=failure,
         state=states.get(task.token, ""),
         place=place,
+        leased_until=None if task.lease_until is None else to_datetime(task.lease_until),
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import pytest
 
+from continuum_core import Client
 from tests.cli.conftest import Command
 
 APP = ("--app", "tests.query.machines")
@@ -146,6 +148,22 @@ def test_a_question_that_nobody_took_in_time_is_no_fault_of_the_asker(continuum:
     error = json.loads(told.err)["error"]
     assert (told.code, error["type"]) == (5, "AskTimeout")
     assert "--id" in error["message"]
+
+
+def test_a_question_is_waited_for_without_saying_how_long(
+    continuum: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[Any] = []
+
+    async def answer(self: Client, *given: Any, timeout: float | None = None, **named: Any) -> str:
+        waited.append(timeout)
+        return "7"
+
+    monkeypatch.setattr(Client, "ask", answer)
+    app = ("--app", "tests.runtime.talks")
+    assert continuum("start", "shop", "--key", "d", "--input", "3", *app).code == 0
+    assert continuum("ask", "shop/d", "Quote", "--data", '{"count": 1}', *app).out == '"7"\n'
+    assert waited == [30.0]
 
 
 def test_a_lineage_is_drawn_as_a_digraph(continuum: Command, unnamed: None) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import sys
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
+from continuum_core.journal.commit import TaskWant
+from continuum_core.journal.connect import connect
 from continuum_core.journal.records import RunStatus
 from tests.cli.conftest import Command
 from tests.cli.work import work_until, work_until_over
@@ -70,6 +74,24 @@ def test_show_draws_the_machine_with_its_active_state_marked(continuum: Command)
         assert re.search(r"○ charging\b", text)
         assert re.search(r"timer of waiting +29m 5\ds", text)
         assert '{"charge": "", "order": {"order_id": "o-1", "total": 5}, "reason": ""}' in text
+
+
+def test_a_task_whose_lease_is_over_is_not_said_to_run(continuum: Command, url: str) -> None:
+    order = '{"order_id": "o-1", "total": 5}'
+    machine = ("--app", "tests.definition.machines:Order")
+    continuum("start", "order", "--key", "o-1", "--input", order, *machine)
+
+    async def lose() -> None:
+        journal = connect(url)
+        await journal.open()
+        claim = UUID(int=1), [TaskWant("default", 1, frozenset({"reserve"}))], 1
+        assert len((await journal.claim_tasks(*claim)).tasks) == 1
+        await journal.close()
+
+    asyncio.run(lose())
+    assert re.search(r"\nreserve +1 +worker lost, waiting in\b", continuum("show", "order/o-1").out)
+    [task] = continuum("show", "order/o-1", "--json").json()["activities"]
+    assert (task["claimed"], task["leased_until"] is None) == (False, False)
 
 
 def test_show_lists_what_is_to_be_done(continuum: Command) -> None:

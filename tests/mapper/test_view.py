@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from continuum_core import Failure
 from continuum_core.clock import to_datetime
@@ -139,6 +140,11 @@ def test_what_is_open_names_the_state_it_belongs_to() -> None:
     assert shown.place is None, "a journal that tells no places"
     placed = run_view(Inspection(row(image), (), (task,), (), (12,)), None)
     assert placed.tasks[0].place == 12
+    leased = replace(task, lease_until=NOW + 1)
+    lives, over = (run_view(Inspection(row(image), (), (leased,), ()), None, at) for at in (NOW, NOW + 1))
+    assert (lives.tasks[0].claimed, lives.tasks[0].lost) == (True, False)
+    assert (over.tasks[0].claimed, over.tasks[0].lost) == (False, True), "a lease that is over is nobody's"
+    assert over.tasks[0].leased_until == to_datetime(NOW + 1)
     [letter] = view.dead
     assert (letter.what, letter.reason) == ("Leave", "run over")
 

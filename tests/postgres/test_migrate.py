@@ -46,6 +46,28 @@ async def _open(url: str, namespace: str = "test") -> None:
 # --- the command
 
 
+@pytest.mark.parametrize("asked", [("--check",), ("--sql",), ()], ids=str)
+def test_a_schema_that_only_a_newer_release_may_use_is_refused(
+    empty_url: str, asked: tuple[str, ...]
+) -> None:
+    """A gate that lets the deployment through while its workers refuse is none."""
+    assert _continuum("migrate", "--journal", empty_url).exit_code == 0
+    _state(empty_url, NEWEST + 1, NEWEST + 1)
+    refused = _continuum("migrate", "--journal", empty_url, *asked)
+    assert refused.exit_code == 3
+    assert f"needs a release that knows version {NEWEST + 1} or later" in refused.stderr
+    _state(empty_url, NEWEST + 1, NEWEST)
+    assert _continuum("migrate", "--journal", empty_url, *asked).exit_code == 0, "it may be used"
+
+
+def _state(url: str, version: int, min_reader: int) -> None:
+    with psycopg.connect(parse(url).conninfo) as connection:
+        connection.execute(
+            f"UPDATE {parse(url).schema}.schema SET version = %s, min_reader = %s".encode(),
+            (version, min_reader),
+        )
+
+
 def test_the_command_checks_migrates_and_is_through(empty_url: str) -> None:
     behind = _continuum("migrate", "--journal", empty_url, "--check")
     assert behind.exit_code == 3
