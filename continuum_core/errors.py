@@ -31,6 +31,7 @@ __all__ = [
     "ContinuumError",
     "DefinitionError",
     "IncompatibleJournal",
+    "JournalMissing",
     "JournalUnavailable",
     "LeaseLost",
     "MachineFault",
@@ -354,6 +355,10 @@ class PayloadCodecFailed(JournalUnavailable):
 
 class IncompatibleJournal(OperatorError):
     """The store cannot be used as it is: its schema, settings or place do not fit; says what to do."""
+
+
+class JournalMissing(IncompatibleJournal):
+    """There is no journal where one was to be looked at, or nobody ever opened the namespace."""
 
 
 class UnknownBackend(OperatorError):

@@ -14,6 +14,7 @@ CAPABILITIES = frozenset(
         Capability.CREWS,
         Capability.FORGETS,
         Capability.GAUGES,
+        Capability.LOOKS,
         Capability.REPLIES,
         Capability.SEARCH,
     }

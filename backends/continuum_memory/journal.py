@@ -39,6 +39,7 @@ from continuum_core.journal.commit import (
     TaskWant,
 )
 from continuum_core.journal.gauges import Gauges
+from continuum_core.journal.looking import missing
 from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run
 from continuum_core.journal.replies import Asked, Replied
@@ -72,6 +73,11 @@ class MemoryJournal:
         self._open = True
         with self._verb() as (_, now):
             return Opened(now=now, backend="memory", durability=_DURABILITY, schema=1)
+
+    async def look(self) -> Opened:
+        if not self.store.has(self.namespace):
+            raise missing("this memory journal", self.namespace)
+        return await self.open()
 
     async def close(self) -> None:
         self._open = False

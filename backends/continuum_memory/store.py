@@ -33,6 +33,11 @@ class Store:
         self._last = max(self._last, self._clock())
         return self._last
 
+    def has(self, namespace: str) -> bool:
+        """Whether anybody opened the namespace."""
+        with self.lock:
+            return namespace in self._spaces
+
     def space(self, namespace: str) -> Space:
         """The namespace's tables. Needs the lock."""
         if namespace not in self._spaces:

@@ -21,5 +21,6 @@ CAPABILITIES = frozenset(
         Capability.MIGRATES,
         Capability.FORGETS,
         Capability.GAUGES,
+        Capability.LOOKS,
     }
 )

@@ -89,11 +89,18 @@ class PostgresJournal:
     # --- the handle
 
     async def open(self) -> Opened:
-        async with self._changing:
-            return await (self._open() if self._store is None else self._opened().opened())
+        return await self._once(makes=True)
 
-    async def _open(self) -> Opened:
-        store = await open_store(self._place, self.namespace, self._limits, self._clock)
+    async def look(self) -> Opened:
+        return await self._once(makes=False)
+
+    async def _once(self, *, makes: bool) -> Opened:
+        async with self._changing:
+            return await (self._open(makes) if self._store is None else self._opened().opened())
+
+    async def _open(self, makes: bool) -> Opened:
+        settings = self._place, self.namespace, self._limits, self._clock
+        store = await open_store(*settings, makes=makes)
         try:
             opened = await store.opened()
         except BaseException:  # nobody closes what was not opened

@@ -14,13 +14,23 @@ from attrs import frozen
 from psycopg import errors as states
 
 from continuum_core.errors import IncompatibleJournal
+from continuum_core.journal.looking import behind, missing
 from continuum_postgres.migrations import MIGRATIONS, Migration
 from continuum_postgres.place import Place
 from continuum_postgres.source import Connection
 from continuum_postgres.statements import qualified, query
 from continuum_postgres.statements.history import PRIVILEGES, SERVER
 
-__all__ = ["Server", "check_privileges", "grants", "migrate", "migration_sql", "server_of", "stated_version"]
+__all__ = [
+    "Server",
+    "check_current",
+    "check_privileges",
+    "grants",
+    "migrate",
+    "migration_sql",
+    "server_of",
+    "stated_version",
+]
 
 _STATED = "SELECT version, min_reader FROM continuum.schema"
 _LOCKED = "SELECT version, min_reader FROM continuum.schema FOR UPDATE"
@@ -81,6 +91,15 @@ async def migrate(
             f"{min_reader} or later; this one knows {known[-1].version}; upgrade continuum-core"
         )
     return version
+
+
+async def check_current(connection: Connection, place: Place) -> None:
+    """Refuse what would have to be changed before it can be read. Raises IncompatibleJournal."""
+    stated = await _visible_version(connection, place)
+    if stated is None or not stated[0]:
+        raise missing(place.shown)
+    if stated[0] < MIGRATIONS[-1].version:
+        raise behind(place.shown, stated[0], MIGRATIONS[-1].version)
 
 
 def _behind(place: Place, stated: tuple[int, int] | None, known: Sequence[Migration], why: str) -> str:

@@ -18,6 +18,7 @@ from attrs import define
 from continuum_core.clock import Micros
 from continuum_core.errors import IncompatibleJournal, JournalUnavailable, UsageError
 from continuum_core.journal.commit import Finished, TaskFinish
+from continuum_core.journal.looking import missing
 from continuum_core.journal.protocol import Limits, Opened
 from continuum_postgres import reading
 from continuum_postgres.callers import Callers
@@ -25,7 +26,7 @@ from continuum_postgres.errors import unusable
 from continuum_postgres.lane import Lane
 from continuum_postgres.place import Place
 from continuum_postgres.proxy import check_sessions
-from continuum_postgres.schema import Server, check_privileges, migrate, server_of
+from continuum_postgres.schema import Server, check_current, check_privileges, migrate, server_of
 from continuum_postgres.session import Connection, Session, Space
 from continuum_postgres.statements import query
 from continuum_postgres.statements.reading import ADD_NAMESPACE, NAMESPACE, NOTIFY
@@ -94,9 +95,17 @@ class Store:
 
 
 async def open_store(
-    place: Place, namespace: str, limits: Limits, clock: Callable[[], Micros] | None = None
+    place: Place,
+    namespace: str,
+    limits: Limits,
+    clock: Callable[[], Micros] | None = None,
+    *,
+    makes: bool = True,
 ) -> Store:
-    """Connect, migrate, number the namespace. Raises IncompatibleJournal, JournalUnavailable."""
+    """Connect, migrate, number the namespace. Raises IncompatibleJournal, JournalUnavailable.
+
+    :param makes: what is not there is made. False: it is refused (JournalMissing), and nothing is changed.
+    """
     space = Space(place, namespace, limits, clock)
     connection: Connection | None = None
     try:
@@ -104,9 +113,11 @@ async def open_store(
         server = await server_of(connection, place.shown)
         if not place.pooled:
             await check_sessions(connection, place)
-        version = await migrate(connection, place, wanted=place.migrates)
+        if not makes:
+            await check_current(connection, place)
+        version = await migrate(connection, place, wanted=makes and place.migrates)
         await check_privileges(connection, place)
-        space.ns = await _number(connection, space)
+        space.ns = await _number(connection, space, makes)
         await space.history.check(connection, place, space.ns)
     except BaseException as error:
         if connection is not None:
@@ -163,7 +174,7 @@ def _store(space: Space, connection: Connection, version: int, server: Server) -
     )
 
 
-async def _number(connection: Connection, space: Space) -> int:
+async def _number(connection: Connection, space: Space, makes: bool) -> int:
     """The number of the namespace, which its first opener gives it. Two that race try again."""
     schema = space.place.schema
     while True:
@@ -171,6 +182,8 @@ async def _number(connection: Connection, space: Space) -> int:
         if (row := await cursor.fetchone()) is not None:
             number: int = row[0]
             return number
+        if not makes:
+            raise missing(space.place.shown, space.namespace)
         try:
             await connection.execute(query(ADD_NAMESPACE, schema), (space.namespace,))
         except psycopg.DataError as error:

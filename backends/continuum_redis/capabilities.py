@@ -14,6 +14,7 @@ CAPABILITIES = frozenset(
         Capability.DURABLE,
         Capability.FORGETS,
         Capability.GAUGES,
+        Capability.LOOKS,
         Capability.CREWS,
         Capability.SEARCH,
         Capability.REPLIES,

@@ -100,9 +100,15 @@ class RedisJournal:
     # --- the handle
 
     async def open(self) -> Opened:
+        return await self._open(makes=True)
+
+    async def look(self) -> Opened:
+        return await self._open(makes=False)
+
+    async def _open(self, *, makes: bool) -> Opened:
         async with self._changing:
             if self._parts is None:
-                store = await open_store(self._space)
+                store = await open_store(self._space, makes=makes)
                 relay = Relay(store)
                 self._parts = _Opened(store, relay, RunSpread(store, relay), TaskSpread(store))
                 try:

@@ -17,6 +17,7 @@ from attrs import define, field
 from redis import exceptions as raised
 
 from continuum_core.errors import IncompatibleJournal, JournalUnavailable, UsageError
+from continuum_core.journal.looking import missing
 from continuum_redis import durability
 from continuum_redis.arguments import Arguments, packed
 from continuum_redis.errors import LOST, unusable
@@ -160,13 +161,16 @@ class Store:
             last_first.push_async_callback(first)
 
 
-async def open_store(space: Space) -> Store:
-    """Connect, check the server and its settings, check the layout. Raises as the port's `open` does."""
+async def open_store(space: Space, *, makes: bool = True) -> Store:
+    """Connect, check the server and its settings, check the layout. Raises as the port's `open` does.
+
+    :param makes: a namespace that is not there is made. False: it is refused, with JournalMissing.
+    """
     link = Link(space)
     try:
         await _check_server(link)
         told = await durability.check(link, space.place)
-        layout = await _layout(link)
+        layout = await _layout(link, makes)
     except (raised.RedisError, *LOST) as error:
         raise unusable(space.place.shown, error) from error
     finally:
@@ -196,7 +200,7 @@ async def _check_server(link: Link) -> None:
         await link.learn()
 
 
-async def _layout(link: Link) -> int:
+async def _layout(link: Link, makes: bool) -> int:
     """The layout's version; the space learns its tags. Raises IncompatibleJournal."""
     space = link.space
     asked = space.place.tags
@@ -207,7 +211,10 @@ async def _layout(link: Link) -> int:
         to.number(1)
         to.number(wanted)
 
-    [(version, min_reader, count)] = await link.ask([Call(HOME, b"open", packed(write))])
+    [told] = await link.ask([Call(HOME, b"open" if makes else b"look", packed(write) if makes else b"")])
+    if not told:
+        raise missing(space.place.shown, space.namespace)
+    version, min_reader, count = told
     if min_reader > LAYOUT:
         raise IncompatibleJournal(
             f"{space.place.shown}: has layout {version}, which needs a release that knows {min_reader} "

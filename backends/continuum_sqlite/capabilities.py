@@ -17,6 +17,7 @@ CAPABILITIES = frozenset(
         Capability.MIGRATES,
         Capability.FORGETS,
         Capability.GAUGES,
+        Capability.LOOKS,
         Capability.BLOBS,
         Capability.CARRIES,
         Capability.REPLIES,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from continuum_core.errors import IncompatibleJournal
+from continuum_core.journal.looking import behind, missing
 from continuum_sqlite.errors import busy, unavailable, unusable
 from continuum_sqlite.migrations import MIGRATIONS
 from continuum_sqlite.place import Place
@@ -74,21 +75,26 @@ def identity(path: str) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def open_writer(place: Place, create: bool) -> tuple[sqlite3.Connection, int]:
+def open_writer(place: Place, create: bool, *, makes: bool = True) -> tuple[sqlite3.Connection, int]:
     """A connection for the writer's thread, on a file whose schema is ours; and the schema's version.
 
     :param create: the file may be made. Reopening must not: a journal that was deleted beneath us is
         lost, and an empty one in its place would hide it.
+    :param makes: a schema may be made, or brought forward.
     """
     if sqlite3.sqlite_version_info < OLDEST:
         wanted = ".".join(map(str, OLDEST[:2]))
         raise IncompatibleJournal(f"SQLite {sqlite3.sqlite_version} is too old; {wanted} or later is needed")
+    if not makes and identity(place.path) is None:
+        raise missing(place.path)
     try:
         connection = _connect(place, "rwc" if create else "rw")
     except sqlite3.Error as error:
         raise unusable(place.path, error) from error
     try:
         patiently(lambda: check_file(connection, place.path, place.beside), place.busy_timeout)
+        if not makes:
+            _check_current(connection, place)
         _settle(connection, place)
         return connection, _migrated(connection, place)
     except sqlite3.Error as error:
@@ -136,6 +142,15 @@ def _settle(connection: sqlite3.Connection, place: Place) -> None:
         )
     if connection.execute("PRAGMA synchronous").fetchone()[0] != _FULL:
         raise IncompatibleJournal(f"{place.path}: SQLite refuses synchronous=FULL")
+
+
+def _check_current(connection: sqlite3.Connection, place: Place) -> None:
+    """Refuse what would have to be changed before it can be read. Raises IncompatibleJournal."""
+    stated = patiently(lambda: stated_version(connection), place.busy_timeout)
+    if stated is None or not stated[0]:
+        raise missing(place.path)
+    if stated[0] < MIGRATIONS[-1].version:
+        raise behind(place.path, stated[0], MIGRATIONS[-1].version)
 
 
 def _migrated(connection: sqlite3.Connection, place: Place) -> int:

@@ -89,9 +89,16 @@ class SqliteJournal:
     # --- the handle
 
     async def open(self) -> Opened:
+        return await self._open(makes=True)
+
+    async def look(self) -> Opened:
+        return await self._open(makes=False)
+
+    async def _open(self, *, makes: bool) -> Opened:
         async with self._changing:
             if self._store is None:
-                self._store = await open_store(self._place, self.namespace, self._limits, self._clock)
+                settings = self._place, self.namespace, self._limits, self._clock
+                self._store = await open_store(*settings, makes=makes)
         return Opened(self._clock.now(), "sqlite", _DURABILITY, self._opened().schema)
 
     async def close(self) -> None:

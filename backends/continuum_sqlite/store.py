@@ -92,8 +92,13 @@ class Store:
             hub.leave(self.path, self._hub)
 
 
-async def open_store(place: Place, namespace: str, limits: Limits, clock: HostClock) -> Store:
-    """Open a file. Raises IncompatibleJournal, JournalUnavailable, and UsageError after a fork."""
+async def open_store(
+    place: Place, namespace: str, limits: Limits, clock: HostClock, *, makes: bool = True
+) -> Store:
+    """Open a file. Raises IncompatibleJournal, JournalUnavailable, and UsageError after a fork.
+
+    :param makes: what is not there is made. False: it is refused (JournalMissing), and nothing is changed.
+    """
     check_place(place)
     path = place.real_path()
     if hub.forked(path):
@@ -103,7 +108,7 @@ async def open_store(place: Place, namespace: str, limits: Limits, clock: HostCl
         )
     shared = hub.enter(path)
     try:
-        writer = Writer(place, namespace, limits, clock, shared)
+        writer = Writer(place, namespace, limits, clock, shared, makes=makes)
         writing = Lane(f"continuum-sqlite-writer {namespace}", writer)
         await writing.start()
         try:

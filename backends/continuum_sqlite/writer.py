@@ -11,7 +11,8 @@ import contextlib
 import sqlite3
 from collections.abc import Sequence
 
-from continuum_core.errors import JournalUnavailable
+from continuum_core.errors import JournalMissing, JournalUnavailable
+from continuum_core.journal.looking import missing
 from continuum_core.journal.protocol import Limits
 from continuum_sqlite.clock import HostClock
 from continuum_sqlite.connection import begin, identity, open_writer
@@ -28,7 +29,17 @@ __all__ = ["Writer"]
 class Writer:
     """Owns the connection that writes. Used by one thread."""
 
-    def __init__(self, place: Place, namespace: str, limits: Limits, clock: HostClock, hub: Hub) -> None:
+    def __init__(
+        self,
+        place: Place,
+        namespace: str,
+        limits: Limits,
+        clock: HostClock,
+        hub: Hub,
+        *,
+        makes: bool = True,
+    ) -> None:
+        self._makes = makes
         self._place = place
         self._namespace = namespace
         self._limits = limits
@@ -41,7 +52,7 @@ class Writer:
 
     def open(self) -> None:
         """Connect, migrate, number the namespace. Raises IncompatibleJournal, JournalUnavailable."""
-        self._connect(create=True)
+        self._connect(create=self._makes)
         self._file = identity(self._place.path)
 
     def close(self) -> None:
@@ -140,12 +151,15 @@ class Writer:
             raise JournalUnavailable(f"the database cannot be opened again: {error}") from error
 
     def _connect(self, create: bool) -> sqlite3.Connection:
-        connection, self.schema = open_writer(self._place, create)
+        connection, self.schema = open_writer(self._place, create, makes=self._makes)
         try:
             self.ns = self._number(connection)
         except sqlite3.Error as error:
             connection.close()
             raise unavailable(error) from error
+        except JournalMissing:
+            connection.close()
+            raise
         self._connection = connection
         return connection
 
@@ -153,6 +167,8 @@ class Writer:
         """The number of the namespace, which its first opener gives it."""
         found = connection.execute(NAMESPACE, (self._namespace,)).fetchone()
         if found is None:
+            if not self._makes:
+                raise missing(self._place.path, self._namespace)
             begin(connection, self._place.busy_timeout)
             connection.execute(ADD_NAMESPACE, (self._namespace,))
             connection.execute("COMMIT")

@@ -18,13 +18,13 @@ from continuum_core.cli.carrying import (
     OlderThan,
     Statuses,
     counted,
-    opened,
     progress,
     statuses_of,
     warn_of,
 )
 from continuum_core.cli.choosing import Which, found_by
 from continuum_core.cli.failures import CALLER
+from continuum_core.cli.journals import opened, planned, there
 from continuum_core.cli.options import Apps, AsJson, Debug, JournalUrl, Namespace, journal_of
 from continuum_core.cli.output import print_json, safe, say
 from continuum_core.client import Client
@@ -59,7 +59,7 @@ def archive(
     async def archived() -> Archived:
         chosen = None
         if query is not None:
-            async with Client(url, namespace=namespace) as client:
+            async with Client(there(url, namespace)) as client:
                 chosen = tuple(await found_by(client, query, as_json=as_json))
         async with opened(url, namespace) as handle:
             before = await handle.now() - round(older_than.total_seconds() * 1_000_000)
@@ -103,7 +103,7 @@ def restore(
     registry = Registry(load(app))
 
     async def restored() -> Restored:
-        async with opened(url, namespace) as handle:
+        async with planned(url, namespace, dry_run=dry_run) as handle:
             with progress("runs", None, quiet=as_json) as tell:
                 return await read_archive(
                     file,

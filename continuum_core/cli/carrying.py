@@ -1,10 +1,10 @@
-"""The verb `copy`, and what verbs over whole runs share: options, an opened journal, a bar."""
+"""The verb `copy`, and what verbs over whole runs share: options, a bar."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import Callable, Generator
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -19,17 +19,16 @@ from rich.progress import (
 )
 
 from continuum_core.asyncio_host import AsyncioHost
-from continuum_core.blobs import with_blobs
 from continuum_core.carriage.asking import Copied, Copying
 from continuum_core.carriage.copying import copy as copy_runs
 from continuum_core.cli.apps import load
 from continuum_core.cli.failures import OPERATOR
+from continuum_core.cli.journals import opened, planned
 from continuum_core.cli.options import Apps, AsJson, Debug, Namespace, Status, Who
 from continuum_core.cli.output import console, print_json, say
 from continuum_core.cli.strange import strange_machine
 from continuum_core.cli.times import duration
 from continuum_core.errors import UsageError
-from continuum_core.journal.connect import connect
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import ENDED, RunStatus
 from continuum_core.registry import Registry
@@ -41,7 +40,6 @@ __all__ = [
     "Statuses",
     "copy",
     "counted",
-    "opened",
     "progress",
     "shown",
     "statuses_of",
@@ -60,17 +58,6 @@ Statuses = Annotated[
     list[Status] | None,
     typer.Option("--status", help="Runs that ended like this; may be given several times."),
 ]
-
-
-@contextlib.asynccontextmanager
-async def opened(url: str, namespace: str | None) -> AsyncGenerator[Journal, None]:
-    """A journal's handle, closed again."""
-    journal = with_blobs(connect(url, namespace))
-    try:
-        await journal.open()
-        yield journal
-    finally:
-        await journal.close()
 
 
 def shown(url: str) -> str:
@@ -147,7 +134,7 @@ def copy(
     registry = Registry(load(app))
 
     async def copied() -> Copied:
-        async with opened(source, namespace) as here, opened(target, namespace) as there:
+        async with opened(source, namespace) as here, planned(target, namespace, dry_run=dry_run) as there:
             with progress("runs", None, quiet=as_json) as tell:
                 asked = Copying(
                     host=AsyncioHost(),

@@ -12,6 +12,7 @@ import typer
 
 from continuum_core.cli.apps import load
 from continuum_core.cli.choosing import Spelt, one_of
+from continuum_core.cli.journals import there
 from continuum_core.cli.options import (
     Apps,
     AsJson,
@@ -71,7 +72,7 @@ def count(
     url, wanted = journal_of(journal), one_of(words, query) or ""
 
     async def counted() -> Count:
-        async with Client(url, namespace=namespace) as client:
+        async with Client(there(url, namespace)) as client:
             await warn_strange(client.journal, wanted, as_json=as_json)
             return await client.count(wanted, exact=exact)
 
@@ -110,7 +111,7 @@ def broadcast(
     wanted, event = _wanted(words, query)
 
     async def sent() -> Broadcast:
-        async with Client(url, machines, namespace=namespace) as client:
+        async with Client(there(url, namespace), machines) as client:
             await warn_strange(client.journal, wanted, as_json=as_json)
             return await client.broadcast(wanted, event, values, key=key)
 
@@ -168,7 +169,7 @@ def set_(
     given = dict(map(_given, values))
 
     async def ordered() -> Mapping[str, Any]:
-        async with Client(url, namespace=namespace) as client, named(client, run) as handle:
+        async with Client(there(url, namespace)) as client, named(client, run) as handle:
             [row] = await client.journal.load([handle.id])
             if row is not None:
                 known = {each.fingerprint: each for each in await client.journal.definitions()}

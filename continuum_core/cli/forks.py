@@ -9,6 +9,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from continuum_core.cli.apps import load
+from continuum_core.cli.journals import there
 from continuum_core.cli.options import (
     Apps,
     AsJson,
@@ -69,17 +70,17 @@ def fork(
         raise typer.BadParameter("give the whole context or fields of it, not both", param_hint="--set")
 
     async def forked() -> tuple[Handle[Any], int]:
-        async with Client(url, machines, namespace=namespace) as client, named(client, run) as handle:
-            there = await client.at(handle, point)
+        async with Client(there(url, namespace), machines) as client, named(client, run) as handle:
+            moment = await client.at(handle, point)
             edit = _edit(whole, fields) if ctx is not None or fields else None
             machine = (await client.view(handle)).machine if newest else None
             if reset:
                 made = await client.reset(
-                    handle, there.version, ctx=edit, key=key, machine=machine, why=why, who=who
+                    handle, moment.version, ctx=edit, key=key, machine=machine, why=why, who=who
                 )
             else:
-                made = await client.fork(handle, there.version, ctx=edit, key=key, machine=machine)
-            return made, there.version
+                made = await client.fork(handle, moment.version, ctx=edit, key=key, machine=machine)
+            return made, moment.version
 
     made, version = asyncio.run(forked())
     if as_json:

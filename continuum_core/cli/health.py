@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from continuum_core.cli.failures import OPERATOR
+from continuum_core.cli.journals import there
 from continuum_core.cli.options import AsJson, Debug, JournalUrl, Namespace, journal_of
 from continuum_core.cli.output import Rows, print_json, say
 from continuum_core.client import Client
@@ -36,7 +37,7 @@ def health(
 
 
 async def _sections(url: str, namespace: str | None) -> list[HealthSection]:
-    async with Client(url, namespace=namespace) as client:
+    async with Client(there(url, namespace)) as client:
         counting = gauged(client.journal)
         facts: dict[str, Any] = {"namespace": client.namespace}
         if counting is not None:

@@ -16,6 +16,7 @@ from continuum_core.cli.apps import MachineClass, load
 from continuum_core.cli.earlier import Earlier, draw_moment, show_moment
 from continuum_core.cli.facts import run_facts, step_facts
 from continuum_core.cli.finding import attributes_of
+from continuum_core.cli.journals import there
 from continuum_core.cli.kin import crew_facts, parent_facts
 from continuum_core.cli.options import Apps, AsJson, Debug, JournalUrl, Namespace, RunRef, journal_of
 from continuum_core.cli.output import Rows, moment, print_json, safe, short_id
@@ -61,7 +62,7 @@ def show(
 
 async def _portrait(url: str, namespace: str | None, run: str, machines: Sequence[MachineClass]) -> Portrait:
     # The client is given no machines: contexts stay the JSON values that are stored.
-    async with Client(url, namespace=namespace) as client, named(client, run) as handle:
+    async with Client(there(url, namespace)) as client, named(client, run) as handle:
         view = await client.view(handle)
         takers = Takers(client.journal)
         unclaimable = await takers.missing(view)
@@ -74,7 +75,7 @@ async def _portrait(url: str, namespace: str | None, run: str, machines: Sequenc
 async def _earlier(
     url: str, namespace: str | None, run: str, machines: Sequence[MachineClass], point: int | datetime
 ) -> Earlier:
-    async with Client(url, namespace=namespace) as client, named(client, run) as handle:
+    async with Client(there(url, namespace)) as client, named(client, run) as handle:
         moment_ = await client.at(handle, point)
         view = await client.view(handle)
         stored = {d.fingerprint: d for d in await client.journal.definitions()}
@@ -101,7 +102,7 @@ def history(
 
     async def told() -> None:
         table = None if as_json else Rows([("#", 4), ("time (UTC)", 12), ("event", 20), ("what it did", 0)])
-        async with Client(url, machines, namespace=namespace) as client, named(client, run) as handle:
+        async with Client(there(url, namespace), machines) as client, named(client, run) as handle:
             async for steps in _pages(client, handle, follow=follow):
                 if table is None:
                     for step in steps:

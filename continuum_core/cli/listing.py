@@ -14,6 +14,7 @@ from rich.text import Text
 
 from continuum_core.cli.choosing import Spelt, one_of
 from continuum_core.cli.facts import run_facts
+from continuum_core.cli.journals import there
 from continuum_core.cli.options import AsJson, Debug, JournalUrl, Namespace, Status, journal_of
 from continuum_core.cli.output import Noted, Rows, print_json, safe, say, span_words
 from continuum_core.cli.portrait import begin_words, status_word
@@ -92,7 +93,7 @@ def list_(
     async def listed() -> tuple[int, str | None]:
         count = 0
         table = None if as_json else Rows(_COLUMNS, whole=True)
-        async with Client(url, namespace=namespace) as client:
+        async with Client(there(url, namespace)) as client:
             now, takers = to_datetime(await client.journal.now()), Takers(client.journal)
             left = cursor
             await warn_strange(client.journal, query, machine, as_json=as_json)

@@ -14,6 +14,7 @@ from continuum_core.asyncio_host import AsyncioHost
 from continuum_core.cli.apps import MachineClass, load
 from continuum_core.cli.choosing import Which, found_by
 from continuum_core.cli.failures import CALLER
+from continuum_core.cli.journals import there
 from continuum_core.cli.options import Apps, AsJson, Debug, JournalUrl, Namespace, journal_of
 from continuum_core.cli.output import Noted, Rows, print_json, safe, say
 from continuum_core.client import Client
@@ -59,7 +60,7 @@ def migrate_runs(
         raise typer.BadParameter(f"{machine!r} is none of {', '.join(names)}", param_hint="--machine")
 
     async def done() -> int:
-        async with Client(url, namespace=namespace) as client:
+        async with Client(there(url, namespace)) as client:
             mover = Mover(client.journal, Registry(machines), AsyncioHost().new_id)
             wanted = names if machine is None else [machine]
             chosen = None if query is None else await found_by(client, query, as_json=as_json)
@@ -169,7 +170,7 @@ def patches(
     url, machines = journal_of(journal), _machines(app)
 
     async def asked() -> list[PatchUse]:
-        async with Client(url, namespace=namespace) as client:
+        async with Client(there(url, namespace)) as client:
             registry = Registry(machines)
             mover = Mover(client.journal, registry, AsyncioHost().new_id)
             names = sorted({each.chart.name for each in machines})

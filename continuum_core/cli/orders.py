@@ -11,6 +11,7 @@ import typer
 
 from continuum_core.cli.facts import run_facts
 from continuum_core.cli.failures import CALLER
+from continuum_core.cli.journals import there
 from continuum_core.cli.options import AsJson, Debug, JournalUrl, Namespace, RunRef, Who, Why, journal_of
 from continuum_core.cli.output import print_json, safe, say
 from continuum_core.cli.references import name_of, named
@@ -33,7 +34,7 @@ def _order(
     as_json: bool,
 ) -> None:
     async def ordered() -> tuple[RunView, RunView]:
-        async with Client(journal_of(url), namespace=namespace) as client, named(client, run) as handle:
+        async with Client(there(journal_of(url), namespace)) as client, named(client, run) as handle:
             before = await client.view(handle)
             await order(client, handle)
             return before, await client.view(handle)

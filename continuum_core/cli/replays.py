@@ -22,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from continuum_core.cli.apps import MachineClass, load, one_machine
 from continuum_core.cli.choosing import Which, found_by
 from continuum_core.cli.failures import CALLER
+from continuum_core.cli.journals import there
 from continuum_core.cli.options import Apps, AsJson, Debug, JournalUrl, Namespace, Status, journal_of
 from continuum_core.cli.output import console, print_json, say
 from continuum_core.cli.references import named
@@ -209,7 +210,7 @@ async def _chosen(
     *,
     as_json: bool,
 ) -> list[UUID]:
-    async with Client(folding.url, namespace=folding.namespace) as client:
+    async with Client(there(folding.url, folding.namespace)) as client:
         if not runs and query is not None:
             return await found_by(client, query, machine, as_json=as_json)
         if not runs:
@@ -249,7 +250,7 @@ async def _fold_all(
 ) -> list[Finding]:
     registry = Registry(machines)
     other = registry.add(machines[0]) if folding.against is not None else None
-    async with Client(folding.url, namespace=folding.namespace) as client:
+    async with Client(there(folding.url, folding.namespace)) as client:
         registry.learn(await client.journal.definitions())
         return [each for run in runs if (each := await _fold_one(client, registry, other, run)) is not None]
 

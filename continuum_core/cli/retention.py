@@ -16,11 +16,11 @@ from continuum_core.cli.carrying import (
     OlderThan,
     Statuses,
     counted,
-    opened,
     progress,
     statuses_of,
     warn_of,
 )
+from continuum_core.cli.journals import opened
 from continuum_core.cli.options import AsJson, Debug, JournalUrl, Namespace, journal_of
 from continuum_core.cli.output import Rows, print_json, safe, say
 from continuum_core.clock import Micros

@@ -12,6 +12,7 @@ from continuum_core.arguments import suggestion
 from continuum_core.cli.apps import load, machine_named
 from continuum_core.cli.facts import run_facts
 from continuum_core.cli.failures import ENDED_WITHOUT_RESULT
+from continuum_core.cli.journals import there
 from continuum_core.cli.options import Apps, AsJson, Data, Debug, JournalUrl, Namespace, RunRef, journal_of
 from continuum_core.cli.output import pretty, print_json, say
 from continuum_core.cli.payload import read_values
@@ -162,7 +163,7 @@ def send(
     values = None if data is None else read_values(data, "--data")
 
     async def sent() -> RunView:
-        async with Client(url, machines, namespace=namespace) as client, named(client, run) as handle:
+        async with Client(there(url, namespace), machines) as client, named(client, run) as handle:
             await client.send(handle, event, values, dedupe=dedupe, delay=delay)
             return await client.view(handle)
 
@@ -200,7 +201,7 @@ def ask(
     wait = _PATIENCE if timeout is None else timeout
 
     async def asked() -> Any:
-        async with Client(url, machines, namespace=namespace) as client, named(client, run) as handle:
+        async with Client(there(url, namespace), machines) as client, named(client, run) as handle:
             return await client.ask(handle, event, values, timeout=wait.total_seconds(), id=id)
 
     reply = asyncio.run(asked())

@@ -15,6 +15,7 @@ from rich.text import Text
 from continuum_core.blame import ABSENT, Change
 from continuum_core.causes import Link
 from continuum_core.cli.family import lineage_dot, lineage_facts, lineage_mermaid, lineage_svg, lineage_text
+from continuum_core.cli.journals import there
 from continuum_core.cli.machines import Shade, write_drawing
 from continuum_core.cli.options import AsJson, Debug, JournalUrl, Namespace, OutputFile, RunRef, journal_of
 from continuum_core.cli.output import Rows, ascii_only, moment, print_json, safe, say
@@ -46,7 +47,7 @@ def blame(
     url = journal_of(journal)
 
     async def found() -> Sequence[Change]:
-        async with Client(url, namespace=namespace) as client, named(client, run) as handle:
+        async with Client(there(url, namespace)) as client, named(client, run) as handle:
             return await client.blame(handle, field)
 
     changes = asyncio.run(found())
@@ -112,7 +113,7 @@ def why(
     wanted = run if version is not None else record
 
     async def found() -> tuple[Sequence[Link], bool]:
-        async with Client(url, namespace=namespace) as client, named(client, wanted) as handle:
+        async with Client(there(url, namespace)) as client, named(client, wanted) as handle:
             if forward:
                 return await client.followed(handle, version, limit=limit)
             return await client.why(handle, version), False
@@ -219,7 +220,7 @@ def graph(
     url = journal_of(journal)
 
     async def found() -> tuple[Lineage, UUID]:
-        async with Client(url, namespace=namespace) as client, named(client, run) as handle:
+        async with Client(there(url, namespace)) as client, named(client, run) as handle:
             return await client.lineage(handle, most=most), handle.id
 
     drawn, asked = asyncio.run(found())

@@ -166,6 +166,7 @@ class Capability:
     REPLIES = "replies"
     CREWS = "crews"
     BLOBS = "blobs"
+    LOOKS = "looks"
 
 
 MEANINGS: Mapping[str, str] = {
@@ -183,6 +184,8 @@ MEANINGS: Mapping[str, str] = {
     Capability.REPLIES: "handles are `journal.replies.Replying`: what turns answered is kept and can be read",
     Capability.CREWS: "handles are `journal.crews.Crewed`: commits start child runs and keep members",
     Capability.BLOBS: "handles are `journal.blobs.BlobKeeping`: large payloads are kept apart from the rows",
+    Capability.LOOKS: "handles are `journal.looking.Looking`: they can be opened without making or migrating "
+    "anything",
 }
 """Capability → what a backend that declares it claims. There are no others."""
 

@@ -144,12 +144,14 @@ def test_an_unknown_run(continuum: Command, ordered: str) -> None:
 
 
 def test_a_run_of_another_namespace(continuum: Command, ordered: str) -> None:
-    done = continuum("show", ordered, "--namespace", "other")
+    other = ("--namespace", "other")
+    assert continuum("start", "order", "--key", "o-2", "--input", ORDER, *APP, *other).code == 0
+    done = continuum("show", ordered, *other)
     assert done.code == 1
     assert done.err.endswith("hint: this is namespace 'other' of the journal\n")
 
 
-def test_what_names_no_run(continuum: Command) -> None:
+def test_what_names_no_run(continuum: Command, ordered: str) -> None:
     done = continuum("cancel", "o-1")
     assert (done.code, done.err) == (
         1,

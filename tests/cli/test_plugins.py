@@ -92,6 +92,7 @@ def test_keys_may_come_from_a_function(continuum: Command, monkeypatch: pytest.M
 def test_health_tells_of_the_journal_and_of_plugins(
     continuum: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert continuum("migrate").code == 0  # makes the journal
     done = continuum("health", "--json")
     assert done.code == 0
     journal, plugins = done.jsons()

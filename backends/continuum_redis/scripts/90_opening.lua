@@ -10,3 +10,13 @@ function verbs.open()
   local stated = {cmsgpack.unpack(known)}
   return {stated[1], stated[2], stated[3] or 1}
 end
+
+-- The same of a namespace that somebody opened; nothing of another, and nothing is written.
+function verbs.look()
+  local stored = call('GET', P .. 'schema')
+  if not stored then
+    return {}
+  end
+  local stated = {cmsgpack.unpack(stored)}
+  return {stated[1], stated[2], stated[3] or 1}
+end
