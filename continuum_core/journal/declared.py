@@ -28,6 +28,7 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     Capability.REPLIES: ("replies",),
     Capability.CREWS: ("members",),
     Capability.BLOBS: ("keep_blobs", "fetch_blobs"),
+    Capability.LOOKS: ("look",),
 }
 """Capability → what handles have for it beside `Journal`. The others show in no verb of their own."""
 

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from continuum_core.errors import IncompatibleJournal, JournalMissing
 from continuum_core.journal.commit import Inspection
-from continuum_core.journal.declared import can
+from continuum_core.journal.declared import can, sibling_of
 from continuum_core.journal.protocol import Capability, Journal, Opened
 from continuum_core.journal.records import Definition, Run
 
@@ -74,7 +74,7 @@ class _Existing:
         return await cast(Looking, self._inner).look()
 
     def sibling(self) -> Journal:
-        return existing(self._inner.sibling())
+        return existing(sibling_of(self._inner))
 
 
 class Nothing:
