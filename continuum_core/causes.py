@@ -12,15 +12,19 @@ from datetime import datetime
 from uuid import UUID
 
 from attrs import evolve, frozen
+from msgspec import Raw
 
 from continuum_core.archive import Archive
 from continuum_core.clock import to_datetime
-from continuum_core.journal.records import Record, RecordKind
+from continuum_core.envelope import EventBody
+from continuum_core.journal.records import DeliveryKind, Record, RecordKind
 from continuum_core.mapper import (
     commands_of,
     decode_control,
     decode_migration,
+    decode_step,
     derive_run_id,
+    peek_event,
     step_word,
     upgrade_word,
 )
@@ -41,6 +45,8 @@ class Link:
         ``closed`` (its parent went on without it); and ``gone`` where the record is not stored any more.
     :ivar by: the record that it came from; None where it came from outside.
     :ivar depth: how many links it is away from the record that was asked for.
+    :ivar said: the message of what failed, why it was ordered, or why it was parked.
+    :ivar on: of a parking on a delivery: what came, as a word; `delivery` is its id.
     """
 
     run: UUID
@@ -52,6 +58,9 @@ class Link:
     by: Place | None = None
     who: str = ""
     depth: int = 0
+    said: str = ""
+    on: str = ""
+    delivery: UUID | None = None
 
 
 async def causes(archive: Archive, run_id: UUID, version: int | None = None) -> list[Link]:
@@ -121,7 +130,31 @@ class _Trace:
             return Link(run_id, version, name, None, "", "gone", depth=depth)
         origin = (await self._known(run_id))[version]
         at = to_datetime(record.at)
-        return Link(run_id, version, name, at, _word(record), origin.how, origin.by, origin.who, depth)
+        link = Link(run_id, version, name, at, _word(record), origin.how, origin.by, origin.who, depth)
+        return await self._told_more(link, record)
+
+    async def _told_more(self, link: Link, record: Record) -> Link:
+        """The link with what the record says in words, and of a parking with what it stumbled on."""
+        if record.kind is RecordKind.CONTROL:
+            order = decode_control(record)
+            if order.order != "park" or not isinstance(order.event, EventBody):
+                return evolve(link, said=order.why)
+            on = await self._arrival(record, order.event)
+            return evolve(link, said=order.why, on=on, delivery=record.cause)
+        return evolve(link, said=_failure(record))
+
+    async def _arrival(self, parking: Record, event: EventBody) -> str:
+        """What a parking stumbled on, as a word: it waits still, is a dead letter, or was taken later."""
+        found = await self._archive.inspect(parking.run_id)
+        letters = () if found is None else tuple(each.delivery for each in found.dead)
+        for each in (*(() if found is None else found.deliveries), *letters):
+            if each.id == parking.cause:
+                return peek_event(each.kind, each.payload, (each.token, each.slot))[0]
+        for record in await self._archive.records(parking.run_id):
+            if record.cause == parking.cause and record.kind in (RecordKind.STEP, RecordKind.GENERATION):
+                return step_word(record)
+        kind = DeliveryKind(event.kind)
+        return f"{kind.name.lower()} that is not stored any more"
 
     async def following(self, place: Place) -> list[Place]:
         """The records that came from this one: of its own run, of runs it reached, and of forks."""
@@ -205,6 +238,17 @@ class _Trace:
             if command.do == "send":
                 machine, named, key = command.to.partition(":")
                 yield derive_run_id(self._archive.namespace, machine, key) if named else UUID(command.to)
+
+
+def _failure(record: Record) -> str:
+    """The message of the failure that came with a step; "" where none did."""
+    if record.kind is RecordKind.MIGRATION:
+        return ""
+    event = decode_step(record).event
+    if event.kind != DeliveryKind.OUTCOME or not isinstance(event.payload, Raw):
+        return ""
+    word, data = peek_event(DeliveryKind.OUTCOME, bytes(event.payload))
+    return str(data.get("message", "")) if word.startswith("failed") and isinstance(data, dict) else ""
 
 
 def _word(record: Record) -> str:

@@ -204,13 +204,16 @@ class AlreadyStarted(CallerError):
 
 
 class RunOver(CallerError):
-    """An event was sent to a run that has ended."""
+    """An event was sent to a run that has ended, or left for the journal `moved`, where that is known."""
 
-    def __init__(self, run: str) -> None:
-        super().__init__(run)
+    def __init__(self, run: str, moved: str = "") -> None:
+        super().__init__(run, moved)
         self.run = run
+        self.moved = moved
 
     def __str__(self) -> str:
+        if self.moved:
+            return f"run {self.run} moved to {self.moved}, and takes no more events here"
         return f"run {self.run} is over and takes no more events"
 
 

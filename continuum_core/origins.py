@@ -174,6 +174,9 @@ def _arrived(record: Record, event: EventBody, told: _Told) -> Origin:
         if place in told.children:
             return Origin("ended", (child_id(record.run_id, *place), LAST), asked=asked)
         return Origin("activity", (record.run_id, asked))
+    if event.source:  # asked first: a parking keeps no payload of what it stumbled on
+        run, version, _ = event.source.split(":")
+        return Origin("message", (UUID(run), int(version)))
     if not isinstance(event.payload, Raw):
         return Origin("client")
     if kind is DeliveryKind.FORK:
@@ -182,7 +185,4 @@ def _arrived(record: Record, event: EventBody, told: _Told) -> Origin:
     if kind is DeliveryKind.START:
         above = origin_of_start(bytes(event.payload))
         return Origin("client") if above is None else Origin("child", (UUID(above.run), LAST))
-    if event.source:
-        run, version, _ = event.source.split(":")
-        return Origin("message", (UUID(run), int(version)))
     return Origin("client")

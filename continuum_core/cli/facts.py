@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from continuum_core.cli.reasons import Reason
 from continuum_core.cli.times import stamp
 from continuum_core.view import RunView, Step, TaskView, Waiting
 
 __all__ = ["run_facts", "step_facts"]
 
 
-def run_facts(view: RunView, *, whole: bool, unclaimable: bool | None = None) -> dict[str, Any]:
+def run_facts(
+    view: RunView, *, whole: bool, unclaimable: bool | None = None, reason: Reason | None = None
+) -> dict[str, Any]:
     """A run; `whole` with what it has open, which a list does not read.
 
     :param unclaimable: whether no live worker takes it; None where nobody asked.
+    :param reason: why it is over; None where nobody asked.
     """
     facts: dict[str, Any] = {
         "run": str(view.id),
@@ -34,6 +38,8 @@ def run_facts(view: RunView, *, whole: bool, unclaimable: bool | None = None) ->
     }
     if unclaimable is not None:
         facts["unclaimable"] = unclaimable
+    if reason is not None:
+        facts |= {"reason": reason.words or None, "moved_to": reason.moved or None}
     if view.begins is not None:
         facts["begins"] = stamp(view.begins)
     if whole:

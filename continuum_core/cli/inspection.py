@@ -21,6 +21,7 @@ from continuum_core.cli.kin import crew_facts, parent_facts
 from continuum_core.cli.options import Apps, AsJson, Debug, JournalUrl, Namespace, RunRef, journal_of
 from continuum_core.cli.output import Rows, moment, print_json, safe, short_id
 from continuum_core.cli.portrait import Portrait, draw_run, show_run
+from continuum_core.cli.reasons import reason_of, said_by
 from continuum_core.cli.references import named
 from continuum_core.cli.takers import Takers
 from continuum_core.cli.times import point_of
@@ -53,7 +54,8 @@ def show(
         return
     portrait = asyncio.run(_portrait(url, namespace, run, load(app)))
     if as_json:
-        facts = run_facts(portrait.view, whole=True, unclaimable=bool(portrait.unclaimable))
+        unclaimable = bool(portrait.unclaimable)
+        facts = run_facts(portrait.view, whole=True, unclaimable=unclaimable, reason=portrait.reason)
         family = {"parent_run": parent_facts(portrait.parent), "crews": crew_facts(portrait.crews)}
         print_json({**facts, "attributes": portrait.attributes, **family})
     else:
@@ -69,7 +71,8 @@ async def _portrait(url: str, namespace: str | None, run: str, machines: Sequenc
         drawing = draw_run(view, [machine.chart for machine in machines], takers.definition(view))
         now = to_datetime(await client.journal.now())
         parent, crews = await handle.parent(), await handle.crews()
-        return Portrait(view, drawing, now, unclaimable, await attributes_of(client, handle), parent, crews)
+        attributes, reason = await attributes_of(client, handle), await reason_of(client, view)
+        return Portrait(view, drawing, now, unclaimable, attributes, parent, crews, reason)
 
 
 async def _earlier(
@@ -150,7 +153,9 @@ def _cause_word(step: Step) -> str:
 
 
 def _deeds(step: Step, *, full: bool) -> Text:
-    lines: list[tuple[str, str]] = [(edge, "") for edge in step.edges]
+    said = said_by(step)
+    lines: list[tuple[str, str]] = [(said, "red")] if said and not full else []
+    lines += [(edge, "") for edge in step.edges]
     if step.states:
         lines.append((f"now in {', '.join(step.states)}", "bold"))
     if step.who or step.why:

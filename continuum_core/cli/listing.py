@@ -18,6 +18,7 @@ from continuum_core.cli.journals import there
 from continuum_core.cli.options import AsJson, Debug, JournalUrl, Namespace, Status, journal_of
 from continuum_core.cli.output import Noted, Rows, print_json, safe, say, span_words
 from continuum_core.cli.portrait import begin_words, status_word
+from continuum_core.cli.reasons import Reason, reason_of
 from continuum_core.cli.references import find
 from continuum_core.cli.strange import warn_strange
 from continuum_core.cli.takers import Takers
@@ -100,11 +101,13 @@ def list_(
             async for page, following in _list_pages(client, wanted, now, cursor):
                 views = [await _begun(client, view) for view in page]
                 missing = [await takers.missing(view) for view in views]
+                reasons = [await reason_of(client, view) for view in views]
+                rows = list(zip(views, missing, reasons, strict=True))
                 if table is None:
-                    for view, words in zip(views, missing, strict=True):
-                        print_json(run_facts(view, whole=False, unclaimable=bool(words)))
+                    for view, words, why in rows:
+                        print_json(run_facts(view, whole=False, unclaimable=bool(words), reason=why))
                 elif views:
-                    table.add([_list_row(*each, now) for each in zip(views, missing, strict=True)])
+                    table.add([_list_row(*each, now) for each in rows])
                 left, count = following, count + len(views)
             return count, left
 
@@ -165,12 +168,13 @@ async def _list_pages(
             return
 
 
-def _list_row(view: RunView, unclaimable: str, now: datetime) -> Noted:
+def _list_row(view: RunView, unclaimable: str, reason: Reason, now: datetime) -> Noted:
     name = Text(safe(f"{view.machine}/{view.key}" if view.key is not None else f"{view.machine} {view.id}"))
-    status = Text(status_word(view), style=_COLOURS.get(view.status, ""))
+    status = Text(status_word(view, reason), style=_COLOURS.get(view.status, ""))
     ended = str((view.outcome or {}).get("state", "-"))
     states = ", ".join(view.states) or begin_words(view, now) or ended
-    notes = [Text(safe(_short(view.cause)), style="dim")] if view.cause else []
+    why = view.cause or reason.words
+    notes = [Text(safe(_short(why)), style="dim")] if why else []
     if unclaimable:
         notes.append(Text(safe(f"unclaimable: {unclaimable}"), style="yellow"))
     return Noted((name, status, safe(states), f"{span_words(now - view.updated)} ago"), notes)

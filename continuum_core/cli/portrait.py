@@ -13,6 +13,7 @@ from rich.text import Text
 
 from continuum_core.cli.kin import crew_lines, parent_words
 from continuum_core.cli.output import Rows, ascii_only, console, moment, pretty, safe, span_words
+from continuum_core.cli.reasons import Reason
 from continuum_core.cli.stored import ACTIVE_END, ACTIVE_START, stored_tree
 from continuum_core.definition.chart import Chart
 from continuum_core.definition.fingerprint import fingerprint
@@ -37,6 +38,7 @@ class Portrait:
     :ivar unclaimable: which worker it waits for, where none that lives takes it; else "".
     :ivar attributes: what it is found by, as JSON values.
     :ivar parent: where it comes from, and `crews` what it has under way.
+    :ivar reason: why it is over, where it is and has not completed.
     """
 
     view: RunView
@@ -46,6 +48,7 @@ class Portrait:
     attributes: Mapping[str, Any] = field(factory=dict[str, Any])
     parent: Parent | None = None
     crews: Sequence[CrewView] = ()
+    reason: Reason = field(factory=Reason)
 
 
 def draw_run(view: RunView, charts: Sequence[Chart], stored: Definition | None) -> str:
@@ -86,7 +89,7 @@ def show_run(portrait: Portrait) -> None:
     ]
     _section("Found by", found_by)
     if view.outcome is not None:
-        _section("Outcome", list(_outcome(view.outcome)))
+        _section("Outcome", list(_outcome(view.outcome, portrait.reason)))
     if view.waiting:
         _title("Waits for")
         rows = Rows([("event", 24), ("in", 10), ("when, or why it is held", 0)])
@@ -111,7 +114,9 @@ def print_drawing(drawing: str) -> None:
 def _head(portrait: Portrait) -> Iterator[Text]:
     view, now, unclaimable = portrait.view, portrait.now, portrait.unclaimable
     name = safe(f"{view.machine}/{view.key}") if view.key is not None else safe(view.machine)
-    yield Text.assemble((name, "bold"), "  ", (status_word(view), _colour(view.status)))
+    yield Text.assemble((name, "bold"), "  ", (status_word(view, portrait.reason), _colour(view.status)))
+    if portrait.reason.moved:
+        yield Text(safe(f"moved to {portrait.reason.moved}: it goes on there"), style="yellow")
     if when := begin_words(view, now):
         yield Text(when, style="yellow")
     if view.cause:
@@ -133,8 +138,10 @@ def _head(portrait: Portrait) -> Iterator[Text]:
     yield Text(f"started {moment(view.created)}, {changed}", style="dim")
 
 
-def status_word(view: RunView) -> str:
-    """A run's status; *running* is said of one that has begun alone."""
+def status_word(view: RunView, reason: Reason) -> str:
+    """A run's status; *running* is said of one that has begun alone, *terminated* of none that moved."""
+    if reason.moved:
+        return "moved"
     waits = not view.begun and view.status is RunStatus.RUNNING
     return "not begun" if waits else view.status.name.lower()
 
@@ -175,8 +182,9 @@ def _section(words: str, lines: Sequence[str]) -> None:
             console().print(Text(line), soft_wrap=True)
 
 
-def _outcome(outcome: dict[str, Any]) -> Iterator[str]:
-    state, reason = outcome.get("state"), outcome.get("reason")
+def _outcome(outcome: dict[str, Any], why: Reason) -> Iterator[str]:
+    state = outcome.get("state")
+    reason = outcome.get("reason") or ("" if outcome.get("failure") or outcome.get("value") else why.words)
     yield safe(
         str(outcome.get("kind", "?")) + (f" in {state}" if state else "") + (f": {reason}" if reason else "")
     )

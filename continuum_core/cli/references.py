@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from continuum_core.arguments import suggestion
+from continuum_core.cli.reasons import reason_of
 from continuum_core.cli.strange import strange_machine
 from continuum_core.client import Client, Handle
 from continuum_core.errors import RunNotFound, RunOver, TooManyPending, UnexpectedEvent
@@ -38,8 +39,9 @@ async def named(client: Client, run: str) -> AsyncGenerator[Handle[Any], None]:
             told.add_note(hint)
         raise told from None
     except RunOver:
-        over = RunOver(run)
-        over.add_note(f"`continuum show {run}` tells how it ended")
+        moved = (await reason_of(client, await client.view(handle))).moved
+        over = RunOver(run, moved)
+        over.add_note(f"give --journal {moved}" if moved else f"`continuum show {run}` tells how it ended")
         raise over from None
     except TooManyPending as error:
         raise TooManyPending(run, error.cap) from None

@@ -148,9 +148,17 @@ def _say_link(link: Link, *, forward: bool) -> None:
         return
     at = "" if link.at is None else f"  {moment(link.at)}"
     say(f"{'  ' * link.depth}{link.name}:{link.version}{at}  {link.event}")
+    for line in link.said.split("\n") if link.said else ():
+        say(f"{'  ' * link.depth}  {line}")
     if not forward:
-        reason = _HOWS.get(link.how, "") if link.by is not None else _outside(link)
+        reason = _inside(link) if link.by is not None else _outside(link)
         say(f"{'  ' * link.depth}  ↑ {reason}" if not ascii_only() else f"{'  ' * link.depth}  ^ {reason}")
+
+
+def _inside(link: Link) -> str:
+    if link.on:
+        return f"by the engine, on {link.on}, which came by"
+    return _HOWS.get(link.how, "")
 
 
 def _outside(link: Link) -> str:
@@ -158,7 +166,7 @@ def _outside(link: Link) -> str:
         case "order":
             return f"ordered by {link.who or 'an operator'}"
         case "engine":
-            return "by the engine"
+            return f"by the engine, on {link.on} from a client" if link.on else "by the engine"
         case "upgrade":
             return "by a worker with the newer code"
         case _:
@@ -176,6 +184,9 @@ def _link_facts(link: Link) -> dict[str, Any]:
         "by": None if link.by is None else {"run": str(link.by[0]), "version": link.by[1]},
         "who": link.who or None,
         "depth": link.depth,
+        "said": link.said or None,
+        "on": link.on or None,
+        "delivery": None if link.delivery is None else str(link.delivery),
     }
 
 

@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 from continuum_core.definition.activity import activity
 from continuum_core.definition.declare import Machine, root
 from continuum_core.definition.event import event
+from continuum_core.definition.retry import Retry
 
 logger = logging.getLogger("shop")
 
@@ -37,8 +38,10 @@ class Refused:
     reason: str
 
 
-@activity()
+@activity(retry=Retry(attempts=1))
 async def charge(order: PlaceOrder) -> str:
+    if order.total < 0:
+        raise ValueError("nobody is charged less than nothing")
     logger.info("charging %s", order.order_id)
     return f"ch-{order.order_id}"
 

@@ -139,8 +139,27 @@ def test_copy_moves_what_lives(continuum: Command, url: str, tmp_path: Path) -> 
     assert "there already: 2" in continuum(*asked).out
     last = continuum("history", "order/new", "--json").jsons()[-1]
     assert (last["event"], last["who"], "moved to sqlite:///" in last["why"]) == ("move", "ada", True)
+    place = f"sqlite:///{tmp_path}/target.db"
+    shown = continuum("show", "order/new").out
+    assert shown.startswith(f"order/new  moved\nmoved to {place}: it goes on there\n")
+    assert " moved " in continuum("list").out
+    assert continuum("list", "--json").jsons()[0]["moved_to"] == place
+    sent = continuum("send", "order/new", "Paid", "--data", '{"amount": 1}')
+    assert (sent.code, sent.err) == (
+        1,
+        f"error: run order/new moved to {place}, and takes no more events here\n"
+        f"hint: give --journal {place}\n",
+    )
     there = continuum("list", "--journal", target, "--json").jsons()
     assert [(row["key"], row["status"]) for row in there] == [("new", "running"), ("old", "completed")]
+
+
+def test_who_is_ended_by_hand_did_not_move(continuum: Command, url: str) -> None:
+    _orders(continuum, url)
+    assert continuum("terminate", "order/new", "--yes", "--why", "moved to the shop next door").code == 0
+    assert continuum("list", "--json").jsons()[0]["moved_to"] is None
+    assert continuum("show", "order/new").out.startswith("order/new  terminated\n")
+    assert "is over" in continuum("cancel", "order/new").err
 
 
 def test_copy_says_what_it_left(continuum: Command, url: str, tmp_path: Path) -> None:

@@ -247,8 +247,36 @@ def test_a_parked_run_says_why_and_can_be_unparked(continuum: Command, url: str)
     assert "nobody pays less than nothing" in text
     assert re.search(r"Paid +held +poison", text)
     assert "nobody pays less than nothing" in " ".join(continuum("list", "--status", "parked").out.split())
+    why = continuum("why", "order/o-1").out
+    assert re.fullmatch(
+        r"order/o-1:2  \S+ \S+  park\n  .*nobody pays less than nothing\n"
+        r"  ↑ by the engine, on Paid from a client\n",
+        why,
+    ), why
+    [link] = continuum("why", "order/o-1", "--json").jsons()
+    [held] = continuum("show", "order/o-1", "--json").json()["waiting"][:1]
+    assert (link["on"], held["event"], link["delivery"] is None) == ("Paid", "Paid", False)
     assert continuum("resume", "order/o-1").out.startswith("order/o-1: parked, not suspended")
     assert continuum("unpark", "order/o-1").out == "order/o-1: unparked\n"
+
+
+def test_a_failed_run_says_what_failed(continuum: Command, url: str) -> None:
+    """By its row where that tells, by its last record where it does not."""
+    start(continuum, "o-1", -1)
+    continuum("send", "order/o-1", "Paid", "--data", '{"amount": 0}')
+    work_until_over(url, "o-1")
+    said = "ValueError: nobody is charged less than nothing"
+    assert f"\n  {said}\n" in continuum("list").out
+    assert continuum("show", "order/o-1", "--json").json()["reason"] == said
+    assert "nobody is charged less than nothing" in " ".join(continuum("history", "order/o-1").out.split())
+    assert "\n  nobody is charged less than nothing\n" in continuum("why", "order/o-1").out
+    for key, reason in (("o-2", "stolen card"), ("o-3", "")):
+        start(continuum, key)
+        continuum("send", f"order/{key}", "Refused", "--data", json.dumps({"reason": reason}))
+    work_until_over(url, "o-2", "o-3")
+    assert "\n  stolen card\n" in continuum("list").out
+    assert "failed in refused: after Refused\n" in continuum("show", "order/o-3").out, "its row knows no more"
+    assert "\n  after Refused\n" in continuum("list").out
 
 
 # --- hostile text ------------------------------------------------------------------------------------
