@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import typer
 
 from continuum_core.cli.failures import OPERATOR
 from continuum_core.cli.journals import there
+from continuum_core.cli.limits import UNCLAIMABLE, FailOn, Limit, limits_of, measured, unclaimable
 from continuum_core.cli.options import AsJson, Debug, JournalUrl, Namespace, journal_of
 from continuum_core.cli.output import Rows, print_json, say
 from continuum_core.client import Client
@@ -19,11 +21,15 @@ __all__ = ["health"]
 
 
 def health(
-    journal: JournalUrl = None, namespace: Namespace = None, as_json: AsJson = False, debug: Debug = False
+    fail_on: FailOn = None,
+    journal: JournalUrl = None,
+    namespace: Namespace = None,
+    as_json: AsJson = False,
+    debug: Debug = False,
 ) -> None:
     """Tell whether the journal answers, how much waits in it, and how plugins are; 3 if one is not well."""
-    url = journal_of(journal)
-    sections = asyncio.run(_sections(url, namespace))
+    url, limits = journal_of(journal), limits_of(fail_on)
+    sections = asyncio.run(_sections(url, namespace, limits))
     if as_json:
         for each in sections:
             print_json({"section": each.name, "ok": each.ok, **each.facts})
@@ -36,13 +42,18 @@ def health(
         raise typer.Exit(OPERATOR)
 
 
-async def _sections(url: str, namespace: str | None) -> list[HealthSection]:
+async def _sections(url: str, namespace: str | None, limits: Sequence[Limit]) -> list[HealthSection]:
     async with Client(there(url, namespace)) as client:
         counting = gauged(client.journal)
         facts: dict[str, Any] = {"namespace": client.namespace}
-        if counting is not None:
-            facts |= _facts(await counting.gauges())
-        return [HealthSection("journal", True, facts), *client.plugins.health()]
+        gauges = None if counting is None else await counting.gauges()
+        if gauges is not None:
+            facts |= _facts(gauges)
+        told = [HealthSection("journal", True, facts)]
+        if limits:
+            asked = any(limit.name == UNCLAIMABLE for limit in limits)
+            told.append(measured(limits, gauges, await unclaimable(client) if asked else 0))
+        return [*told, *client.plugins.health()]
 
 
 def _facts(gauges: Gauges) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from continuum_core.journal.declared import can, sibling_of
 from continuum_core.journal.protocol import Capability, Journal, Opened
 from continuum_core.journal.records import Definition, Run
 
-__all__ = ["Looking", "Nothing", "behind", "existing", "missing"]
+__all__ = ["Looking", "Nothing", "behind", "existing", "looking", "missing"]
 
 
 class Looking(Protocol):
@@ -56,9 +56,14 @@ def behind(shown: str, stated: int, known: int) -> IncompatibleJournal:
     )
 
 
+def looking(journal: object) -> Looking | None:
+    """A journal's handle as one that can look; None where it cannot."""
+    return cast(Looking, journal) if can(journal, Capability.LOOKS) else None
+
+
 def existing(journal: Journal) -> Journal:
     """The handle, whose `open` looks; as it is where its backend does not declare that it can."""
-    return cast(Journal, _Existing(journal)) if can(journal, Capability.LOOKS) else journal
+    return journal if looking(journal) is None else cast(Journal, _Existing(journal))
 
 
 class _Existing:

@@ -19,6 +19,7 @@ from continuum_core.journal.connect import connect
 from continuum_core.journal.crews import crewed
 from continuum_core.journal.declared import VERBS, can, declare, declared, sibling_of
 from continuum_core.journal.gauges import gauged
+from continuum_core.journal.looking import looking
 from continuum_core.journal.protocol import MEANINGS, Capability, Journal
 from continuum_core.journal.replies import replying
 from continuum_core.journal.searching import searcher_of
@@ -76,6 +77,7 @@ ASKS: dict[str, Callable[[Any], object]] = {
     Capability.REPLIES: replying,
     Capability.CREWS: crewed,
     Capability.BLOBS: keeping,
+    Capability.LOOKS: looking,
 }
 """Capability → what asks for it."""
 
