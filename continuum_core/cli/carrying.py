@@ -53,7 +53,7 @@ OlderThan = Annotated[
         "--older-than", parser=duration, metavar="DURATION", help="Ended longer ago than this, such as 30d."
     ),
 ]
-Machine = Annotated[str | None, typer.Option("--machine", metavar="NAME", help="Runs of this machine.")]
+Machine = Annotated[str | None, typer.Option("--machine", "-m", metavar="NAME", help="Runs of this machine.")]
 Statuses = Annotated[
     list[Status] | None,
     typer.Option("--status", help="Runs that ended like this; may be given several times."),

@@ -19,6 +19,7 @@ from typer.main import get_command
 from continuum_core.cli import output
 from continuum_core.cli.extending import extend
 from continuum_core.cli.failures import OPERATOR
+from continuum_core.cli.leaving import leaves_early
 from continuum_core.cli.verbs import Verbs
 from continuum_core.hooks.loading import installed
 from continuum_core.hooks.plugins import NONE, PluginRefused, Plugins
@@ -58,6 +59,7 @@ def continuum(
     """
 
 
+@leaves_early
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the program and exit with its code.
 

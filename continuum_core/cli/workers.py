@@ -34,8 +34,12 @@ _DEV_JOURNAL = "sqlite:///continuum-dev.db"
 _INTERRUPTED = 130  # what shells give a program that was interrupted
 
 
-def _seconds(length: timedelta) -> float:
-    return length.total_seconds()
+def _above_none(text: str, option: str) -> float:
+    """Seconds. Raises typer.BadParameter also for none at all."""
+    seconds = duration(text).total_seconds()
+    if seconds <= 0:
+        raise typer.BadParameter(f"{text!r} is no time at all; write 30s", param_hint=option)
+    return seconds
 
 
 Queues = Annotated[
@@ -95,9 +99,9 @@ def worker(
         namespace=namespace,
         queues=_queues(queue, machines),
         resources=None if resources is None else load_resources(resources),
-        lease=_seconds(duration(lease)),
-        poll=_seconds(duration(poll)),
-        grace=_seconds(duration(grace)),
+        lease=_above_none(lease, "--lease"),
+        poll=_above_none(poll, "--poll"),
+        grace=duration(grace).total_seconds(),
         generations=generations,
     )
     if desk is not None:

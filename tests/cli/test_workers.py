@@ -120,6 +120,26 @@ def test_dev_starts_again_when_a_file_changes(
     assert dev.lines[-1] == "dev: ended"
 
 
+def test_a_worker_that_still_imports_its_machines_ends_with_nothing_in_hand(
+    environment: dict[str, str], processes: list[Process], tmp_path: Path
+) -> None:
+    (tmp_path / "slow_app.py").write_text(
+        "import signal, sys\nprint('importing', file=sys.stderr, flush=True)\nsignal.pause()\n"
+    )
+    slow = Process(environment, "worker", "--app", "slow_app")
+    processes.append(slow)
+    slow.read_until("importing")
+    assert slow.end() == 0
+
+
+@pytest.mark.parametrize("option", ["--lease", "--poll"])
+@pytest.mark.parametrize("length", ["0", "banana"])
+def test_a_length_that_no_worker_can_go_by_is_a_wrong_command_line(
+    continuum: Command, option: str, length: str
+) -> None:
+    assert continuum("worker", *APP, option, length).code == 2
+
+
 def test_the_worker_of_a_dev_that_was_killed_ends(
     environment: dict[str, str], processes: list[Process], tmp_path: Path
 ) -> None:

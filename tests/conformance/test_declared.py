@@ -137,7 +137,7 @@ def test_connecting_notes_it_and_what_a_handle_says_itself_stands(install: Insta
 def test_a_handle_that_wraps_can_what_it_wraps(name: str) -> None:
     memory = connect("memory://")
     wrapped = WRAPS[name](memory)
-    lost = {"faults": {"gauges", "carries", "search"}}.get(name, set[str]())
+    lost = {"faults": {"gauges", "carries", "search", "looks"}}.get(name, set[str]())
     kept = {"faults": {"blobs"}}.get(name, set[str]())
     for handle in (wrapped, sibling_of(wrapped)):
         for capability in ASKS:
