@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any, cast
 from uuid import UUID
 
 from attrs import evolve, frozen
@@ -248,7 +249,9 @@ def _failure(record: Record) -> str:
     if event.kind != DeliveryKind.OUTCOME or not isinstance(event.payload, Raw):
         return ""
     word, data = peek_event(DeliveryKind.OUTCOME, bytes(event.payload))
-    return str(data.get("message", "")) if word.startswith("failed") and isinstance(data, dict) else ""
+    if not word.startswith("failed") or not isinstance(data, dict):
+        return ""
+    return str(cast("dict[str, Any]", data).get("message", ""))
 
 
 def _word(record: Record) -> str:
