@@ -99,16 +99,13 @@ def list_(
             left = cursor
             await warn_strange(client.journal, query, machine, as_json=as_json)
             async for page, following in _list_pages(client, wanted, now, cursor):
-                views = [await _begun(client, view) for view in page]
-                missing = [await takers.missing(view) for view in views]
-                reasons = [await reason_of(client, view) for view in views]
-                rows = list(zip(views, missing, reasons, strict=True))
+                rows = [await _told_of(client, takers, view) for view in page]
                 if table is None:
                     for view, words, why in rows:
                         print_json(run_facts(view, whole=False, unclaimable=bool(words), reason=why))
-                elif views:
+                elif rows:
                     table.add([_list_row(*each, now) for each in rows])
-                left, count = following, count + len(views)
+                left, count = following, count + len(rows)
             return count, left
 
     count, left = asyncio.run(listed())
@@ -116,6 +113,12 @@ def list_(
         say(f"no such runs in namespace {namespace or 'default'!r} of {url}", stderr=True)
     if left is not None:
         _tell_more(left, as_json=as_json)
+
+
+async def _told_of(client: Client, takers: Takers, view: RunView) -> tuple[RunView, str, Reason]:
+    """A run of a list, which worker it waits for, and why it is over."""
+    whole = await _begun(client, view)
+    return whole, await takers.missing(whole), await reason_of(client, whole)
 
 
 async def _begun(client: Client, view: RunView) -> RunView:
