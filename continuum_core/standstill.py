@@ -57,7 +57,8 @@ class Standstill:
 
     def _look(self) -> None:
         # The one way to see it; the frame is looked at and let go, while its thread goes on.
-        frame = called(sys._current_frames().get(self._thread))
+        frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]
+        frame = called(frames.get(self._thread))
         if frame is None or self._answered:
             return
         code = frame.f_code

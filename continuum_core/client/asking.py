@@ -53,7 +53,8 @@ class Asking(Sending):
 
         Raises AskRejected where the run took it and has no reply, AskTimeout, RunOver where the run ended
         without taking it, UsageError for an event that is no question and for a journal that keeps no
-        replies, and what `send` raises.
+        replies, and what `send` raises; PayloadLocked where the reply cannot be opened here, and
+        IncompatibleJournal where the journal refuses for good, however long it was to wait.
         """
         self._check()
         wait = None if timeout is None else seconds("timeout", timeout)

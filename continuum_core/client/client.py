@@ -79,7 +79,8 @@ class Client(Travelling, Broadcasting, Asking, Looking):
         :param timeout: seconds, or a `timedelta`; None waits for ever.
 
         Raises RunFailed with the typed verdict, RunTimedOut, RunCancelled, RunTerminated, ResultTimeout,
-        RunNotFound.
+        RunNotFound; PayloadLocked where its end cannot be opened here, and IncompatibleJournal where the
+        journal refuses for good, however long it was to wait.
         """
         self._check()
         wait = None if timeout is None else seconds("timeout", timeout)
