@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from continuum_core.errors import JournalUnavailable, PayloadCodecFailed
 from continuum_core.host import Flag, Host, Job
+from continuum_core.outage import Outage
 
 __all__ = ["Asker", "Backoff", "Lane", "Loop", "Patience", "Unheard"]
 
@@ -153,6 +154,7 @@ class Lane(Generic[M, A]):
         sent before or waited behind others, and in a stalled process.
     :param hasty: who asks here is told at once what a payload codec cannot write, in place of waiting for it.
     :param watch: told of each batch that was answered: members, answers, seconds. It raises nothing.
+    :param outage: told when the journal does not answer, and when it does again.
     """
 
     def __init__(
@@ -165,6 +167,7 @@ class Lane(Generic[M, A]):
         refresh: Callable[[M, float, bool], M | None] = lambda member, _age, _unsure: member,
         hasty: bool = False,
         watch: Callable[[Sequence[M], Sequence[A], float], None] | None = None,
+        outage: Outage | None = None,
     ) -> None:
         self._host = host
         self._verb = verb
@@ -173,6 +176,7 @@ class Lane(Generic[M, A]):
         self._refresh = refresh
         self._hasty = hasty
         self._watch = watch
+        self._outage = outage or Outage(host.monotonic)
         self._pending: list[_Member[M, A]] = []
         self._under_way: list[list[_Member[M, A]]] = []  # batches taken from there, and not answered yet
         self._wake: Flag = host.flag()
@@ -271,13 +275,14 @@ class Lane(Generic[M, A]):
                     return
                 for member in batch if error.ambiguous else ():
                     member.unsure = True
-                delay = backoff.delay()
-                logger.warning("%s: %s; trying again in %.2f s", self._name, error, delay)
-                await self._host.sleep(delay)
+                self._outage.failed(self._name, error)
+                await self._host.sleep(backoff.delay())
                 continue
             except Exception as error:
+                self._outage.worked(self._name)  # it answers: with a refusal
                 await self._send_alone(batch, error)
                 return
+            self._outage.worked(self._name)
             if self._watch is not None:
                 self._watch([member.value for member in batch], answers, self._host.monotonic() - began)
             for member, answer in zip(batch, answers, strict=True):

@@ -16,6 +16,7 @@ import inspect
 import logging
 import signal
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping
+from importlib.metadata import version
 from typing import Any
 from uuid import UUID
 
@@ -31,12 +32,13 @@ from continuum_core.hooks.loading import installed
 from continuum_core.hooks.plugins import Hook, Plugins
 from continuum_core.hooks.sealing import pipeline_of
 from continuum_core.host import Flag, Host
-from continuum_core.journal.connect import Target, connect
+from continuum_core.journal.connect import Target, connect, shown
 from continuum_core.journal.crews import crewed
 from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import RunStatus
 from continuum_core.journal.transactions import transactional
 from continuum_core.lane import Backoff
+from continuum_core.outage import Outage
 from continuum_core.registry import Registry
 from continuum_core.runner import AsyncioRunner
 from continuum_core.runtime.attempt import Runner
@@ -116,6 +118,7 @@ class Worker:
             self.journal, registry=self.registry, poll=poll_seconds, limits=limits, plugins=self.plugins
         )
         self._grace = seconds("grace", grace)
+        self._place = shown(journal) if isinstance(journal, str) else ""
         self._threads = whole("threads", threads)
         self._resources = dict(resources or {})
         self._given_host = host
@@ -184,7 +187,15 @@ class Worker:
         self.client.waiting.in_hand = supervisor.tasks.holds
         self._introduce(opened)
         self._tell(plugins.worker_started)
-        logger.info("worker on %s (%s), machines: %s", opened.backend, opened.durability, self._names())
+        logger.info(
+            "worker of release %s on %s (%s), namespace %s, lease %g s, machines: %s",
+            version("continuum-core"),
+            self._place or opened.backend,
+            opened.durability,
+            self.journal.namespace,
+            self.settings.lease,
+            self._names(),
+        )
         others = left_out(self._activities(), dict(self.settings.queues))
         if others:
             logger.info("not serving: %s; another worker has to", ", ".join(others))
@@ -241,14 +252,16 @@ class Worker:
             raise UsageError(f"activity {activity.name!r}: {error}") from None
 
     async def _open_journal(self, host: Host) -> Opened:
-        backoff = Backoff(host)
+        backoff, outage = Backoff(host), Outage(host.monotonic)
         while True:
             try:
-                return await self.journal.open()
+                opened = await self.journal.open()
             except JournalUnavailable as error:
-                delay = backoff.delay()
-                logger.warning("%s; trying again in %.2f s", error, delay)
-                await host.sleep(delay)
+                outage.failed("opening", error)
+                await host.sleep(backoff.delay())
+            else:
+                outage.worked("opening")
+                return opened
 
     def _ended(self, run: UUID, status: RunStatus, outcome: bytes | None) -> None:
         self.client.waiting.tell(run, End(status, outcome))
@@ -283,7 +296,10 @@ class Worker:
         self._tell(self.plugins.worker_draining)
         logger.info("draining: nothing new is taken; activities have %g s to end", self._grace)
         ended = await supervisor.drain(self._grace, self.client.settled)
-        logger.info("drained%s", "" if ended else "; activities that did not end are handed over")
+        if not supervisor.handed_over:
+            logger.warning("drained without the journal: what was in hand is found when its leases end")
+        else:
+            logger.info("drained%s", "" if ended else "; activities that did not end are handed over")
         return ended
 
     async def close(self) -> None:

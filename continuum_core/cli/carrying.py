@@ -29,6 +29,7 @@ from continuum_core.cli.output import console, print_json, say
 from continuum_core.cli.strange import strange_machine
 from continuum_core.cli.times import duration
 from continuum_core.errors import UsageError
+from continuum_core.journal.connect import shown
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import ENDED, RunStatus
 from continuum_core.registry import Registry
@@ -41,7 +42,6 @@ __all__ = [
     "copy",
     "counted",
     "progress",
-    "shown",
     "statuses_of",
     "warn_of",
 ]
@@ -58,13 +58,6 @@ Statuses = Annotated[
     list[Status] | None,
     typer.Option("--status", help="Runs that ended like this; may be given several times."),
 ]
-
-
-def shown(url: str) -> str:
-    """A URL without user, password and options: it is kept in histories, and printed."""
-    scheme, mark, rest = url.partition("://")
-    host, slash, path = rest.partition("?")[0].partition("/")
-    return scheme + mark + host.rpartition("@")[2] + slash + path
 
 
 def counted(number: int, one: str) -> str:

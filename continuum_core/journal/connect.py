@@ -39,6 +39,7 @@ __all__ = [
     "connect",
     "migrating",
     "planting",
+    "shown",
     "wakeups",
 ]
 
@@ -156,6 +157,13 @@ def _adopted(target: object, namespace: str, limits: Limits) -> Journal:
 
 def _kind(target: object) -> str:
     return f"an object of type {type(target).__module__}.{type(target).__qualname__}"
+
+
+def shown(url: str) -> str:
+    """A URL without user, password and options: it is kept in histories, and printed."""
+    scheme, mark, rest = url.partition("://")
+    host, slash, path = rest.partition("?")[0].partition("/")
+    return scheme + mark + host.rpartition("@")[2] + slash + path
 
 
 def migrating(url: str) -> MigratingBackend | None:

@@ -49,10 +49,10 @@ class Draining:
         for ended in self._claiming:
             await ended.wait()
 
-    async def wait_for(self, work: Coroutine[Any, Any, None], until: float) -> None:
+    async def wait_for(self, work: Coroutine[Any, Any, None], until: float) -> bool:
         """Do something until then, by the host's clock, or until a hurry; for some seconds in any case.
 
-        Raises what it raises.
+        True when it was done. Raises what it raises.
         """
         over, failure = False, None
         turn = self._turn = self._host.flag()
@@ -78,6 +78,7 @@ class Draining:
         if not over:
             logger.warning("draining: the journal does not answer; what is on its way is left to leases")
             job.cancel()
+        return over
 
     def hurry(self) -> None:
         """Wait no longer than a moment."""

@@ -16,6 +16,7 @@ from continuum_core.host import Host
 from continuum_core.journal.commit import Reservation
 from continuum_core.journal.protocol import Journal
 from continuum_core.lane import Backoff
+from continuum_core.outage import Outage
 from continuum_core.runtime.holding import Holding
 from continuum_core.runtime.runs import Runs
 from continuum_core.runtime.tasks import Tasks
@@ -23,6 +24,8 @@ from continuum_core.runtime.tasks import Tasks
 __all__ = ["Pulse", "renew"]
 
 logger = logging.getLogger(__name__)
+
+_RENEWING = "renewing leases"
 
 
 class Pulse:
@@ -45,7 +48,13 @@ class Pulse:
 
 
 async def renew(
-    host_of: Callable[[], Host], journal: Journal, runs: Runs, tasks: Tasks, pulse: Pulse, lease: int
+    host_of: Callable[[], Host],
+    journal: Journal,
+    runs: Runs,
+    tasks: Tasks,
+    pulse: Pulse,
+    lease: int,
+    outage: Outage,
 ) -> None:
     """Renew what is held, three times a lease, until cancelled.
 
@@ -56,7 +65,7 @@ async def renew(
     host = host_of()
     backoff = Backoff(host)
     try:
-        await _open(host, journal, backoff)
+        await _open(host, journal, backoff, outage)
         while True:
             await host.sleep(lease / 3e6)
             if pulse.still():
@@ -65,8 +74,9 @@ async def renew(
             try:
                 await _renew_once(journal, runs, tasks, lease)
                 backoff.reset()
+                outage.worked(_RENEWING)
             except JournalUnavailable as error:
-                logger.warning("renewing leases: %s", error)
+                outage.failed(_RENEWING, error)
                 await host.sleep(backoff.delay())
             except Exception:  # the next time may go better; ending here would lose every lease
                 logger.exception("renewing leases failed")
@@ -74,16 +84,17 @@ async def renew(
         await journal.close()
 
 
-async def _open(host: Host, journal: Journal, backoff: Backoff) -> None:
+async def _open(host: Host, journal: Journal, backoff: Backoff, outage: Outage) -> None:
     """Open the handle, however long the journal is away: without renewal this worker would lose its work."""
     while True:
         try:
             await journal.open()
         except JournalUnavailable as error:
-            logger.warning("opening the journal for renewals: %s", error)
+            outage.failed(_RENEWING, error)
             await host.sleep(backoff.delay())
         else:
             backoff.reset()
+            outage.worked(_RENEWING)
             return
 
 

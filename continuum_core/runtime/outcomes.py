@@ -73,6 +73,8 @@ class Outcomes:
         delay = retry.delay(failures, self._host.random())
         settled = task.cancel and task.undo and not ended.failure.unknown  # nobody wants another try
         if settled or ended.fatal or not retry.again(failures, self._clock.estimate(), task.scheduled, delay):
+            # What its policy calls fatal is one of the outcomes that its machine was made for.
+            self._tell(task, ended.failure, logging.INFO if ended.fatal else logging.WARNING)
             return self.failed(task, ended.failure)
         logger.info(
             "%s of run %s failed (attempt %d): %s: %s; again in %.2f s",
@@ -103,13 +105,29 @@ class Outcomes:
         name = qualified_name(WorkerLost)
         bases = tuple(qualified_name(c) for c in WorkerLost.__mro__[1:-1])
         message = f"{task.losses} workers died while they ran {task.activity}"
-        return self.failed(task, Failure(type=name, message=message, bases=bases))
+        failure = Failure(type=name, message=message, bases=bases)
+        self._tell(task, failure, logging.WARNING)
+        return self.failed(task, failure)
 
     def unstorable(self, task: Task, error: Exception) -> TaskFinish:
         """Failure for good: what it returned cannot be stored."""
         bases = tuple(qualified_name(c) for c in type(error).__mro__[1:-1])
         message = f"{task.activity} returned what cannot be stored: {error}"
-        return self.failed(task, Failure(type=qualified_name(type(error)), message=message, bases=bases))
+        failure = Failure(type=qualified_name(type(error)), message=message, bases=bases)
+        self._tell(task, failure, logging.WARNING)
+        return self.failed(task, failure)
+
+    def _tell(self, task: Task, failure: Failure, level: int) -> None:
+        logger.log(
+            level,
+            "%s of run %s failed for good (attempt %d): %s: %s",
+            task.activity,
+            task.run_id,
+            task.attempt + 1,
+            failure.type,
+            failure.message,
+            extra={"run_id": str(task.run_id)},
+        )
 
     def failed(self, task: Task, failure: Failure) -> TaskFinish:
         """Failure for good, delivered to the run."""

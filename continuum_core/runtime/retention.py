@@ -6,17 +6,14 @@ new for years needs nobody to look after it, and nobody's ended runs go because 
 
 from __future__ import annotations
 
-import logging
-
 from continuum_core.errors import JournalUnavailable
 from continuum_core.host import Host
 from continuum_core.journal.commit import PrunePlan
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import RunStatus
+from continuum_core.outage import Outage
 
 __all__ = ["prune_generations"]
-
-logger = logging.getLogger(__name__)
 
 _EVERY = 3600.0
 """Seconds between two prunings of one worker, from half of it on: workers do not come all at once."""
@@ -28,7 +25,7 @@ _LIVING = frozenset({RunStatus.RUNNING})
 """No status of an ended run: the plan takes none of these."""
 
 
-async def prune_generations(host: Host, journal: Journal, age: float) -> None:
+async def prune_generations(host: Host, journal: Journal, age: float, outage: Outage) -> None:
     """Again and again, as long as the worker works.
 
     :param age: seconds since a generation was over, after which its records go.
@@ -41,4 +38,4 @@ async def prune_generations(host: Host, journal: Journal, age: float) -> None:
             while (await journal.prune(plan)).generations == _BATCH:
                 pass
         except JournalUnavailable as error:
-            logger.warning("pruning past generations: %s", error)
+            outage.mention("pruning past generations", error)

@@ -20,6 +20,7 @@ from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import RunStatus
 from continuum_core.journal_clock import JournalClock
 from continuum_core.lane import Backoff, Lane
+from continuum_core.outage import Outage
 from continuum_core.registry import Registry
 from continuum_core.replay import read_records, verify
 from continuum_core.runtime.beside import read_members
@@ -30,6 +31,8 @@ from continuum_core.turn import Turn
 __all__ = ["Runs"]
 
 logger = logging.getLogger(__name__)
+
+_CLAIMING = "claiming runs"
 
 
 class _Taken(Struct, frozen=True, gc=False):
@@ -63,6 +66,7 @@ class Runs:
         clock: JournalClock,
         turns: Turns,
         commits: Lane[Commit, Committed],
+        outage: Outage,
         *,
         limit: int,
         lease: int,
@@ -74,6 +78,7 @@ class Runs:
         self._clock = clock
         self._turns = turns
         self._commits = commits
+        self._outage = outage
         self._limit = limit
         self._lease = lease
         self._paranoid = paranoid
@@ -97,11 +102,11 @@ class Runs:
             try:
                 claims = await self._claim(room, pages.after(began))
             except JournalUnavailable as error:
-                delay = backoff.delay()
-                logger.warning("claiming runs: %s; trying again in %.2f s", error, delay)
-                await self._host.sleep(delay)
+                self._outage.failed(_CLAIMING, error)
+                await self._host.sleep(backoff.delay())
                 continue
             backoff.reset()
+            self._outage.worked(_CLAIMING)
             now = self._host.monotonic()
             more = pages.read(claims, now, now - began)
             for claim in claims.runs:

@@ -12,13 +12,14 @@ from msgspec.structs import replace
 from continuum_core.clock import Micros
 from continuum_core.errors import JournalUnavailable
 from continuum_core.hooks.plugins import NONE, Plugins
-from continuum_core.host import Host, Job
+from continuum_core.host import Flag, Host, Job
 from continuum_core.journal.commit import Commit, Committed, Finished, RunHold, TaskFinish
 from continuum_core.journal.declared import sibling_of
 from continuum_core.journal.gauges import gauged
 from continuum_core.journal.protocol import Journal, Opened
 from continuum_core.journal_clock import JournalClock
 from continuum_core.lane import Backoff, Lane, Loop
+from continuum_core.outage import Outage
 from continuum_core.registry import Registry
 from continuum_core.runtime.attempt import Runner
 from continuum_core.runtime.draining import Draining
@@ -37,8 +38,13 @@ __all__ = ["Settings", "Supervisor"]
 
 logger = logging.getLogger(__name__)
 
+_OPENING = "opening"
+
 _ANNOUNCED = 3
 """Announcements of what a worker takes that may be missed before others believe it gone."""
+
+_LEARN_AFTER, _LEARN_BY = 2, 10
+"""Polls between two readings of the definitions: with a hint that something was written, and without one."""
 
 _STANDS = 5.0
 """Seconds that one stands at least: a process that is short of CPU is not gone."""
@@ -95,12 +101,24 @@ class Supervisor:
         self._plugins = plugins
         self._lease = int(settings.lease * 1_000_000)
         self.clock = JournalClock(host)
+        self.outage = Outage(host.monotonic)
+        self._hinted: Flag = host.flag()  # another handle wrote since definitions were read last
         commits, finishes = (batch_watch(plugins, journal.namespace, verb) for verb in ("commit", "finish"))
         self._commits: Lane[Commit, Committed] = Lane(
-            host, journal.commit, "commits", refresh=self._fresh_commit, watch=commits
+            host,
+            journal.commit,
+            "commits",
+            refresh=self._fresh_commit,
+            watch=commits,
+            outage=self.outage,
         )
         self._finishes: Lane[TaskFinish, Finished] = Lane(
-            host, journal.finish, "finishes", refresh=self._fresh_finish, watch=finishes
+            host,
+            journal.finish,
+            "finishes",
+            refresh=self._fresh_finish,
+            watch=finishes,
+            outage=self.outage,
         )
         self.tasks = self._new_tasks(runner)
         self.turns = self._new_turns()
@@ -112,6 +130,8 @@ class Supervisor:
         self._draining = Draining(host)
         self._apart: Job | None = None
         self._broken: Exception | None = None
+        self.handed_over = False
+        self._released = True  # no giving back of runs has failed
         self.on_broken: Callable[[], None] = lambda: None
 
     def _new_tasks(self, runner: Runner) -> Tasks:
@@ -124,6 +144,7 @@ class Supervisor:
             self._finishes,
             Slots(dict(self._settings.queues)),
             self._lease,
+            self.outage,
             attempt_watch(self._plugins, self._journal.namespace, self._host.monotonic),
         )
 
@@ -148,6 +169,7 @@ class Supervisor:
             self.clock,
             self.turns,
             self._commits,
+            self.outage,
             limit=self._settings.runs,
             lease=self._lease,
             paranoid=self._settings.paranoid,
@@ -181,12 +203,13 @@ class Supervisor:
             loops["gauges"] = self._gauging
         age = self._settings.generations
         if age is not None:
-            loops["retention"] = lambda: prune_generations(self._host, self._journal, age)
+            loops["retention"] = lambda: prune_generations(self._host, self._journal, age, self.outage)
         self._jobs = [self._host.spawn(self._watched(name, loop), name) for name, loop in loops.items()]
         sibling = sibling_of(self._journal)
 
         def leases() -> Coroutine[Any, Any, None]:
-            return renew(self._host_apart, sibling, self.runs, self.tasks, self._pulse, self._lease)
+            runs, tasks = self.runs, self.tasks
+            return renew(self._host_apart, sibling, runs, tasks, self._pulse, self._lease, self.outage)
 
         self._apart = self._host.spawn_apart(lambda: self._watched("leases", leases), "continuum-leases")
 
@@ -194,11 +217,13 @@ class Supervisor:
         backoff = Backoff(self._host)
         while True:
             try:
-                return await verb()
+                await verb()
             except JournalUnavailable as error:
-                delay = backoff.delay()
-                logger.warning("opening: %s; trying again in %.2f s", error, delay)
-                await self._host.sleep(delay)
+                self.outage.failed(_OPENING, error)
+                await self._host.sleep(backoff.delay())
+            else:
+                self.outage.worked(_OPENING)
+                return
 
     async def _watched(self, name: str, loop: Loop) -> None:
         """Run one of the loops. One that ends by an error takes the worker with it, and says so at once."""
@@ -232,8 +257,9 @@ class Supervisor:
     async def drain(self, grace: float, starts: Callable[[], Awaitable[object]]) -> bool:
         """Claim nothing more, let bodies end for `grace` seconds, hand over the rest at once.
 
-        True when every body ended by itself. A journal that is away is waited for no longer than the grace,
-        and some seconds more: what did not reach it is found when leases end.
+        True when every body ended by itself; `handed_over` then tells whether the journal knows of the rest.
+        A journal that is away is waited for no longer than the grace, and some seconds more: what did not
+        reach it is found when leases end.
 
         :param starts: waits for the client's starts: a first turn may still bring tasks.
         """
@@ -245,7 +271,7 @@ class Supervisor:
         ended = await self.tasks.idle(max(until - self._host.monotonic(), 0.0))
         if not ended:
             await self.tasks.abandon(_CLEAN_UP)
-        await self._draining.wait_for(self._handing_over(), until)
+        self.handed_over = await self._draining.wait_for(self._handing_over(), until) and self._released
         return ended
 
     async def _arriving(self, starts: Callable[[], Awaitable[object]]) -> None:
@@ -261,6 +287,7 @@ class Supervisor:
             try:
                 await self._journal.release(holds)
             except JournalUnavailable as error:
+                self._released = False
                 logger.warning("giving runs back: %s; their leases will run out", error)
 
     def hurry(self) -> None:
@@ -311,21 +338,31 @@ class Supervisor:
     async def _hints(self) -> None:
         backoff = Backoff(self._host)
         while True:
+            began = self._host.monotonic()
             try:
                 await self._journal.wait(self._settings.poll)
                 backoff.reset()
             except JournalUnavailable:
                 await self._host.sleep(backoff.delay())
+            else:
+                if self._host.monotonic() - began < self._settings.poll:
+                    self._hinted.set()
             self.wake()
 
     async def _learning(self) -> None:
-        """Definitions of other releases may appear at any time; what can be adopted is taken up."""
+        """Definitions of other releases may appear at any time; what can be adopted is taken up.
+
+        A client of another release may just have started a run of one. So after a hint they are read soon,
+        but no oftener than this; without one now and then, for a hint may be lost.
+        """
         while True:
-            await self._host.sleep(10 * self._settings.poll)
+            await self._host.sleep(_LEARN_AFTER * self._settings.poll)
+            await self._hinted.wait((_LEARN_BY - _LEARN_AFTER) * self._settings.poll)
+            self._hinted.clear()
             try:
                 await self._learn()
             except JournalUnavailable as error:
-                logger.warning("reading definitions: %s", error)
+                self.outage.mention("reading definitions", error)
 
     async def _gauging(self) -> None:
         """What plugins watch of the journal as a whole; it may fail, and nothing else depends on it."""
@@ -336,7 +373,7 @@ class Supervisor:
                 try:
                     hook(namespace=self._journal.namespace, gauges=await journal.gauges())
                 except JournalUnavailable as error:
-                    logger.warning("reading how much waits: %s", error)
+                    self.outage.mention("reading how much waits", error)
                 except Exception:  # a loop that ends takes the worker with it, and this one only looks
                     logger.exception("reading how much waits failed")
             await self._host.sleep(_GAUGE)
@@ -349,15 +386,20 @@ class Supervisor:
             try:
                 await announce(self._journal, worker, self._registry.takes(), lease)
             except JournalUnavailable as error:
-                logger.warning("telling what this worker takes: %s", error)
+                self.outage.mention("telling what this worker takes", error)
             await self._host.sleep(period)
 
     async def _learn(self) -> None:
         before = set(self._registry.refused())
-        self._registry.learn(await self._journal.definitions())
+        definitions = await self._journal.definitions()
+        self._registry.learn(definitions)
         self.tasks.learn()
-        for print_ in set(self._registry.refused()) - before:
-            reasons = "; ".join(str(each) for each in self._registry.refused()[print_].blocking)
-            logger.warning(
-                "runs of definition %s are left unclaimed: this code cannot adopt them (%s)", print_, reasons
-            )
+        for stored in definitions:
+            refused = self._registry.refused().get(stored.fingerprint)
+            if refused is not None and stored.fingerprint not in before:
+                reasons = "; ".join(str(each) for each in refused.blocking)
+                logger.warning(
+                    "runs of %s version %d (definition %s), if there are any, are left unclaimed: this code "
+                    "cannot adopt them (%s). `continuum migrate-runs` tells how many, and their fates",
+                    *(stored.machine, stored.version, stored.fingerprint[:12], reasons),
+                )

@@ -10,7 +10,6 @@ The loop that claims, and how it stops, are here; `places` says what may be take
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
@@ -21,6 +20,7 @@ from continuum_core.journal.commit import Finished, NewTask, TaskClaim, TaskFini
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal_clock import JournalClock
 from continuum_core.lane import Backoff, Lane, Unheard
+from continuum_core.outage import Outage
 from continuum_core.registry import Registry
 from continuum_core.runtime.attempt import Runner
 from continuum_core.runtime.bodies import Bodies
@@ -33,7 +33,7 @@ from continuum_core.runtime.watched import AttemptWatch
 
 __all__ = ["Tasks"]
 
-logger = logging.getLogger(__name__)
+_CLAIMING = "claiming tasks"
 
 
 class Tasks:
@@ -53,6 +53,7 @@ class Tasks:
         finishes: Lane[TaskFinish, Finished],
         slots: Slots,
         lease: int,
+        outage: Outage,
         watch: AttemptWatch | None = None,
     ) -> None:
         self._host = host
@@ -60,6 +61,7 @@ class Tasks:
         self._clock = clock
         self._finishes = finishes
         self._lease = lease
+        self._outage = outage
         self._hurried = False
         self.wake: Flag = host.flag()
         self._held = Held()
@@ -99,14 +101,14 @@ class Tasks:
             try:
                 claims = await self._journal.claim_tasks(claim_id, wants, self._lease)
             except JournalUnavailable as error:
-                delay = backoff.delay()
-                logger.warning("claiming tasks: %s; trying again in %.2f s", error, delay)
-                await self._host.sleep(delay)
+                self._outage.failed(_CLAIMING, error)
+                await self._host.sleep(backoff.delay())
                 # Again under the same id: if only the answer was lost, this tells what it granted. Under a
                 # new id those tasks would lie idle for a lease, and a loss would be counted.
                 continue
             claim_id = self._host.new_id()
             backoff.reset()
+            self._outage.worked(_CLAIMING)
             self._clock.observe(claims.now)
             self._places.note_first(wants)
             self._places.note_short(wants, claims.tasks)

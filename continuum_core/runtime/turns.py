@@ -226,6 +226,8 @@ class Turns:
                 extra={"run_id": str(commit.run_id)},
             )
         if commit.status is not RunStatus.RUNNING and commit.status in ENDED:
+            if commit.status is RunStatus.FAILED:
+                logger.info("run %s failed", commit.run_id, extra={"run_id": str(commit.run_id)})
             self._tasks.cancel(commit.run_id, None)
             self.on_ended(commit.run_id, commit.status, commit.outcome)
         else:

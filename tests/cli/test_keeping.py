@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from continuum_core.cli import retention
-from continuum_core.cli.carrying import shown
+from continuum_core.journal.connect import shown
 from tests.cli.conftest import Command
 from tests.cli.work import work_until_over
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -141,3 +142,19 @@ async def test_what_is_waited_for_no_longer_is_not_gone_on_with() -> None:
     await waiting
     await clock.quiet()
     assert ended == ["stopped"]
+
+
+@pytest.mark.parametrize(
+    ("of", "word"),
+    [({"away": {"commit", "release"}}, "drained without the journal"), ({}, "drained")],
+    ids=["journal away", "journal there"],
+)
+async def test_what_could_not_be_handed_over_is_said(
+    of: dict[str, set[str]], word: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with drained(**of) as (_, worker, _):
+        await worker.drain()
+    told = [one.getMessage() for one in caplog.records if one.name == "continuum_core.worker"]
+    [last] = [line for line in told if line.startswith("drained")]
+    assert last.partition(":")[0] == word
