@@ -188,10 +188,10 @@ class Worker:
         self._introduce(opened)
         self._tell(plugins.worker_started)
         logger.info(
-            "worker of release %s on %s (%s), namespace %s, lease %g s, machines: %s",
-            version("continuum-core"),
+            "worker on %s (%s), release %s, namespace %s, lease %g s, machines: %s",
             self._place or opened.backend,
             opened.durability,
+            version("continuum-core"),
             self.journal.namespace,
             self.settings.lease,
             self._names(),

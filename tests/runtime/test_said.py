@@ -45,6 +45,6 @@ async def test_a_worker_says_where_it_is(caplog: pytest.LogCaptureFixture) -> No
     caplog.set_level(logging.INFO)
     async with Worker("memory://somewhere", [Job], namespace="shop", lease=7):
         pass
-    [begun] = [one.getMessage() for one in caplog.records if one.getMessage().startswith("worker of release")]
-    assert " on memory://somewhere (" in begun
+    [begun] = [one.getMessage() for one in caplog.records if one.getMessage().startswith("worker on")]
+    assert begun.startswith("worker on memory://somewhere (")
     assert "namespace shop, lease 7 s, machines: job v1" in begun
