@@ -331,29 +331,29 @@ class Registry:
 
     def queues(self) -> Mapping[str, Queue]:
         """The queues that activities declare, by name. Their limits bind all activities of that name."""
-        return {
-            activity.queue: activity.declares
-            for entry in self._entries.values()
-            for activity in entry.chart.activities.values()
-            if activity.declares is not None
-        }
+        return {queue.name: queue for activity in self.every_activity() for queue in activity.declared}
 
     def _check_queues(self, new: Entry) -> None:
         """Raises UsageError where a queue is declared in two ways: which of the limits holds?"""
         known = {
-            activity.queue: (entry, activity)
+            queue.name: (queue, activity, entry)
             for entry in self._entries.values()
             for activity in entry.chart.activities.values()
-            if activity.declares is not None
+            for queue in activity.declared
         }
         for activity in new.chart.activities.values():
-            entry, other = known.get(activity.queue, (new, activity))
-            if activity.declares is not None and activity.declares != other.declares:
-                raise UsageError(
-                    f"queue {activity.queue!r} is declared in two ways: {other.declares} by activity "
-                    f"{other.name} of {entry.chart.name}, {activity.declares} by {activity.name} of "
-                    f"{new.chart.name}; declare it once, as a constant, and give it to both"
-                )
+            for queue in activity.declared:
+                other, by, entry = known.get(queue.name, (queue, activity, new))
+                if queue != other:
+                    raise UsageError(
+                        f"queue {queue.name!r} is declared in two ways: {other} by activity "
+                        f"{by.name} of {entry.chart.name}, {queue} by {activity.name} of "
+                        f"{new.chart.name}; declare it once, as a constant, and give it to both"
+                    )
+
+    def every_activity(self) -> list[Activity[Any, Any]]:
+        """Those of every version: what an older one has asked for waits in the older one's queue."""
+        return [each for entry in self._entries.values() for each in entry.chart.activities.values()]
 
     def activities(self) -> Mapping[str, ActivityEntry]:
         """Every activity of every machine, by name; the newest machine version wins."""

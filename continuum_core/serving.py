@@ -19,12 +19,12 @@ _ALL = 100  # activities at once of each queue, unless a worker is told otherwis
 
 def queues_of(activities: Iterable[Activity[Any, Any]]) -> Collection[str]:
     """The queues that a worker with these activities may be told to serve, by name."""
-    return sorted({each.queue for each in activities} | {"default"})
+    return sorted({queue for each in activities for queue in each.queues} | {"default"})
 
 
 def left_out(activities: Iterable[Activity[Any, Any]], queues: Collection[str]) -> list[str]:
     """The queues of activities that are not among these."""
-    return sorted({each.queue for each in activities} - set(queues))
+    return sorted({queue for each in activities for queue in each.queues} - set(queues))
 
 
 def check_queue(name: str, known: Collection[str]) -> None:

@@ -105,7 +105,7 @@ class Worker:
             raise UsageError("a worker needs at least one machine: Worker(url, [Order])")
         self.registry.check_forgets(self.journal)
         self.settings = Settings(
-            queues=tuple(served(queues, queues_of(self._activities())).items()),
+            queues=tuple(served(queues, queues_of(self.registry.every_activity())).items()),
             lease=seconds("lease", lease, above=True),
             poll=poll_seconds,
             runs=whole("runs", runs),
@@ -196,7 +196,7 @@ class Worker:
             self.settings.lease,
             self._names(),
         )
-        others = left_out(self._activities(), dict(self.settings.queues))
+        others = left_out(self.registry.every_activity(), dict(self.settings.queues))
         if others:
             logger.info("not serving: %s; another worker has to", ", ".join(others))
 
@@ -208,10 +208,6 @@ class Worker:
         for entry in self.registry.entries():
             if self.plugins.machine_registered is not None:
                 self.plugins.machine_registered(machine=machine_facts(entry.chart))
-
-    def _activities(self) -> list[Activity[Any, Any]]:
-        """Those of every version: what an older one has asked for waits in the older one's queue."""
-        return [each.activity for entry in self.registry.entries() for each in entry.activities.values()]
 
     def _names(self) -> str:
         return ", ".join(f"{e.chart.name} v{e.chart.version}" for e in self.registry.entries())

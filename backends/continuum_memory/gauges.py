@@ -17,7 +17,7 @@ def gauges(space: Space, now: Micros) -> Gauges:
     free = (d for run in space.runs.values() for d in run.deliveries.values() if d.id not in run.held)
     dues = (d.due for d in free if d.due is not None and d.due <= now)
     tasks = (
-        (row.task.queue, row.task.due, row.task.lease_until)
+        (row.task.queue, row.task.activity, row.task.due, row.task.lease_until)
         for run in space.runs.values()
         for row in run.tasks.values()
     )

@@ -23,4 +23,5 @@ async def gauges(session: Session) -> Gauges:
     )
     now = session.space.at(clock[0][0])
     counted = {RunStatus(status): count for status, count in statuses}
-    return gauges_of(now, [row[0] for row in dues], counted, [(row[0], row[1], row[2]) for row in tasks])
+    found = [(row[0], row[1], row[2], row[3]) for row in tasks]
+    return gauges_of(now, [row[0] for row in dues], counted, found)

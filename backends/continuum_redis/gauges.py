@@ -33,6 +33,11 @@ def _queues(told: Sequence[Any]) -> tuple[QueueGauge, ...]:
         of_name.setdefault(name, []).append(counts)
     found: list[QueueGauge] = []
     for name, counts in of_name.items():
-        waiting, later, claimed, oldest = zip(*counts, strict=True)
-        found.append(QueueGauge(name.decode(), sum(waiting), sum(later), sum(claimed), sooner(*oldest)))
+        waiting, later, claimed, oldest, named = zip(*counts, strict=True)
+        activities = sorted({activity.decode() for of_tag in named for activity in of_tag})
+        found.append(
+            QueueGauge(
+                name.decode(), sum(waiting), sum(later), sum(claimed), sooner(*oldest), tuple(activities)
+            )
+        )
     return tuple(sorted(found, key=lambda gauge: gauge.queue))

@@ -14,7 +14,7 @@ from __future__ import annotations
 import enum
 import inspect
 import typing
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import (
     Any,
@@ -37,7 +37,7 @@ from continuum_core.clock import span
 from continuum_core.definition.chart import Place
 from continuum_core.definition.fault import Fault
 from continuum_core.definition.place import caller
-from continuum_core.definition.queue import Queue, flaws
+from continuum_core.definition.queue import Queue, flaws, queue_name
 from continuum_core.definition.retry import Retry
 from continuum_core.definition.transaction import transaction_kind
 from continuum_core.errors import DefinitionError, UsageError
@@ -70,6 +70,7 @@ class Activity(Generic[I_contra, O_co]):
     :param timeout: the longest an attempt may take; None for no limit.
     :param heartbeat: the longest silence of an attempt that beats; None when it need not beat.
     :param queue: which tasks are claimed together; workers choose queues and their concurrency.
+    :param formerly: the queues that it was in before: tasks that wait there are taken as well.
     :param priority: 0 (first) to 9 (last) within its queue.
     :param losses: how many workers may die in the middle of it before it fails for good.
     :param resources: parameters beyond the input that the worker injects, name → resource type.
@@ -95,6 +96,17 @@ class Activity(Generic[I_contra, O_co]):
     place: Place | None = field(default=None, eq=False)
     declares: Queue | None = None
     fairness: Callable[[Any], str] | None = None
+    formerly: tuple[str | Queue, ...] = ()
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """The names of all queues in which tasks of it may wait; its own comes first."""
+        return (self.queue, *map(queue_name, self.formerly))
+
+    @property
+    def declared(self) -> tuple[Queue, ...]:
+        """Of these the ones that were given with their limits."""
+        return tuple(each for each in (self.declares, *self.formerly) if isinstance(each, Queue))
 
     def __call__(self, value: I_contra, /, **resources: Any) -> Awaitable[O_co] | O_co:
         """Run the body here and now, without an engine: for unit tests of the body."""
@@ -171,6 +183,7 @@ class Policy(TypedDict, total=False):
     timeout: Length | None
     heartbeat: Length | None
     queue: str | Queue
+    formerly: str | Queue | Sequence[str | Queue]
     priority: int
     losses: int
     executor: Literal["thread", "process"] | None
@@ -200,6 +213,7 @@ def activity(
     timeout: Length | None = None,
     heartbeat: Length | None = None,
     queue: str | Queue = "default",
+    formerly: str | Queue | Sequence[str | Queue] = (),
     fairness: Callable[[Any], str] | None = None,
     priority: int = 5,
     losses: int = 5,
@@ -217,6 +231,8 @@ def activity(
     :param heartbeat: the longest silence of an attempt that beats.
     :param queue: the queue its tasks wait in: a name, or a `Queue` with limits over all workers. A name
         joins the queue that another activity declares under it.
+    :param formerly: the queue, or queues, that it was in under earlier releases. Tasks keep the queue that
+        they were put in: workers take them from there as well, and may be told to serve it.
     :param fairness: a pure function of the input that gives the key (of at most 200 characters) by which
         the queue is fair: a tenant's, for example. Tasks are dealt out key by key, so that one waits behind
         at most one of each other key, whatever their backlogs.
@@ -235,6 +251,7 @@ def activity(
         "timeout": timed(timeout),
         "heartbeat": timed(heartbeat),
         "queue": queue,
+        "formerly": (formerly,) if isinstance(formerly, (str, Queue)) else formerly,
         "fairness": fairness,
         "priority": priority,
         "losses": losses,
@@ -271,7 +288,8 @@ def _made(
         raise DefinitionError(where, faults)
     queue = policy["queue"]
     declares = queue if isinstance(queue, Queue) else None
-    settled: dict[str, Any] = {**policy, "queue": queue if declares is None else declares.name}
+    former = tuple(dict.fromkeys(policy["formerly"]))
+    settled: dict[str, Any] = {**policy, "queue": queue_name(queue), "formerly": former}
     # Both classes have the same fields; only the static type of their call differs.
     make = AsyncActivity[Any, Any] if coroutine else PlainActivity[Any, Any]
     return make(
@@ -397,5 +415,19 @@ def _policy(
         refuse(f"undo={policy['undo']!r} is not an activity", "Put @activity() on the function that undoes")
     for what, remedy in flaws(policy["queue"]):
         refuse(what, remedy)
+    _former(policy["queue"], policy["formerly"], refuse)
     if policy["fairness"] is not None and not callable(policy["fairness"]):
         refuse(f"fairness={policy['fairness']!r} is not a function", "Give a function of the input")
+
+
+def _former(queue: Any, formerly: Any, refuse: Callable[[str, str], None]) -> None:
+    if not isinstance(formerly, Sequence):
+        refuse(f"formerly={formerly!r} names no queue", 'Give a name, as queue="cards" had, or several')
+        return
+    for each in formerly:
+        for what, remedy in flaws(each, "formerly"):
+            refuse(what, remedy)
+        known = isinstance(each, (str, Queue)) and isinstance(queue, (str, Queue))
+        if known and queue_name(each) == queue_name(queue):
+            what = f"it is in queue {queue_name(queue)!r}, and formerly as well"
+            refuse(what, "Name there what it has left")

@@ -17,7 +17,7 @@ from continuum_core.arguments import Length, timed
 from continuum_core.clock import span
 from continuum_core.texts import text_flaw
 
-__all__ = ["Queue", "Rate", "flaws"]
+__all__ = ["Queue", "Rate", "flaws", "queue_name"]
 
 _LARGEST = 2**62
 """What a journal's bucket may hold: tokens times microseconds."""
@@ -62,15 +62,20 @@ class Queue:
     rate: Rate | None = field(default=None, kw_only=True)
 
 
-def flaws(queue: object) -> Iterator[tuple[str, str]]:
-    """What is wrong with what was given as ``queue=``: sentence and remedy, one pair a flaw."""
+def queue_name(queue: str | Queue) -> str:
+    """What workers and journals know it by."""
+    return queue.name if isinstance(queue, Queue) else queue
+
+
+def flaws(queue: object, argument: str = "queue") -> Iterator[tuple[str, str]]:
+    """What is wrong with what was given as ``queue=`` (`argument`): sentence and remedy, one pair a flaw."""
     if isinstance(queue, str):
         if not queue:
-            yield "queue is empty", 'Name the queue, or leave queue= out for "default"'
+            yield f"{argument} is empty", f"Name the queue, or leave {argument}= out"
         yield from _name_flaws(queue)
         return
     if not isinstance(queue, Queue):
-        yield f"queue={queue!r} is not a queue", 'Give a name, or Queue("name", limit=..., rate=...)'
+        yield f"{argument}={queue!r} is not a queue", 'Give a name, or Queue("name", limit=..., rate=...)'
         return
     name, limit, rate = _given(queue)
     if not isinstance(name, str) or not name:

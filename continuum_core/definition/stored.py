@@ -12,6 +12,7 @@ from continuum_core.definition.activity import Activity
 from continuum_core.definition.bench import Bench, function
 from continuum_core.definition.chart import State
 from continuum_core.definition.event import AnyEvent, event_name, is_event
+from continuum_core.definition.queue import Queue
 
 __all__ = ["activities", "events"]
 
@@ -50,19 +51,20 @@ def activities(bench: Bench, states: tuple[State, ...]) -> dict[str, Activity[An
 
 def _queues(bench: Bench, activities: dict[str, Activity[Any, Any]]) -> None:
     """Queues are declared alike by all, and fairness is a function like those of the machine."""
-    declared: dict[str, Activity[Any, Any]] = {}
+    declared: dict[str, tuple[Queue, Activity[Any, Any]]] = {}
     for activity in activities.values():
         where = f"activity {activity.name}"
         place = activity.place or bench.header.place
         if activity.fairness is not None:
             function(bench, activity.fairness, f"{where} fairness=", place, (activity.input_type,))
-        if activity.declares is None:
-            continue
-        other = declared.setdefault(activity.queue, activity)
-        if other.declares != activity.declares:
-            what = f"it declares {activity.declares}, and activity {other.name} {other.declares}"
-            remedy = "Declare the queue once, as a constant, and give it to both; or give one only its name"
-            bench.fault("C410", where, what, remedy, place)
+        for queue in activity.declared:
+            other, by = declared.setdefault(queue.name, (queue, activity))
+            if other != queue:
+                what = f"it declares {queue}, and activity {by.name} {other}"
+                remedy = (
+                    "Declare the queue once, as a constant, and give it to both; or give one only its name"
+                )
+                bench.fault("C410", where, what, remedy, place)
 
 
 def _full(cls: type) -> str:

@@ -33,6 +33,7 @@ class QueueGauge(Struct, frozen=True, gc=False):
     :ivar later: due later: tried again after a delay.
     :ivar claimed: in the hands of workers.
     :ivar oldest: since when the longest waiting of `waiting` has been due.
+    :ivar activities: those of which tasks are `waiting`, by name.
     """
 
     queue: str
@@ -40,6 +41,7 @@ class QueueGauge(Struct, frozen=True, gc=False):
     later: int
     claimed: int
     oldest: Micros | None
+    activities: tuple[str, ...] = ()
 
 
 class Gauges(Struct, frozen=True, gc=False):
@@ -78,18 +80,19 @@ def gauges_of(
     now: Micros,
     dues: Iterable[Micros],
     statuses: Mapping[RunStatus, int],
-    tasks: Iterable[tuple[str, Micros, Micros | None]],
+    tasks: Iterable[tuple[str, str, Micros, Micros | None]],
 ) -> Gauges:
     """What rows say.
 
     :param dues: of free deliveries that are due, `COUNTED` at most; 0 is a cancellation's.
     :param statuses: how many runs there are in each.
-    :param tasks: queue, due and end of the lease of each, `COUNTED` at most.
+    :param tasks: queue, activity, due and end of the lease of each, `COUNTED` at most.
     """
     found = list(dues)
     queues: dict[str, list[int]] = {}
     oldest: dict[str, Micros] = {}
-    for queue, due, lease_until in tasks:
+    activities: dict[str, set[str]] = {}
+    for queue, activity, due, lease_until in tasks:
         counts = queues.setdefault(queue, [0, 0, 0])
         if lease_until is not None and lease_until > now:
             counts[2] += 1
@@ -98,6 +101,7 @@ def gauges_of(
         else:
             counts[0] += 1
             oldest[queue] = min(due, oldest.get(queue, due))
+            activities.setdefault(queue, set()).add(activity)
     return Gauges(
         now=now,
         due=len(found),
@@ -105,7 +109,9 @@ def gauges_of(
         parked=statuses.get(RunStatus.PARKED, 0),
         suspended=statuses.get(RunStatus.SUSPENDED, 0),
         queues=tuple(
-            QueueGauge(name, waiting, later, claimed, oldest.get(name))
+            QueueGauge(
+                name, waiting, later, claimed, oldest.get(name), tuple(sorted(activities.get(name, ())))
+            )
             for name, (waiting, later, claimed) in sorted(queues.items())
         ),
     )

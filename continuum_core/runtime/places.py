@@ -49,14 +49,19 @@ class Places:
         self.closed = False
 
     def learn(self) -> None:
-        """Take the registry's activities into account, by queue."""
+        """Take the registry's activities into account, by queue.
+
+        Tasks stay in the queue that they were put in, by whichever version or release: each activity is
+        wanted in every queue that some version has it in, or had.
+        """
         self.activities = self._registry.activities()
         queues: dict[str, set[str]] = {}
-        for name, entry in self.activities.items():
-            activity = entry.activity
-            queues.setdefault(activity.queue, set()).add(name)
-            urgent = self._urgent.get(activity.queue, activity.priority)
-            self._urgent[activity.queue] = min(urgent, activity.priority)
+        every = self._registry.every_activity()
+        for activity in every:
+            for queue in activity.queues:
+                queues.setdefault(queue, set()).add(activity.name)
+                urgent = self._urgent.get(queue, activity.priority)
+                self._urgent[queue] = min(urgent, activity.priority)
         self._queues = {queue: frozenset(names) for queue, names in queues.items()}
         declared = self._registry.queues()
         self._caps = {name: queue.limit for name, queue in declared.items()}
@@ -65,7 +70,7 @@ class Places:
             for name, queue in declared.items()
         }
         limited = {name for name, queue in declared.items() if queue.limit or queue.rate}
-        fair = {e.activity.queue for e in self.activities.values() if e.activity.fairness is not None}
+        fair = {queue for each in every if each.fairness is not None for queue in each.queues}
         self.bound = frozenset(limited | fair)
 
     def wants(self) -> list[TaskWant]:
@@ -79,6 +84,16 @@ class Places:
         return [
             TaskWant(queue, free[queue], self._queues[queue], self._caps.get(queue), self._rates.get(queue))
             for queue in turn
+        ]
+
+    def lanes(self) -> list[tuple[str, str]]:
+        """Queue and activity of all tasks that are ever wanted here."""
+        served = self._slots.served()
+        return [
+            (queue, name)
+            for queue, names in sorted(self._queues.items())
+            if queue in served
+            for name in sorted(names)
         ]
 
     def note_first(self, wants: Sequence[TaskWant]) -> None:

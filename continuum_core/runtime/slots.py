@@ -33,5 +33,9 @@ class Slots:
         """The free places of every queue that has some."""
         return {q: limit - self._used[q] for q, limit in self._limits.items() if limit > self._used[q]}
 
+    def served(self) -> frozenset[str]:
+        """The queues that have places, free or not."""
+        return frozenset(self._limits)
+
     def busy(self) -> int:
         return sum(self._used.values())

@@ -379,12 +379,12 @@ class Supervisor:
             await self._host.sleep(_GAUGE)
 
     async def _announcing(self) -> None:
-        """Say again and again what this worker takes, as long as it works."""
+        """Say again and again what this worker takes and wants, as long as it works."""
         worker, period = self._host.new_id(), 2 * self._settings.poll
         lease = int(max(_ANNOUNCED * period, _STANDS) * 1_000_000)
         while True:
             try:
-                await announce(self._journal, worker, self._registry.takes(), lease)
+                await announce(self._journal, worker, self._registry.takes(), self.tasks.lanes(), lease)
             except JournalUnavailable as error:
                 self.outage.mention("telling what this worker takes", error)
             await self._host.sleep(period)

@@ -87,6 +87,10 @@ class Tasks:
         """What a claim would ask for: every queue with a free place."""
         return self._places.wants()
 
+    def lanes(self) -> list[tuple[str, str]]:
+        """Queue and activity of all tasks that are ever wanted here."""
+        return self._places.lanes()
+
     async def run(self, poll: Callable[[Micros | None], float]) -> None:
         """The loop: claim, begin, wait. `poll` says how many seconds to wait when nothing is due."""
         backoff = Backoff(self._host)

@@ -95,7 +95,7 @@ def test_health_tells_of_the_journal_and_of_plugins(
     assert continuum("migrate").code == 0  # makes the journal
     done = continuum("health", "--json")
     assert done.code == 0
-    journal, plugins = done.jsons()
+    journal, queues, plugins = done.jsons()
     assert journal == {
         "section": "journal",
         "ok": True,
@@ -105,6 +105,7 @@ def test_health_tells_of_the_journal_and_of_plugins(
         "parked": 0,
         "suspended": 0,
     }
+    assert queues == {"section": "queues", "ok": True}
     assert plugins["section"] == "plugins"
     sick = Plugins(Sick(), Broken())
     monkeypatch.setattr(main, "installed", lambda: sick)

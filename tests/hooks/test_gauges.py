@@ -19,16 +19,17 @@ SECOND = 1_000_000
 def test_rows_are_counted_by_queue_and_by_what_may_be_claimed() -> None:
     now = 10 * HOUR
     tasks = [
-        ("mail", now - 5, None),
-        ("mail", now - 9, now - 1),  # its lease is over
-        ("mail", now + HOUR, None),
-        ("mail", now - 99, now + 1),
-        ("bulk", now + 1, None),
+        ("mail", "send", now - 5, None),
+        ("mail", "send", now - 9, now - 1),  # its lease is over
+        ("mail", "later", now + HOUR, None),
+        ("mail", "held", now - 99, now + 1),
+        ("bulk", "later", now + 1, None),
     ]
     gauges = gauges_of(now, [0, 7, 3], {RunStatus.PARKED: 2}, tasks)
     assert (gauges.due, gauges.oldest_due) == (3, 3)
     assert (gauges.parked, gauges.suspended) == (2, 0)
     assert told(gauges) == [("bulk", 0, 1, 0, None), ("mail", 2, 1, 1, now - 9)]
+    assert [queue.activities for queue in gauges.queues] == [(), ("send",)]
 
 
 async def test_a_journal_says_how_much_waits(gauged_journal: str) -> None:
@@ -48,6 +49,7 @@ async def test_a_journal_says_how_much_waits(gauged_journal: str) -> None:
     assert (gauges.parked, gauges.suspended) == (0, 1)
     [queue] = gauges.queues
     assert (queue.queue, queue.waiting, queue.later, queue.claimed) == ("default", 1, 0, 0)
+    assert queue.activities == ("work",)
 
 
 def told(gauges: Gauges) -> list[tuple[str, int, int, int, int | None]]:

@@ -20,5 +20,5 @@ SELECT status, count(*) FROM (
 """
 
 TASKS = """
-SELECT queue, due, lease_until FROM continuum.tasks WHERE ns = $1::integer LIMIT $2::bigint
+SELECT queue, activity, due, lease_until FROM continuum.tasks WHERE ns = $1::integer LIMIT $2::bigint
 """

@@ -20,12 +20,12 @@ local function due_since(index)
   return first and first <= now and first
 end
 
--- {queue, waiting, due later, claimed, since when the longest waiting has been due}
+-- {queue, waiting, due later, claimed, since when the longest waiting has been due, activities that wait}
 local function queue_gauge(queue)
-  local told = {queue, 0, 0, 0, false}
+  local told = {queue, 0, 0, 0, false, {}}
   for _, activity in ipairs(call('SMEMBERS', P .. 'l:' .. queue)) do
     local lane = lane_of(queue, activity)
-    local leased = P .. 'e:' .. lane
+    local leased, before = P .. 'e:' .. lane, told[2]
     for _, index in ipairs({P .. 'a:' .. lane, P .. 'x:' .. lane}) do
       told[2] = told[2] + call('ZCOUNT', index, '-inf', now)
       told[3] = told[3] + call('ZCOUNT', index, beyond(now), '+inf')
@@ -34,6 +34,9 @@ local function queue_gauge(queue)
     told[2] = told[2] + call('ZCOUNT', leased, '-inf', now)
     told[4] = told[4] + call('ZCOUNT', leased, beyond(now), '+inf')
     told[5] = earlier(told[5], since_of_forsaken(leased))
+    if told[2] > before then
+      table.insert(told[6], activity)
+    end
   end
   return told
 end

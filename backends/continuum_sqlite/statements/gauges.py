@@ -17,5 +17,5 @@ SELECT count(*) FROM (
 """
 
 TASKS = """
-SELECT queue, due, lease_until FROM continuum_tasks WHERE namespace = ?1 LIMIT ?2
+SELECT queue, activity, due, lease_until FROM continuum_tasks WHERE namespace = ?1 LIMIT ?2
 """
