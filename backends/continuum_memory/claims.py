@@ -13,7 +13,12 @@ from uuid import UUID
 from attrs import define, field
 
 from continuum_core.clock import Micros
-from continuum_core.journal.commit import Claims, RunClaim, RunHold
+from continuum_core.journal.commit import (
+    Claims,
+    DueEntry,
+    RunClaim,
+    RunHold,
+)
 from continuum_core.journal.fences import next_fence
 from continuum_core.journal.records import Delivery, Held, RunStatus, own_timer
 from continuum_memory.deliveries import set_held, unhold
@@ -38,7 +43,7 @@ class _Page:
 
     chosen: list[RunRow] = field(factory=list[RunRow])
     paused: list[DueKey] = field(factory=list[DueKey])
-    reached: Micros | None = None
+    reached: DueEntry | None = None
 
 
 def claim_runs(
@@ -48,11 +53,11 @@ def claim_runs(
     limit: int,
     lease: int,
     takes: frozenset[str],
-    after: Micros,
+    after: DueEntry,
     scan: int,
 ) -> Claims:
     held = [space.runs[run_id] for run_id in space.run_claims.get(claim_id, ())]
-    reached: Micros | None = None
+    reached: DueEntry | None = None
     if not held:  # a repeat is told what the first claim got, and gets no more
         page = _read(space, now, limit, takes, after, scan)
         for _, delivery, _, run in page.paused:
@@ -72,28 +77,21 @@ def claim_runs(
     )
 
 
-def _read(space: Space, now: Micros, limit: int, takes: frozenset[str], after: Micros, scan: int) -> _Page:
+def _read(space: Space, now: Micros, limit: int, takes: frozenset[str], after: DueEntry, scan: int) -> _Page:
     page = _Page()
     chosen: set[int] = set()
-    last: Micros | None = None
-    for count, key in enumerate(space.due.up((after,))):
-        due, _, run_number, run = key
+    for count, key in enumerate(space.due.up((after.due, after.id.int))):
+        due, delivery, run_number, run = key
         if due > now:
             break
-        if len(page.chosen) >= limit:
-            page.reached = due if last is None else last
+        if len(page.chosen) >= limit or count >= scan:
+            page.reached = DueEntry(due, UUID(int=delivery))
             break
-        if count >= scan and due != last:
-            # The ties of the last due were read to their end, so the caller may go on behind them;
-            # else more deliveries of one microsecond than a page holds would block it for ever.
-            page.reached = (last if last is not None else due) + 1
-            break
-        last = due
-        if run.status in _STOPPED and not _wakes(run, UUID(int=key[1])):
+        if run.status in _STOPPED and not _wakes(run, UUID(int=delivery)):
             page.paused.append(key)
         elif run_number not in chosen and not run.leased(now) and run.fingerprint in takes:
             if run.tries >= SUSPECT and page.chosen:
-                page.reached = due
+                page.reached = DueEntry(due, UUID(int=delivery))
                 break
             page.chosen.append(run)
             chosen.add(run_number)

@@ -15,10 +15,12 @@ from continuum_core.clock import Micros
 from continuum_core.errors import UsageError
 from continuum_core.journal.blobs import Blob, BlobName
 from continuum_core.journal.commit import (
+    FIRST_DUE,
     Claims,
     Commit,
     Committed,
     Delivered,
+    DueEntry,
     Finished,
     Inspection,
     Member,
@@ -109,7 +111,7 @@ class MemoryJournal:
         limit: int,
         lease: int,
         takes: frozenset[str],
-        after: Micros = 0,
+        after: DueEntry = FIRST_DUE,
         scan: int = 1_000,
     ) -> Claims:
         with self._verb() as (space, now):

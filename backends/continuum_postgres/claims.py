@@ -13,7 +13,12 @@ from uuid import UUID
 from attrs import define, field
 
 from continuum_core.clock import Micros
-from continuum_core.journal.commit import Claims, RunClaim, RunHold
+from continuum_core.journal.commit import (
+    Claims,
+    DueEntry,
+    RunClaim,
+    RunHold,
+)
 from continuum_core.journal.records import ENDED, Delivery, Held
 from continuum_postgres import arrays
 from continuum_postgres.arrays import Bigint
@@ -73,7 +78,7 @@ class _Page:
     paused: list[tuple[UUID, UUID]] = field(factory=list["tuple[UUID, UUID]"])
     woken: list[UUID] = field(factory=list[UUID])
     over: dict[UUID, None] = field(factory=dict[UUID, None])
-    reached: Micros | None = None
+    reached: DueEntry | None = None
 
 
 @define
@@ -84,12 +89,13 @@ class ClaimRuns:
     limit: int
     lease: int
     takes: frozenset[str]
-    after: Micros
+    after: DueEntry
     scan: int
 
     async def carry_out(self, session: Session) -> Claims:
         batch = Batch(session, last=True)
-        page_ask = (Bigint(self.after), Bigint(max(self.scan, 1)), arrays.texts(sorted(self.takes)))
+        begin = (Bigint(self.after.due), self.after.id)
+        page_ask = (*begin, Bigint(max(self.scan, 1)), arrays.texts(sorted(self.takes)))
         rows = await batch.look((CLAIMED_RUNS, (self.claim_id,)), (DUE_PAGE, page_ask))
         page = self._page(rows[DUE_PAGE], batch)
         if rows[CLAIMED_RUNS]:
@@ -104,18 +110,17 @@ class ClaimRuns:
         return Claims(batch.now, claims, page.reached, page.next_due)
 
     def _page(self, rows: Sequence[Row], batch: Batch) -> _Page:
-        now, read, last, following, next_due = rows[0][:5]
+        now, next_due, *ends = rows[0][:6]
         page = _Page(batch.at(now), next_due)
-        more = read >= self.scan and following is not None and following <= now
         limit = self.limit
-        for due, delivery_id, run_id, status, tries, version, fence, position, wakes, taken in (
-            row[5:] for row in rows
+        if limit <= 0:
+            page.reached = _entry(*ends[:2])
+            return page
+        for due, delivery_id, run_id, status, tries, version, fence, *behind, wakes, taken in (
+            row[6:] for row in rows
         ):
             if due is None:  # nothing of the page is for us
                 break
-            if limit <= 0:
-                page.reached = due
-                return page
             if status is None or status in ENDED:
                 page.over[run_id] = None
             elif status != 0 and not wakes:
@@ -124,7 +129,7 @@ class ClaimRuns:
                 continue
             elif run_id not in page.taken:
                 if tries >= _SUSPECT and page.taken:
-                    page.reached = due
+                    page.reached = _entry(due, delivery_id)
                     return page
                 page.taken[run_id] = _Head(run_id, version, fence)
                 if status != 0:
@@ -132,9 +137,9 @@ class ClaimRuns:
                 if tries >= _SUSPECT:
                     limit = 1
             if len(page.taken) >= limit:
-                page.reached = due if position < read or more else None
+                page.reached = _entry(*behind)
                 return page
-        page.reached = last + 1 if more else None
+        page.reached = _entry(*ends[2:])
         return page
 
     def _writes(self, page: _Page) -> list[Ask]:
@@ -171,6 +176,10 @@ class ClaimRuns:
         """What the claim holds of `runs`, with what is due."""
         named = (self.claim_id, *by_run(runs))
         return [(LEASED_RUNS, named), (LEASED_DUE, (*named, Bigint(now)))]
+
+
+def _entry(due: Micros | None, delivery_id: UUID | None) -> DueEntry | None:
+    return None if due is None or delivery_id is None else DueEntry(due, delivery_id)
 
 
 def _claims(runs: Sequence[Row], due: Sequence[Row]) -> tuple[RunClaim, ...]:

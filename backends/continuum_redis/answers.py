@@ -13,6 +13,7 @@ from continuum_core.journal.commit import (
     Committed,
     Delivered,
     DeliverOutcome,
+    DueEntry,
     Finished,
     FinishOutcome,
     Inspection,
@@ -47,6 +48,7 @@ __all__ = [
     "definition",
     "delivered",
     "delivery",
+    "due_entry",
     "due_order",
     "finished",
     "first_due",
@@ -214,7 +216,11 @@ def reserved(reply: Reply) -> Reserved:
 
 def claims(reply: Reply) -> Claims:
     now, runs, reached, next_due, _ = reply
-    return Claims(now, tuple(sorted(map(_run_claim, runs), key=first_due)), reached, next_due)
+    return Claims(now, tuple(sorted(map(_run_claim, runs), key=first_due)), due_entry(reached), next_due)
+
+
+def due_entry(reply: Reply) -> DueEntry | None:
+    return None if reply is None else DueEntry(reply[0], UUID(bytes=reply[1]))
 
 
 def _run_claim(reply: Reply) -> RunClaim:

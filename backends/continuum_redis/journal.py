@@ -19,10 +19,12 @@ from continuum_core.journal import cursor as cursors
 from continuum_core.journal.blobs import Blob, BlobName
 from continuum_core.journal.checking import check_finish, check_start, check_turn
 from continuum_core.journal.commit import (
+    FIRST_DUE,
     Claims,
     Commit,
     Committed,
     Delivered,
+    DueEntry,
     Finished,
     Inspection,
     Member,
@@ -164,7 +166,7 @@ class RedisJournal:
         limit: int,
         lease: int,
         takes: frozenset[str],
-        after: Micros = 0,
+        after: DueEntry = FIRST_DUE,
         scan: int = 1_000,
     ) -> Claims:
         parts = self._opened()

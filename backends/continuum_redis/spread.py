@@ -16,7 +16,7 @@ from uuid import UUID
 from attrs import define, field, frozen
 
 from continuum_core.clock import Micros
-from continuum_core.journal.commit import Claims, RunClaim
+from continuum_core.journal.commit import Claims, DueEntry, RunClaim
 from continuum_redis import answers
 from continuum_redis.arguments import Arguments, packed
 from continuum_redis.relay import Relay
@@ -66,7 +66,7 @@ class _Ask:
     claim_id: UUID
     lease: int
     takes: frozenset[str]
-    after: Micros
+    after: DueEntry
     scan: int
 
 
@@ -78,7 +78,7 @@ class _Found:
     """
 
     runs: dict[UUID, RunClaim] = field(factory=dict[UUID, RunClaim])
-    reached: Micros | None = None
+    reached: DueEntry | None = None
     next_due: Micros | None = None
     now: Micros = 0
     more: bool = True
@@ -127,12 +127,13 @@ class _Round:
     def merged(self, due: Sequence[int]) -> Claims:
         """The answer. `due`: tags that had something due, whether they were asked or not."""
         runs = chain(*(found.runs.values() for found in self.found.values()))
-        unasked = [self.looks[tag][3] for tag in due if tag not in self.found]
+        unasked = [answers.due_entry(self.looks[tag][3]) for tag in due if tag not in self.found]
+        ends = [each.reached for each in self.found.values()] + unasked
         coming = [look[4] for look in self.looks.values()] + [each.next_due for each in self.found.values()]
         return Claims(
             now=max([look[0] for look in self.looks.values()] + [each.now for each in self.found.values()]),
             runs=tuple(sorted(runs, key=answers.first_due)),
-            reached=sooner(*(each.reached for each in self.found.values()), *unasked),
+            reached=min((end for end in ends if end is not None), default=None),
             next_due=sooner(*coming),
         )
 
@@ -146,7 +147,7 @@ class RunSpread:
     _suspects: dict[int, None] = field(factory=dict[int, None])
 
     async def claim(
-        self, claim_id: UUID, limit: int, lease: int, takes: frozenset[str], after: Micros, scan: int
+        self, claim_id: UUID, limit: int, lease: int, takes: frozenset[str], after: DueEntry, scan: int
     ) -> Claims:
         looks = await self._look(claim_id, after)
         await self._tidy(looks)
@@ -175,10 +176,10 @@ class RunSpread:
                 await this.claim({first: limit}, 0)
         return this.merged(due)
 
-    async def _look(self, claim_id: UUID, after: Micros) -> dict[int, Any]:
+    async def _look(self, claim_id: UUID, after: DueEntry) -> dict[int, Any]:
         def look(to: Arguments) -> None:
             to.uuid(claim_id)
-            to.number(after)
+            _write_entry(to, after)
 
         return await self.store.look("look_runs", packed(look))
 
@@ -190,11 +191,16 @@ class RunSpread:
                 await self.relay.give_up(tag)
 
 
+def _write_entry(to: Arguments, entry: DueEntry) -> None:
+    to.number(entry.due)
+    to.uuid(entry.id)
+
+
 def write_claim(
     claim_id: UUID,
     limit: int,
     lease: int,
-    after: Micros,
+    after: DueEntry,
     scan: int,
     takes: frozenset[str],
     before: int = 0,
@@ -210,7 +216,7 @@ def write_claim(
         to.uuid(claim_id)
         to.number(limit)
         to.number(lease)
-        to.number(after)
+        _write_entry(to, after)
         to.number(max(scan, 1))
         to.number(before)
         to.number(known)

@@ -13,7 +13,11 @@ from uuid import UUID
 from attrs import define, field
 
 from continuum_core.clock import Micros
-from continuum_core.journal.commit import Claims, RunClaim
+from continuum_core.journal.commit import (
+    Claims,
+    DueEntry,
+    RunClaim,
+)
 from continuum_core.journal.records import ENDED, Held, RunStatus, own_timer
 from continuum_sqlite import deliveries, rows
 from continuum_sqlite.rows import Row
@@ -38,7 +42,7 @@ class _Page:
     paused: list[tuple[bytes, bytes]] = field(factory=list[tuple[bytes, bytes]])
     woken: list[bytes] = field(factory=list[bytes])
     over: dict[bytes, None] = field(factory=dict[bytes, None])
-    reached: Micros | None = None
+    reached: DueEntry | None = None
 
 
 @define
@@ -49,7 +53,7 @@ class ClaimRuns:
     limit: int
     lease: int
     takes: frozenset[str]
-    after: Micros
+    after: DueEntry
     scan: int
 
     def peek(self, transaction: Transaction) -> Claims | None:
@@ -94,7 +98,9 @@ class ClaimRuns:
 
     def _page(self, transaction: Transaction) -> _Page:
         page = _Page()
-        entries = transaction.execute(DUE_ENTRIES, (transaction.ns, self.after, transaction.now))
+        entries = transaction.execute(
+            DUE_ENTRIES, (transaction.ns, self.after.due, transaction.now, self.after.id.bytes)
+        )
         try:
             self._read(entries, page, transaction.now)
         finally:
@@ -102,20 +108,15 @@ class ClaimRuns:
         return page
 
     def _read(self, entries: Iterator[Row], page: _Page, now: Micros) -> None:
-        """Sort entries into `page` until it has enough. Each stop says from where to go on."""
+        """Sort entries into `page` until it has enough. It goes on from the entry that ended it."""
         met: set[bytes] = set()
-        last: Micros | None = None
+        limit = self.limit
         for read, (due, delivery_id, run_id, status, lease_until, tries, fingerprint, own) in enumerate(
             _with_own(each) for each in entries
         ):
-            if len(page.taken) >= self.limit or (page.taken and page.reached is not None):
-                page.reached = due if last is None else last
+            page.reached = DueEntry(due, UUID(bytes=delivery_id))
+            if len(page.taken) >= limit or read >= self.scan:
                 return
-            # ties are read on: else more than `scan` of one microsecond would hide all that follow
-            if read >= self.scan and due != last:
-                page.reached = (due if last is None else last) + 1
-                return
-            last = due
             if status in ENDED:
                 page.over[run_id] = None
             elif status != RunStatus.RUNNING and not own:
@@ -124,14 +125,13 @@ class ClaimRuns:
                 continue
             elif lease_until is None or lease_until <= now:
                 if tries >= _SUSPECT and page.taken:
-                    page.reached = due
                     return
                 met.add(run_id)
                 page.taken.append(run_id)
                 if status != RunStatus.RUNNING:
                     page.woken.append(run_id)
                 if tries >= _SUSPECT:
-                    page.reached = due  # alone: the next entry, if there is one, ends the page
+                    limit = 1
         page.reached = None
 
 

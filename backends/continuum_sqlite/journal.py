@@ -15,10 +15,12 @@ from continuum_core.errors import UsageError
 from continuum_core.journal.blobs import Blob, BlobName
 from continuum_core.journal.checking import check_finish, check_start, check_turn
 from continuum_core.journal.commit import (
+    FIRST_DUE,
     Claims,
     Commit,
     Committed,
     Delivered,
+    DueEntry,
     Finished,
     Inspection,
     Member,
@@ -137,7 +139,7 @@ class SqliteJournal:
         limit: int,
         lease: int,
         takes: frozenset[str],
-        after: Micros = 0,
+        after: DueEntry = FIRST_DUE,
         scan: int = 1_000,
     ) -> Claims:
         self._opened().wakeups.acting()

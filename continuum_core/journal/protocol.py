@@ -102,10 +102,12 @@ from attrs import field, frozen
 from continuum_core.clock import Micros, span
 from continuum_core.errors import UsageError
 from continuum_core.journal.commit import (
+    FIRST_DUE,
     Claims,
     Commit,
     Committed,
     Delivered,
+    DueEntry,
     Finished,
     Inspection,
     NewRun,
@@ -297,13 +299,13 @@ class Journal(Protocol):
         limit: int,
         lease: int,
         takes: frozenset[str],
-        after: Micros = 0,
+        after: DueEntry = FIRST_DUE,
         scan: int = 1_000,
     ) -> Claims:
         """Lease up to `limit` runs that have due, unheld deliveries, for `lease` microseconds.
 
-        Reads `scan` entries of the due index from due time `after` on, and the ties of the last of them:
-        otherwise more deliveries of one microsecond than `scan` would stop the caller for ever. Entries
+        Reads `scan` entries of the due index at most, in its order and from `after` on, with `after` itself.
+        However many deliveries have one due time, no claim reads more than others do. Entries
         of suspended and parked runs, but for those of promise 26, are held (PAUSED) whatever `takes` says.
         While `claim_id` holds
         runs, expired or not, the answer is these and nothing is claimed.

@@ -10,10 +10,11 @@ anew each second would never come to the end of a long head, and runs behind it 
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from attrs import define
 
-from continuum_core.clock import Micros
-from continuum_core.journal.commit import Claims
+from continuum_core.journal.commit import FIRST_DUE, Claims, DueEntry
 
 __all__ = ["Pages"]
 
@@ -36,11 +37,11 @@ class Pages:
     """
 
     poll: float
-    _floor: Micros = 0
-    _front: Micros = 0
+    _floor: DueEntry = FIRST_DUE
+    _front: DueEntry = FIRST_DUE
     _under_way: bool = True  # the front has not come to the end of the index
     _news: bool = False  # something hinted at work since the front was last at the floor
-    _sweep: Micros | None = None
+    _sweep: DueEntry | None = None
     _sweeping: bool = False  # the page at hand is one of the sweep
     _stirred: bool = False  # something hinted at work since the last sweep began
     _began: float = 0.0
@@ -53,10 +54,10 @@ class Pages:
         """Something hints at work: neither place is known to be empty any more."""
         self._stirred = self._news = True
 
-    def after(self, now: float) -> Micros:
-        """The due time from which to read a page. :param now: seconds, of a clock that never goes back."""
-        if self._sweep is None and self._floor > 0 and now >= self._sweep_due():
-            self._sweep, self._began, self._spent = 0, now, 0.0
+    def after(self, now: float) -> DueEntry:
+        """The entry from which to read a page. :param now: seconds, of a clock that never goes back."""
+        if self._sweep is None and self._floor > FIRST_DUE and now >= self._sweep_due():
+            self._sweep, self._began, self._spent = FIRST_DUE, now, 0.0
             self._stirred = self._fruitful = False
         self._sweeping = self._sweep is not None and not self._sweeping
         return self._sweep if self._sweeping and self._sweep is not None else self._front
@@ -71,7 +72,7 @@ class Pages:
 
     def rest(self, now: float) -> float:
         """Seconds that may pass before the next page, if nothing hints at work."""
-        return max(self._sweep_due() - now, 0.0) if self._floor > 0 else self.poll
+        return max(self._sweep_due() - now, 0.0) if self._floor > FIRST_DUE else self.poll
 
     def _sweep_due(self) -> float:
         return self._sweep_at if self._stirred else self._sweep_by
@@ -87,9 +88,9 @@ class Pages:
             self._front = self._floor  # what became due at the last moment may be seen only now
             return
         self._front = reached
-        floor = min(reached, claims.now - _SECOND)
+        floor = min(reached, DueEntry(claims.now - _SECOND, UUID(int=0)))
         if floor > self._floor:
-            if self._floor == 0:  # from here on there is something behind the front
+            if self._floor == FIRST_DUE:  # from here on there is something behind the front
                 self._sweep_at, self._sweep_by = now + min(_APART, self.poll), now + self.poll
             self._floor = floor
 
@@ -102,8 +103,8 @@ class Pages:
         if reached is not None and self._sweep is not None and self._sweep < reached < self._floor:
             self._sweep = reached
             return
-        if reached is None and self._sweep == 0:  # all that is due is one page
-            self._floor = self._front = 0
+        if reached is None and self._sweep == FIRST_DUE:  # all that is due is one page
+            self._floor = self._front = FIRST_DUE
         self._sweep = None
         rest = 0.0 if self._fruitful else min(_REST * self._spent, self.poll)
         self._sweep_at = min(max(self._began + _APART, now + rest), now + self.poll)

@@ -15,7 +15,14 @@ from msgspec import Struct
 from continuum_core.clock import Micros
 from continuum_core.errors import JournalUnavailable, UnknownVersion
 from continuum_core.host import Flag, Host
-from continuum_core.journal.commit import Claims, Commit, Committed, RunClaim, RunHold
+from continuum_core.journal.commit import (
+    Claims,
+    Commit,
+    Committed,
+    DueEntry,
+    RunClaim,
+    RunHold,
+)
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import RunStatus
 from continuum_core.journal_clock import JournalClock
@@ -117,7 +124,7 @@ class Runs:
             if not more:
                 await self.wake.wait(min(poll(claims.next_due), pages.rest(now)))
 
-    async def _claim(self, room: int, after: Micros) -> Claims:
+    async def _claim(self, room: int, after: DueEntry) -> Claims:
         claims = await self._journal.claim_runs(
             self._claim_id, room, self._lease, self._registry.takes(), after
         )

@@ -25,10 +25,12 @@ from continuum_core.clock import Micros
 from continuum_core.errors import JournalUnavailable
 from continuum_core.journal.blobs import Blob, BlobKeeping, BlobName, keeping
 from continuum_core.journal.commit import (
+    FIRST_DUE,
     Claims,
     Commit,
     Committed,
     Delivered,
+    DueEntry,
     Finished,
     Inspection,
     Member,
@@ -258,7 +260,7 @@ class FaultyJournal:
         limit: int,
         lease: int,
         takes: frozenset[str],
-        after: Micros = 0,
+        after: DueEntry = FIRST_DUE,
         scan: int = 1_000,
     ) -> Claims:
         return await self._do(

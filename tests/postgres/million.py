@@ -15,10 +15,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import psycopg
 
-from continuum_core.journal.commit import PrunePlan, Query, TaskHold
+from continuum_core.journal.commit import (
+    DueEntry,
+    PrunePlan,
+    Query,
+    TaskHold,
+)
 from continuum_core.journal.protocol import Limits
 from continuum_core.journal.records import RunStatus
 from continuum_core.journal.searching import AttributeIn, Column, ColumnIn, Every, Search, Sort, Span
@@ -188,7 +194,7 @@ async def measure(url: str, namespace: str) -> Pages:
         await of(
             "claim_runs, a page of the head", lambda: journal.claim_runs(new_id(), 100, 60_000_000, takes)
         )
-        behind = 2 * HEAD + 1
+        behind = DueEntry(2 * HEAD + 1, UUID(int=0))
         await of(
             "claim_runs, behind the head",
             lambda: journal.claim_runs(new_id(), 100, 60_000_000, takes, after=behind),

@@ -278,12 +278,16 @@ def _pages(connection: Any, schema: str, text: str, *parameters: object) -> int:
     return int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"])
 
 
+def _begin(due: int) -> tuple[Bigint, UUID]:
+    return Bigint(due), UUID(int=0)
+
+
 def test_a_poll_costs_the_same_however_many_wait(filled: tuple[Any, str]) -> None:
     """Tens of thousands wait, ended or are leased: a claim that finds little touches a handful of pages."""
     connection, schema = filled
     lanes = (arrays.texts(["queue"]), arrays.texts(["act"]))
     takes = arrays.texts(["f"])
-    assert _pages(connection, schema, DUE_PAGE, Bigint(200), Bigint(1_000), takes) < 60
+    assert _pages(connection, schema, DUE_PAGE, *_begin(200), Bigint(1_000), takes) < 60
     assert _pages(connection, schema, READY_TASKS, *lanes, arrays.bigints([100])) < 60
     assert _pages(connection, schema, EXPIRED_TASKS, *lanes) < 60
     assert _pages(connection, schema, NEXT_TASKS, *lanes) < 80
@@ -298,10 +302,34 @@ def test_a_page_stops_at_its_scan(filled: tuple[Any, str]) -> None:
     takes = arrays.texts(["f"])
     with connection.transaction(force_rollback=True):
         connection.execute(qualified(text, schema).encode())
-        few = _pages(connection, schema, DUE_PAGE, Bigint(1_000_000), Bigint(100), takes)
-        behind = _pages(connection, schema, DUE_PAGE, Bigint(1_000_000 + MANY // 4), Bigint(100), takes)
+        few = _pages(connection, schema, DUE_PAGE, *_begin(1_000_000), Bigint(100), takes)
+        behind = _pages(connection, schema, DUE_PAGE, *_begin(1_000_000 + MANY // 4), Bigint(100), takes)
     assert few < 100 * 10  # a page of the heap and some of the key's tree for each entry
     assert behind < 60
+
+
+def test_a_page_of_ties_costs_what_another_costs(filled: tuple[Any, str]) -> None:
+    """Twenty thousand deliveries of one microsecond: a page ends among them, and begins among them."""
+    connection, schema = filled
+    takes = arrays.texts(["f"])
+    costs: dict[str, list[int]] = {}
+    for due in ("2000000", "2000000 + n"):
+        text = DELIVERIES.replace("md5('d' || {salt} || n::text)::uuid", "lpad(to_hex(n), 32, '0')::uuid")
+        with connection.transaction(force_rollback=True):
+            filling = text.format(salt="'w'", due=due, count=MANY)
+            connection.execute(qualified(filling, schema).encode())
+            middle = MANY // 2
+            begins = [
+                _begin(2_000_000),
+                (Bigint(2_000_000 + (middle if "n" in due else 0)), UUID(int=middle)),
+            ]
+            costs[due] = [_pages(connection, schema, DUE_PAGE, *at, Bigint(100), takes) for at in begins]
+            for at in begins:
+                asked = (1, *at, Bigint(100), takes)
+                rows = connection.execute(qualified(DUE_PAGE, schema).encode(), asked).fetchall()
+                assert len(rows) == 100
+    for ties, spread in zip(*costs.values(), strict=True):
+        assert ties <= 1.2 * spread + 20, costs
 
 
 # --- searches

@@ -44,7 +44,7 @@ def filled(request: pytest.FixtureRequest, postgres_database: str) -> Iterator[A
         connection.execute(f'ALTER TABLE "{schema}".tasks SET (autovacuum_enabled = off)'.encode())
         if request.param == "vacuumed while empty":
             connection.execute(f'VACUUM (ANALYZE) "{schema}".tasks'.encode())
-        for queue in ("backlog", "tenants"):
+        for queue in ("backlog", "tenants", "ties"):
             _fill(connection, schema, queue)
         if request.param == "analysed":
             connection.execute(f'ANALYZE "{schema}".tasks'.encode())
@@ -60,6 +60,8 @@ def _fill(connection: Any, schema: str, queue: str) -> None:
     if queue == "backlog":
         run(salt="w", due="n", key="'big'", count=BACKLOG, **ready)
         run(salt="s", due="n", key="'small' || n", count=5, **ready)
+    elif queue == "ties":
+        run(salt="w", due="1", key="''", count=TENANTS, **ready)
     else:
         run(salt="w", due="n", key="'t' || lpad(n::text, 6, '0')", count=TENANTS, **ready)
     run(salt="l", leased="true", wake=FAR, due="n", key="'l' || n", count=LEASED)
@@ -95,6 +97,19 @@ def test_a_claim_costs_by_what_it_takes(filled: Any, queue: str) -> None:
     assert _pages(filled, READY_TASKS, *_lane(queue), room) < 100
     assert _pages(filled, EXPIRED_TASKS, *_lane(queue)) < 40
     assert _pages(filled, NEXT_TASKS, *_lane(queue)) < 40
+
+
+def test_ties_are_read_as_far_as_there_is_room(filled: Any) -> None:
+    """Twenty thousand tasks that became due at once: the first fifty of them, in the order of their names."""
+    room = arrays.bigints([ROOM])
+    for statement in (READY_TASKS, DEALT_TASKS):
+        found = _rows(filled, statement, *_lane("ties"), room)
+        assert len(found) == ROOM
+        assert _pages(filled, statement, *_lane("ties"), room) < 16 * ROOM
+    connection, schema = filled
+    sql = "SELECT run_id FROM continuum.tasks WHERE queue = 'ties' AND wake IS NULL ORDER BY run_id LIMIT $1"
+    first = connection.execute(qualified(sql, schema).encode(), (ROOM,)).fetchall()
+    assert sorted(row[4] for row in found) == [row[0] for row in first]
 
 
 def test_every_key_in_turn_is_found(filled: Any) -> None:

@@ -11,8 +11,11 @@ from uuid import UUID
 import pytest
 
 from continuum_core import Machine, root
-from continuum_core.clock import Micros
-from continuum_core.journal.commit import Claims
+from continuum_core.journal.commit import (
+    FIRST_DUE,
+    Claims,
+    DueEntry,
+)
 from continuum_core.journal.connect import connect
 from continuum_core.journal.protocol import Journal
 from continuum_core.testing import Engine
@@ -51,7 +54,7 @@ class Slow:
         return self
 
     async def claim_runs(
-        self, claim_id: UUID, limit: int, lease: int, takes: frozenset[str], after: Micros = 0
+        self, claim_id: UUID, limit: int, lease: int, takes: frozenset[str], after: DueEntry = FIRST_DUE
     ) -> Claims:
         self.pages += 1
         if self.slow:

@@ -8,7 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from continuum_core.clock import Micros
-from continuum_core.journal.commit import Claims, RunClaim
+from continuum_core.journal.commit import (
+    Claims,
+    DueEntry,
+    RunClaim,
+)
 from continuum_core.runtime.pages import Pages
 
 POLL = 5.0
@@ -22,20 +26,25 @@ class Index:
 
     def __init__(self, head: int) -> None:
         self.now: Micros = START
-        self.stuck = list(range(0, head * 10, 10))
-        self.free: list[Micros] = []
+        self._count = 0
+        # Four at a time of one due time: more than a page.
+        self.stuck = [self.entry(place // 4 * 10) for place in range(head)]
+        self.free: list[DueEntry] = []
+
+    def entry(self, due: Micros) -> DueEntry:
+        self._count += 1
+        return DueEntry(due, UUID(int=self._count))
 
     def seconds(self) -> float:
         return self.now / 1e6
 
-    def page(self, after: Micros) -> Claims:
+    def page(self, after: DueEntry) -> Claims:
         self.now += 10_000
-        due = sorted([each for each in [*self.stuck, *self.free] if after <= each <= self.now])
-        last = due[SCAN - 1] if len(due) > SCAN else self.now
-        found = next((each for each in self.free if after <= each <= last), None)
+        due = sorted(each for each in [*self.stuck, *self.free] if after <= each and each.due <= self.now)
+        found = next((each for each in due[:SCAN] if each in self.free), None)
         if found is not None:
             self.free.remove(found)
-        reached = last + 1 if due and due[-1] > last else None
+        reached = due[SCAN] if len(due) > SCAN else None
         return Claims(self.now, () if found is None else (TAKEN,), reached)
 
 
@@ -55,19 +64,19 @@ def test_who_was_hinted_at_is_read_before_anybody_rests(head: int, happens: list
     for each in happens:
         match each:
             case "new":
-                index.free.append(index.now)
+                index.free.append(index.entry(index.now))
                 pages.stir()
                 more = True
             case "stuck":
-                index.stuck.append(index.now)
+                index.stuck.append(index.entry(index.now))
             case "old":
-                index.free.append(START - 15_000_000)
+                index.free.append(index.entry(START - 15_000_000))
             case "rest" if not more:
                 index.now += round(pages.rest(index.seconds()) * 1e6)
                 more = True
             case _:
                 more = read(pages, index)
-        assert more or all(due < START for due in index.free), "it rests beside what just became due"
+        assert more or all(each.due < START for each in index.free), "it rests beside what just became due"
     by = index.now + round(POLL * 1e6) * 2
     while index.free:
         if not read(pages, index):
@@ -82,7 +91,7 @@ def test_no_moment_is_the_wrong_one_for_a_hint() -> None:
             pages, index = Pages(POLL), Index(head)
             for step in range(moment + 20):
                 if step == moment:
-                    index.free.append(index.now)
+                    index.free.append(index.entry(index.now))
                     pages.stir()
                 if not read(pages, index):
                     assert not index.free, f"it rests beside what became due at step {moment} before {head}"

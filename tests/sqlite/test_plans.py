@@ -13,7 +13,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from continuum_core.journal.commit import TaskClaims, TaskWant
+from continuum_core.journal.commit import (
+    FIRST_DUE,
+    DueEntry,
+    TaskClaims,
+    TaskWant,
+)
 from continuum_core.journal.protocol import Limits
 from continuum_core.journal.records import RunStatus
 from continuum_core.journal.searching import (
@@ -114,7 +119,7 @@ def steps(connection: sqlite3.Connection, claim: ClaimRuns | ClaimTasks) -> tupl
     return len(answer.tasks if isinstance(answer, TaskClaims) else answer.runs), count
 
 
-def claim_runs(limit: int = 10, after: int = 0) -> ClaimRuns:
+def claim_runs(limit: int = 10, after: DueEntry = FIRST_DUE) -> ClaimRuns:
     return ClaimRuns(uuid4(), limit, 1000, TAKES, after, 1000)
 
 
@@ -143,14 +148,34 @@ def test_leased_runs_at_the_head_cost_one_bounded_page_and_are_left_behind(
     for batch in range(5):
         add_runs(connection, 1000, due=NOW - 5_000 + batch, lease_until=NOW + 1_000)
     add_runs(connection, 3, due=NOW - 1)
-    after, pages, taken = 0, 0, 0
+    after, pages, taken = FIRST_DUE, 0, 0
     while not taken:
         answer = claim_runs(after=after).carry_out(transaction(connection))
         pages += 1
         taken = len(answer.runs)
         assert taken or answer.reached is not None, "the page ended before what is due was met"
         assert answer.reached is None or answer.reached > after, "a page must get on"
-        after = answer.reached or 0
+        after = answer.reached or FIRST_DUE
+    assert (taken, pages) == (3, 6)
+
+
+def test_leased_runs_of_one_due_time_cost_no_more_than_others(connection: sqlite3.Connection) -> None:
+    """Five thousand at the head: each page ends among them, and the next one begins where it ended."""
+    for batch in range(5):
+        add_runs(connection, 1000, due=NOW - 9_000 + batch, lease_until=NOW + 1_000)
+    spread = steps(connection, claim_runs())
+    add_runs(connection, 5_000, due=NOW - 5_000, lease_until=NOW + 1_000)
+    add_runs(connection, 3, due=NOW - 1)
+    after, pages, taken = DueEntry(NOW - 5_000, UUID(int=0)), 0, 0
+    while not taken:
+        claim = claim_runs(after=after)
+        _, cost = steps(connection, claim)
+        answer = claim.carry_out(transaction(connection))
+        pages += 1
+        taken = len(answer.runs)
+        assert cost <= 2 * spread[1]
+        assert answer.reached is None or answer.reached > after, "a page must get on"
+        after = answer.reached or FIRST_DUE
     assert (taken, pages) == (3, 6)
 
 

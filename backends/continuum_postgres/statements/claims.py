@@ -18,40 +18,41 @@ __all__ = [
 
 CLAIMED_RUNS = "SELECT shards, runs FROM continuum.claims WHERE ns = $1::integer AND claim_id = $2::uuid"
 
-# One page of the index of due deliveries, in its order, with the ties of its last entry; of it what a
-# claim may take or has to put away. `pos` and `n` tell how much was passed over. A delivery whose run is
-# gone (it raced the pruning) shows up without a status. The next due times by ORDER BY and LIMIT: `min`
-# reads all that waits where the planner, whose statistics are old, expects one row.
+# One page of the index of due deliveries, in its order; of it what a claim may take or has to put away, each
+# with the entry behind it, from which the next page reads on if it ends this one. Before these the first
+# entry of the page, and the first one behind it. A delivery whose run is gone (it raced the pruning) shows up
+# without a status. The next due time by ORDER BY and LIMIT: `min` reads all that waits where the planner,
+# whose statistics are old, expects one row.
 DUE_PAGE = f"""
 WITH c AS MATERIALIZED (SELECT {CLOCK} AS now), q AS MATERIALIZED (
   SELECT d.due, d.id, d.shard, d.run_id FROM continuum.deliveries d
-  WHERE d.ns = $1::integer AND d.held = 0 AND d.due >= $2::bigint AND d.due <= (SELECT now FROM c)
-  ORDER BY d.due FETCH FIRST ($3::bigint) ROWS WITH TIES
-), p AS (
-  SELECT q.*, row_number() OVER (ORDER BY q.due, q.id, q.run_id) AS pos FROM q
+  WHERE d.ns = $1::integer AND d.held = 0 AND (d.due, d.id) >= ($2::bigint, $3::uuid)
+    AND d.due <= (SELECT now FROM c)
+  ORDER BY d.due, d.id LIMIT $4::bigint + 1
+), p AS MATERIALIZED (
+  SELECT q.*, row_number() OVER w AS pos, lead(q.due) OVER w AS due_behind, lead(q.id) OVER w AS id_behind
+  FROM q WINDOW w AS (ORDER BY q.due, q.id, q.run_id)
 ), e AS (
   SELECT p.*, r.status, r.tries, r.version, r.fence,
     CASE WHEN r.status IN (5, 6) THEN (
       SELECT d.kind = 2 AND d.token = 0 FROM continuum.deliveries d
       WHERE d.shard = p.shard AND d.ns = $1::integer AND d.run_id = p.run_id AND d.id = p.id
     ) END AS wakes,
-    CASE WHEN r.status IN (5, 6) THEN r.fingerprint = ANY ($4::text[]) END AS taken
+    CASE WHEN r.status IN (5, 6) THEN r.fingerprint = ANY ($5::text[]) END AS taken
   FROM p
   LEFT JOIN LATERAL (
     SELECT * FROM continuum.runs r
     WHERE r.shard = p.shard AND r.ns = $1::integer AND r.run_id = p.run_id OFFSET 0
   ) r ON true
-  WHERE r.status IS DISTINCT FROM 0
-    OR ((r.lease_until IS NULL OR r.lease_until <= (SELECT now FROM c)) AND r.fingerprint = ANY ($4::text[]))
+  WHERE p.pos <= $4::bigint AND (r.status IS DISTINCT FROM 0
+    OR ((r.lease_until IS NULL OR r.lease_until <= (SELECT now FROM c)) AND r.fingerprint = ANY ($5::text[])))
 )
-SELECT c.now, (SELECT count(*) FROM q), (SELECT max(q.due) FROM q),
-  (SELECT d.due FROM continuum.deliveries d
-   WHERE d.ns = $1::integer AND d.held = 0 AND d.due > (SELECT coalesce(max(q.due), $2::bigint) FROM q)
-   ORDER BY d.due LIMIT 1),
+SELECT c.now,
   (SELECT d.due FROM continuum.deliveries d
    WHERE d.ns = $1::integer AND d.held = 0 AND d.due > (SELECT now FROM c) ORDER BY d.due LIMIT 1),
-  e.due, e.id, e.run_id, e.status, e.tries, e.version, e.fence, e.pos, e.wakes, e.taken
-FROM c LEFT JOIN e ON true ORDER BY e.pos
+  f.due, f.id, b.due, b.id,
+  e.due, e.id, e.run_id, e.status, e.tries, e.version, e.fence, e.due_behind, e.id_behind, e.wakes, e.taken
+FROM c LEFT JOIN p f ON f.pos = 1 LEFT JOIN p b ON b.pos = $4::bigint + 1 LEFT JOIN e ON true ORDER BY e.pos
 """
 
 # A timer of the run itself is due: it ends the rest, before the lease, of those that rest still as they did.

@@ -40,6 +40,8 @@ _PRIORITIES = f"""(
     FROM p WHERE p.priority IS NOT NULL
   ) SELECT p.priority FROM p WHERE p.priority IS NOT NULL OFFSET 0
 ) p"""
+# In which a claim takes what is of one key; that of the index, so that no ties are ever sorted.
+_ORDER = "t.due, t.run_id, t.token, t.slot"
 _READY = f"{_OF_LANE} AND t.priority = p.priority AND t.wake IS NULL AND t.due <= {_NOW} AND {_NEEDED}"
 
 # What was put off until now. The claim that finds such tasks makes them ready, so they are few; after a
@@ -61,7 +63,7 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
   SELECT {_FOUND} FROM {_PRIORITIES} CROSS JOIN LATERAL (
     (SELECT {_FOUND} FROM continuum.tasks t
-     WHERE {_READY} AND t.fairness = '' ORDER BY t.due FETCH FIRST (m.room) ROWS WITH TIES)
+     WHERE {_READY} AND t.fairness = '' ORDER BY {_ORDER} LIMIT m.room)
     UNION ALL
     (SELECT {_FOUND} FROM continuum.tasks t
      WHERE {_READY} AND t.fairness > '' ORDER BY t.fairness LIMIT 1)
@@ -104,10 +106,10 @@ CROSS JOIN LATERAL (
     ), a AS MATERIALIZED (
       SELECT {_FOUND} FROM s CROSS JOIN k CROSS JOIN LATERAL (
         SELECT {_FOUND} FROM continuum.tasks t
-        WHERE {_READY} AND t.fairness = k.key ORDER BY t.due FETCH FIRST (s.share) ROWS WITH TIES
+        WHERE {_READY} AND t.fairness = k.key ORDER BY {_ORDER} LIMIT s.share
       ) t WHERE k.key IS NOT NULL
     ), g AS MATERIALIZED (
-      SELECT t.fairness AS key, count(*) AS n, max(t.due) AS due FROM a t GROUP BY t.fairness
+      SELECT t.fairness AS key, count(*) AS n FROM a t GROUP BY t.fairness
     ), l AS MATERIALIZED (
       SELECT s.share, m.room - (SELECT coalesce(sum(least(g.n, s.share)), 0) FROM g)::bigint AS missing FROM s
     )
@@ -115,8 +117,7 @@ CROSS JOIN LATERAL (
     UNION ALL
     SELECT {_FOUND} FROM l CROSS JOIN g CROSS JOIN LATERAL (
       SELECT {_FOUND} FROM continuum.tasks t
-      WHERE {_READY} AND t.fairness = g.key AND t.due > g.due
-      ORDER BY t.due FETCH FIRST (l.missing) ROWS WITH TIES
+      WHERE {_READY} AND t.fairness = g.key ORDER BY {_ORDER} LIMIT l.missing OFFSET l.share
     ) t WHERE l.missing > 0 AND g.n >= l.share
   ) t
   UNION ALL {_PUT_OFF}

@@ -13,22 +13,43 @@ local function claim_shown(r)
     r.root, shown}
 end
 
+local function entry_of(found, i)
+  return found[i] and {due = tonumber(found[i + 1]), id = string.sub(found[i], 1, 16), run = string.sub(found[i], 17)}
+end
+
+-- At which place of the due index the entries from `after` on begin. Those of one due time stand in the order
+-- of their ids: among them it is found by halving, so that it costs nothing how many they are.
+local function place_of(after)
+  local low = call('ZCOUNT', P .. 'due', '-inf', '(' .. string.format('%.0f', after.due))
+  local high = call('ZCOUNT', P .. 'due', '-inf', string.format('%.0f', after.due))
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    local member = call('ZRANGE', P .. 'due', middle, middle)[1]
+    if precedes(string.sub(member, 1, 16), after.id) then
+      low = middle + 1
+    else
+      high = middle
+    end
+  end
+  return low
+end
+
 -- Entries of the due index from `after` on, a page at a time: {due, delivery id, run id}.
 local function entries(after, scan)
-  local page, offset, i = {}, 0, 1
-  local size = math.max(2, math.min(scan + 1, 1000)) * 2
+  local page, offset, i = {}, place_of(after), 1
+  local size = math.max(2, math.min(scan + 1, 1000))
   return function()
     if i > #page then
-      page = call('ZRANGEBYSCORE', P .. 'due', after, '+inf', 'WITHSCORES', 'LIMIT', offset, size / 2)
-      offset, i = offset + size / 2, 1
-      if #page == 0 then
-        return false
-      end
+      page = call('ZRANGE', P .. 'due', offset, offset + size - 1, 'WITHSCORES')
+      offset, i = offset + size, 1
     end
-    local member, due = page[i], tonumber(page[i + 1])
     i = i + 2
-    return {due = due, id = string.sub(member, 1, 16), run = string.sub(member, 17)}
+    return entry_of(page, i - 2)
   end
+end
+
+local function read_after()
+  return {due = number(), id = bytes()}
 end
 
 -- Whether it is a timer of the run itself, which ends a rest.
@@ -46,21 +67,16 @@ end
 
 local function read_page(limit, takes, after, scan, before)
   local page = {chosen = {}, paused = {}, reached = false, suspected = false}
-  local chosen, known, last, count = {}, {}, false, 0
+  local chosen, known, count = {}, {}, 0
   for entry in entries(after, scan) do
     if not entry or entry.due > now then
       break
     end
-    if #page.chosen >= limit then
-      page.reached = last or entry.due
+    if #page.chosen >= limit or count >= scan then
+      page.reached = {entry.due, entry.id}
       break
     end
-    if count >= scan and entry.due ~= last then
-      -- The ties of the last due were read to their end, so that the caller may go on behind them.
-      page.reached = (last or entry.due) + 1
-      break
-    end
-    last, count = entry.due, count + 1
+    count = count + 1
     local r = known[entry.run]
     if not r then
       r = runs.get(entry.run)
@@ -70,7 +86,7 @@ local function read_page(limit, takes, after, scan, before)
       page.paused[#page.paused + 1] = entry
     elseif not chosen[entry.run] and not (r.lease_until and r.lease_until > now) and takes[r.fingerprint] then
       if r.tries >= SUSPECT and before + #page.chosen > 0 then
-        page.reached, page.suspected = entry.due, true
+        page.reached, page.suspected = {entry.due, entry.id}, true
         break
       end
       page.chosen[#page.chosen + 1] = r
@@ -84,7 +100,7 @@ local function read_page(limit, takes, after, scan, before)
 end
 
 function verbs.claim_runs()
-  local claim, limit, lease, after, scan, before = bytes(), number(), number(), number(), number(), number()
+  local claim, limit, lease, after, scan, before = bytes(), number(), number(), read_after(), number(), number()
   local known, takes = number(), {}
   for _, fingerprint in ipairs(list(bytes)) do
     takes[fingerprint] = true
@@ -117,22 +133,22 @@ function verbs.claim_runs()
   return {now, shown, reached, first_score(P .. 'due', beyond(now)), suspected and 1 or 0}
 end
 
--- Whether what is due first belongs to a run that may be what kills its workers.
-local function suspect_in_front(after)
-  local first = call('ZRANGEBYSCORE', P .. 'due', after, now, 'LIMIT', 0, 1)[1]
-  local r = first and runs.get(string.sub(first, 17))
+-- Whether an entry is of a run that may be what kills its workers.
+local function of_suspect(entry)
+  local r = entry and runs.get(entry.run)
   return r and r.tries >= SUSPECT and not (r.lease_until and r.lease_until > now)
 end
 
--- What a claim would find here, for who claims of several tags: how many entries are due, since when, what is due
--- next; whether the claim holds runs; whether something waits to be carried to other tags, or waited in vain;
+-- What a claim would find here, for who claims of several tags: how many entries are due, the first of them, what is
+-- due next; whether the claim holds runs; whether something waits to be carried to other tags, or waited in vain;
 -- whether a suspect comes first.
 function verbs.look_runs()
-  local claim, after = bytes(), number()
-  local first = first_score(P .. 'due', after)
-  return {now, call('EXISTS', P .. 'cl:' .. claim), call('ZCOUNT', P .. 'due', after, now), first,
+  local claim, place = bytes(), place_of(read_after())
+  local count = math.max(0, call('ZCOUNT', P .. 'due', '-inf', now) - place)
+  local first = count > 0 and entry_of(call('ZRANGE', P .. 'due', place, place, 'WITHSCORES'), 1)
+  return {now, call('EXISTS', P .. 'cl:' .. claim), count, first and {first.due, first.id},
     first_score(P .. 'due', beyond(now)), call('EXISTS', P .. 'outs'), receiving.overdue() and 1 or 0,
-    suspect_in_front(after) and 1 or 0}
+    of_suspect(first) and 1 or 0}
 end
 
 local function holder(run, fence)

@@ -75,7 +75,7 @@ DUE_ENTRIES = """
 SELECT d.due, d.id, d.run_id, r.status, r.lease_until, r.tries, r.fingerprint, d.kind, d.token
 FROM continuum_deliveries AS d INDEXED BY continuum_deliveries_due
 CROSS JOIN continuum_runs AS r ON r.namespace = ?1 AND r.run_id = d.run_id
-WHERE d.namespace = ?1 AND d.held = 0 AND d.due BETWEEN ?2 AND ?3
+WHERE d.namespace = ?1 AND d.held = 0 AND (d.due, d.id) >= (?2, ?4) AND d.due <= ?3
 ORDER BY d.due, d.id
 """
 

@@ -9,7 +9,9 @@ harms another's. The values are made as those of `records` are, and changed by t
 """
 
 from continuum_core.journal.commit.claims import (
+    FIRST_DUE,
     Claims,
+    DueEntry,
     RunClaim,
     RunHold,
     TaskClaim,
@@ -43,12 +45,14 @@ from continuum_core.journal.commit.turns import (
 )
 
 __all__ = [
+    "FIRST_DUE",
     "Claims",
     "Commit",
     "CommitOutcome",
     "Committed",
     "DeliverOutcome",
     "Delivered",
+    "DueEntry",
     "FinishKind",
     "FinishOutcome",
     "Finished",

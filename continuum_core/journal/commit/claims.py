@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
 from uuid import UUID
 
 from msgspec import Struct
@@ -10,7 +11,31 @@ from continuum_core.clock import Micros
 from continuum_core.journal.rate import Rate
 from continuum_core.journal.records import Delivery, Task
 
-__all__ = ["Claims", "RunClaim", "RunHold", "TaskClaim", "TaskClaims", "TaskHold", "TaskWant"]
+__all__ = [
+    "FIRST_DUE",
+    "Claims",
+    "DueEntry",
+    "RunClaim",
+    "RunHold",
+    "TaskClaim",
+    "TaskClaims",
+    "TaskHold",
+    "TaskWant",
+]
+
+
+class DueEntry(NamedTuple):
+    """An entry of the index of due deliveries: the index is in the order of (due, id).
+
+    :ivar id: the delivery's.
+    """
+
+    due: Micros
+    id: UUID
+
+
+FIRST_DUE = DueEntry(0, UUID(int=0))
+"""Before all others, or the first of them."""
 
 
 class RunClaim(Struct, frozen=True, gc=False):
@@ -44,18 +69,16 @@ class Claims(Struct, frozen=True, gc=False):
 
     :ivar now: the journal's clock, which every turn uses as its `now`.
     :ivar runs: by the (due, id) of their first delivery, in the answer to a repeated claim as well.
-    :ivar reached: the due time up to which the page read the index, or None when it read to the end:
-        the caller may go on from there, and reads again and again what it has passed. A page that
-        its limit ended, or a suspect, tells the due of the last entry it read; one that `scan` ended has
-        read all entries of its last due time and tells the microsecond after it. Either tells None where
-        nothing due was left behind it; and so does the answer to a repeated claim.
+    :ivar reached: the first due entry of the index that the page did not take into account, whatever ended
+        it: its limit, `scan`, or a suspect, which is this entry then. The caller may go on from there. None
+        where nothing due was left behind the page, and in the answer to a repeated claim.
     :ivar next_due: a hint: when the earliest delivery of the namespace, of whatever run, that is not due
         yet will be; None: none known.
     """
 
     now: Micros
     runs: tuple[RunClaim, ...]
-    reached: Micros | None = None
+    reached: DueEntry | None = None
     next_due: Micros | None = None
 
 

@@ -18,7 +18,7 @@ import msgspec
 from attrs import frozen
 
 from continuum_core.errors import ContinuumError
-from continuum_core.journal.commit import TaskClaims
+from continuum_core.journal.commit import DueEntry, TaskClaims
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal.records import DeadLetter
 from continuum_core.testing.conformance.differing import check_alike
@@ -30,7 +30,7 @@ __all__ = ["Pair", "Sides", "comparable"]
 _T = TypeVar("_T")
 
 _CLOCK = frozenset({"now", "created", "updated", "at", "lease_until", "until", "scheduled"})
-_CHOSEN = frozenset({"due", "reached", "next_due"})
+_CHOSEN = frozenset({"due", "next_due"})
 _EARLY = 1_000
 _TICK = 50
 
@@ -112,6 +112,8 @@ def comparable(value: Any, name: str = "", *, exact: bool = False) -> Any:
         return value is not None
     if name == "namespace":
         return None
+    if isinstance(value, DueEntry):
+        return value if exact else (_time(value.due, "due"), comparable(value.id))
     kind = cast(type[object], type(value))
     if issubclass(kind, msgspec.Struct):
         return _fields(value, kind, exact)

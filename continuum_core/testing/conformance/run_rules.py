@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from continuum_core.journal.commit import Commit, NewRun, RunClaim
+from continuum_core.journal.commit import (
+    FIRST_DUE,
+    Commit,
+    DueEntry,
+    NewRun,
+    RunClaim,
+)
 from continuum_core.journal.protocol import Journal
 from continuum_core.testing.conformance.choices import (
     dedupes,
@@ -109,14 +116,20 @@ class RunRules(Twins):
         limit=st.integers(1, 4),
         lease=leases,
         takes=takes,
-        after=st.sampled_from([0, 0, 0, 2]),
+        after=st.sampled_from(["all", "all", "two", "reached"]),
         scan=st.sampled_from([1, 2, 1_000, 1_000]),
     )
-    def claim_runs(self, limit: int, lease: int, takes: frozenset[str], after: int, scan: int) -> None:
+    def claim_runs(self, limit: int, lease: int, takes: frozenset[str], after: str, scan: int) -> None:
         claim_id = new_id()
+        begins = {
+            "all": (FIRST_DUE, FIRST_DUE),
+            "two": (DueEntry(2, UUID(int=0)), DueEntry(2, UUID(int=0))),
+            "reached": self.reached,
+        }[after]
         claims = self.sides.ask(
-            lambda journal, _: journal.claim_runs(claim_id, limit, lease, takes, after, scan)
+            lambda journal, side: journal.claim_runs(claim_id, limit, lease, takes, begins[side], scan)
         )
+        self.reached = (claims.mine.reached or FIRST_DUE, claims.theirs.reached or FIRST_DUE)
         for pair in zip(claims.mine.runs, claims.theirs.runs, strict=True):
             self.held.append(Pair(*pair))
             for side, claim in enumerate(pair):

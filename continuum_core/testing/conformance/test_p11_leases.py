@@ -6,7 +6,12 @@ import asyncio
 from collections import Counter
 from uuid import UUID
 
-from continuum_core.journal.commit import FinishKind, FinishOutcome, OrderKind
+from continuum_core.journal.commit import (
+    DueEntry,
+    FinishKind,
+    FinishOutcome,
+    OrderKind,
+)
 from continuum_core.journal.protocol import Capability, Journal, Limits
 from continuum_core.testing.conformance.given import (
     HOUR,
@@ -104,14 +109,15 @@ async def test_a_suspect_ends_the_batch_it_is_met_in(kit: Kit) -> None:
     journal = await kit.open()
     innocent, suspect = await waiting(journal), await waiting(journal)
     last = await waiting(journal)
-    await delivered(journal, signal(suspect, due=20))
+    found = signal(suspect, due=20)
+    await delivered(journal, found)
     for _ in range(2):
         claim, _ = await claimed_one(journal, lease=MOMENT)
         await passed(journal, claim.lease_until)
     await journal.deliver([signal(innocent, due=10), signal(last, due=30)])
     first = await claimed(journal)
     assert [claim.run_id for claim in first.runs] == [innocent]
-    assert first.reached == 20
+    assert first.reached == DueEntry(20, found.id)
     second = await journal.claim_runs(new_id(), 100, HOUR, TAKES, after=first.reached)
     assert [claim.run_id for claim in second.runs] == [suspect]
     assert [claim.run_id for claim in (await claimed(journal)).runs] == [last]

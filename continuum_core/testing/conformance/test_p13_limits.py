@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 
-from continuum_core.journal.commit import DeliverOutcome, FinishKind, OrderKind
+from continuum_core.journal.commit import (
+    FIRST_DUE,
+    DeliverOutcome,
+    DueEntry,
+    FinishKind,
+    OrderKind,
+)
 from continuum_core.journal.protocol import Limits
 from continuum_core.journal.records import Held
 from continuum_core.testing.conformance.given import (
@@ -62,10 +70,10 @@ async def test_a_claim_tells_how_far_it_read(kit: Kit) -> None:
     """Promise 13: None when it read to the end; else the caller finds the rest from there."""
     journal = await kit.open()
     ids = [await waiting(journal) for _ in range(6)]
-    await journal.deliver([signal(run_id, due=10 * place) for place, run_id in enumerate(ids, start=1)])
+    found = [signal(run_id, due=10 * place) for place, run_id in enumerate(ids, start=1)]
+    await journal.deliver(found)
     first = await claimed(journal, limit=2)
-    assert first.reached is not None
-    assert 20 <= first.reached <= 30
+    assert first.reached == DueEntry(30, found[2].id)
     second = await journal.claim_runs(new_id(), 10, HOUR, TAKES, after=first.reached)
     assert [claim.run_id for claim in second.runs] == ids[2:]
     assert second.reached is None
@@ -81,13 +89,49 @@ async def test_a_page_of_leased_runs_is_passed(kit: Kit) -> None:
     last = await waiting(journal)
     await journal.deliver([signal(run_id, due=6) for run_id in [*busy, last]])
     page = await journal.claim_runs(new_id(), 10, HOUR, TAKES, scan=2)
-    after = 0
+    after = FIRST_DUE
     while not page.runs:
         assert page.reached is not None, "read to the end without the run that is due"
         assert page.reached > after, "the next page would be the same one"
         after = page.reached
         page = await journal.claim_runs(new_id(), 10, HOUR, TAKES, after=after, scan=2)
     assert [claim.run_id for claim in page.runs] == [last]
+
+
+async def test_deliveries_of_one_due_time_are_paged_like_all_others(kit: Kit) -> None:
+    """Promise 13: a page ends among them as well, and the next one begins where it ended."""
+    journal = await kit.open()
+    busy = [await waiting(journal) for _ in range(7)]
+    free, late = await waiting(journal), await waiting(journal)
+    await journal.deliver([signal(run_id, due=5) for run_id in busy])
+    assert len((await claimed(journal)).runs) == 7
+    await journal.deliver([signal(run_id, due=5) for run_id in [*busy, free]])
+    await journal.deliver([signal(late, due=6)])
+    met: list[UUID] = []
+    after, pages = FIRST_DUE, 0
+    while len(met) < 2:
+        page = await journal.claim_runs(new_id(), 10, HOUR, TAKES, after=after, scan=4)
+        met += [claim.run_id for claim in page.runs]
+        pages += 1
+        if page.reached is None:
+            break
+        assert page.reached > after, "the next page would be the same one"
+        after = page.reached
+    assert met == [free, late]
+    assert pages <= 6, "16 entries, 4 at a time, and at most one more page for each that was claimed"
+
+
+async def test_runs_of_one_due_time_are_claimed_in_the_order_of_their_deliveries(kit: Kit) -> None:
+    """Promise 13: however the claims divide them up, each comes once, and none is left."""
+    journal = await kit.open()
+    ids = [await waiting(journal) for _ in range(7)]
+    found = [signal(run_id, due=5) for run_id in ids]
+    await journal.deliver(found)
+    pages = [await claimed(journal, limit=2) for _ in range(5)]
+    order = [each.run_id for each in sorted(found, key=lambda each: each.id.int)]
+    assert [claim.run_id for page in pages for claim in page.runs] == order
+    by_id = sorted(each.id for each in found)
+    assert [page.reached for page in pages] == [DueEntry(5, by_id[n]) for n in (2, 4, 6)] + [None, None]
 
 
 async def test_priority_then_due(kit: Kit) -> None:

@@ -13,7 +13,17 @@ from uuid import UUID
 from hypothesis.stateful import initialize, invariant
 from msgspec.structs import replace
 
-from continuum_core.journal.commit import Commit, NewRun, NewTask, Order, RunClaim, TaskClaim, TaskFinish
+from continuum_core.journal.commit import (
+    FIRST_DUE,
+    Commit,
+    DueEntry,
+    NewRun,
+    NewTask,
+    Order,
+    RunClaim,
+    TaskClaim,
+    TaskFinish,
+)
 from continuum_core.journal.connect import connect
 from continuum_core.journal.protocol import Capability, Journal, Limits
 from continuum_core.journal.records import Delivery, Held, RunStatus
@@ -43,6 +53,7 @@ class Twins(Operating):
         self.sent: list[Delivery] = []
         self.given: list[Order] = []
         self.claim_ids: list[UUID] = []
+        self.reached: tuple[DueEntry, DueEntry] = (FIRST_DUE, FIRST_DUE)
         self.held: list[Pair[RunClaim]] = []
         self.tasks: list[Pair[TaskClaim]] = []
         self.commits: list[Pair[Commit]] = []

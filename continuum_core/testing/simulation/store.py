@@ -16,12 +16,14 @@ from attrs import define, field, frozen
 
 from continuum_core.clock import Micros
 from continuum_core.journal.commit import (
+    FIRST_DUE,
     Claims,
     Commit,
     CommitOutcome,
     Committed,
     Delivered,
     DeliverOutcome,
+    DueEntry,
     Finished,
     FinishOutcome,
     Inspection,
@@ -208,7 +210,7 @@ class SimulatedJournal:
         limit: int,
         lease: int,
         takes: frozenset[str],
-        after: Micros = 0,
+        after: DueEntry = FIRST_DUE,
         scan: int = 1_000,
     ) -> Claims:
         claims = await self.store.claim_runs(claim_id, limit, lease, takes, after, min(scan, _PAGE))

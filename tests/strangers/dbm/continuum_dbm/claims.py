@@ -9,7 +9,12 @@ from attrs import define, field
 from msgspec.structs import replace
 
 from continuum_core.clock import Micros
-from continuum_core.journal.commit import Claims, RunClaim, RunHold
+from continuum_core.journal.commit import (
+    Claims,
+    DueEntry,
+    RunClaim,
+    RunHold,
+)
 from continuum_core.journal.fences import next_fence
 from continuum_core.journal.records import Delivery, Held, Run, RunStatus, own_timer
 from continuum_dbm.deliveries import hold, unhold
@@ -31,7 +36,7 @@ class _Page:
 
     chosen: list[Run] = field(factory=list[Run])
     paused: list[Delivery] = field(factory=list[Delivery])
-    reached: Micros | None = None
+    reached: DueEntry | None = None
 
 
 def claim_runs(
@@ -41,11 +46,11 @@ def claim_runs(
     limit: int,
     lease: int,
     takes: frozenset[str],
-    after: Micros,
+    after: DueEntry,
     scan: int,
 ) -> Claims:
     held = [run for run in space.runs.all() if run.claim_id == claim_id]
-    reached: Micros | None = None
+    reached: DueEntry | None = None
     if not held:  # a repeat is told what the first claim got, and gets no more
         page = _read(space, now, limit, takes, after, scan)
         reached = page.reached
@@ -65,23 +70,19 @@ def claim_runs(
     return Claims(now=now, runs=tuple(claims), reached=reached, next_due=min(later, default=None))
 
 
-def _read(space: Space, now: Micros, limit: int, takes: frozenset[str], after: Micros, scan: int) -> _Page:
+def _read(space: Space, now: Micros, limit: int, takes: frozenset[str], after: DueEntry, scan: int) -> _Page:
     page = _Page()
     taken: set[UUID] = set()
-    last: Micros | None = None
     due_now = [
-        one for one in space.deliveries.all() if one.held is Held.NO and after <= (one.due or 0) <= now
+        one
+        for one in space.deliveries.all()
+        if one.held is Held.NO and after <= _entry(one) and (one.due or 0) <= now
     ]
     due_now.sort(key=lambda one: (*in_order(one), one.run_id.int))
     for count, delivery in enumerate(due_now):
-        due = delivery.due or 0
-        if len(page.chosen) >= limit:
-            page.reached = due if last is None else last
+        if len(page.chosen) >= limit or count >= scan:
+            page.reached = _entry(delivery)
             break
-        if count >= scan and due != last:  # the ties of the last due were read to their end
-            page.reached = (last if last is not None else due) + 1
-            break
-        last = due
         run = space.runs.get(delivery.run_id)
         if run is None:
             continue
@@ -90,13 +91,17 @@ def _read(space: Space, now: Micros, limit: int, takes: frozenset[str], after: M
         elif run.run_id not in taken and not leased(run, now) and run.fingerprint in takes:
             suspect = run.tries >= SUSPECT
             if suspect and page.chosen:
-                page.reached = due
+                page.reached = _entry(delivery)
                 break
             page.chosen.append(run)
             taken.add(run.run_id)
             if suspect:
                 limit = 1
     return page
+
+
+def _entry(delivery: Delivery) -> DueEntry:
+    return DueEntry(delivery.due or 0, delivery.id)
 
 
 def _claim(space: Space, run: Run, now: Micros) -> RunClaim:

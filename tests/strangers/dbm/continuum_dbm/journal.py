@@ -16,10 +16,12 @@ from uuid import UUID
 from continuum_core.clock import Micros
 from continuum_core.errors import UsageError
 from continuum_core.journal.commit import (
+    FIRST_DUE,
     Claims,
     Commit,
     Committed,
     Delivered,
+    DueEntry,
     Finished,
     Inspection,
     NewRun,
@@ -97,7 +99,7 @@ class DbmJournal:
         limit: int,
         lease: int,
         takes: frozenset[str],
-        after: Micros = 0,
+        after: DueEntry = FIRST_DUE,
         scan: int = 1_000,
     ) -> Claims:
         with self._verb() as (space, now):
