@@ -168,7 +168,7 @@ BY_RUN = frozenset(
     f"{table}_pkey" for table in TABLES if table not in ("claims", "definitions", "orders", "results")
 )
 WAITING = {"waiting.WAITING_TASKS[0]", "waiting.PUT_OFF_TASKS[0]"}
-CLAIMS = {
+CLAIMS: dict[str, set[str]] = {
     "deliveries_due": {"claims.DUE_PAGE[0]"},
     "tasks_ready": {"queues.READY_TASKS[0]", "queues.DEALT_TASKS[0]", *WAITING},
     "tasks_leased": {"leases.EXPIRED_TASKS[0]", "queues.NEXT_TASKS[0]", "queues.LIMITS[0]"},

@@ -73,6 +73,7 @@ async def test_a_claim_tells_how_far_it_read(kit: Kit) -> None:
     found = [signal(run_id, due=10 * place) for place, run_id in enumerate(ids, start=1)]
     await journal.deliver(found)
     first = await claimed(journal, limit=2)
+    assert first.reached is not None
     assert first.reached == DueEntry(30, found[2].id)
     second = await journal.claim_runs(new_id(), 10, HOUR, TAKES, after=first.reached)
     assert [claim.run_id for claim in second.runs] == ids[2:]
