@@ -424,7 +424,8 @@ def _former(queue: Any, formerly: Any, refuse: Callable[[str, str], None]) -> No
     if not isinstance(formerly, Sequence):
         refuse(f"formerly={formerly!r} names no queue", 'Give a name, as queue="cards" had, or several')
         return
-    for each in cast("Sequence[Any]", formerly):
+    named: Sequence[Any] = formerly
+    for each in named:
         for what, remedy in flaws(each, "formerly"):
             refuse(what, remedy)
         known = isinstance(each, (str, Queue)) and isinstance(queue, (str, Queue))
