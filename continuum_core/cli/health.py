@@ -14,6 +14,7 @@ from continuum_core.cli.limits import UNCLAIMABLE, FailOn, Limit, limits_of, mea
 from continuum_core.cli.options import AsJson, Debug, JournalUrl, Namespace, journal_of
 from continuum_core.cli.output import Rows, print_json, say
 from continuum_core.client import Client
+from continuum_core.errors import JournalUnavailable
 from continuum_core.hooks.facts import HealthSection
 from continuum_core.journal.gauges import COUNTED, Gauges, gauged
 from continuum_core.journal.protocol import Journal
@@ -68,7 +69,10 @@ async def sections(
 async def _forsaken(journal: Journal, gauges: Gauges) -> HealthSection:
     """The queues in which tasks wait that no live worker wants: they would wait for ever."""
     waiting = [(queue.queue, activity) for queue in gauges.queues for activity in queue.activities]
-    live = await wanted(journal, waiting)
+    try:
+        live = await wanted(journal, waiting)
+    except JournalUnavailable as error:  # to ask is to write, and a store that is full can still be read
+        return HealthSection("queues", True, {"wanted": f"not known: {error}"})
     facts: dict[str, Any] = {}
     for name in dict.fromkeys(queue for queue, activity in waiting if (queue, activity) not in live):
         lost = ", ".join(each for queue, each in waiting if queue == name and (queue, each) not in live)
