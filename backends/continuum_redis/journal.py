@@ -154,6 +154,8 @@ class RedisJournal:
             check_start(new)
         told = await self._batch(STARTING, "start", Arguments.start, runs, _run_of)
         await self._sent([new.turn for new in runs])
+        if told:  # the last answer has the time at which all stand, in one tag
+            self._wrote(runs[-1].run_id, told[-1][1])
         return [answers.started(each) for each in told]
 
     async def deliver(self, deliveries: Sequence[Delivery]) -> list[Delivered]:
@@ -180,7 +182,10 @@ class RedisJournal:
             check_turn(turn)
         told = await self._batch(TURNING, "commit", Arguments.turn, commits, _run_of)
         await self._sent(commits)
-        return [answers.committed(each) for each in told]
+        committed = [answers.committed(each) for each in told]
+        if committed:
+            self._wrote(commits[-1].run_id, committed[-1].now)
+        return committed
 
     async def renew(self, runs: Sequence[RunHold], lease: int) -> list[bool]:
         told = await self._batch(TURNING, "renew", Arguments.run_hold, runs, _run_of, lease, tells=False)
@@ -343,6 +348,11 @@ class RedisJournal:
         if tells:
             store.wakeups.wrote()
         return told
+
+    def _wrote(self, run: UUID, clock: Micros) -> None:
+        if self._parts is not None:  # nobody closed it meanwhile
+            space = self._parts.store.space
+            space.standing.wrote(space.tags.of_run(run), clock)
 
     async def _sent(self, turns: Sequence[Commit | None]) -> None:
         """Let what turns sent to other tags arrive."""

@@ -22,6 +22,7 @@ from continuum_redis.errors import LOST
 from continuum_redis.nodes import THE_SERVER, Node, Nodes, told
 from continuum_redis.place import Place
 from continuum_redis.script import script_of
+from continuum_redis.standing import Standing
 from continuum_redis.tags import HOME, Tags
 
 __all__ = ["Call", "Link", "Space"]
@@ -53,6 +54,7 @@ class Space:
 
     :ivar clock: stands in for the server's clock, in tests.
     :ivar tags: one, until the journal's layout has told how many there are.
+    :ivar standing: what this handle knows of the server's data.
     """
 
     place: Place
@@ -61,18 +63,24 @@ class Space:
     clock: Callable[[], Micros] | None = None
     tags: Tags = field(init=False)
     nodes: Nodes = field(init=False)
+    standing: Standing = field(init=False)
     _limits: bytes = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         limits = self.limits
         self.tags = Tags(self.place.base(self.namespace), 1)
         self.nodes = Nodes(self.place.host)
+        self.standing = Standing(self.place, self.namespace)
         self._limits = struct.pack(
             ">dddd", limits.pending, limits.dedupe_window, limits.result_window, limits.loss_backoff
         )
 
     def node_of(self, tag: int) -> Node:
         return self.nodes.of(self.tags.slots[tag])
+
+    def served(self, node: Node) -> list[int]:
+        """The tags of a node, the home tag among them."""
+        return [tag for tag in (HOME, *self.tags.all()) if self.node_of(tag) == node]
 
     def packed(self, call: Call) -> bytes:
         time = b"" if self.clock is None else b"%d" % self.clock()
@@ -203,9 +211,12 @@ class Link:
 
     async def _exchange(self, node: Node, commands: Sequence[bytes]) -> list[Any]:
         try:
-            if node not in self._wires:
+            fresh = node not in self._wires
+            if fresh:
                 self._wires[node] = await connect(self.space.place, node)
             self.sent = True
+            if self.space.standing.due(node, asyncio.get_running_loop().time(), fresh):
+                return await self._exchange_and_look(node, commands)
             return await self._wires[node].exchange(commands)
         except BaseException:
             self.space.nodes.stale = self.space.nodes.clustered
@@ -213,6 +224,14 @@ class Link:
             if wire is not None:
                 await wire.close()
             raise
+
+    async def _exchange_and_look(self, node: Node, commands: Sequence[bytes]) -> list[Any]:
+        """The same, after a look at what the node has: they go out together."""
+        look = self.space.standing.look(self.space.served(node))
+        count = len(look.asks)
+        replies = await self._wires[node].exchange([*look.asks, *commands])
+        self.space.standing.told(look, replies[:count])
+        return replies[count:]
 
     async def drop(self) -> None:
         """Give all connections up; what was asked over them is not waited for."""

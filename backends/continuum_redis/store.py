@@ -214,7 +214,7 @@ async def _layout(link: Link, makes: bool) -> int:
     [told] = await link.ask([Call(HOME, b"open" if makes else b"look", packed(write) if makes else b"")])
     if not told:
         raise missing(space.place.shown, space.namespace)
-    version, min_reader, count = told
+    version, min_reader, count, stored = told
     if min_reader > LAYOUT:
         raise IncompatibleJournal(
             f"{space.place.shown}: has layout {version}, which needs a release that knows {min_reader} "
@@ -226,5 +226,6 @@ async def _layout(link: Link, makes: bool) -> int:
             f"URL says tags={asked}; leave it out, or copy the journal into a new one"
         )
     space.tags = Tags(space.place.base(space.namespace), count)
+    space.standing.opened(space.tags, stored)
     stated: int = version
     return stated
