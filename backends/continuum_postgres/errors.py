@@ -14,7 +14,30 @@ from psycopg import errors as states
 
 from continuum_core.errors import IncompatibleJournal, JournalUnavailable, PayloadRefused
 
-__all__ = ["UNFIT", "lost", "port_error", "retryable", "unusable"]
+__all__ = ["UNFIT", "SetReadOnly", "lost", "port_error", "retryable", "unusable"]
+
+
+class SetReadOnly(states.ReadOnlySqlTransaction):
+    """A primary on which somebody set that transactions only read; as a sentence, with whose setting it is.
+
+    :param source: as `pg_settings` tells it.
+    """
+
+    def __init__(self, source: str, role: str, database: str) -> None:
+        setting = "default_transaction_read_only"
+        undone = {
+            "user": f'ALTER ROLE "{role}" RESET {setting}',
+            "database": f'ALTER DATABASE "{database}" RESET {setting}',
+            "database user": f'ALTER ROLE "{role}" IN DATABASE "{database}" RESET {setting}',
+            "global": f"ALTER ROLE ALL RESET {setting}",
+            "client": "it is in the URL's options, in PGOPTIONS or in a pool's settings",
+            "session": "it is what makes the connections that sets it",
+        }.get(source, f"it is in the server's configuration ({source})")
+        super().__init__(
+            f"{setting} is on, so that nothing can be written: services set it where the disk is full; else "
+            f"whoever set it undoes it: {undone}"
+        )
+
 
 UNFIT = (UnicodeEncodeError, OverflowError, struct.error, psycopg.DataError, states.ProgramLimitExceeded)
 """What a value raises that PostgreSQL cannot hold: lone surrogates, NUL in text, a number past its type, a
@@ -142,6 +165,8 @@ def port_error(error: BaseException, ambiguous: bool) -> BaseException:
 
 
 def _reason(error: psycopg.Error | OSError) -> str:
+    if isinstance(error, SetReadOnly):
+        return str(error)
     for kind, reason in _REASONS:
         if isinstance(error, kind):
             return f"{reason} ({_first_line(error)})"

@@ -2,8 +2,10 @@
 
 Rule: a failover without synchronous replicas, and a restore, may take what was acknowledged last. A handle
 remembers its latest commits, and asks for them where a connection leads to another cluster or timeline than
-the one before. Where one is missing the handle refuses to go on: what a process knows of one history must
-not be folded into another. A process that starts afresh knows nothing, and takes the history it finds.
+the one before, or to a log that ends before where it was seen to end: a snapshot of the data that was put
+back. How far the log has come is told with hints and on new connections, never by a verb. Where one is
+missing the handle refuses to go on: what a process knows of one history must not be folded into another. A
+process that starts afresh knows nothing, and takes the history it finds.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from continuum_core.journal.commit import (
 )
 from continuum_core.journal.records import ENDED
 from continuum_postgres import arrays
+from continuum_postgres.errors import SetReadOnly
 from continuum_postgres.place import Place
 from continuum_postgres.shards import shard
 from continuum_postgres.source import Connection
@@ -88,10 +91,12 @@ class History:
     """The memory of one handle.
 
     :ivar identity: of the server met last; None before, and where it cannot be asked.
+    :ivar reached: how far its log was on the disk, as far as was told, in bytes; 0 before.
     :ivar broken: why the handle refuses to go on, "" while it does not.
     """
 
     identity: Identity | None = None
+    reached: int = 0
     broken: str = ""
     _stood: deque[_Stood] = field(factory=lambda: deque[_Stood](maxlen=_REMEMBERED))
 
@@ -125,6 +130,10 @@ class History:
         lasting = turn.status not in ENDED
         self._stood.append(_Stood(turn.run_id, last, turn.commit_id, lasting, time.monotonic(), recorded))
 
+    def reach(self, position: int) -> None:
+        """The server told how far its log is on the disk."""
+        self.reached = max(self.reached, position)
+
     # --- whether it is there
 
     async def check(self, connection: Connection, place: Place, ns: int) -> None:
@@ -134,18 +143,25 @@ class History:
         """
         if self.broken:
             raise IncompatibleJournal(self.broken)
-        before, now = self.identity, await _identity(connection)
-        if before is not None and now is not None and before != now:
+        # What was known when it was asked: another connection may be told more meanwhile.
+        before, reached = self.identity, self.reached
+        now, position = await _identity(connection)
+        back = before == now and position < reached
+        if before is not None and now is not None and (before != now or back):
+            where = f"{before} before, {now} now"
+            if back:
+                where = f"{now}, whose log had come to {_lsn(reached)} before and to {_lsn(position)} now"
             if missing := await self._missing(connection, place, ns):
-                self._refuse(place, f"{before} before, {now} now", missing)
+                self._refuse(place, where, missing)
             else:
                 logger.warning(
-                    "%s: the server is another (%s before, %s now), and knows all that was acknowledged last",
+                    "%s: the server is another or was put back (%s) and knows all that was acknowledged last",
                     place.shown,
-                    before,
-                    now,
+                    where,
                 )
+            self.reached = position
         self.identity = now or before  # only now: a check that was cut short is done again in full
+        self.reach(position)
 
     async def _missing(self, connection: Connection, place: Place, ns: int) -> list[_Stood]:
         """What was acknowledged and is not there, the latest last."""
@@ -182,21 +198,33 @@ class History:
             return
         self.broken = (
             f"{sentence}. Two histories must not be folded into one, so this handle does nothing more. If a "
-            "failover lost the tail, look for the old primary before it is overwritten; if this history is "
-            "the one to go on with, restart this process, or let it run with ?history=accept"
+            "failover or a restore lost the tail, look for the old primary or its data before they are "
+            "overwritten; if this history is the one to go on with, restart this process, or let it run with "
+            "?history=accept"
         )
         raise IncompatibleJournal(self.broken)
 
 
-async def _identity(connection: Connection) -> Identity | None:
-    """Raises ReadOnlySqlTransaction for a server that takes no writes."""
+async def _identity(connection: Connection) -> tuple[Identity | None, int]:
+    """Which database it is, and how far its log is on the disk; None and 0 where it does not tell.
+
+    Raises ReadOnlySqlTransaction for a server that takes no writes.
+    """
     try:
         cursor = await connection.execute(IDENTITY.encode(), (0,), prepare=False)
         row = await cursor.fetchone()
     except (states.InsufficientPrivilege, states.UndefinedFunction, states.FeatureNotSupported):
-        return None  # a service that hides it
+        return None, 0  # a service that hides it
     if row is None:
-        return None
-    if row[1] is None:
+        return None, 0
+    system, timeline, position, read_only, _ = row
+    if timeline is None:
         raise states.ReadOnlySqlTransaction("the server is in recovery")
-    return Identity(str(row[0]), str(row[1]))
+    if read_only is not None:
+        raise SetReadOnly(str(read_only), connection.info.user, connection.info.dbname)
+    return Identity(str(system), str(timeline)), position
+
+
+def _lsn(position: int) -> str:
+    """As the server's tools write it."""
+    return f"{position >> 32:X}/{position & 0xFFFFFFFF:X}"

@@ -16,7 +16,7 @@ from psycopg import conninfo
 from continuum_core.errors import IncompatibleJournal
 from continuum_core.journal.connect import wakeups
 from continuum_core.journal.wakeups import Topic, Wakeups
-from continuum_postgres.source import BOUNDED, STEADY, Conninfo, Source
+from continuum_postgres.source import BOUNDED, LASTING, STEADY, Conninfo, Source
 
 __all__ = ["OPTIONS", "Place", "parse", "place_of"]
 
@@ -123,7 +123,9 @@ def _conninfo(url: str, pooled: bool) -> str:
         if "," in str(given.get("host") or given.get("hostaddr") or ""):  # one of them is the primary
             settings.setdefault("target_session_attrs", "read-write")
         if not pooled:  # a pooling proxy refuses options at startup, and would share what is set later
-            steady = " ".join(f"-c {name}={value}" for name, value in {**STEADY, **BOUNDED}.items())
+            steady = " ".join(
+                f"-c {name}={value}" for name, value in {**STEADY, **LASTING, **BOUNDED}.items()
+            )
             settings["options"] = f"{steady} {given.get('options') or ''}".strip()
         return conninfo.make_conninfo("", **settings)
     except Exception as error:  # libpq's own sentence, which names the option

@@ -15,6 +15,7 @@ from psycopg import errors as states
 
 from continuum_core.errors import IncompatibleJournal
 from continuum_core.journal.looking import behind, missing
+from continuum_postgres.errors import SetReadOnly
 from continuum_postgres.migrations import MIGRATIONS, Migration
 from continuum_postgres.place import Place
 from continuum_postgres.source import Connection
@@ -234,9 +235,12 @@ async def server_of(connection: Connection, shown: str) -> Server:
     row = await (await connection.execute(SERVER.encode(), (0,))).fetchone()
     if row is None:
         raise psycopg.OperationalError("the server told none of its settings")
-    encoding, recovering, fsync, synchronous, full_pages, _ = row
+    encoding, recovering, fsync, synchronous, full_pages, read_only, _ = row
     if recovering:
         raise IncompatibleJournal(f"{shown}: the server is a replica and takes no writes; name the primary")
+    if read_only is not None:
+        told = SetReadOnly(str(read_only), connection.info.user, connection.info.dbname)
+        raise IncompatibleJournal(f"{shown}: {told}")
     if encoding != "UTF8":
         raise IncompatibleJournal(
             f"{shown}: the database's encoding is {encoding}, which cannot hold every text; create one with "

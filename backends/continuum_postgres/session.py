@@ -22,6 +22,7 @@ from continuum_postgres.packing import TEXT, Packed, types
 from continuum_postgres.place import Place
 from continuum_postgres.source import Connection, Row, connect
 from continuum_postgres.statements import Composed, query, timed
+from continuum_postgres.statements.reading import LOOK_REACHED, NOTIFY, NOTIFY_REACHED
 
 __all__ = ["Ask", "Connection", "Row", "Session", "Space", "connect"]
 
@@ -199,11 +200,21 @@ class Session:
         self.committing = False
         return answers
 
-    async def notify(self, sql: str, to: str, sender: str) -> None:
-        """Send a hint, in a transaction of its own."""
+    async def notify(self, to: str, sender: str) -> None:
+        """Send a hint, in a transaction of its own, and learn how far the server's log has come by then."""
         direct = self._straight(await self.ready())
+        sql = NOTIFY if self.space.history.identity is None else NOTIFY_REACHED
         values = (to.encode(), sender.encode())
-        await direct.send(sql.encode(), (TEXT, TEXT), values, not self.space.place.pooled)
+        answer = await direct.send(sql.encode(), (TEXT, TEXT), values, not self.space.place.pooled)
+        if sql is NOTIFY_REACHED:
+            self.space.history.reach(answer.rows[0][1])
+
+    async def look(self) -> None:
+        """Learn how far the server's log has come, where hints go another way."""
+        direct = self._straight(await self.ready())
+        if self.space.history.identity is not None:
+            answer = await direct.ask(LOOK_REACHED.encode(), (0,), prepare=False)
+            self.space.history.reach(answer.rows[0][0])
 
     async def change(self, ask: Ask) -> int:
         """How many rows a statement changed that commits by itself."""

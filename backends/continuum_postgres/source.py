@@ -24,6 +24,7 @@ from continuum_postgres import arrays
 
 __all__ = [
     "BOUNDED",
+    "LASTING",
     "STEADY",
     "Connection",
     "Conninfo",
@@ -51,6 +52,9 @@ STEADY = {
 same statistics, from gathering and sorting what an index would give it in order, to stop at a limit; and
 from planning each execution anew, which it prefers wherever a batch has few members: a plan for the arrays
 at hand looks cheaper than one for any, and costs ten times what it carries out."""
+
+LASTING = {"idle_session_timeout": "0"}
+"""Keeps a connection that waits: the listener is idle for as long as nobody writes."""
 
 BOUNDED = {"lock_timeout": "30s", "idle_in_transaction_session_timeout": "10s"}
 """Bounds every wait for a lock, and how long a worker that hangs may keep one."""
@@ -126,7 +130,7 @@ async def _settled(made: psycopg.AsyncConnection[Any], pooled: bool) -> Connecti
         await made.set_autocommit(True)
         connection = _ours(made)
         if not pooled:
-            wanted = {**STEADY, **BOUNDED, "client_encoding": "UTF8"}
+            wanted = {**STEADY, **LASTING, **BOUNDED, "client_encoding": "UTF8"}
             await connection.execute(_SETTLE, (list(wanted), list(wanted.values())))
     except BaseException:
         await made.close()

@@ -29,7 +29,7 @@ from continuum_postgres.proxy import check_sessions
 from continuum_postgres.schema import Server, check_current, check_privileges, migrate, server_of
 from continuum_postgres.session import Connection, Session, Space
 from continuum_postgres.statements import query
-from continuum_postgres.statements.reading import ADD_NAMESPACE, NAMESPACE, NOTIFY
+from continuum_postgres.statements.reading import ADD_NAMESPACE, NAMESPACE
 from continuum_postgres.transaction import Transactions
 from continuum_postgres.waits import ASIDE, BRIEF, Busy
 from continuum_postgres.wakeups import Wakeups, channel
@@ -135,12 +135,15 @@ def _store(space: Space, connection: Connection, version: int, server: Server) -
 
     async def notify(to: str, sender: str) -> None:
         async def hint(session: Session) -> None:
-            await session.notify(NOTIFY, to, sender)
+            await session.notify(to, sender)
 
         await lanes["reading"].ask(hint)
 
+    async def look() -> None:
+        await lanes["reading"].ask(Session.look)
+
     hints = None if place.hints is None else place.hints(channel(place.schema, space.ns))
-    wakeups = Wakeups(space, notify, hints)
+    wakeups = Wakeups(space, notify, look, hints)
     lanes = {
         name: Lane(f"continuum-postgres-{name}", Session(space))
         for name in ("starting", "claiming", "reading")

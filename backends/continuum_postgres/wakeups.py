@@ -31,6 +31,7 @@ __all__ = ["Wakeups", "channel"]
 logger = logging.getLogger(__name__)
 
 _INTERVAL = 0.005  # seconds between two hints of one handle, at least
+_LOOKS = 1.0  # the same between two looks, where hints go another way
 _SHORTEST, _LONGEST = 0.05, 5.0  # seconds before the listener connects again
 _HEARD = 5.0  # seconds in which a hint of our own must come back, where a proxy is in between
 
@@ -59,12 +60,14 @@ class Wakeups:
     """The hints of one handle, out and in.
 
     :param notify: sends a hint; called by one task, one at a time.
+    :param look: has the handle learn what it learns with a hint, where hints go another way.
     :param hints: what carries hints in the place of NOTIFY.
     :ivar lost: how often the listening connection was lost.
     """
 
     space: Space
     notify: Callable[[str, str], Awaitable[object]]
+    look: Callable[[], Awaitable[object]]
     hints: Hints | None = None
     _losses: Losses = field(factory=Losses)
     _name: str = field(factory=lambda: uuid4().hex)
@@ -83,16 +86,21 @@ class Wakeups:
         """This handle wrote what others may wait for."""
         if self.hints is not None:
             self.hints.wrote()
-        elif self._teller is None and not self._closed:
+        if self._teller is None and not self._closed:
             self._teller = asyncio.create_task(self._tell(), name="continuum-postgres-hints")
 
     async def _tell(self) -> None:
         try:
-            await asyncio.sleep(_INTERVAL)  # what is written meanwhile is told with it
+            await asyncio.sleep(
+                _INTERVAL if self.hints is None else _LOOKS
+            )  # what is written meanwhile is told with it
         finally:
             self._teller = None  # what is written from here on is told anew
         try:
-            await self.notify(channel(self.space.place.schema, self.space.ns), self._name)
+            if self.hints is None:
+                await self.notify(channel(self.space.place.schema, self.space.ns), self._name)
+            else:
+                await self.look()
         except Exception as error:  # a hint: whoever waits for it looks by itself before long
             logger.debug("a hint was not sent: %s", error)
 

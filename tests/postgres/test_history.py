@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import re
+import shutil
+import subprocess
 from collections.abc import Iterator
+from urllib.parse import quote
 from uuid import uuid4
 
 import psycopg
@@ -21,6 +26,8 @@ from continuum_core.testing.conformance.given import turn
 from continuum_core.testing.conformance.kit import claimed_one, row, started, waiting
 from continuum_core.testing.private_server import NoServer
 from continuum_core.testing.servers import Postgres
+from continuum_postgres import wakeups
+from continuum_postgres.history import History
 from continuum_postgres.journal import PostgresJournal
 from continuum_postgres.place import parse
 from tests.postgres.handles import opened, raw, soon
@@ -133,17 +140,135 @@ async def test_an_operator_may_accept_it(
     assert "as history=accept says" in caplog.text
 
 
+# --- a snapshot of the data that is put back: the same cluster, the same timeline
+
+
+def _copied(server: Postgres, source: str, target: str) -> None:
+    """The data directory, while the server does not run."""
+    shutil.rmtree(server.folder / target, ignore_errors=True)
+    subprocess.run(["cp", "-a", server.folder / source, server.folder / target], check=True)
+
+
+async def test_a_snapshot_that_is_put_back_is_refused(primary: Postgres) -> None:
+    """Copied cold, and put back when runs had gone on: the worker that knows of them ends, and says why."""
+    worker = Worker(f"{primary.url()}?connect_timeout=2", [Steps], poll=0.2)
+    working = asyncio.create_task(worker.run())
+    while worker._supervisor is None:
+        await asyncio.sleep(0.01)
+    first = await soon(worker.client.start(Steps, 1))
+    assert await soon(first.result(20)) == 4
+    await asyncio.to_thread(primary.crash)
+    await asyncio.to_thread(_copied, primary, "data", "snapshot")
+    await asyncio.to_thread(primary.run)
+    await asyncio.wait_for(_until(worker.journal), 60)
+    lost = await asyncio.wait_for(worker.client.start(Steps, 2), 30)
+    assert await asyncio.wait_for(lost.result(30), 40) == 5
+    await asyncio.to_thread(primary.crash)
+    await asyncio.to_thread(_copied, primary, "snapshot", "data")
+    await asyncio.to_thread(primary.run)
+    with pytest.raises(IncompatibleJournal) as told:
+        await asyncio.wait_for(working, 60)
+    said = str(told.value)
+    assert str(lost.id) in said
+    assert re.search(r"timeline 1, whose log had come to 0/\w+ before and to 0/\w+ now", said)
+    async with Worker(primary.url(), [Steps], poll=0.2) as fresh:
+        assert await soon((await fresh.client.start(Steps, 5)).result(20)) == 8
+
+
+async def test_a_crash_alone_puts_nothing_back(primary: Postgres, caplog: pytest.LogCaptureFixture) -> None:
+    """Work that nobody acknowledged may have gone with it."""
+    caplog.set_level(logging.WARNING, logger="continuum_postgres.history")
+    async with opened(f"{primary.url()}?connect_timeout=2", "test") as journal, raw(primary.url()) as other:
+        history = _history(journal)
+        await other.execute(b"CREATE TABLE large (text text)")
+        for _ in range(3):
+            stood = [await started(journal) for _ in range(3)]
+            writing = asyncio.create_task(_write_until_it_dies(primary.url()))
+            reached = history.reached
+            while history.reached == reached:
+                await started(journal)
+            await asyncio.to_thread(primary.crash)
+            await writing
+            await asyncio.to_thread(primary.run)
+            await asyncio.wait_for(_until(journal), 60)
+            assert None not in await journal.load(stood)
+    assert caplog.text == ""
+
+
+async def _write_until_it_dies(url: str) -> None:
+    """In a transaction that is never committed."""
+    with contextlib.suppress(psycopg.OperationalError):
+        async with raw(url) as other:
+            await other.execute(b"BEGIN")
+            while True:
+                await other.execute(
+                    b"INSERT INTO large SELECT repeat(md5(n::text), 20) FROM generate_series(1, 50) n"
+                )
+
+
+async def test_a_log_that_ends_earlier_is_gone_on_with_where_all_is_there(
+    empty_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was lost was others': this handle knows of nothing that is missing."""
+    async with opened(f"{empty_url}&application_name=mine", "test") as journal:
+        await _commit(journal)
+        await _put_back(journal, empty_url)
+        await journal.now()
+        assert "is another or was put back" in caplog.text
+        caplog.clear()
+        await _cut(empty_url)
+        await journal.now()
+        assert caplog.text == "", "from here on the log is measured anew"
+
+
+async def test_what_is_missing_from_a_log_that_ends_earlier_is_refused(empty_url: str) -> None:
+    async with opened(f"{empty_url}&application_name=mine", "test") as journal:
+        run_id = await started(journal)
+        await _put_back(journal, empty_url, f"DELETE FROM SCHEMA.runs WHERE run_id = '{run_id}'")
+        with pytest.raises(IncompatibleJournal, match=f"acknowledged run {run_id}.*whose log had come to"):
+            await journal.now()
+
+
+async def test_how_far_the_log_has_come_is_learnt_also_where_hints_go_another_way(
+    empty_url: str, redis_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wakeups, "_LOOKS", 0.0)
+    for url in (empty_url, f"{empty_url}&wakeups={quote(redis_server, safe='')}"):
+        async with opened(url, "test") as journal:
+            history = _history(journal)
+            for _ in range(2):
+                before = history.reached
+                assert before > 0
+                await started(journal)
+                while history.reached == before:
+                    await asyncio.sleep(0)
+
+
 # --- what is evidence
+
+
+def _history(journal: PostgresJournal) -> History:
+    store = journal._store
+    assert store is not None
+    return store.space.history
 
 
 async def _elsewhere(journal: PostgresJournal, url: str, *statements: str) -> None:
     """The next connection leads to another timeline, in which these were carried out."""
+    history = _history(journal)
+    assert history.identity is not None
+    history.identity = evolve(history.identity, timeline="000000FF")
+    await _cut(url, *statements)
+
+
+async def _put_back(journal: PostgresJournal, url: str, *statements: str) -> None:
+    """The next connection leads to a log that ends earlier, in which these were carried out."""
+    _history(journal).reach(2**60)
+    await _cut(url, *statements)
+
+
+async def _cut(url: str, *statements: str) -> None:
     schema = parse(url).schema
-    store = journal._store
-    assert store is not None
-    known = store.space.history.identity
-    assert known is not None
-    store.space.history.identity = evolve(known, timeline="000000FF")
     async with raw(url) as other:
         for statement in statements:
             await other.execute(statement.replace("SCHEMA", f'"{schema}"').encode())

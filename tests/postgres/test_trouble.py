@@ -16,6 +16,7 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 import psycopg
+import psycopg_pool
 import pytest
 
 from continuum_core import Worker
@@ -30,7 +31,7 @@ from continuum_postgres.journal import PostgresJournal
 from continuum_postgres.place import parse
 from continuum_postgres.schema import server_of
 from continuum_postgres.shards import shard
-from continuum_postgres.source import Connection
+from continuum_postgres.source import Connection, Pool, held
 from tests.postgres.handles import Gate, opened, raw, soon, waits_for_lock
 from tests.postgres.machines import Steps
 from tests.postgres.roles import as_role, role
@@ -374,3 +375,59 @@ async def test_an_idle_listener_is_counted_and_comes_back(
             await soon(journal.wait(20))
             assert re.search(f"lost {'once' if count == 1 else '2 times'} so far", caplog.text)
     assert re.search(r"listening for hints on .* again: gone for \d+\.\d s, lost 2 times so far", caplog.text)
+
+
+# --- a role that somebody set up otherwise
+
+
+@pytest.mark.parametrize(
+    ("statement", "undone"),
+    [
+        ("ALTER ROLE {role} SET default_transaction_read_only = on", 'ALTER ROLE "{role}" RESET'),
+        ("ALTER ROLE {role} IN DATABASE {database} SET default_transaction_read_only = on", "IN DATABASE"),
+    ],
+)
+async def test_a_role_that_is_set_read_only_is_no_failover(
+    postgres_url: str, statement: str, undone: str
+) -> None:
+    """Named at open; and where it is set under a handle, by whoever asks then, who may ask again."""
+    with role(postgres_url, "SUPERUSER") as name:
+        named = {"role": name, "database": postgres_url.rpartition("/")[2]}
+        url = as_role(postgres_url, name)
+        async with (
+            opened(_with(url, "application_name=reads"), "test") as journal,
+            raw(postgres_url) as other,
+        ):
+            await other.execute(statement.format(**named).encode())
+            with pytest.raises(IncompatibleJournal, match="default_transaction_read_only is on") as told:
+                await _open(url)
+            assert undone.format(**named) in str(told.value)
+            await other.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'reads'"
+            )
+            with pytest.raises(JournalUnavailable, match="default_transaction_read_only is on") as refused:
+                await started(journal)
+            assert "replica" not in str(refused.value)
+            await other.execute(statement.format(**named).replace("= on", "= off").encode())
+            await started(journal)
+
+
+async def test_a_read_only_url_is_named(postgres_url: str) -> None:
+    with pytest.raises(IncompatibleJournal, match="it is in the URL's options"):
+        await _open(_with(postgres_url, "options=-c%20default_transaction_read_only%3Don"))
+
+
+async def test_a_roles_idle_session_timeout_cuts_no_session_of_ours(postgres_url: str) -> None:
+    """It is for sessions that somebody forgot: ours wait. A URL that says otherwise is heeded."""
+    asked = b"SHOW idle_session_timeout"
+    with role(postgres_url, "SUPERUSER") as name:
+        url = as_role(postgres_url, name)
+        async with raw(postgres_url) as other:
+            await other.execute(f"ALTER ROLE {name} SET idle_session_timeout = '1h'".encode())
+        for source, lasts in (
+            (parse(url).source, "0"),
+            (parse(_with(url, "options=-c%20idle_session_timeout%3D2h")).source, "2h"),
+            (Pool(psycopg_pool.AsyncConnectionPool(url, open=False)), "0"),
+        ):
+            async with held(source, pooled=False) as connection:
+                assert await (await connection.execute(asked)).fetchone() == (lasts,)

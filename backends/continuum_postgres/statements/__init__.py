@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from functools import cache
 
-__all__ = ["CLOCK", "Composed", "qualified", "query", "timed"]
+__all__ = ["CLOCK", "REACHED", "Composed", "qualified", "query", "timed"]
 
 
 class Composed(str):
@@ -22,6 +22,10 @@ class Composed(str):
 
 CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 """The journal's clock, in microseconds."""
+
+REACHED = "(pg_catalog.pg_current_wal_flush_lsn() - '0/0'::pg_catalog.pg_lsn)::bigint"
+"""How far the log is on the disk, in bytes since its beginning: on one timeline it never goes back, unless
+older data was put in the place of newer."""
 
 _CLOCK = CLOCK.encode()
 

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from continuum_postgres.statements import REACHED
+
 __all__ = ["IDENTITY", "PRIVILEGES", "SERVER", "STANDING"]
 
-SERVER = """
+# Who set it, where no transaction of this session may write unless it asks to.
+_READ_ONLY = """
+  (SELECT s.source FROM pg_catalog.pg_settings s
+    WHERE s.name = 'default_transaction_read_only' AND s.setting = 'on')
+"""
+
+SERVER = f"""
 SELECT current_setting('server_encoding'), pg_catalog.pg_is_in_recovery(), current_setting('fsync'),
-  current_setting('synchronous_commit'), current_setting('full_page_writes'), $1::integer
+  current_setting('synchronous_commit'), current_setting('full_page_writes'), {_READ_ONLY}, $1::integer
 """
 
 # Which cluster, and its timeline: a promotion and a restore to a moment begin a new one. The checkpoint's
-# own timeline is told late; the name of the log's current file is not.
-IDENTITY = """
+# own timeline is told late; the name of the log's current file is not. And how far it has come.
+IDENTITY = f"""
 SELECT system_identifier::text, CASE WHEN pg_catalog.pg_is_in_recovery() THEN NULL
-  ELSE substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8) END, $1::integer
+  ELSE substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 1, 8) END,
+  CASE WHEN pg_catalog.pg_is_in_recovery() THEN NULL ELSE {REACHED} END, {_READ_ONLY}, $1::integer
 FROM pg_catalog.pg_control_system()
 """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from continuum_postgres.statements import CLOCK
+from continuum_postgres.statements import CLOCK, REACHED
 from continuum_postgres.statements.runs import RUN_COLUMNS
 from continuum_postgres.statements.tasks import TASK_COLUMNS
 
@@ -14,8 +14,10 @@ __all__ = [
     "DEAD_OF_RUN",
     "DEFINITIONS",
     "DELIVERIES_OF_RUN",
+    "LOOK_REACHED",
     "NAMESPACE",
     "NOTIFY",
+    "NOTIFY_REACHED",
     "NOW",
     "RUNS",
     "RUNS_COMPLETED",
@@ -30,6 +32,11 @@ BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 # Outside any transaction that writes: it takes a lock of the whole server when it commits.
 NOTIFY = "SELECT pg_notify($1::text, $2::text)"
+
+# The same, and how far the log is then on the disk: what was told to be written is before it.
+NOTIFY_REACHED = f"{NOTIFY}, {REACHED}"
+
+LOOK_REACHED = f"SELECT {REACHED}, $1::integer"
 
 NAMESPACE = "SELECT ns FROM continuum.namespaces WHERE name = $1::text"
 
