@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 from attrs import frozen
 
 from continuum_core.errors import IncompatibleJournal
-from continuum_redis.options import options_of
+from continuum_redis.options import checked
 from continuum_redis.tags import MOST
 
 __all__ = ["Place", "parse"]
@@ -61,7 +61,7 @@ def parse(url: str) -> Place:
         raise IncompatibleJournal(f"durability={durability!r} is none of always, everysec, ephemeral")
     tags = _tags(query.pop("tags", "0"))
     plain = urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(query), ""))
-    options = options_of(plain)
+    options = checked(plain)
     host = str(options.get("host", "localhost"))
     where = options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
     shown = f"database {options.get('db', 0)} on {where}, prefix {prefix}"
