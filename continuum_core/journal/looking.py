@@ -15,6 +15,7 @@ from typing import Any, Protocol, cast
 from uuid import UUID
 
 from continuum_core.errors import IncompatibleJournal, JournalMissing
+from continuum_core.journal.carrying import RestoreOutcome, RunImage
 from continuum_core.journal.commit import Inspection
 from continuum_core.journal.declared import can, sibling_of
 from continuum_core.journal.protocol import Capability, Journal, Opened
@@ -96,6 +97,14 @@ class Nothing:
 
     async def definitions(self) -> list[Definition]:
         return []
+
+    def carrier(self) -> Nothing:
+        """Itself, for `rehearse` alone."""
+        return self
+
+    async def rehearse(self, images: Sequence[RunImage]) -> list[RestoreOutcome]:
+        """Whatever comes would be new; what its backend may refuse is not known before there is one."""
+        return [RestoreOutcome.RESTORED] * len(images)
 
     async def close(self) -> None:
         """There is nothing to give back."""
