@@ -55,12 +55,13 @@ def checked(url: str) -> dict[str, Any]:
             f"{parts.path[1:]!r} is no number of a database: write redis://host:6379/0, or leave it out"
         )
     options = options_of(url)
-    kind: Any = options.pop(KIND)  # a class, or the text of somebody who named one
-    untellable = sorted(_OBJECTS & options.keys()) or ([KIND] if isinstance(kind, str) else [])
+    named = isinstance(options[KIND], str)  # by somebody: it is a class otherwise
+    untellable = sorted(_OBJECTS & (options.keys() - {KIND})) or ([KIND] if named else [])
     if untellable:
         raise IncompatibleJournal(f"{untellable[0]}: no URL can tell the driver this; leave it out")
     if not 0 <= options.get("db", 0) <= _MOST:
         raise IncompatibleJournal(f"db={options['db']} is no number of a database: the first one is 0")
+    kind = options.pop(KIND)
     try:
         kind(**options, protocol=2)
     except Exception as error:  # whatever it raises for a value that it cannot use

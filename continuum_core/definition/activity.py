@@ -421,10 +421,10 @@ def _policy(
 
 
 def _former(queue: Any, formerly: Any, refuse: Callable[[str, str], None]) -> None:
+    named: Any = formerly
     if not isinstance(formerly, Sequence):
         refuse(f"formerly={formerly!r} names no queue", 'Give a name, as queue="cards" had, or several')
         return
-    named: Sequence[Any] = formerly
     for each in named:
         for what, remedy in flaws(each, "formerly"):
             refuse(what, remedy)

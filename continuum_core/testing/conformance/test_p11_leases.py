@@ -117,8 +117,9 @@ async def test_a_suspect_ends_the_batch_it_is_met_in(kit: Kit) -> None:
     await journal.deliver([signal(innocent, due=10), signal(last, due=30)])
     first = await claimed(journal)
     assert [claim.run_id for claim in first.runs] == [innocent]
-    assert first.reached == DueEntry(20, found.id)
-    second = await journal.claim_runs(new_id(), 100, HOUR, TAKES, after=first.reached)
+    behind = DueEntry(20, found.id)
+    assert first.reached == behind
+    second = await journal.claim_runs(new_id(), 100, HOUR, TAKES, after=behind)
     assert [claim.run_id for claim in second.runs] == [suspect]
     assert [claim.run_id for claim in (await claimed(journal)).runs] == [last]
 
