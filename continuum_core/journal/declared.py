@@ -34,7 +34,7 @@ VERBS: Mapping[str, tuple[str, ...]] = {
 
 _OF_ITSELF = frozenset({Capability.BLOBS})
 
-_J = TypeVar("_J")
+J = TypeVar("J")
 
 
 def is_set(value: object) -> bool:
@@ -51,7 +51,7 @@ def declared(journal: object) -> frozenset[str] | None:
     return said
 
 
-def declare(journal: _J, capabilities: Collection[str] | None) -> _J:
+def declare(journal: J, capabilities: Collection[str] | None) -> J:
     """The handle, on which it is noted what its backend declares; what it says of itself stands.
 
     One that lets nothing be noted (slots) stays one that nobody says anything of.
