@@ -13,6 +13,7 @@ import re
 
 from attrs import define, field
 
+from continuum_core.texts import text_flaw
 from continuum_scxml.edge_code import EdgeCode
 from continuum_scxml.gaps import Gaps
 from continuum_scxml.names import literal, machine_name, string
@@ -153,11 +154,13 @@ class _Module:
         invoked = {invoke.activity for invoke in invokes if not invoke.machine}
         for activity, name in named.items():
             undo = undos[activity]
-            policy = [] if activity == name else [f"name={string(activity)}"]
+            flaw = text_flaw(activity)
+            policy = [] if activity == name or flaw else [f"name={string(activity)}"]
             policy += [] if undo is None else [f"undo={named[undo]}"]
             given = "Context" if activity in invoked else "None"  # an undo is given what the other one gave
             lines += ["", ""]
             lines += [] if undo is None else ["# GAP: timeout=, or undoing may wait for it for ever"]
+            lines += [f"# GAP: it was named {literal(activity)}, which {flaw}"] if flaw else []
             lines += [f"@activity({', '.join(policy)})", f"async def {name}(value: {given}) -> None:"]
             lines += [
                 '    """GAP: what it does, and the types it takes and gives."""',

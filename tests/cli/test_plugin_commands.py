@@ -62,6 +62,7 @@ def test_a_command_of_a_plugin_takes_no_place_of_another(
         def instead() -> None:
             """In the place of the program's own."""
 
+    assert continuum("migrate").code == 0
     loaded(one=taking, two=saying("shout", "shouted by another"))
     done = continuum("list", "--json")
     assert (done.code, done.out) == (0, "")
@@ -90,6 +91,7 @@ def test_a_command_that_cannot_be_made_is_its_plugins_failure_alone(
         saying("half", "half of it")(app)
         raise SystemExit(9)
 
+    assert continuum("migrate").code == 0
     plugins = loaded(bad=impossible, good=saying("greet", "hello"), worse=halfway)
     assert continuum("greet").out == "hello\n"
     assert continuum("list").code == 0

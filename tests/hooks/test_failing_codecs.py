@@ -107,7 +107,7 @@ class Returns(logging.Handler):
 
 
 async def test_a_workers_work_waits_for_the_codec_and_is_not_lost() -> None:
-    journal, codec, log = connect("memory://"), Fails(), logging.getLogger("continuum_core.lane")
+    journal, codec, log = connect("memory://"), Fails(), logging.getLogger("continuum_core.outage")
     well = Fails()
     well.failing = False
     returns = Returns(codec)

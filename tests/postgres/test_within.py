@@ -26,7 +26,6 @@ from continuum_core import (
     Handle,
     JournalUnavailable,
     Machine,
-    PayloadRefused,
     RunNotFound,
     RunOver,
     RunStatus,
@@ -308,7 +307,7 @@ async def test_what_the_call_answers_is_what_it_answers_otherwise(url: str) -> N
             await client.send(uuid4(), Enough(), connection=connection)
         with pytest.raises(RunNotFound):
             await client.send(client.get(Pile, "other"), Enough(), connection=connection)
-        with pytest.raises(PayloadRefused):
+        with pytest.raises(UsageError, match="NUL"):
             await client.start(Pile, 3, key="nul\0", connection=connection)
         await client.terminate(stands)
         with pytest.raises(RunOver):

@@ -36,8 +36,8 @@ class Trace:
         self.commits = 0
         opening = open_writer
 
-        def traced(place: Place, create: bool) -> tuple[sqlite3.Connection, int]:
-            connection, version = opening(place, create)
+        def traced(place: Place, create: bool, *, makes: bool) -> tuple[sqlite3.Connection, int]:
+            connection, version = opening(place, create, makes=makes)
             connection.set_trace_callback(self.note)
             return connection, version
 
@@ -175,8 +175,8 @@ async def test_a_full_disk_is_told_and_what_was_there_stays(
     opening = open_writer
     small = True
 
-    def limited(place: Place, create: bool) -> tuple[sqlite3.Connection, int]:
-        connection, version = opening(place, create)
+    def limited(place: Place, create: bool, *, makes: bool) -> tuple[sqlite3.Connection, int]:
+        connection, version = opening(place, create, makes=makes)
         connection.execute(f"PRAGMA max_page_count = {80 if small else 1_000_000}")
         return connection, version
 
