@@ -22,7 +22,7 @@ from tests.runtime.machines import Go, Waits
 
 GRACE = 20.0
 MORE = 15.0  # as the manual says
-VERBS = frozenset({"claim_runs", "claim_tasks", "commit", "finish", "release", "start"})
+VERBS = frozenset({"claim_runs", "claim_tasks", "commit", "finish", "heartbeat", "release", "start"})
 
 
 class Away:

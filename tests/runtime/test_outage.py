@@ -15,9 +15,10 @@ from continuum_core.errors import JournalUnavailable
 from continuum_core.journal.connect import connect
 from continuum_core.journal.protocol import Journal
 from continuum_core.outage import Outage
+from continuum_core.testing import Engine
 from continuum_core.testing.clock import VirtualClock, VirtualHost
 from continuum_core.testing.hinted import Hints, hinted
-from tests.runtime.machines import Steps
+from tests.runtime.machines import Job, Steps, work
 from tests.runtime.test_draining import VERBS, Away
 
 GONE = JournalUnavailable("the cable is out")
@@ -115,3 +116,19 @@ async def test_a_worker_says_little_of_ten_minutes(caplog: pytest.LogCaptureFixt
         run = await worker.client.start(Steps, "a")
         assert await run.result(60) == "plain 1,done 2,3"
     assert not [record for record in caplog.records if record.levelno > logging.WARNING]
+
+
+async def test_what_holds_its_leases_again_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    engines: list[Engine] = []
+    inner = connect("memory://", clock=lambda: engines[0].clock.now())
+    journal = Away(inner, VirtualHost(VirtualClock()))
+    engines.append(Engine([Job], journal=cast(Journal, journal), lease=30.0, stall=86_400.0))
+    async with engines[0] as engine:
+        engine.stub(work, holds=True)
+        await engine.start(Job, "a")
+        journal.away = {"heartbeat"}
+        await engine.advance(25)
+        assert [line.partition(":")[0] for line in said(caplog)] == ["renewing leases"]
+        journal.away = set()
+        await engine.advance(25)
+        assert said(caplog)[1].startswith("the journal answers again")
