@@ -13,12 +13,7 @@ from uuid import UUID
 from attrs import define, field
 
 from continuum_core.clock import Micros
-from continuum_core.journal.commit import (
-    Claims,
-    DueEntry,
-    RunClaim,
-    RunHold,
-)
+from continuum_core.journal.commit import Claims, DueEntry, RunClaim, RunHold
 from continuum_core.journal.fences import next_fence
 from continuum_core.journal.records import Delivery, Held, RunStatus, own_timer
 from continuum_memory.deliveries import set_held, unhold

@@ -13,12 +13,7 @@ from uuid import UUID
 from attrs import define, field
 
 from continuum_core.clock import Micros
-from continuum_core.journal.commit import (
-    Claims,
-    DueEntry,
-    RunClaim,
-    RunHold,
-)
+from continuum_core.journal.commit import Claims, DueEntry, RunClaim, RunHold
 from continuum_core.journal.records import ENDED, Delivery, Held
 from continuum_postgres import arrays
 from continuum_postgres.arrays import Bigint

@@ -91,9 +91,8 @@ class Wakeups:
 
     async def _tell(self) -> None:
         try:
-            await asyncio.sleep(
-                _INTERVAL if self.hints is None else _LOOKS
-            )  # what is written meanwhile is told with it
+            # What is written meanwhile is told with it.
+            await asyncio.sleep(_INTERVAL if self.hints is None else _LOOKS)
         finally:
             self._teller = None  # what is written from here on is told anew
         try:

@@ -189,7 +189,6 @@ async def _past(store: Store, plan: PrunePlan) -> tuple[int, int]:
 
     while taken := await oldest.take(min(_DELETED_AT_ONCE, plan.limit - found)):
         found += sum(len(mine) for _, mine in taken)
-
         for counts in await asyncio.gather(*(_by_parts(store, "prune_past", write, *each) for each in taken)):
             told = [one + other for one, other in zip(told, counts, strict=True)]
     return told[0], told[1]
