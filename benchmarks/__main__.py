@@ -26,6 +26,7 @@ from benchmarks import interpreter, journals
 from benchmarks.conditions import conditions, quietness, versions_of
 from benchmarks.envs import HERE
 from benchmarks.measure import Stage
+from benchmarks.pace import pace
 from benchmarks.parts import w1, w2, w3, w4, w5
 from benchmarks.rounds import say
 from benchmarks.server import Server
@@ -116,7 +117,8 @@ def on_journals(parser: argparse.ArgumentParser, wanted: Sequence[str], options:
         found = journals.measure(part, names, rounds, options.seconds)
         text = (
             f"{journals.tables(found)}\n`{said['command']}`, {said['taken'][:10]}: {said['cpu']}, "
-            f"{said['cores']} cores, load {said['load_before']:g} before, Python {said['python']}. Medians "
+            f"{said['cores']} cores, load {said['load_before']:g} before, Python {said['python']}, a fixed "
+            f"loop in {said['pace_ms']:g} ms. Medians "
             "of the rounds, lowest and highest in brackets.\n"
         )
         raw = json.dumps({"conditions": said, "found": found}, indent=1)
@@ -144,6 +146,7 @@ def run(part: Part, stage: Stage, options: argparse.Namespace, folder: Path) -> 
         "took": round(time.perf_counter() - begun),
         "versions": versions_of(found),
         "cores_busy_with_others": quietness(found),
+        "pace_after_ms": pace(),
         "command": _command(part, rounds, options),
     }
     write(folder, part, said, found)
@@ -174,7 +177,8 @@ def write(folder: Path, part: Part, said: dict[str, Any], found: dict[str, Any])
     server = said["postgres"]
     taken = (
         f"`{said['command']}`, {said['taken'][:10]}, {said['took'] / 60:.0f} min: {said['cpu']},"
-        f" {said['cores']} cores for client and server together,{quiet} Python {said['python']}, PostgreSQL"
+        f" {said['cores']} cores for client and server together,{quiet} Python {said['python']} (a fixed"
+        f" loop in {said['pace_ms']:g} ms before, {said['pace_after_ms']:g} after), PostgreSQL"
         f" {server['server_version']} (fsync {server['fsync']}, synchronous_commit"
         f" {server['synchronous_commit']}, shared_buffers"
         f" {server['shared_buffers']}); "

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from benchmarks.cpu import model
+from benchmarks.pace import pace
 
 __all__ = ["conditions", "quietness", "versions_of"]
 
@@ -22,6 +23,7 @@ def conditions(settings: dict[str, str], rounds: int, seconds: float) -> dict[st
         "memory_gb": _memory(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
+        "pace_ms": pace(),
         "load_before": round(os.getloadavg()[0], 2),
         "postgres": settings,
         "rounds": rounds,
