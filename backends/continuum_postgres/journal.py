@@ -165,7 +165,7 @@ class PostgresJournal:
         for turn in commits:
             check_turn(turn)
         store = self._opened()
-        answers = await store.turning.gather(commit, commits)
+        answers = await store.turning.gather(commit, commits, prompt=True)
         store.space.history.committed(commits, answers)
         store.wakeups.wrote()
         return answers
@@ -202,7 +202,7 @@ class PostgresJournal:
         for ending in finishes:
             check_finish(ending)
         store = self._opened()
-        answers = await store.turning.gather(finish, finishes)
+        answers = await store.turning.gather(finish, finishes, prompt=True)
         store.space.history.finished(finishes, answers)
         store.wakeups.wrote()
         return answers

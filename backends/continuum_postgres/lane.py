@@ -4,6 +4,9 @@ Rule: no lingering. Whatever waits for the same verb when a connection is free i
 caller was cancelled before its turn is left out; one under way is finished, so that no cancellation
 leaves a transaction open, and its answer is dropped.
 
+Who finds the first connection free may carry his verb out himself: no task is woken for it, neither there
+nor back. He is a task that is cancelled only when all ends, for then the connection goes with him.
+
 A second connection takes what comes in masses, so that the server works on one batch while this process makes
 the next: over one alone each would wait for the other. Verbs that are awaited at the same time have no order.
 """
@@ -62,6 +65,7 @@ class Lane:
         self._jobs: deque[_Job] = deque()
         self._members = 0  # of the jobs that wait
         self._waiting = asyncio.Event()
+        self._first = asyncio.Lock()  # of the first connection
         self._stopped = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -69,10 +73,17 @@ class Lane:
         self,
         verb: Callable[[Session, Sequence[Member]], Awaitable[Sequence[Answer]]],
         members: Sequence[Member],
+        *,
+        prompt: bool = False,
     ) -> list[Answer]:
-        """One answer a member; members of other callers of the same verb may share the transaction."""
+        """One answer a member; members of other callers of the same verb may share the transaction.
+
+        :param prompt: carry it out in the task of the caller, where nobody else uses the connection.
+        """
         if not members:
             return []
+        if prompt and not (self._jobs or self._first.locked()):
+            return list(await self._at_once(verb, members))
         return list(cast("Sequence[Answer]", await self._put(verb, members)))
 
     async def ask(self, verb: Callable[[Session], Awaitable[Answer]]) -> Answer:
@@ -84,9 +95,21 @@ class Lane:
         answers = await self._put(alone, (None,))
         return cast("Answer", answers[0])
 
-    async def _put(self, verb: Verb, members: Sequence[Any]) -> Sequence[Any]:
+    async def _at_once(
+        self,
+        verb: Callable[[Session, Sequence[Member]], Awaitable[Sequence[Answer]]],
+        members: Sequence[Member],
+    ) -> Sequence[Answer]:
+        self._check()
+        async with self._first:
+            return await self._carry_out(self.session, verb, members)
+
+    def _check(self) -> None:
         if self._stopped:
             raise UsageError("the journal was closed")
+
+    async def _put(self, verb: Verb, members: Sequence[Any]) -> Sequence[Any]:
+        self._check()
         job = _Job(verb, members, asyncio.get_running_loop().create_future())
         self._jobs.append(job)
         self._members += len(members)
@@ -104,8 +127,9 @@ class Lane:
         tasks, self._tasks = self._tasks, []
         if tasks:
             await asyncio.wait(tasks)
-        for session in self._sessions:
-            await session.drop()  # of a task that never was, or was cancelled before it began
+        async with self._first:  # who carries his verb out himself is done
+            for session in self._sessions:
+                await session.drop()  # of a task that never was, or was cancelled before it began
         for task in tasks:
             if not task.cancelled():
                 task.result()
@@ -117,7 +141,7 @@ class Lane:
         try:
             while True:
                 if self._members >= least:
-                    await self._together(session, self._next())
+                    await self._next_together(session)
                 elif self._stopped:
                     break
                 else:
@@ -127,7 +151,19 @@ class Lane:
             if least == 1:
                 for job in self._jobs:  # only when the loop itself is ending
                     job.future.cancel()
-            await session.drop()
+            if session is self.session:
+                async with self._first:
+                    await session.drop()
+            else:
+                await session.drop()
+
+    async def _next_together(self, session: Session) -> None:
+        if session is not self.session:
+            await self._together(session, self._next())
+            return
+        async with self._first:
+            if self._jobs:  # the other task may have been faster
+                await self._together(session, self._next())
 
     def _next(self) -> list[_Job]:
         """What waits first, with what waits behind it for the same verb."""

@@ -154,10 +154,10 @@ async def _apart(
         told = await busy.aside.ask(lambda session: verb(session, members))
     elif any(known):
         free = [member for member, waits in zip(members, known, strict=True) if not waits]
-        rest = iter(await lane.gather(verb, free))
+        rest = iter(await lane.gather(verb, free, prompt=True))
         told = [untried if waits else next(rest) for waits in known]
     else:
-        told = await lane.gather(verb, members)
+        told = await lane.gather(verb, members, prompt=True)
     for member, answer in zip(members, told, strict=True):
         if is_busy(answer) or busy.knows(name(member)):
             busy.note(name(member), is_busy(answer))
