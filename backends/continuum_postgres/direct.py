@@ -6,7 +6,9 @@ wait looks up ten times a second for what may have interrupted it. A statement t
 as a whole needs none of that, and a run alone waits for two of them, one after the other.
 
 A connection belongs to one lane, so nobody else uses it while a statement is on its way. Who is interrupted
-there closes it: what the answer would have been, nobody knows.
+there closes it: what the answer would have been, nobody knows. The loop goes on listening to the socket when
+an answer has come, for the next one will come there too; whoever lets the driver use the connection says
+`rest` first.
 """
 
 from __future__ import annotations
@@ -14,9 +16,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import psycopg
-from attrs import frozen
 from psycopg import adapt, errors, generators
 from psycopg.abc import Buffer
 from psycopg.adapt import PyFormat
@@ -31,8 +33,7 @@ _GOOD = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
 _PATIENCE = 5.0  # seconds, for telling the server that nobody waits for an answer any more
 
 
-@frozen
-class Answer:
+class Answer(NamedTuple):
     """What came of a statement.
 
     :ivar rows: empty where it returns none.
@@ -41,16 +42,6 @@ class Answer:
 
     rows: list[Row]
     changed: int
-
-
-@frozen
-class _Asked:
-    """A statement as it is sent: its parameters packed, with their types and formats."""
-
-    text: bytes
-    types: tuple[int, ...]
-    values: Sequence[Buffer | None]
-    formats: Sequence[Format]
 
 
 class Direct:
@@ -65,6 +56,10 @@ class Direct:
         self._transformer = adapt.Transformer(connection)
         self._names: dict[tuple[bytes, tuple[int, ...]], bytes] = {}
         self._prepared = 0
+        self._listening: tuple[asyncio.AbstractEventLoop, int] | None = (
+            None  # who listens for us, to which socket
+        )
+        self._reading: _Reading | None = None
 
     async def ask(self, text: bytes, parameters: tuple[object, ...], prepare: bool) -> Answer:
         """Carry the statement out, and return what came of it; the driver packs its parameters.
@@ -75,37 +70,56 @@ class Direct:
         """
         values = self._transformer.dump_sequence(parameters, [PyFormat.AUTO] * len(parameters))
         types, formats = self._transformer.types or (), self._transformer.formats or ()
-        return await self._ask(_Asked(text, types, values, formats), prepare)
+        return await self._ask(text, types, values, formats, prepare)
 
     async def send(
         self, text: bytes, types: tuple[int, ...], values: Sequence[Buffer | None], prepare: bool
     ) -> Answer:
         """The same where the parameters are packed already, in the binary formats of their types."""
-        return await self._ask(_Asked(text, types, values, [Format.BINARY] * len(values)), prepare)
+        return await self._ask(text, types, values, [Format.BINARY] * len(values), prepare)
 
-    async def _ask(self, asked: _Asked, prepare: bool) -> Answer:
-        if not prepare:
-            self.connection.pgconn.send_query_params(
-                asked.text, asked.values, asked.types, asked.formats, Format.BINARY
-            )
-            return self._read(await self._result())
+    def rest(self) -> None:
+        """Listen to the socket no more: the driver is going to, or it is about to be closed."""
+        if self._listening is not None:
+            loop, socket = self._listening
+            self._listening = None
+            loop.remove_reader(socket)
+
+    async def _ask(
+        self,
+        text: bytes,
+        types: tuple[int, ...],
+        values: Sequence[Buffer | None],
+        formats: Sequence[Format],
+        prepare: bool,
+    ) -> Answer:
         try:
-            return await self._execute(asked)
-        except errors.InvalidSqlStatementName:
-            self._names.clear()
-            return await self._execute(asked)
+            if not prepare:
+                self.connection.pgconn.send_query_params(text, values, types, formats, Format.BINARY)
+                return self._read(await self._result())
+            name = self._names.get((text, types)) or await self._prepare(text, types)
+            try:
+                return await self._execute(name, values, formats)
+            except errors.InvalidSqlStatementName:
+                self._names.clear()
+                return await self._execute(await self._prepare(text, types), values, formats)
+        except BaseException:
+            self.rest()  # at once: libpq closes the socket of a connection that it finds broken
+            raise
 
-    async def _execute(self, asked: _Asked) -> Answer:
-        """The prepared statement, prepared first where it is new."""
-        pgconn, key = self.connection.pgconn, (asked.text, asked.types)
-        name = self._names.get(key)
-        if name is None:
-            name = b"continuum_%d" % self._prepared
-            self._prepared += 1
-            pgconn.send_prepare(name, asked.text, asked.types)
-            await self._result()
-            self._names[key] = name
-        pgconn.send_query_prepared(name, asked.values, asked.formats, Format.BINARY)
+    async def _prepare(self, text: bytes, types: tuple[int, ...]) -> bytes:
+        """Have the server keep the statement, under the name that is answered."""
+        name = b"continuum_%d" % self._prepared
+        self._prepared += 1
+        self.connection.pgconn.send_prepare(name, text, types)
+        await self._result()
+        self._names[text, types] = name
+        return name
+
+    async def _execute(
+        self, name: bytes, values: Sequence[Buffer | None], formats: Sequence[Format]
+    ) -> Answer:
+        self.connection.pgconn.send_query_prepared(name, values, formats, Format.BINARY)
         return self._read(await self._result())
 
     def _read(self, result: PGresult) -> Answer:
@@ -122,21 +136,45 @@ class Direct:
         pgconn = self.connection.pgconn
         try:
             if pgconn.flush():  # more than the socket takes at once
-                results: list[PGresult] = await self.connection.wait(generators.execute(pgconn))
+                self.rest()
+                came: list[PGresult] = await self.connection.wait(generators.execute(pgconn))
             else:
-                results = await _results(pgconn)
+                came = await self._results()
         except (psycopg.Error, OSError):
             raise
         except BaseException:
             await self._abandon()
             raise
-        [result] = results
+        [result] = came
         if result.status not in _GOOD:
             raise errors.error_from_result(result, self.connection.info.encoding)
         return result
 
+    async def _results(self) -> list[PGresult]:
+        """What the server answers to what has been sent. Raises psycopg.Error."""
+        loop = asyncio.get_running_loop()
+        reading = _Reading(self.connection.pgconn, loop.create_future())
+        reading.take()  # libpq reads where it cannot send: what it has already, the socket will not tell of
+        if not reading.whole.done():
+            if self._listening is None:
+                self._listening = loop, self.connection.pgconn.socket
+                loop.add_reader(self._listening[1], self._come)
+            self._reading = reading
+        try:
+            return await reading.whole
+        finally:
+            self._reading = None
+
+    def _come(self) -> None:
+        """There is something on the socket."""
+        if self._reading is None:
+            self.rest()  # nobody waits for it, and it would be told again and again
+        else:
+            self._reading.come()
+
     async def _abandon(self) -> None:
         """End what the server is doing for nobody, so that it keeps no locks, and the connection."""
+        self.rest()
         try:
             with contextlib.suppress(psycopg.Error, OSError):
                 await self.connection.cancel_safe(timeout=_PATIENCE)
@@ -144,35 +182,34 @@ class Direct:
             await self.connection.close()
 
 
-async def _results(pgconn: PGconn) -> list[PGresult]:
-    """What the server answers to what has been sent. Raises psycopg.Error where the connection is lost."""
-    results: list[PGresult] = []
-    while True:
+class _Reading:
+    """Takes an answer in as it comes. Whoever waits for it is woken once, when it is whole."""
+
+    __slots__ = ("_pgconn", "_results", "whole")
+
+    def __init__(self, pgconn: PGconn, whole: asyncio.Future[list[PGresult]]) -> None:
+        self._pgconn = pgconn
+        self._results: list[PGresult] = []
+        self.whole = whole
+
+    def come(self) -> None:
+        """There is something on the socket."""
+        if self.whole.done():
+            return  # it is whole, or whoever waited was cancelled; he has not gone on yet
         try:
-            while pgconn.is_busy():
-                await _readable(pgconn.socket)
-                pgconn.consume_input()
-        except psycopg.Error:
-            if results:  # why the server hung up: it says so before it does
-                return results
-            raise
-        result = pgconn.get_result()
-        if result is None:
-            return results
-        results.append(result)
+            self._pgconn.consume_input()
+            self.take()
+        except psycopg.Error as error:
+            if self._results:  # why the server hung up: it says so before it does
+                self.whole.set_result(self._results)
+            else:
+                self.whole.set_exception(error)
 
-
-async def _readable(socket: int) -> None:
-    """Return when something has come."""
-    loop = asyncio.get_running_loop()
-    come = loop.create_future()
-    loop.add_reader(socket, _come, come)
-    try:
-        await come
-    finally:
-        loop.remove_reader(socket)
-
-
-def _come(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+    def take(self) -> None:
+        """Take what libpq has read. Raises psycopg.Error."""
+        while not self._pgconn.is_busy():
+            result = self._pgconn.get_result()
+            if result is None:
+                self.whole.set_result(self._results)
+                return
+            self._results.append(result)

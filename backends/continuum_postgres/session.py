@@ -125,6 +125,12 @@ class Session:
                 await self._connection.execute(b"SET lock_timeout = %d" % self.patience)
         return self._connection
 
+    async def lend(self) -> Connection:
+        """The same for whoever asks the driver. Raises psycopg.Error."""
+        connection = await self.ready()
+        self._rest()
+        return connection
+
     def adopt(self, connection: Connection) -> None:
         self._connection = connection
         self.opened += 1
@@ -134,6 +140,7 @@ class Session:
         try:
             await self._leave()
         finally:  # also of who is cancelled once more
+            self._rest()
             connection, self._connection = self._connection, None
             if connection is not None:
                 with contextlib.suppress(psycopg.Error, OSError):
@@ -145,6 +152,7 @@ class Session:
         connection = self._connection
         if connection is None:
             return
+        self._rest()
         try:
             if connection.info.transaction_status is not TransactionStatus.IDLE:
                 await connection.rollback()
@@ -171,6 +179,7 @@ class Session:
         """
         begun = self._pipeline is not None
         if self._pipeline is None:
+            self._rest()
             context = connection.pipeline()
             self._pipeline = context, await context.__aenter__()
         try:
@@ -235,6 +244,11 @@ class Session:
             return await self._straight(connection).send(text, types(sql), numbered, prepare)
         return await self._straight(connection).ask(text, (self.space.ns, *parameters), prepare)
 
+    def _rest(self) -> None:
+        """Before the driver itself uses the connection."""
+        if self._direct is not None:
+            self._direct.rest()
+
     def _straight(self, connection: Connection) -> Direct:
         if self._direct is None or self._direct.connection is not connection:
             self._direct = Direct(connection)
@@ -243,6 +257,7 @@ class Session:
     async def _execute(
         self, connection: Connection, sql: str, parameters: tuple[object, ...]
     ) -> psycopg.AsyncCursor[Row]:
+        self._rest()
         if sql in _PLAIN:
             begun = await connection.execute(sql.encode())
             if sql == "BEGIN" and self.patience is not None and self.space.place.pooled:

@@ -106,7 +106,7 @@ class Doors:
         if theirs != self._own:  # the server may have been started anew since
 
             async def identity(session: Session) -> _Identity:
-                return await _identity(await session.ready(), schema)
+                return await _identity(await session.lend(), schema)
 
             self._own = await self.look(identity)
         place = self.space.place.shown

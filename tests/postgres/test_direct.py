@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
 from psycopg import errors
 
 from continuum_postgres.direct import Direct
-from continuum_postgres.source import connect
+from continuum_postgres.source import Connection, connect
 from tests.postgres.handles import soon
 
 _SLEEP = b"SELECT pg_sleep(60) /* direct */"
@@ -26,7 +27,29 @@ WHERE query LIKE '%/* direct */' AND state = 'active' AND datname = current_data
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[Direct]:
     async with await connect(url) as connection:
-        yield Direct(connection)
+        direct = Direct(connection)
+        try:
+            yield direct
+        finally:
+            direct.rest()
+
+
+class Eager:
+    """A connection whose libpq, while it sends, reads the answer: the socket has nothing more to tell."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.pgconn = self
+        self.info = connection.info
+        self._real = connection.pgconn
+
+    def flush(self) -> int:
+        self._real.flush()
+        while self._real.is_busy():
+            self._real.consume_input()
+        return 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
 
 
 async def _seen(watcher: psycopg.AsyncConnection[Any], asleep: int) -> None:
@@ -42,6 +65,7 @@ async def watching(url: str) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
 
 
 async def _prepared(direct: Direct) -> int:
+    direct.rest()
     cursor = await direct.connection.execute(b"SELECT count(*) FROM pg_prepared_statements")
     [row] = await cursor.fetchall()
     count: int = row[0]
@@ -72,9 +96,16 @@ async def test_what_the_server_forgot_is_prepared_anew(postgres_url: str) -> Non
     async with opened(postgres_url) as direct:
         first, second = b"SELECT $1::integer + 1", b"SELECT $1::integer + 2"
         assert [(await direct.ask(text, (1,), True)).rows for text in (first, second)] == [[(2,)], [(3,)]]
+        direct.rest()
         await direct.connection.execute(b"DEALLOCATE ALL")
         assert [(await direct.ask(text, (1,), True)).rows for text in (first, second)] == [[(2,)], [(3,)]]
         assert await _prepared(direct) == 2
+
+
+async def test_what_libpq_has_read_already_is_an_answer(postgres_url: str) -> None:
+    async with opened(postgres_url) as direct:
+        direct.connection = cast("Connection", Eager(direct.connection))
+        assert (await direct.ask(b"SELECT 7", (), False)).rows == [(7,)]
 
 
 @pytest.mark.parametrize("prepare", [True, False])
@@ -127,3 +158,32 @@ async def test_a_session_that_is_ended_meanwhile_is_lost(postgres_url: str) -> N
         assert direct.connection.closed
         with pytest.raises(psycopg.OperationalError):
             await direct.ask(b"SELECT 1", (), True)
+
+
+async def test_the_driver_and_we_use_a_connection_in_turns(postgres_url: str) -> None:
+    async with opened(postgres_url) as direct:
+        for number in range(3):
+            assert (await direct.ask(b"SELECT $1::integer", (number,), True)).rows == [(number,)]
+            direct.rest()
+            cursor = await direct.connection.execute(b"SELECT 7")
+            assert await cursor.fetchall() == [(7,)]
+
+
+async def test_a_session_that_is_ended_while_nobody_asks_is_listened_to_no_more(postgres_url: str) -> None:
+    """A socket at its end is readable for ever, and its number will be another connection's."""
+    async with opened(postgres_url) as direct, watching(postgres_url) as other:
+        await direct.ask(b"SELECT 1", (), True)
+        socket, loop = direct.connection.pgconn.socket, asyncio.get_running_loop()
+        await other.execute("SELECT pg_terminate_backend(%s)", (direct.connection.info.backend_pid,))
+        await soon(_readable(socket))
+        for _ in range(2):  # the loop looks once more
+            await asyncio.sleep(0)
+        assert not loop.remove_reader(socket)
+        with pytest.raises(psycopg.OperationalError):
+            await direct.ask(b"SELECT 1", (), True)
+        assert not loop.remove_reader(socket)
+
+
+async def _readable(socket: int) -> None:
+    while not select.select([socket], [], [], 0)[0]:
+        await asyncio.sleep(0.01)
