@@ -80,7 +80,7 @@ class Entry:
     remembers: bool = False  # some state says which steps leave a record
     _leaves: dict[int, tuple[str, ...]] = field(factory=dict[int, tuple[str, ...]])  # as `leaves` answered
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         return self.definition.fingerprint
 

@@ -147,6 +147,8 @@ async def _carried_out(session: Session, ask: Ask) -> list[Row]:
 
 def _in_order(run_ids: Sequence[UUID]) -> tuple[list[int], list[int]]:
     """Positions in the one order in which everybody locks runs, and each one's shard."""
+    if len(run_ids) == 1:
+        return [0], [shard(run_ids[0])]
     keyed = sorted((shard(run_id), run_id.int, at) for at, run_id in enumerate(run_ids))
     return [at for _, _, at in keyed], [number for number, _, _ in keyed]
 
@@ -179,7 +181,7 @@ async def first(
 
 def _apart(positions: list[int], run_ids: Sequence[UUID]) -> list[int]:
     """The positions, or none where two are of one run: these keep their order the long way."""
-    return positions if len(set(run_ids)) == len(positions) else []
+    return positions if len(positions) < _MANY or len(set(run_ids)) == len(positions) else []
 
 
 # --- finishes with the turn that rides on each

@@ -14,6 +14,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 from attrs import define, field, frozen
@@ -65,8 +66,7 @@ class Identity:
         return f"cluster {self.system}, timeline {int(self.timeline, 16)}"
 
 
-@frozen
-class _Stood:
+class _Stood(NamedTuple):
     """A turn that was acknowledged, or, as version 0, a start.
 
     :ivar commit_id: of the turn; None for a start.

@@ -12,9 +12,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from functools import cache
+from operator import attrgetter
 from struct import Struct
 from typing import Any
-from uuid import UUID
 
 from continuum_postgres import arrays
 
@@ -23,12 +23,11 @@ __all__ = ["TEXT", "Packed", "Value", "packed", "types"]
 Value = bytes | None
 """As it is sent; None for NULL."""
 
+_Pack = Callable[[Any], bytes]
+
 TEXT = 25
 """The server's number of the type text."""
 
-_INT2 = Struct("!h").pack
-_INT4 = Struct("!i").pack
-_INT8 = Struct("!q").pack
 _PARAMETER = re.compile(r"\$(\d+)::(\w+(?:\[\])?)")
 
 
@@ -38,43 +37,16 @@ class Packed(tuple[Value, ...]):
     __slots__ = ()
 
 
-def _smallint(value: int) -> bytes:
-    return _INT2(value)
+_BOOLEANS = (b"\0", b"\1")
 
-
-def _integer(value: int) -> bytes:
-    return _INT4(value)
-
-
-def _bigint(value: int | None) -> Value:
-    return None if value is None else _INT8(value)
-
-
-def _boolean(value: bool) -> bytes:
-    return b"\1" if value else b"\0"
-
-
-def _bytea(value: bytes | None) -> Value:
-    return value
-
-
-def _text(value: str | None) -> Value:
-    """Raises UnicodeEncodeError for text that is none (lone surrogates)."""
-    return None if value is None else value.encode()
-
-
-def _uuid(value: UUID | None) -> Value:
-    return None if value is None else value.bytes
-
-
-_TYPES: dict[str, tuple[int, Callable[[Any], Value]]] = {
-    "smallint": (21, _smallint),
-    "integer": (23, _integer),
-    "bigint": (20, _bigint),
-    "boolean": (16, _boolean),
-    "bytea": (17, _bytea),
-    "text": (TEXT, _text),
-    "uuid": (2950, _uuid),
+_TYPES: dict[str, tuple[int, _Pack]] = {
+    "smallint": (21, Struct("!h").pack),
+    "integer": (23, Struct("!i").pack),
+    "bigint": (20, Struct("!q").pack),
+    "boolean": (16, _BOOLEANS.__getitem__),
+    "bytea": (17, bytes),
+    "text": (TEXT, str.encode),
+    "uuid": (2950, attrgetter("bytes")),
     "smallint[]": (1005, arrays.smallints),
     "integer[]": (1007, arrays.integers),
     "bigint[]": (1016, arrays.bigints),
@@ -83,11 +55,11 @@ _TYPES: dict[str, tuple[int, Callable[[Any], Value]]] = {
     "text[]": (1009, arrays.texts),
     "uuid[]": (2951, arrays.uuids),
 }
-"""By name: the server's number for it, and what packs a value."""
+"""By name: the server's number for it, and what packs a value that is not NULL."""
 
 
 @cache
-def _stated(statement: str) -> tuple[tuple[int, ...], tuple[Callable[[Any], Value], ...]]:
+def _stated(statement: str) -> tuple[tuple[int, ...], tuple[_Pack, ...]]:
     """The types of a statement's parameters, from `$1` on."""
     stated = {int(number): name for number, name in _PARAMETER.findall(statement)}
     known = [_TYPES[stated[number]] for number in range(1, len(stated) + 1)]
@@ -105,4 +77,5 @@ def packed(statement: str, values: Iterable[object]) -> Packed:
     Raises UnicodeEncodeError, OverflowError, struct.error for what the server cannot hold.
     """
     packers = _stated(statement)[1][1:]
-    return Packed([pack(value) for pack, value in zip(packers, values, strict=True)])
+    paired = zip(packers, values, strict=True)
+    return Packed([None if value is None else pack(value) for pack, value in paired])
