@@ -8,6 +8,7 @@ import importlib.util
 import shutil
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -32,8 +33,13 @@ def dev() -> ModuleType:
     return module
 
 
+@cache
+def tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
 def functions(file: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree(file)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
 
@@ -56,7 +62,7 @@ def test_every_module_says_its_rule() -> None:
     silent = [
         str(file.relative_to(ROOT))
         for file in MODULES
-        if (text := file.read_text(encoding="utf-8")).strip() and not ast.get_docstring(ast.parse(text))
+        if tree(file).body and not ast.get_docstring(tree(file))
     ]
     assert not silent
 
@@ -68,21 +74,24 @@ def module_of(file: Path) -> str:
     return ".".join(parts).removesuffix(".__init__")
 
 
-def said(tree: ast.Module) -> set[str] | None:
+def said(module: ast.Module) -> set[str] | None:
     """The names of `__all__`; None where a module has none."""
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
-            return set(ast.literal_eval(node.value))
+    for node in module.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id="__all__")]):
+                return set(ast.literal_eval(node.value))
+            case _:
+                pass
     return None
 
 
 def test_what_other_modules_import_is_in_all() -> None:
-    trees = {module_of(file): ast.parse(file.read_text(encoding="utf-8")) for file in MODULES}
-    names = {module: public for module, tree in trees.items() if (public := said(tree)) is not None}
+    trees = {module_of(file): tree(file) for file in MODULES}
+    names = {module: public for module, found in trees.items() if (public := said(found)) is not None}
     unsaid = {
         f"{node.module}.{alias.name}, of {module}"
-        for module, tree in trees.items()
-        for node in ast.walk(tree)
+        for module, found in trees.items()
+        for node in ast.walk(found)
         if isinstance(node, ast.ImportFrom) and node.module in names
         for alias in node.names
         if alias.name not in names[node.module] and f"{node.module}.{alias.name}" not in trees
