@@ -65,12 +65,6 @@ def _simple(turn: Commit) -> bool:
     )
 
 
-def _turn(member: NewRun | TaskFinish) -> Commit:
-    """The turn of a member that may be taken: it has one."""
-    assert member.turn is not None
-    return member.turn
-
-
 def _of_turn(turn: Commit, number: int) -> tuple[object, ...]:
     """The values of one turn, in the order of the statements' parameters, its shard first.
 
@@ -149,7 +143,7 @@ def _in_order(run_ids: Sequence[UUID]) -> tuple[list[int], list[int]]:
     """Positions in the one order in which everybody locks runs, and each one's shard."""
     if len(run_ids) == 1:
         return [0], [shard(run_ids[0])]
-    keyed = sorted((shard(run_id), run_id.int, at) for at, run_id in enumerate(run_ids))
+    keyed = sorted([(shard(run_id), run_id.int, at) for at, run_id in enumerate(run_ids)])
     return [at for _, _, at in keyed], [number for number, _, _ in keyed]
 
 
@@ -181,7 +175,8 @@ async def first(
 
 def _apart(positions: list[int], run_ids: Sequence[UUID]) -> list[int]:
     """The positions, or none where two are of one run: these keep their order the long way."""
-    return positions if len(positions) < _MANY or len(set(run_ids)) == len(positions) else []
+    alone = len(positions) < _MANY or len({run_id.int for run_id in run_ids}) == len(positions)
+    return positions if alone else []
 
 
 # --- finishes with the turn that rides on each
@@ -199,7 +194,7 @@ def _fuses(ending: TaskFinish) -> bool:
         and turn.consumed == (delivery.id,)
         and _simple(turn)
         and (not turn.closed or turn.closed == (ending.token,))
-        and not any(new.token == ending.token for new in turn.tasks)
+        and not (turn.tasks and turn.tasks[0].token == ending.token)
         and not (turn.tasks and turn.status is not RunStatus.RUNNING)
     )
 
@@ -215,7 +210,7 @@ async def finish(session: Session, finishes: Sequence[TaskFinish]) -> list[Finis
     told: list[Finished | None] = [None] * len(finishes)
     at, shards = _in_order([ending.run_id for ending in finishes])
     endings = [finishes[place] for place in at]
-    turns = [_turn(ending) for ending in endings]
+    turns = [ending.turn for ending in endings if ending.turn is not None]  # which is each of them
     rows = [
         (
             *_of_turn(turn, number),
@@ -264,7 +259,7 @@ async def start(session: Session, runs: Sequence[NewRun]) -> list[Started | None
     told: list[Started | None] = [None] * len(runs)
     at, shards = _in_order([new.run_id for new in runs])
     news = [runs[place] for place in at]
-    turns = [_turn(new) for new in news]
+    turns = [new.turn for new in news if new.turn is not None]  # which is each of them
     rows = [
         (*_of_turn(turn, number), new.machine, new.key, new.digest, new.parent, new.root)
         for new, turn, number in zip(news, turns, shards, strict=True)

@@ -161,7 +161,7 @@ class Starting(Connected):
 
     def _begins(self, at: datetime | None, after: Length | None, debounce: Length | None) -> int | None:
         """When the run is to begin, if not at once. Raises UsageError."""
-        if sum(each is not None for each in (at, after, debounce)) > 1:
+        if (at, after, debounce).count(None) < 2:
             raise UsageError("at=, after= and debounce= each say when the run begins; give one of them")
         if at is not None:
             return kept_time("at", at, moment("at", at))

@@ -7,7 +7,8 @@ numbered in document order, ascending bits are entry order and descending bits e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
@@ -36,25 +37,26 @@ Key = type[Any] | TriggerKind | tuple[TriggerKind, int] | tuple[TriggerKind, int
 """What an edge waits for: an event class; `ALWAYS`, `ANY`, `CANCEL` or `DEADLINE`; or a kind with state and
 slot."""
 
+_MASKS = 4096  # masks whose numbers are kept: a chart in use meets the same few again and again
 _KEPT = 256  # compiled charts kept; a process has a handful, a property test makes thousands
 _LEAVES = (Kind.ATOMIC, Kind.FINAL, Kind.CHOICE)
 HISTORIES = (Kind.SHALLOW_HISTORY, Kind.DEEP_HISTORY)
 
 
-def ascending(states: int) -> Iterator[int]:
+@lru_cache(maxsize=_MASKS)
+def ascending(states: int) -> tuple[int, ...]:
     """The numbers of the states in a mask, in entry (document) order."""
+    numbers: list[int] = []
     while states:
         lowest = states & -states
-        yield lowest.bit_length() - 1
+        numbers.append(lowest.bit_length() - 1)
         states ^= lowest
+    return tuple(numbers)
 
 
-def descending(states: int) -> Iterator[int]:
+def descending(states: int) -> tuple[int, ...]:
     """The numbers of the states in a mask, in exit (reversed document) order."""
-    while states:
-        number = states.bit_length() - 1
-        yield number
-        states ^= 1 << number
+    return ascending(states)[::-1]
 
 
 def mask(states: Iterable[int]) -> int:
