@@ -56,9 +56,7 @@ class Direct:
         self._transformer = adapt.Transformer(connection)
         self._names: dict[tuple[bytes, tuple[int, ...]], bytes] = {}
         self._prepared = 0
-        self._listening: tuple[asyncio.AbstractEventLoop, int] | None = (
-            None  # who listens for us, to which socket
-        )
+        self._listening: tuple[asyncio.AbstractEventLoop, int] | None = None  # which loop, to which socket
         self._reading: _Reading | None = None
 
     async def ask(self, text: bytes, parameters: tuple[object, ...], prepare: bool) -> Answer:

@@ -52,6 +52,14 @@ def lane_of() -> tuple[Lane, Connectionless]:
     return Lane("test", cast("Session", session)), session
 
 
+async def under_way(lane: Lane, verb: Verb) -> asyncio.Task[list[int]]:
+    """A caller who carries his verb out himself, and has to wait in its middle."""
+    verb.gate.clear()
+    first = asyncio.create_task(lane.gather(verb, [1], prompt=True))
+    await asyncio.sleep(0)
+    return first
+
+
 async def test_a_prompt_verb_is_carried_out_by_its_caller() -> None:
     lane, _ = lane_of()
     verb = Verb()
@@ -65,9 +73,7 @@ async def test_a_prompt_verb_is_carried_out_by_its_caller() -> None:
 async def test_who_comes_while_a_caller_has_the_connection_shares_the_next_batch() -> None:
     lane, _ = lane_of()
     verb = Verb()
-    verb.gate.clear()
-    first = asyncio.create_task(lane.gather(verb, [1], prompt=True))
-    await asyncio.sleep(0)
+    first = await under_way(lane, verb)
     others = [
         asyncio.create_task(lane.gather(verb, [n], prompt=prompt)) for n, prompt in ((2, True), (3, False))
     ]
@@ -82,12 +88,22 @@ async def test_who_comes_while_a_caller_has_the_connection_shares_the_next_batch
     await lane.stop()
 
 
+async def test_a_task_that_waited_for_the_connection_may_find_nothing_left() -> None:
+    lane = Lane("test", cast("Session", Connectionless()), cast("Session", Connectionless()))
+    slow, verb = Verb(), Verb()
+    first = await under_way(lane, slow)
+    masses = [asyncio.create_task(lane.gather(verb, list(range(40)))) for _ in range(2)]
+    assert len(await soon(asyncio.gather(*masses))) == 2, "the other connection takes them"
+    slow.gate.set()
+    assert await soon(first) == [2]
+    assert await soon(lane.gather(verb, [3])) == [6]
+    await lane.stop()
+
+
 async def test_a_caller_who_is_cancelled_leaves_the_connection_to_others() -> None:
     lane, session = lane_of()
     verb = Verb()
-    verb.gate.clear()
-    first = asyncio.create_task(lane.gather(verb, [1], prompt=True))
-    await asyncio.sleep(0)
+    first = await under_way(lane, verb)
     other = asyncio.create_task(lane.gather(verb, [2]))
     await asyncio.sleep(0)
     first.cancel()
@@ -105,9 +121,7 @@ async def test_stopping_waits_for_who_carries_his_verb_out_himself(used: bool) -
     verb = Verb()
     if used:
         assert await lane.gather(verb, [0]) == [0]
-    verb.gate.clear()
-    first = asyncio.create_task(lane.gather(verb, [1], prompt=True))
-    await asyncio.sleep(0)
+    first = await under_way(lane, verb)
     stopping = asyncio.create_task(lane.stop())
     for _ in range(5):
         await asyncio.sleep(0)
