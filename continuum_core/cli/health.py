@@ -71,7 +71,7 @@ async def _forsaken(journal: Journal, gauges: Gauges) -> HealthSection:
     waiting = [(queue.queue, activity) for queue in gauges.queues for activity in queue.activities]
     try:
         live = await wanted(journal, waiting)
-    except JournalUnavailable as error:  # to ask is to write, and a store that is full can still be read
+    except JournalUnavailable as error:  # to ask may be to write, and a store that is full can still be read
         return HealthSection("queues", True, {"wanted": f"not known: {error}"})
     facts: dict[str, Any] = {}
     for name in dict.fromkeys(queue for queue, activity in waiting if (queue, activity) not in live):

@@ -7,7 +7,7 @@
 - `effects`, `fences`, `waiters`: what orders do, how tasks are born, who waits: the same in all journals.
   `undisturbed`: what is ended though its caller was cancelled.
 - `attributes`, `searching`, `selecting`: what runs are found by, searches, and searches as SQL.
-- `transactions`, `gauges`, `replies`, `crews`, `blobs`, `carrying` with `carriers`: optional, for backends
-  that declare so. `wakeups`: hints that another store carries.
+- `transactions`, `gauges`, `presence`, `replies`, `crews`, `blobs`, `carrying` with `carriers`: optional, for
+  backends that declare so. `wakeups`: hints that another store carries.
 - `connect`: from a URL to a journal: for tests, and for programs that look at journals themselves.
 """

@@ -29,6 +29,7 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     Capability.CREWS: ("members",),
     Capability.BLOBS: ("keep_blobs", "fetch_blobs"),
     Capability.LOOKS: ("look",),
+    Capability.PRESENCE: ("present", "presence"),
 }
 """Capability → what handles have for it beside `Journal`. The others show in no verb of their own."""
 

@@ -51,6 +51,8 @@ gives one outcome per member, in order. A handle is bound to one namespace and s
     RUNNING, without a cause or a record, frees what is PAUSED, and lowers `tries` to 2 at most first.
 27. A blob that was put is read back as it was, for as long as a row of its run refers to it; then it goes,
     and with its run (`blobs`).
+28. Whoever asks is told what a present worker has, as it was said last, until its handle is closed or its
+    process gone; then not. To say it again writes nothing (`presence`).
 
 **Rules every backend keeps** (each closes a race that was reproduced):
 
@@ -169,6 +171,7 @@ class Capability:
     CREWS = "crews"
     BLOBS = "blobs"
     LOOKS = "looks"
+    PRESENCE = "presence"
 
 
 MEANINGS: Mapping[str, str] = {
@@ -188,6 +191,7 @@ MEANINGS: Mapping[str, str] = {
     Capability.BLOBS: "handles are `journal.blobs.BlobKeeping`: large payloads are kept apart from the rows",
     Capability.LOOKS: "handles are `journal.looking.Looking`: they can be opened without making or migrating "
     "anything",
+    Capability.PRESENCE: "handles are `journal.presence.Vouching`: they know which workers are there",
 }
 """Capability → what a backend that declares it claims. There are no others."""
 

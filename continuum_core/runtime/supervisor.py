@@ -21,6 +21,7 @@ from continuum_core.journal_clock import JournalClock
 from continuum_core.lane import Backoff, Lane, Loop
 from continuum_core.outage import Outage
 from continuum_core.registry import Registry
+from continuum_core.runtime.announcing import Announcing
 from continuum_core.runtime.attempt import Runner
 from continuum_core.runtime.draining import Draining
 from continuum_core.runtime.lease import Pulse, renew
@@ -31,7 +32,6 @@ from continuum_core.runtime.slots import Slots
 from continuum_core.runtime.tasks import Tasks
 from continuum_core.runtime.turns import Turns
 from continuum_core.runtime.watched import attempt_watch
-from continuum_core.taking import announce
 from continuum_core.watch import batch_watch, turn_watch
 
 __all__ = ["Settings", "Supervisor"]
@@ -40,14 +40,8 @@ logger = logging.getLogger(__name__)
 
 _OPENING = "opening"
 
-_ANNOUNCED = 3
-"""Announcements of what a worker takes that may be missed before others believe it gone."""
-
 _LEARN_AFTER, _LEARN_BY = 2, 10
 """Polls between two readings of the definitions: with a hint that something was written, and without one."""
-
-_STANDS = 5.0
-"""Seconds that one stands at least: a process that is short of CPU is not gone."""
 
 _CLEAN_UP = 5.0
 """Seconds that a cancelled body may take to clean up before the worker goes on without it."""
@@ -125,6 +119,8 @@ class Supervisor:
         self.runs = self._new_runs()
         self.tasks.follow(FuseTurn(self.turns.fused, self.turns.settled), self.runs.wake.set)
         self.turns.on_due = self.wake
+        period = 2 * settings.poll
+        self._announcing = Announcing(host, journal, registry, self.tasks, self.outage, period)
         self._pulse = Pulse(host, settings.stall)
         self._jobs: list[Job] = []
         self._draining = Draining(host)
@@ -196,7 +192,7 @@ class Supervisor:
             "tasks": self._draining.claims(lambda: self.tasks.run(self._poll)),
             "hints": self._hints,
             "definitions": self._learning,
-            "taking": self._announcing,
+            "taking": self._announcing.run,
             "pulse": self._pulse.beat,
         }
         if self._plugins.implement("gauges_read") and gauged(self._journal) is not None:
@@ -264,6 +260,8 @@ class Supervisor:
         :param starts: waits for the client's starts: a first turn may still bring tasks.
         """
         self.stop_claiming()
+        if self._jobs:  # beside the rest: nothing waits for it
+            self._jobs.append(self._host.spawn(self._announcing.withdraw(), "continuum-withdrawing"))
         until = self._host.monotonic() + grace
         # First what is under way arrives: a claim may still bring runs and tasks, and a turn tasks that
         # are born in this worker's hands. Only then is it known what there is to wait for.
@@ -377,17 +375,6 @@ class Supervisor:
                 except Exception:  # a loop that ends takes the worker with it, and this one only looks
                     logger.exception("reading how much waits failed")
             await self._host.sleep(_GAUGE)
-
-    async def _announcing(self) -> None:
-        """Say again and again what this worker takes and wants, as long as it works."""
-        worker, period = self._host.new_id(), 2 * self._settings.poll
-        lease = int(max(_ANNOUNCED * period, _STANDS) * 1_000_000)
-        while True:
-            try:
-                await announce(self._journal, worker, self._registry.takes(), self.tasks.lanes(), lease)
-            except JournalUnavailable as error:
-                self.outage.mention("telling what this worker takes", error)
-            await self._host.sleep(period)
 
     async def _learn(self) -> None:
         before = set(self._registry.refused())

@@ -20,6 +20,7 @@ from continuum_core.journal.crews import crewed
 from continuum_core.journal.declared import VERBS, can, declare, declared, sibling_of
 from continuum_core.journal.gauges import gauged
 from continuum_core.journal.looking import looking
+from continuum_core.journal.presence import vouching
 from continuum_core.journal.protocol import MEANINGS, Capability, Journal
 from continuum_core.journal.replies import replying
 from continuum_core.journal.searching import searcher_of
@@ -78,6 +79,7 @@ ASKS: dict[str, Callable[[Any], object]] = {
     Capability.CREWS: crewed,
     Capability.BLOBS: keeping,
     Capability.LOOKS: looking,
+    Capability.PRESENCE: vouching,
 }
 """Capability → what asks for it."""
 
@@ -137,7 +139,7 @@ def test_connecting_notes_it_and_what_a_handle_says_itself_stands(install: Insta
 def test_a_handle_that_wraps_can_what_it_wraps(name: str) -> None:
     memory = connect("memory://")
     wrapped = WRAPS[name](memory)
-    lost = {"faults": {"gauges", "carries", "search", "looks"}}.get(name, set[str]())
+    lost = {"faults": {"gauges", "carries", "search", "looks", "presence"}}.get(name, set[str]())
     kept = {"faults": {"blobs"}}.get(name, set[str]())
     for handle in (wrapped, sibling_of(wrapped)):
         for capability in ASKS:

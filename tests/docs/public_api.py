@@ -77,6 +77,7 @@ PUBLIC = (
             "continuum_core.journal.dealing": _ALL,
             "continuum_core.journal.rate": _ALL,
             "continuum_core.journal.gauges": _ALL,
+            "continuum_core.journal.presence": _ALL,
             "continuum_core.journal.transactions": _ALL,
             "continuum_core.journal.carrying": _ALL,
             "continuum_core.journal.carriers": _ALL,
