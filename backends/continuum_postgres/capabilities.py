@@ -22,5 +22,6 @@ CAPABILITIES = frozenset(
         Capability.FORGETS,
         Capability.GAUGES,
         Capability.LOOKS,
+        Capability.PRESENCE,
     }
 )

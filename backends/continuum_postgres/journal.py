@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from uuid import UUID
 
@@ -57,6 +57,7 @@ from continuum_postgres.finishes import finish
 from continuum_postgres.gauges import gauges
 from continuum_postgres.orders import control
 from continuum_postgres.place import Place
+from continuum_postgres.presence import presence
 from continuum_postgres.retention import prune
 from continuum_postgres.searching import PostgresSearcher
 from continuum_postgres.store import Store, open_store
@@ -257,6 +258,13 @@ class PostgresJournal:
 
     async def gauges(self) -> Gauges:
         return await self._opened().reading.ask(gauges)
+
+    async def present(self, worker: UUID, keys: Collection[str]) -> bool:
+        store = self._opened()
+        return await store.presence.present(worker, keys, store.wakeups.listen())
+
+    async def presence(self, keys: Collection[str]) -> frozenset[str]:
+        return await self._opened().reading.ask(lambda session: presence(session, keys))
 
     async def prune(self, plan: PrunePlan) -> Pruned:
         return await prune(self._opened().reading.ask, plan)

@@ -409,6 +409,20 @@ _TIES = (
     "(ns, queue, activity, priority, fairness, due, run_id, token, slot) WHERE wake IS NULL",
 )
 
+# --- 12: workers that are there
+
+# A row is believed as long as a session holds the advisory lock of its number.
+_WORKERS = """
+CREATE TABLE continuum.workers (
+  ns integer NOT NULL,
+  lock bigint NOT NULL,
+  at bigint NOT NULL,
+  worker uuid NOT NULL,
+  keys text[] NOT NULL,
+  PRIMARY KEY (ns, worker)
+)
+"""
+
 MIGRATIONS = (
     Migration(
         version=1,
@@ -453,5 +467,8 @@ MIGRATIONS = (
     Migration(version=10, min_reader=1, statements=(_ARRIVALS,)),
     # The release before reads them as it did, with ties: it finds its way in them by what they begin with.
     Migration(version=11, min_reader=1, statements=_TIES),
+    # The release before goes on with reservations, which this one sees; those that only look do not see this
+    # one's workers: `continuum health` of it may call their runs unclaimable.
+    Migration(version=12, min_reader=1, statements=(_WORKERS,)),
 )
 """Ascending by version, without gaps."""

@@ -25,6 +25,7 @@ from continuum_postgres.callers import Callers
 from continuum_postgres.errors import unusable
 from continuum_postgres.lane import Lane
 from continuum_postgres.place import Place
+from continuum_postgres.presence import Presence
 from continuum_postgres.proxy import check_sessions
 from continuum_postgres.schema import Server, check_current, check_privileges, migrate, server_of
 from continuum_postgres.session import Connection, Session, Space
@@ -55,6 +56,7 @@ class Store:
     claiming: Lane
     reading: Lane
     wakeups: Wakeups
+    presence: Presence
     busy: Busy
     callers: Callers
     doors: Doors
@@ -91,6 +93,7 @@ class Store:
             for lane in (self.reading, self.claiming, self.turning, self.busy.aside, self.starting):
                 last_first.push_async_callback(lane.stop)
             last_first.push_async_callback(self.wakeups.close)
+            last_first.push_async_callback(self.presence.close)
             last_first.push_async_callback(self.callers.close)
 
 
@@ -143,7 +146,8 @@ def _store(space: Space, connection: Connection, version: int, server: Server) -
         await lanes["reading"].ask(Session.look)
 
     hints = None if place.hints is None else place.hints(channel(place.schema, space.ns))
-    wakeups = Wakeups(space, notify, look, hints)
+    presence = Presence(lambda verb: lanes["reading"].ask(verb))
+    wakeups = Wakeups(space, notify, look, presence, hints)
     lanes = {
         name: Lane(f"continuum-postgres-{name}", Session(space))
         for name in ("starting", "claiming", "reading")
@@ -168,6 +172,7 @@ def _store(space: Space, connection: Connection, version: int, server: Server) -
         server,
         **lanes,
         wakeups=wakeups,
+        presence=presence,
         busy=Busy(aside),
         callers=callers,
         doors=Doors(space, callers, lanes["reading"].ask),

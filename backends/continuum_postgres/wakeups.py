@@ -3,6 +3,7 @@
 Rule: a wakeup is a hint. It is sent outside the transaction that wrote, by a task that sends at most one
 in some milliseconds; a lost one costs its receiver a poll. A listener that was lost listens again, and
 then wakes everybody once, for nobody knows what it missed. A loss is told when it begins and when it is over.
+Its session also vouches for the handle's workers (`presence`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from continuum_core.errors import OperatorError
 from continuum_core.journal.losses import Losses
 from continuum_core.journal.waiters import Waiters
 from continuum_core.journal.wakeups import Wakeups as Hints
+from continuum_postgres.presence import Presence
 from continuum_postgres.proxy import is_proxied
 from continuum_postgres.session import Connection, Space
 from continuum_postgres.source import Source, held
@@ -60,6 +62,7 @@ class Wakeups:
     """The hints of one handle, out and in.
 
     :param notify: sends a hint; called by one task, one at a time.
+    :param presence: is told whether there is a session that listens.
     :param look: has the handle learn what it learns with a hint, where hints go another way.
     :param hints: what carries hints in the place of NOTIFY.
     :ivar lost: how often the listening connection was lost.
@@ -68,6 +71,7 @@ class Wakeups:
     space: Space
     notify: Callable[[str, str], Awaitable[object]]
     look: Callable[[], Awaitable[object]]
+    presence: Presence
     hints: Hints | None = None
     _losses: Losses = field(factory=Losses)
     _name: str = field(factory=lambda: uuid4().hex)
@@ -109,11 +113,18 @@ class Wakeups:
         """Return when another handle wrote since the last wait returned, or after `seconds`."""
         if self.hints is not None:
             self.hints.listen(self.waiters.wake)
-        elif self._listener is None and not self._closed and self.space.place.listen is not None:
-            self._listener = asyncio.create_task(
-                self._listen(self.space.place.listen), name="continuum-postgres-listener"
-            )
+        else:
+            self.listen()
         await self.waiters.wait(seconds)
+
+    def listen(self) -> bool:
+        """Have a session that listens, where there can be one; whether there is, or is about to be."""
+        source = self.space.place.listen
+        if self.hints is not None or source is None or self._closed:
+            return False
+        if self._listener is None:
+            self._listener = asyncio.create_task(self._listen(source), name="continuum-postgres-listener")
+        return not self._listener.done()
 
     def stir(self) -> None:
         """What this handle's own waiters wait for may be there, though none of its verbs has written it."""
@@ -125,7 +136,9 @@ class Wakeups:
             try:
                 async with held(source, pooled=False) as connection:
                     proxied = await is_proxied(connection)
+                    vouches = not proxied and await self.presence.take(connection)
                     await connection.execute(_listen_to(self.space))
+                    self.presence.stand(vouches)
                     self.waiters.wake()
                     if proxied and not await self._hears(connection):
                         logger.warning(_DEAF, source.shown)
@@ -136,6 +149,8 @@ class Wakeups:
                     await self._receive(connection)
             except Exception as error:  # whatever it is: nobody begins to listen in this task's place
                 self._note(source, error)
+            finally:
+                self.presence.fall()
             await asyncio.sleep(pause * (0.5 + random.random() / 2))
             pause = min(pause * 2, _LONGEST)
 

@@ -38,7 +38,7 @@ from continuum_postgres.statements import blobs, carrying, gauges, qualified, re
 from continuum_postgres.statements.claims import DUE_PAGE
 from continuum_postgres.statements.leases import EXPIRED_TASKS
 from continuum_postgres.statements.queues import NEXT_TASKS, READY_TASKS
-from tests.postgres.test_sql import ALL
+from tests.postgres.test_sql import ALL, WITHOUT_RUN
 
 MANY = 20_000
 FAR = 2**60
@@ -95,6 +95,7 @@ TABLES = (
     "eternal",
     "members",
     "blobs",
+    "workers",
 )
 
 
@@ -164,9 +165,7 @@ def _generic(connection: Any, schema: str, text: str) -> list[dict[str, Any]]:
     return list(_nodes(told[0]["Plan"]))
 
 
-BY_RUN = frozenset(
-    f"{table}_pkey" for table in TABLES if table not in ("claims", "definitions", "orders", "results")
-)
+BY_RUN = frozenset(f"{table}_pkey" for table in TABLES if table not in WITHOUT_RUN)
 WAITING = {"waiting.WAITING_TASKS[0]", "waiting.PUT_OFF_TASKS[0]"}
 CLAIMS: dict[str, set[str]] = {
     "deliveries_due": {"claims.DUE_PAGE[0]"},
@@ -182,7 +181,7 @@ CLAIMS: dict[str, set[str]] = {
 UNORDERED = {"leases.CLAIMED_TASKS[0]", "leases.EXPIRED_TASKS[0]", "queues.LIMITS[0]"}
 """They read all that the condition finds, so a bitmap is as good."""
 
-LISTS = re.compile(r"reading\.|retention\.|gauges\.|carrying\.TALLY|NAMESPACE|PRIVILEGES")
+LISTS = re.compile(r"reading\.|retention\.|gauges\.|presence\.|carrying\.TALLY|NAMESPACE|PRIVILEGES")
 """What looks over a whole namespace, and is no part of a run's way: pages, counts, pruning. Counts have
 bounds of their own below."""
 

@@ -26,7 +26,7 @@ BANNED = {
     "two-phase commit": r"\bprepare\s+transaction\b",
 }
 
-WITHOUT_RUN = frozenset({"namespaces", "claims", "results", "orders", "definitions", "schema"})
+WITHOUT_RUN = frozenset({"namespaces", "claims", "results", "orders", "definitions", "schema", "workers"})
 """Tables of which no row belongs to one run."""
 
 PER_NAMESPACE = re.compile(r"\bcontinuum\.(?!namespaces\b|schema\b)\w+")
