@@ -115,7 +115,9 @@ INSERT INTO continuum.deliveries (
 SELECT m.shard, $1::integer, m.run_id, m.id, m.due, m.kind, 0, m.token, m.slot, m.dedupe, m.cause,
   m.payload"""
 
-ADD_DELIVERIES = f"{_INSERT} FROM {_NEW} ON CONFLICT DO NOTHING"
+# In the order of the index of what is due: what comes out of order splits its pages in the middle, and they
+# stay half empty (18 bytes a timer). No two transactions wait for each other here, for each holds the runs.
+ADD_DELIVERIES = f"{_INSERT} FROM {_NEW} ORDER BY m.due, m.id ON CONFLICT DO NOTHING"
 
 # Of two that deliver under one dedupe id at once, the one whose row is there first is accepted; the
 # other waits for it, gets no row back, and inserts nothing. `$12`: consumed up to then is forgotten.
