@@ -6,7 +6,8 @@ gives to be stored (context, wishes, outcome, reply) is therefore made into byte
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from types import MappingProxyType
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -48,7 +49,23 @@ __all__ = ["Fold", "storable"]
 
 
 class Fold:
-    """The writes of one turn while they gather."""
+    """The writes of one turn while they gather. What most turns have nothing of is set when there is some."""
+
+    deferred: tuple[UUID, ...] = ()
+    release = False
+    tasks: tuple[NewTask, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
+    closed: tuple[int, ...] = ()
+    replies: tuple[Reply, ...] = ()
+    starts: tuple[NewRun, ...] = ()
+    members: tuple[Member, ...] = ()
+    doing = ""
+    stuck = False
+    begins = 0
+    before: Described = MappingProxyType({})
+    after: Described | None = None
+    eternal = False
+    end: bytes | None = None
 
     def __init__(self, entry: Entry, due: Due, new_id: Callable[[], UUID], born: Born) -> None:
         self.entry = entry
@@ -59,23 +76,8 @@ class Fold:
         self.image = due.image
         self.records: list[Record] = []
         self.consumed: list[UUID] = []
-        self.deferred: list[UUID] = []
-        self.release = False
-        self.tasks: list[NewTask] = []
-        self.deliveries: list[Delivery] = []
-        self.closed: list[int] = []
-        self.replies: list[Reply] = []
-        self.starts: list[NewRun] = []
-        self.members: list[Member] = []
         if not due.image.snapshot.configuration:
             self._trace()
-        self.doing = ""
-        self.stuck = False
-        self.begins = 0
-        self.before: Described = {}
-        self.after: Described | None = None
-        self.eternal = False
-        self.end: bytes | None = None
 
     def _trace(self) -> None:
         """Note where a run comes from that has not begun: it may end before its start is taken."""
@@ -97,7 +99,8 @@ class Fold:
         due = self.due
         # Only bytes of this very step: what was stored before may be spelled as another release spells it.
         encoded = None if after.context is before.context else after.context
-        asked = ask(entry, due.namespace, due.run_id, made, delivery.id, self.new_id, encoded, self._root())
+        origin = before.origin
+        asked = ask(entry, due.namespace, due.run_id, made, delivery.id, self.new_id, encoded, origin)
         self.doing = "outcome cannot be stored"
         end = ending(entry, made.snapshot)
         told = None if end is None else self._told_parent(after, end)
@@ -127,7 +130,7 @@ class Fold:
                 )
             )
         if reply is not None:
-            self.replies.append(reply)
+            self.replies += (reply,)
         self._ask(asked)
         if before.snapshot.crews:
             self._count(before.snapshot, delivery)
@@ -135,7 +138,7 @@ class Fold:
             self.stuck = True
             return False
         if made.disposition is Disposition.DEFERRED:
-            self.deferred.append(delivery.id)
+            self.deferred += (delivery.id,)
         else:
             self.consumed.append(delivery.id)
         if end is not None:
@@ -151,7 +154,7 @@ class Fold:
         changed = renewed or made.snapshot.configuration != before.configuration
         if changed and (self.due.has_deferred or self.deferred):
             self.release = True
-            self.deferred.clear()
+            self.deferred = ()
             return False
         return self.due.tries < SUSPECT and not renewed
 
@@ -173,16 +176,15 @@ class Fold:
     def _end(self, end: bytes, told: Delivery | None) -> None:
         self.end = end
         if told is not None:
-            self.deliveries.append(told)
+            self.deliveries += (told,)
 
     def migrate(self, way: Way) -> bool:
         """Put the run into this definition; True when the fold may go on."""
         entry, due = self.entry, self.due
         made = migrated(entry, way, due.run_id, due.image.snapshot.version, due.stored, due.now)
         self.image = replace(made.image, eternal=made.eternal)
-        asked = ask(
-            entry, due.namespace, due.run_id, made.step, self.commit_id, self.new_id, root=self._root()
-        )
+        origin = self.image.origin
+        asked = ask(entry, due.namespace, due.run_id, made.step, self.commit_id, self.new_id, origin=origin)
         end = ending(entry, made.image.snapshot)
         told = None if end is None else self._told_parent(self.image, end)
         body = encode_migration(entry, way, due.stored, made, asked, end)
@@ -239,36 +241,36 @@ class Fold:
         self.doing = "fault"
         return step(entry.program, snapshot, event, due.now, due.run_id.bytes)
 
-    def _root(self) -> UUID | None:
-        origin = self.image.origin
-        return None if origin is None else UUID(origin.root)
-
     def _count(self, before: Snapshot, delivery: Delivery) -> None:
         """Keep what came of a member of a crew beside the run."""
         crew = before.crews.get(delivery.token) if delivery.kind is DeliveryKind.OUTCOME else None
         if crew is not None and delivery.slot in crew.open and crew.total > 1:
-            self.members.append(Member(delivery.token, delivery.slot, delivery.payload))
+            self.members += (Member(delivery.token, delivery.slot, delivery.payload),)
 
     def _ask(self, asked: Asked) -> None:
-        closed = asked.closed
+        closed, deliveries = asked.closed, asked.deliveries
         if closed:
-            # What was opened and closed within this fold never reaches the journal.
-            gone = set(closed)
-            self.tasks = [task for task in self.tasks if task.token not in gone]
-            self.deliveries = [
-                d for d in self.deliveries if d.run_id != self.due.run_id or d.token not in gone
-            ]
-            self.closed.extend(closed)
-        deliveries = asked.deliveries
+            if self.tasks or self.deliveries:
+                self._forget(set(closed))
+            self.closed += tuple(closed)
         if self.starts and deliveries:
             # Nor do child runs that are closed before anybody has heard of them.
             told = {each.run_id for each in deliveries if each.kind is DeliveryKind.CANCEL}
             unheard = {new.run_id for new in self.starts if new.run_id in told}
-            self.starts = [new for new in self.starts if new.run_id not in unheard]
+            self.starts = tuple([new for new in self.starts if new.run_id not in unheard])
             deliveries = [each for each in deliveries if each.run_id not in unheard]
-        self.tasks.extend(asked.tasks)
-        self.starts.extend(asked.starts)
-        self.deliveries.extend(deliveries)
+        if asked.tasks:
+            self.tasks += tuple(asked.tasks)
+        if asked.starts:
+            self.starts += tuple(asked.starts)
+        if deliveries:
+            self.deliveries += tuple(deliveries)
+
+    def _forget(self, gone: Collection[int]) -> None:
+        """What was opened and closed within this fold never reaches the journal."""
+        self.tasks = tuple([task for task in self.tasks if task.token not in gone])
+        mine = self.due.run_id
+        self.deliveries = tuple([d for d in self.deliveries if d.run_id != mine or d.token not in gone])
 
     def commit(self, status: RunStatus, cause: str = "", poison: UUID | None = None) -> Commit:
         entry, due, image = self.entry, self.due, self.image
@@ -292,7 +294,7 @@ class Fold:
             outcome=self.end,
             consumed=tuple(self.consumed),
             tasks=tuple([born(task, commit_id) for task in self.tasks]) if self.tasks else (),
-            closed=tuple(self.closed),
+            closed=self.closed,
         )
         if steps == len(self.records) and poison is None and self._is_usual:
             return made
@@ -300,14 +302,14 @@ class Fold:
             made,
             hold=self._hold(poison),
             release=self.release,
-            deliveries=tuple(self.deliveries),
+            deliveries=self.deliveries,
             steps=0 if steps == len(self.records) else steps,
             begins=self.begins,
             attributes=self._attributes(),
-            replies=tuple(self.replies),
+            replies=self.replies,
             eternal=self.eternal,
-            starts=tuple(self.starts),
-            members=tuple(self.members),
+            starts=self.starts,
+            members=self.members,
         )
 
     @property

@@ -126,7 +126,10 @@ def uuids(values: Sequence[UUID | None]) -> Uuids:
         return Uuids(_joined(2950, len(values), _UUID + known))
     except AttributeError:  # None is among them
         pass
-    return Uuids(_array(2950, [_NULL if value is None else _UUID + value.bytes for value in values]))
+    if not any(values):
+        return Uuids(_joined(2950, len(values), _NULL * len(values)))
+    packed = [_NULL if value is None else _UUID + value.int.to_bytes(16, "big") for value in values]
+    return Uuids(_array(2950, packed))
 
 
 class _PackedDumper(Dumper):

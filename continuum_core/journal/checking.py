@@ -12,11 +12,10 @@ def check_turn(turn: Commit) -> None:
     """Raises UsageError for records that do not continue from the turn's version, or belong elsewhere."""
     if not turn.steps and not turn.records:
         raise UsageError(f"a commit of run {turn.run_id} makes no step; every turn makes one")
-    at, last = turn.version, turn.after
+    at, gaps = turn.version, turn.steps > 0
     run_id, commit_id = turn.run_id, turn.commit_id
     for record in turn.records:
-        follows = at + 1 if not turn.steps else record.version
-        if record.version != follows or not at < record.version <= last:
+        if not (at < record.version <= turn.after if gaps else record.version == at + 1):
             raise UsageError(f"run {turn.run_id}: record {record.version} where {at + 1} must follow")
         at = record.version
         # Nearly always the very same objects, which need no comparing.
@@ -25,7 +24,7 @@ def check_turn(turn: Commit) -> None:
         )
         if not mine:
             raise UsageError(f"run {turn.run_id}: record {at} is of another run or commit")
-    if turn.begins and not turn.version < turn.begins <= last:
+    if turn.begins and not turn.version < turn.begins <= turn.after:
         raise UsageError(f"run {turn.run_id}: a generation begins at {turn.begins}, which is no step of its")
 
 
@@ -44,6 +43,7 @@ def check_finish(ending: TaskFinish) -> None:
     turn = ending.turn
     if turn is None:
         return
-    if turn.run_id != ending.run_id or turn.fence is not None:
+    mine = turn.run_id is ending.run_id or turn.run_id == ending.run_id
+    if not mine or turn.fence is not None:
         raise UsageError(f"task of run {ending.run_id}: a turn that rides along is its run's and fused")
     check_turn(turn)

@@ -51,7 +51,7 @@ def ask(
     cause: UUID,
     new_id: Callable[[], UUID],
     context: bytes | None = None,
-    root: UUID | None = None,
+    origin: OriginBody | None = None,
 ) -> Asked:
     """What a step asks of the world, as rows.
 
@@ -60,7 +60,7 @@ def ask(
 
     :param context: the encoded context after the step, for activities whose input is the context itself:
         it need not be encoded again.
-    :param root: the run at the top of the family; None: it is this one.
+    :param origin: where this run comes from, if it is a child: its own children are of the same family.
     """
     asked = Asked([], [], [], [], [])
     for position, command in enumerate(step.commands):
@@ -73,7 +73,8 @@ def ask(
             asked.tasks.append(task)
             body = _task_body(entry, command, task)
         elif isinstance(command, StartRun):
-            new = _new_run(entry, run_id, root or run_id, command, cause, new_id())
+            root = run_id if origin is None else UUID(origin.root)
+            new = _new_run(entry, run_id, root, command, cause, new_id())
             asked.starts.append(new)
             body = _run_body(entry, command, new)
         elif isinstance(command, CloseRuns):

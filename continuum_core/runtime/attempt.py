@@ -23,6 +23,7 @@ from continuum_core.errors import AttemptCancelled, UsageError
 from continuum_core.journal.records import TaskKey
 
 __all__ = [
+    "CURRENT",
     "Attempt",
     "Cancelled",
     "Ended",
@@ -37,7 +38,8 @@ __all__ = [
 _TEXT_LIMIT = 16_000
 """Characters of a failure's message, and of its traceback."""
 
-_current: contextvars.ContextVar[Attempt] = contextvars.ContextVar("continuum_attempt")
+CURRENT: contextvars.ContextVar[Attempt] = contextvars.ContextVar("continuum_attempt")
+"""The attempt whose body runs here: set by `attempt_scope`, and by who cannot afford it three times a run."""
 
 
 class Attempt:
@@ -51,7 +53,16 @@ class Attempt:
     :ivar details: what the last heartbeat of an earlier try carried (JSON values), else None.
     :ivar connection: in whose transaction the outcome will be committed; the runner hands it to the body.
         None where its activity asks for none, or the journal has none to give.
+    :ivar reported: the details of its own last heartbeat; `written`: the same as JSON.
     """
+
+    reported: Any = None
+    written: bytes | None = None
+    connection: Any = None
+    _cancel_requested = False
+    _on_beat: Callable[[], None] | None = None
+    _on_cancel: Callable[[], None] | None = None
+    _on_report: Callable[[Any], None] | None = None
 
     def __init__(
         self,
@@ -71,13 +82,6 @@ class Attempt:
         self.losses = losses
         self._key = key
         self.details = details
-        self.reported: Any = None
-        self.written: bytes | None = None  # the details of the last heartbeat, as JSON
-        self.connection: Any = None
-        self._cancel_requested = False
-        self._on_beat: Callable[[], None] | None = None
-        self._on_cancel: Callable[[], None] | None = None
-        self._on_report: Callable[[Any], None] | None = None
 
     @property
     def key(self) -> str:
@@ -137,7 +141,7 @@ class Attempt:
 def current_attempt() -> Attempt:
     """The attempt whose body is running here. Raises UsageError outside of one."""
     try:
-        return _current.get()
+        return CURRENT.get()
     except LookupError:
         raise UsageError(
             "current_attempt() is for the body of an activity that an engine runs; "
@@ -152,11 +156,11 @@ class attempt_scope:
         self._attempt = attempt
 
     def __enter__(self) -> Attempt:
-        self._token = _current.set(self._attempt)
+        self._token = CURRENT.set(self._attempt)
         return self._attempt
 
     def __exit__(self, *_: object) -> None:
-        _current.reset(self._token)
+        CURRENT.reset(self._token)
 
 
 # --- how it ended --------------------------------------------------------------------------------------

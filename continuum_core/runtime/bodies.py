@@ -234,10 +234,9 @@ class Bodies:
 
     def _find(self, claim: TaskClaim) -> ActivityEntry | None:
         """The activity as its run's own definition has it; else, by name, as the newest machine has it."""
-        entry = self._registry.find(claim.fingerprint)
-        if entry is not None and claim.task.activity in entry.activities:
-            return entry.activities[claim.task.activity]
-        return self._places.activities.get(claim.task.activity)
+        entry, name = self._registry.find(claim.fingerprint), claim.task.activity
+        known = None if entry is None else entry.activities.get(name)
+        return self._places.activities.get(name) if known is None else known
 
     async def _reserved(self, task: Task) -> TaskFinish | None:
         """None when the body is ours to run; else how the task ends without it."""

@@ -217,20 +217,7 @@ class Turns:
         for reply in commit.replies:
             answer = Replied(ReplyState.GONE, reply.body)
             self.on_replied(Asked(commit.run_id, reply.dedupe), answer)
-        if commit.status is RunStatus.PARKED:
-            logger.error(
-                "run %s parked: %s",
-                commit.run_id,
-                commit.cause,
-                exc_info=turn.fault,
-                extra={"run_id": str(commit.run_id)},
-            )
-        if commit.status is not RunStatus.RUNNING and commit.status in ENDED:
-            if commit.status is RunStatus.FAILED:
-                logger.info("run %s failed", commit.run_id, extra={"run_id": str(commit.run_id)})
-            self._tasks.cancel(commit.run_id, None)
-            self.on_ended(commit.run_id, commit.status, commit.outcome)
-        else:
+        if commit.status is RunStatus.RUNNING or not self._over(turn):
             if commit.closed:
                 self._tasks.cancel(commit.run_id, commit.closed)
             if turn.fault is None and commit.cause == "":
@@ -243,20 +230,39 @@ class Turns:
         if committed.more or self._asks_to_look(commit, committed.now + self._poll):
             self.on_due()
 
+    def _over(self, turn: Turn) -> bool:
+        """Whether the run, which rests with this turn, has ended; that is told."""
+        commit = turn.commit
+        if commit.status is RunStatus.PARKED:
+            extra = {"run_id": str(commit.run_id)}
+            logger.error("run %s parked: %s", commit.run_id, commit.cause, exc_info=turn.fault, extra=extra)
+        if commit.status not in ENDED:
+            return False
+        if commit.status is RunStatus.FAILED:
+            logger.info("run %s failed", commit.run_id, extra={"run_id": str(commit.run_id)})
+        self._tasks.cancel(commit.run_id, None)
+        self.on_ended(commit.run_id, commit.status, commit.outcome)
+        return True
+
     def _asks_to_look(self, commit: Commit, next_look: Micros) -> bool:
         """Whether there is something new to claim: for another run, or before one would look by oneself."""
         for sent in commit.deliveries:
             if sent.run_id != commit.run_id or sent.due is None or sent.due < next_look:
                 return True
-        return bool(commit.starts) or bool([task for task in commit.tasks if task.lease is None])
+        for task in commit.tasks:
+            if task.lease is None:
+                return True
+        return bool(commit.starts)
 
     def _remember(self, turn: Turn) -> None:
         commit = turn.commit
         entry = self._registry.find(commit.fingerprint)
         if entry is None:
             return
-        self._recall(commit.run_id)
-        self._known[commit.run_id] = _Known(entry, commit.commit_id, turn.image, turn.has_deferred)
+        made = _Known(entry, commit.commit_id, turn.image, turn.has_deferred)
+        if self._known.setdefault(commit.run_id, made) is not made:  # else no turn was under way
+            self._recall(commit.run_id)
+            self._known[commit.run_id] = made
         self._known_bytes += len(turn.image.context)
         while len(self._known) > self._remembered or self._known_bytes > _REMEMBERED_BYTES:
             self._recall(next(iter(self._known)))
