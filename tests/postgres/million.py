@@ -8,11 +8,12 @@ statements that the verbs really send, prepared as a lane prepares them: no time
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -42,11 +43,14 @@ from continuum_postgres.journal import PostgresJournal
 from continuum_postgres.place import parse
 from continuum_postgres.statements import qualified
 
-__all__ = ["EXPLAINING", "Pages", "fill", "make_due", "measure", "remember_empty"]
+__all__ = ["EXPLAINING", "SETTINGS", "Pages", "fill", "make_due", "measure", "remember_empty"]
 
 FAR = 2**60
 HEAD = 5_000
 TABLES = ("runs", "records", "deliveries", "tasks", "attributes", "eternal")
+MASSES = 100_000
+"""From so many rows of a table on, its indexes are made when these are there."""
+
 RARE = 50
 """Runs that have the attribute `rare`, however many there are."""
 
@@ -56,6 +60,9 @@ EXPLAINING = "options=" + quote(
     "-c auto_explain.log_format=json -c auto_explain.log_level=notice"
 )
 """In a URL: the server tells each statement's plan, as a notice to whoever sent it."""
+
+SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "4GB", "fsync": "off", "full_page_writes": "off"}
+"""Of the private server: pages are counted, no time is measured, and nothing has to survive."""
 
 Pages = dict[str, int]
 """Verb → pages that its statements touched."""
@@ -106,6 +113,12 @@ class _Filler:
 
 def fill(connection: psycopg.Connection[Any], schema: str, first: int, last: int) -> None:
     """Runs that wait for a timer, that ended, that are eternal, tasks that are due later: so many of each."""
+    masses = last - first >= MASSES
+    with _without_indexes(connection, schema) if masses else contextlib.nullcontext():
+        _fill(connection, schema, first, last)
+
+
+def _fill(connection: psycopg.Connection[Any], schema: str, first: int, last: int) -> None:
     put, span = _Filler(connection, schema), {"first": first, "last": last}
     waits = {"status": 0, "lease": "NULL", "claim": "NULL", "ended": "NULL", "fingerprint": FINGERPRINT}
     waits |= {"created": "n", "eternal": "NULL"}
@@ -122,6 +135,45 @@ def fill(connection: psycopg.Connection[Any], schema: str, first: int, last: int
     put.run(ATTRIBUTES, salt="e", name="wide", **span)
     if first == 1:
         put.run(ATTRIBUTES, salt="w", name="rare", first=1, last=min(RARE, last))
+
+
+_INDEXES = """
+SELECT t.relname, x.relname, pg_get_indexdef(i.indexrelid), n.conname, pg_get_constraintdef(n.oid)
+FROM pg_index i
+JOIN pg_class t ON t.oid = i.indrelid
+JOIN pg_class x ON x.oid = i.indexrelid
+LEFT JOIN pg_constraint n ON n.conindid = i.indexrelid AND n.contype = 'p'
+WHERE t.relnamespace = %s::regnamespace AND t.relname = ANY(%s)
+"""
+_KNOWN = """
+SELECT relpages, reltuples, relallvisible, relname FROM pg_class
+WHERE relnamespace = %s::regnamespace AND relkind IN ('r', 'i')
+"""
+_KNOW = """
+UPDATE pg_class SET relpages = %s, reltuples = %s, relallvisible = %s
+WHERE relname = %s AND relnamespace = %s::regnamespace
+"""
+
+
+@contextmanager
+def _without_indexes(connection: psycopg.Connection[Any], schema: str) -> Iterator[None]:
+    """Keys are in no order: an index that grows by each would be read from the disk, and written, each time.
+
+    What the server believes of the tables stays as it was, which building an index would tell it anew.
+    """
+    place = f'"{schema}"'
+    known = connection.execute(_KNOWN, (place,)).fetchall()
+    indexes = connection.execute(_INDEXES, (place, list(TABLES))).fetchall()
+    for table, index, _, key, _ in indexes:
+        drops = f"ALTER TABLE {place}.{table} DROP CONSTRAINT {key}" if key else f"DROP INDEX {place}.{index}"
+        connection.execute(drops.encode())
+    yield
+    connection.execute("SET maintenance_work_mem = '512MB'")
+    for table, _, definition, key, constraint in indexes:
+        makes = f"ALTER TABLE {place}.{table} ADD CONSTRAINT {key} {constraint}" if key else definition
+        connection.execute(makes.encode())
+    for row in known:
+        connection.execute(_KNOW, (*row, place))
 
 
 def remember_empty(connection: psycopg.Connection[Any], schema: str) -> None:
@@ -232,7 +284,7 @@ async def _measure_searches(journal: PostgresJournal, of: Callable[..., Awaitabl
 
 
 async def _main(count: int) -> None:
-    with Postgres(settings={"shared_buffers": "512MB", "max_wal_size": "4GB"}) as server:
+    with Postgres(settings=SETTINGS) as server:
         columns: list[Pages] = []
         url = f"{server.url()}?schema=million&{EXPLAINING}"
         journal = PostgresJournal(parse(url), "million", Limits())

@@ -17,14 +17,14 @@ from continuum_core.testing.servers import Postgres
 from continuum_postgres.journal import PostgresJournal
 from continuum_postgres.place import parse
 from tests.postgres.handles import opened
-from tests.postgres.million import EXPLAINING, TABLES, fill, make_due, measure, remember_empty
+from tests.postgres.million import EXPLAINING, SETTINGS, TABLES, fill, make_due, measure, remember_empty
 
 MANY = int(os.environ.get("CONTINUUM_TEST_RUNS", "1_000_000"))
 
 
 async def _grown(few: int, many: int) -> list[str]:
     """Verbs that touch more pages where there is more, with the statistics of empty tables and good ones."""
-    with Postgres(settings={"shared_buffers": "512MB", "max_wal_size": "4GB"}) as server:
+    with Postgres(settings=SETTINGS) as server:
         url = f"{server.url()}?schema=million&{EXPLAINING}"
         journal = PostgresJournal(parse(url), "million", Limits())
         await journal.open()
