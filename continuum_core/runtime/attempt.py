@@ -53,12 +53,8 @@ class Attempt:
     :ivar details: what the last heartbeat of an earlier try carried (JSON values), else None.
     :ivar connection: in whose transaction the outcome will be committed; the runner hands it to the body.
         None where its activity asks for none, or the journal has none to give.
-    :ivar reported: the details of its own last heartbeat; `written`: the same as JSON.
     """
 
-    reported: Any = None
-    written: bytes | None = None
-    connection: Any = None
     _cancel_requested = False
     _on_beat: Callable[[], None] | None = None
     _on_cancel: Callable[[], None] | None = None
@@ -82,6 +78,9 @@ class Attempt:
         self.losses = losses
         self._key = key
         self.details = details
+        self.reported: Any = None
+        self.written: bytes | None = None  # the details of the last heartbeat, as JSON
+        self.connection: Any = None
 
     @property
     def key(self) -> str:
