@@ -9,12 +9,17 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["keep_files_in_memory"]
+__all__ = ["keep_files_in_memory", "on_disc"]
 
 _MEMORY = Path("/dev/shm")
 _ROOM = 4 * 2**30  # bytes; a session takes a quarter of it: three servers, and an installed copy or two
+
+_DISC = "CONTINUUM_TEST_DISC"
+"""Where temporary files were before; for processes that are started from here, too."""
 
 
 def keep_files_in_memory() -> None:
@@ -24,8 +29,20 @@ def keep_files_in_memory() -> None:
     """
     if "TMPDIR" in os.environ or not _serves(_MEMORY):
         return
+    os.environ[_DISC] = tempfile.gettempdir()
     os.environ["TMPDIR"] = str(_MEMORY)
     tempfile.tempdir = None  # asked again
+
+
+@contextmanager
+def on_disc() -> Iterator[None]:
+    """Have temporary files made on the disc all the same, by this process: more than memory has room for."""
+    before = tempfile.gettempdir()
+    tempfile.tempdir = os.environ.get(_DISC, before)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 def _serves(place: Path) -> bool:

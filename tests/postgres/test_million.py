@@ -16,6 +16,7 @@ from continuum_core.testing.conformance.kit import claimed, claimed_tasks, start
 from continuum_core.testing.servers import Postgres
 from continuum_postgres.journal import PostgresJournal
 from continuum_postgres.place import parse
+from tests.disc import on_disc
 from tests.postgres.handles import opened
 from tests.postgres.million import EXPLAINING, SETTINGS, TABLES, fill, make_due, measure, remember_empty
 
@@ -24,7 +25,7 @@ MANY = int(os.environ.get("CONTINUUM_TEST_RUNS", "1_000_000"))
 
 async def _grown(few: int, many: int) -> list[str]:
     """Verbs that touch more pages where there is more, with the statistics of empty tables and good ones."""
-    with Postgres(settings=SETTINGS) as server:
+    with on_disc(), Postgres(settings=SETTINGS) as server:
         url = f"{server.url()}?schema=million&{EXPLAINING}"
         journal = PostgresJournal(parse(url), "million", Limits())
         await journal.open()
