@@ -26,7 +26,6 @@ from continuum_core.definition.failure import Failure
 from continuum_core.definition.naming import qualified_name
 from continuum_core.errors import AttemptCancelled, UsageError
 from continuum_core.runtime.attempt import (
-    CURRENT,
     Attempt,
     Cancelled,
     Ended,
@@ -102,14 +101,11 @@ class AsyncioRunner:
         if attempt.cancel_requested:
             return Cancelled()
         try:
-            before = CURRENT.set(attempt)
-            try:
+            with attempt_scope(attempt):
                 if activity.timeout is None and activity.heartbeat is None:
                     return Succeeded(await activity.body(value, **self.injected(activity, attempt)))
                 async with asyncio.timeout(_seconds(activity.timeout)), _silence(activity, attempt):
                     return Succeeded(await activity.body(value, **self.injected(activity, attempt)))
-            finally:
-                CURRENT.reset(before)
         except TimeoutError as error:
             return _raised(activity, _timed_out(activity, error))
         except asyncio.CancelledError as error:

@@ -190,7 +190,7 @@ def _fuses(ending: TaskFinish) -> bool:
         and ending.kind in _REPORTS
         and ending.result is None
         and delivery.dedupe is None
-        and (delivery.run_id is ending.run_id or delivery.run_id == ending.run_id)
+        and delivery.run_id == ending.run_id
         and turn.consumed == (delivery.id,)
         and _simple(turn)
         and (not turn.closed or turn.closed == (ending.token,))

@@ -100,13 +100,12 @@ class Busy:
     _names: dict[object, None] = field(factory=dict[object, None])
 
     def knows(self, name: object) -> bool:
-        return bool(self._names) and name in self._names  # nearly always nothing is busy
+        return name in self._names
 
     def note(self, name: object, busy: bool) -> None:
         """Keep in mind what a member was answered."""
         if not busy:
-            if self._names:
-                self._names.pop(name, None)
+            self._names.pop(name, None)
             return
         self._names[name] = None
         while len(self._names) > _REMEMBERED:

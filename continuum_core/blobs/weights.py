@@ -19,11 +19,6 @@ def commit(row: Commit) -> int:
         weight += len(record.body)
     for task in row.tasks:
         weight += len(task.payload)
-    return weight + _sent(row) if row.deliveries or row.starts or row.members else weight
-
-
-def _sent(row: Commit) -> int:
-    weight = 0
     for sent in row.deliveries:
         weight += len(sent.payload)
     for started in row.starts:

@@ -92,7 +92,6 @@ class Program:
     leaves: int  # atomic, choice and final states
     owners: int  # states with timers, activities, crews or something to undo
     compensators: int  # states that undo
-    crewed: int  # states with crews
     arcs: tuple[tuple[Arc, ...], ...]  # of each state, in document order
     known: frozenset[Key]  # every key that some arc waits for
     layouts: dict[int, Layout] = field(factory=dict[int, "Layout"], init=False)
@@ -177,7 +176,6 @@ def _compile(chart: Chart, dialect: Dialect | None) -> Program:
             s.number for s in states if s.timers or s.invokes or s.crews or s.compensation is not None
         ),
         compensators=mask(state.number for state in states if state.compensation is not None),
-        crewed=mask(state.number for state in states if state.crews),
         arcs=(),
         known=frozenset(),
     )

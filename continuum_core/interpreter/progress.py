@@ -332,8 +332,8 @@ class Progress:
             token = tokens[number] = token_of(self.version, self.minted)
             self.starts[number] = self._opening(number, token, 0, 0)
         self.tokens = tokens
-        crewed, self.fresh = self.fresh & self.program.crewed, 0
-        for number in ascending(crewed) if crewed else ():
+        fresh, self.fresh = self.fresh, 0
+        for number in ascending(fresh):
             for crew in self.program.chart.states[number].crews:
                 self._assemble(crew, number)
 

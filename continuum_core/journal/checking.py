@@ -12,7 +12,7 @@ def check_turn(turn: Commit) -> None:
     """Raises UsageError for records that do not continue from the turn's version, or belong elsewhere."""
     if not turn.steps and not turn.records:
         raise UsageError(f"a commit of run {turn.run_id} makes no step; every turn makes one")
-    at, gaps = turn.version, turn.steps > 0
+    at, gaps = turn.version, turn.steps != 0
     run_id, commit_id = turn.run_id, turn.commit_id
     for record in turn.records:
         if not (at < record.version <= turn.after if gaps else record.version == at + 1):
@@ -43,7 +43,6 @@ def check_finish(ending: TaskFinish) -> None:
     turn = ending.turn
     if turn is None:
         return
-    mine = turn.run_id is ending.run_id or turn.run_id == ending.run_id
-    if not mine or turn.fence is not None:
+    if turn.run_id != ending.run_id or turn.fence is not None:
         raise UsageError(f"task of run {ending.run_id}: a turn that rides along is its run's and fused")
     check_turn(turn)

@@ -23,7 +23,6 @@ from continuum_core.errors import AttemptCancelled, UsageError
 from continuum_core.journal.records import TaskKey
 
 __all__ = [
-    "CURRENT",
     "Attempt",
     "Cancelled",
     "Ended",
@@ -38,8 +37,7 @@ __all__ = [
 _TEXT_LIMIT = 16_000
 """Characters of a failure's message, and of its traceback."""
 
-CURRENT: contextvars.ContextVar[Attempt] = contextvars.ContextVar("continuum_attempt")
-"""The attempt whose body runs here: set by `attempt_scope`, and by who cannot afford it three times a run."""
+_current: contextvars.ContextVar[Attempt] = contextvars.ContextVar("continuum_attempt")
 
 
 class Attempt:
@@ -54,11 +52,6 @@ class Attempt:
     :ivar connection: in whose transaction the outcome will be committed; the runner hands it to the body.
         None where its activity asks for none, or the journal has none to give.
     """
-
-    _cancel_requested = False
-    _on_beat: Callable[[], None] | None = None
-    _on_cancel: Callable[[], None] | None = None
-    _on_report: Callable[[Any], None] | None = None
 
     def __init__(
         self,
@@ -81,6 +74,10 @@ class Attempt:
         self.reported: Any = None
         self.written: bytes | None = None  # the details of the last heartbeat, as JSON
         self.connection: Any = None
+        self._cancel_requested = False
+        self._on_beat: Callable[[], None] | None = None
+        self._on_cancel: Callable[[], None] | None = None
+        self._on_report: Callable[[Any], None] | None = None
 
     @property
     def key(self) -> str:
@@ -140,7 +137,7 @@ class Attempt:
 def current_attempt() -> Attempt:
     """The attempt whose body is running here. Raises UsageError outside of one."""
     try:
-        return CURRENT.get()
+        return _current.get()
     except LookupError:
         raise UsageError(
             "current_attempt() is for the body of an activity that an engine runs; "
@@ -155,11 +152,11 @@ class attempt_scope:
         self._attempt = attempt
 
     def __enter__(self) -> Attempt:
-        self._token = CURRENT.set(self._attempt)
+        self._token = _current.set(self._attempt)
         return self._attempt
 
     def __exit__(self, *_: object) -> None:
-        CURRENT.reset(self._token)
+        _current.reset(self._token)
 
 
 # --- how it ended --------------------------------------------------------------------------------------

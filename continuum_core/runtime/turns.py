@@ -259,10 +259,8 @@ class Turns:
         entry = self._registry.find(commit.fingerprint)
         if entry is None:
             return
-        made = _Known(entry, commit.commit_id, turn.image, turn.has_deferred)
-        if self._known.setdefault(commit.run_id, made) is not made:  # else no turn was under way
-            self._recall(commit.run_id)
-            self._known[commit.run_id] = made
+        self._recall(commit.run_id)
+        self._known[commit.run_id] = _Known(entry, commit.commit_id, turn.image, turn.has_deferred)
         self._known_bytes += len(turn.image.context)
         while len(self._known) > self._remembered or self._known_bytes > _REMEMBERED_BYTES:
             self._recall(next(iter(self._known)))
