@@ -122,6 +122,22 @@ class One(Machine[Ctx, tuple[str, ...], Ctx], name="crew-one"):
     working.on(Leave, left)
 
 
+class Above(Machine[Ctx, tuple[str, ...], Ctx], name="crew-above"):
+    """Waits for a run that waits for one."""
+
+    s = root(Ctx)
+    working = s.state(initial=True)
+    shipped = s.final()
+    failed = s.final(ok=False)
+
+    init = staticmethod(begun_with)
+    result = staticmethod(whole)
+
+    working.invoke(
+        One, lambda c: c.parcels, done=shipped, assign=lambda _, below: below, error={Exception: failed}
+    )
+
+
 class Waits(Machine[Ctx, tuple[str, ...], Ctx], name="crew-waits"):
     """Waits for a slow child run, an event or a timer, whichever comes first."""
 

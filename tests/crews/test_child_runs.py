@@ -11,7 +11,7 @@ from continuum_core import RunCancelled, RunFailed, RunTerminated
 from continuum_core.journal.commit import Query
 from continuum_core.journal.records import Run, RunStatus
 from continuum_core.testing import Engine
-from tests.crews.machines import Ctx, Fleet, Go, Kept, Labels, Leave, One, Waits
+from tests.crews.machines import Above, Ctx, Fleet, Go, Kept, Labels, Leave, One, Waits
 
 HOUR = timedelta(hours=1)
 
@@ -28,6 +28,17 @@ async def test_the_result_of_a_child_run_is_the_parents(tagged_journal: str) -> 
         assert await run.result() == Ctx(("a",), ("trk-a",))
         [child] = await children(engine, run.id)
         assert (child.status, child.machine, child.root) == (RunStatus.COMPLETED, "crew-parcel", child.parent)
+
+
+async def test_a_child_runs_child_is_of_the_same_family(tagged_journal: str) -> None:
+    """Its root is the run that nobody else has started, not its parent."""
+    async with Engine([Above], journal=tagged_journal, paranoid=True) as engine:
+        run = await engine.start(Above, ("a",))
+        assert await run.result() == Ctx(("a",), ("trk-a",))
+        [child] = await children(engine, run.id)
+        [below] = await children(engine, child.run_id)
+        assert (child.parent, child.root) == (run.id, run.id)
+        assert (below.parent, below.root) == (child.run_id, run.id)
 
 
 async def test_its_failure_is_an_error_of_the_parents(tagged_journal: str) -> None:

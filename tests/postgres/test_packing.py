@@ -47,8 +47,9 @@ async def test_values_come_back(postgres_url: str, number: int, bits: bool, data
             assert told.rows == [(3, *values)]
 
 
-async def test_columns_come_back(postgres_url: str) -> None:
-    columns = ([1, None], [2, -2], [3, 4], [True, False], [b"a", None], ["b", None], [_ID, None])
+@pytest.mark.parametrize("ids", [[_ID, None], [None, _ID], [None, None], [_ID, UUID(int=0)]])
+async def test_columns_come_back(postgres_url: str, ids: list[UUID | None]) -> None:
+    columns = ([1, None], [2, -2], [3, 4], [True, False], [b"a", None], ["b", None], ids)
     sent = (_NS, *packed(_COLUMNS, columns))
     async with opened(postgres_url) as direct:
         told = await direct.send(_COLUMNS.encode(), types(_COLUMNS), sent, True)

@@ -314,14 +314,16 @@ async def test_workers_of_both_ways_are_seen_side_by_side(empty_url: str, namesp
 
 
 @pytest.mark.parametrize("pools", ["transactions", "sessions"])
-async def test_nothing_is_locked_through_a_proxy(postgres_url: str, namespace: str, pools: str) -> None:
+async def test_nothing_is_locked_through_a_proxy(
+    postgres_url: str, namespace: str, pools: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It may keep a session whose client is gone; then a worker would be there for ever."""
     async with (
         pooling(postgres_url, size=50, tolerant=True) as (through, proxy),
         opened(postgres_url, namespace) as other,
     ):
         if pools == "sessions":
-            proxy._give_back = lambda server: None  # type: ignore[method-assign]
+            monkeypatch.setattr(proxy, "_give_back", lambda _server: None)
         url = f"{through}?pgbouncer=yes&listen={through}"
         async with opened(url, namespace) as journal:
             await say(journal, "a")
