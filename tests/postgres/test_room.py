@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from msgspec.structs import replace
+from psycopg import sql
 
 from continuum_core.journal.commit import NewRun
 from continuum_core.testing.conformance.given import first_turn, new_id, new_run, timer
+from continuum_postgres.place import parse
 from tests.postgres.handles import opened, raw
 
 
-async def test_timers_are_laid_down_in_the_order_in_which_they_fall_due(
-    postgres_url: str, namespace: str
-) -> None:
-    """Runs of one batch are locked in an order that is not that of their timers."""
-    async with opened(postgres_url, namespace) as journal:
+async def test_timers_are_laid_down_in_the_order_in_which_they_fall_due(empty_url: str) -> None:
+    """Runs of one batch are locked in an order that is not that of their timers.
+
+    The table is new: into a used one the first rows may go where others were deleted, behind the next.
+    """
+    async with opened(empty_url, "room") as journal:
         now = await journal.now()
 
         def waits(number: int) -> NewRun:
@@ -23,13 +26,10 @@ async def test_timers_are_laid_down_in_the_order_in_which_they_fall_due(
             )
 
         await journal.start([waits(number) for number in range(40)])
-        async with raw(postgres_url) as looking:
+        async with raw(empty_url) as looking:
+            deliveries = sql.Identifier(parse(empty_url).schema, "deliveries")
             rows = await (
-                await looking.execute(
-                    "SELECT d.due FROM continuum.deliveries d JOIN continuum.namespaces n USING (ns) "
-                    "WHERE n.name = %s ORDER BY d.ctid",
-                    (namespace,),
-                )
+                await looking.execute(sql.SQL("SELECT due FROM {} ORDER BY ctid").format(deliveries))
             ).fetchall()
     laid = [row[0] for row in rows]
     assert len(laid) == 40
