@@ -16,7 +16,7 @@ _FOUND = {
     "failures_are_believed": 175,
     "fused_turns_overtake": 50,
     "interrupted_deeds": 80,
-    "no_fence_check": 160,
+    "no_fence_check": 500,
     "orders_keep_the_fence": 115,
     "stale_results": 25,
 }
