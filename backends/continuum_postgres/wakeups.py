@@ -77,7 +77,8 @@ class Wakeups:
     _name: str = field(factory=lambda: uuid4().hex)
     waiters: Waiters = field(factory=Waiters)
     _listener: asyncio.Task[None] | None = None
-    _teller: asyncio.Task[None] | None = None
+    _soon: asyncio.TimerHandle | None = None  # what is written until then is told with it
+    _tellers: set[asyncio.Task[None]] = field(factory=set[asyncio.Task[None]])
     _closed: bool = False
 
     @property
@@ -90,15 +91,17 @@ class Wakeups:
         """This handle wrote what others may wait for."""
         if self.hints is not None:
             self.hints.wrote()
-        if self._teller is None and not self._closed:
-            self._teller = asyncio.create_task(self._tell(), name="continuum-postgres-hints")
+        if self._soon is None and not self._closed:
+            interval = _INTERVAL if self.hints is None else _LOOKS
+            self._soon = asyncio.get_running_loop().call_later(interval, self._tell_now)
+
+    def _tell_now(self) -> None:
+        self._soon = None  # what is written from here on is told anew
+        telling = asyncio.create_task(self._tell(), name="continuum-postgres-hints")
+        self._tellers.add(telling)
+        telling.add_done_callback(self._tellers.discard)
 
     async def _tell(self) -> None:
-        try:
-            # What is written meanwhile is told with it.
-            await asyncio.sleep(_INTERVAL if self.hints is None else _LOOKS)
-        finally:
-            self._teller = None  # what is written from here on is told anew
         try:
             if self.hints is None:
                 await self.notify(channel(self.space.place.schema, self.space.ns), self._name)
@@ -182,12 +185,14 @@ class Wakeups:
                 self.waiters.wake()
 
     async def close(self) -> None:
-        """Let everybody go who waits, and end both tasks."""
+        """Let everybody go who waits, and end all tasks."""
         self._closed = True
         self.waiters.wake()
         if self.hints is not None:
             await self.hints.close()
-        for task in (self._listener, self._teller):
+        if self._soon is not None:
+            self._soon.cancel()
+        for task in (self._listener, *self._tellers):
             if task is not None:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
