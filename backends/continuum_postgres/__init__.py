@@ -42,7 +42,8 @@ def connect(
 
     :param url: ``postgresql://user@host/database`` (or ``postgres://``, ``postgresql+psycopg://``), with
         libpq's options in its query, and ours: ``schema=continuum`` (where the tables are), ``pgbouncer=yes``
-        (a transaction-pooling proxy is in between), ``listen=URL`` (past that proxy, for hints),
+        (a transaction-pooling proxy is in between; ``prepared``: one that keeps what its clients
+        prepare), ``listen=URL`` (past that proxy, for hints),
         ``migrate=no`` (opening never changes the schema), ``history=accept`` (a server that has
         forgotten what it acknowledged is gone on with) and ``wakeups=redis://…`` (what carries hints in
         the place of NOTIFY).

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import NamedTuple
 
 import psycopg
@@ -48,14 +49,14 @@ class Direct:
     """The statements that one connection has prepared here, and what packs and reads their values.
 
     The driver makes the server forget all statements where a transaction was rolled back, these as well. Then
-    nothing has been done yet, and the statement is prepared anew.
+    nothing has been done yet, and the statement is prepared anew. Its name is made of its text: where a proxy
+    mixes its clients up, what one finds prepared under a name is what it would prepare itself.
     """
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._transformer = adapt.Transformer(connection)
         self._names: dict[tuple[bytes, tuple[int, ...]], bytes] = {}
-        self._prepared = 0
         self._listening: tuple[asyncio.AbstractEventLoop, int] | None = None  # which loop, to which socket
         self._reading: _Reading | None = None
 
@@ -107,8 +108,7 @@ class Direct:
 
     async def _prepare(self, text: bytes, types: tuple[int, ...]) -> bytes:
         """Have the server keep the statement, under the name that is answered."""
-        name = b"continuum_%d" % self._prepared
-        self._prepared += 1
+        name = f"continuum_{sha256(repr((text, types)).encode()).hexdigest()[:24]}".encode()
         self.connection.pgconn.send_prepare(name, text, types)
         await self._result()
         self._names[text, types] = name

@@ -50,7 +50,9 @@ class Place:
 
     :ivar source: makes connections.
     :ivar schema: a plain identifier.
-    :ivar pooled: a transaction-pooling proxy is in between: nothing is prepared or set per session.
+    :ivar pooled: a transaction-pooling proxy is in between: nothing is set per session.
+    :ivar prepares: statements may be prepared: no such proxy is in between, or one that keeps them for each
+        of its clients.
     :ivar listen: makes connections for LISTEN, which needs a session; None where none can be had.
     :ivar migrates: opening brings the schema to this release's version.
     :ivar accepts: a server that has forgotten what it acknowledged is gone on with.
@@ -60,6 +62,7 @@ class Place:
     source: Source
     schema: str
     pooled: bool = False
+    prepares: bool = True
     listen: Source | None = None
     migrates: bool = True
     accepts: bool = False
@@ -87,7 +90,7 @@ def parse(url: str) -> Place:
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     ours = {name: query.pop(name) for name in OPTIONS & query.keys()}
     plain = urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(query, quote_via=quote), ""))
-    pooled = _switch("pgbouncer", ours.get("pgbouncer", "no"))
+    pooled, _ = _proxy(ours)
     return place_of(Conninfo(_conninfo(plain, pooled), _conninfo(plain, pooled=True)), ours)
 
 
@@ -101,13 +104,23 @@ def place_of(source: Source, options: Mapping[str, str]) -> Place:
     history = options.get("history", "refuse")
     if history not in ("refuse", "accept"):
         raise IncompatibleJournal(f"history={history!r} is neither refuse nor accept")
-    pooled = _switch("pgbouncer", options.get("pgbouncer", "no"))
+    pooled, prepares = _proxy(options)
     direct: Source | None = None if pooled else source
     if "listen" in options:
         direct = Conninfo(_conninfo(options["listen"], pooled=False))
     migrates = _switch("migrate", options.get("migrate", "yes"))
     hints = wakeups(options["wakeups"]) if "wakeups" in options else None
-    return Place(source, schema, pooled, direct, migrates, history == "accept", hints)
+    return Place(source, schema, pooled, prepares, direct, migrates, history == "accept", hints)
+
+
+def _proxy(options: Mapping[str, str]) -> tuple[bool, bool]:
+    """Whether a proxy pools by transaction, and whether statements may be prepared."""
+    value = options.get("pgbouncer", "no").lower()
+    if value == "prepared":
+        return True, True
+    if value not in _YES:
+        raise IncompatibleJournal(f"pgbouncer={value!r} is none of yes, prepared, no")
+    return _YES[value], not _YES[value]
 
 
 def _switch(name: str, value: str) -> bool:

@@ -21,7 +21,7 @@ from continuum_postgres.history import History
 from continuum_postgres.packing import TEXT, Packed, types
 from continuum_postgres.place import Place
 from continuum_postgres.source import Connection, Row, connect
-from continuum_postgres.statements import Composed, query, timed
+from continuum_postgres.statements import Composed, patient, query, timed
 from continuum_postgres.statements.reading import LOOK_REACHED, NOTIFY, NOTIFY_REACHED
 
 __all__ = ["Ask", "Connection", "Row", "Session", "Space", "connect"]
@@ -71,10 +71,10 @@ class Space:
         return connection
 
     def text(self, sql: str) -> tuple[bytes, bool]:
-        """A statement as the server is told it, and whether to prepare it."""
+        """A statement as the server is told it, and whether its text is the same each time."""
         stated = query(sql, self.place.schema)
         if self.clock is None:
-            return stated, not self.place.pooled and not isinstance(sql, Composed)
+            return stated, not isinstance(sql, Composed)
         return timed(stated, self.clock()), False  # another text each time
 
 
@@ -111,8 +111,8 @@ class Session:
 
     @property
     def alone(self) -> bool:
-        """Whether a statement can be a transaction of its own, which fails without harm to another."""
-        return self.patience is None or not self.space.place.pooled  # else BEGIN sets the patience
+        """Whether a statement is a transaction of its own, which fails without harm to another."""
+        return True
 
     async def ready(self) -> Connection:
         """The connection, a new one where there is none. Raises psycopg.Error."""
@@ -214,7 +214,7 @@ class Session:
         direct = self._straight(await self.ready())
         sql = NOTIFY if self.space.history.identity is None else NOTIFY_REACHED
         values = (to.encode(), sender.encode())
-        answer = await direct.send(sql.encode(), (TEXT, TEXT), values, not self.space.place.pooled)
+        answer = await direct.send(sql.encode(), (TEXT, TEXT), values, self.space.place.prepares)
         if sql is NOTIFY_REACHED:
             self.space.history.reach(answer.rows[0][1])
 
@@ -238,7 +238,10 @@ class Session:
         if sql in _PLAIN or connection.pgconn.transaction_status != TransactionStatus.IDLE:
             cursor = await self._execute(connection, sql, parameters)
             return Answer(await self._rows(cursor), cursor.rowcount)
-        text, prepare = self.space.text(sql)
+        text, same = self.space.text(sql)
+        if self.patience is not None and self.space.place.pooled:  # in a transaction BEGIN sets it
+            text = patient(text, self.patience)
+        prepare = same and self.space.place.prepares
         if isinstance(parameters, Packed):
             numbered = (_NS(self.space.ns), *parameters)
             return await self._straight(connection).send(text, types(sql), numbered, prepare)
@@ -263,7 +266,8 @@ class Session:
             if sql == "BEGIN" and self.patience is not None and self.space.place.pooled:
                 await connection.execute(b"SET LOCAL lock_timeout = %d" % self.patience)
             return begun
-        text, prepare = self.space.text(sql)
+        text, same = self.space.text(sql)
+        prepare = same and not self.space.place.pooled  # the driver's names are the same in all clients
         return await connection.execute(text, (self.space.ns, *parameters), prepare=prepare, binary=True)
 
     async def _rows(self, cursor: psycopg.AsyncCursor[Row]) -> list[Row]:

@@ -26,7 +26,7 @@ from continuum_postgres.errors import unusable
 from continuum_postgres.lane import Lane
 from continuum_postgres.place import Place
 from continuum_postgres.presence import Presence
-from continuum_postgres.proxy import check_sessions
+from continuum_postgres.proxy import check_prepared, check_sessions
 from continuum_postgres.schema import Server, check_current, check_privileges, migrate, server_of
 from continuum_postgres.session import Connection, Session, Space
 from continuum_postgres.statements import query
@@ -116,6 +116,8 @@ async def open_store(
         server = await server_of(connection, place.shown)
         if not place.pooled:
             await check_sessions(connection, place)
+        elif place.prepares:
+            await check_prepared(connection, place)
         if not makes:
             await check_current(connection, place)
         version = await migrate(connection, place, wanted=makes and place.migrates)

@@ -3,7 +3,8 @@
 It speaks the server's protocol, version 3 without encryption. A client has a server's connection from its
 first message until the server is ready for the next one outside a transaction; then the next client that
 asks gets it. So nothing that is set for a session sticks, prepared statements belong to strangers, and
-notifications that arrive between transactions go to nobody. Settings at startup are refused.
+notifications that arrive between transactions go to nobody. Settings at startup are refused. Told to, it
+keeps the prepared statements of its clients apart: each is prepared anew where its client has not been yet.
 
 Source: PostgreSQL's documentation, "Frontend/Backend Protocol", message formats.
 """
@@ -14,11 +15,12 @@ import asyncio
 import contextlib
 import secrets
 import struct
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit, urlunsplit
 
-from attrs import define
+from attrs import define, field, frozen
 
 __all__ = ["PoolingProxy", "pooling"]
 
@@ -37,6 +39,17 @@ async def _read(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
     return kind, await reader.readexactly(length - 4)
 
 
+@frozen
+class _Parse:
+    """A statement on its way to be prepared.
+
+    :ivar ours: the client knows nothing of it, and is not to be answered.
+    """
+
+    name: bytes
+    ours: bool
+
+
 @define(eq=False)
 class _Server:
     """One connection to the server, and the client that has it now."""
@@ -46,6 +59,8 @@ class _Server:
     statuses: list[bytes]
     key: bytes
     client: _Client | None = None
+    prepared: set[bytes] = field(factory=set[bytes])
+    parses: deque[_Parse | None] = field(factory=deque["_Parse | None"])  # under way; None: a round ends
 
 
 @define(eq=False)
@@ -59,6 +74,7 @@ class _Client:
     writer: asyncio.StreamWriter
     key: bytes
     server: _Server | None = None
+    statements: dict[bytes, bytes] = field(factory=dict[bytes, bytes])
     awaited: int = 0
     unended: bool = False
 
@@ -70,17 +86,25 @@ class PoolingProxy:
     :param turns: the connection that rested longest is taken next, so that no client meets its own again;
         otherwise the one used last is, as pgbouncer does.
     :param tolerant: settings at startup are dropped in silence (``ignore_startup_parameters``).
+    :param keeps: prepared statements are kept for each client (``max_prepared_statements``).
     :ivar handed: how often a server's connection was handed to a client other than the one before.
     :ivar cancelled: requests to cancel that were passed on.
     """
 
     def __init__(
-        self, host: str, port: int, *, size: int = 4, turns: bool = True, tolerant: bool = False
+        self,
+        host: str,
+        port: int,
+        *,
+        size: int = 4,
+        turns: bool = True,
+        tolerant: bool = False,
+        keeps: bool = False,
     ) -> None:
         self.handed = 0
         self.cancelled = 0
         self._target = host, port
-        self._size, self._turns, self._tolerant = size, turns, tolerant
+        self._size, self._turns, self._tolerant, self._keeps = size, turns, tolerant, keeps
         self._idle: list[_Server] = []
         self._servers: set[_Server] = set()
         self._clients: dict[bytes, _Client] = {}
@@ -164,8 +188,44 @@ class PoolingProxy:
             server = client.server or await self._take(client, parameters)
             client.unended = kind not in _ENDS
             client.awaited += kind in _ENDS
-            server.writer.write(_message(kind, body))
+            server.writer.write(
+                self._kept(client, server, kind, body) if self._keeps else _message(kind, body)
+            )
             await server.writer.drain()
+
+    def _kept(self, client: _Client, server: _Server, kind: bytes, body: bytes) -> bytes:
+        """The message as this server is to have it, where statements have the names of their clients."""
+        if kind in _ENDS:
+            server.parses.append(None)
+            return _message(kind, body)
+        before = 0 if kind == b"P" else body.index(b"\0") + 1 if kind == b"B" else 1
+        name, rest = body[before:].split(b"\0", 1)
+        named = kind in b"PB" or (kind in b"DC" and body[:1] == b"S")
+        if not named or not name:
+            if kind == b"P":
+                server.parses.append(_Parse(b"", ours=False))
+            return _message(kind, body)
+        full = client.key.hex().encode() + name
+        sent = _message(kind, body[:before] + full + b"\0" + rest)
+        if kind == b"P":
+            client.statements[name] = rest
+            server.parses.append(_Parse(full, ours=False))
+            server.prepared.add(full)
+        elif full not in server.prepared and name in client.statements:
+            server.parses.append(_Parse(full, ours=True))
+            server.prepared.add(full)
+            sent = _message(b"P", full + b"\0" + client.statements[name]) + sent
+        return sent
+
+    def _is_ours(self, server: _Server, kind: bytes) -> bool:
+        """Whether what the server says answers what only we have sent."""
+        if kind == b"1":
+            parse = server.parses.popleft()
+            return parse is not None and parse.ours
+        if kind == b"Z":
+            while (left := server.parses.popleft()) is not None:  # passed over after an error
+                server.prepared.discard(left.name)
+        return False
 
     async def _cancel(self, key: bytes) -> None:
         client = self._clients.get(key)
@@ -237,7 +297,7 @@ class PoolingProxy:
             while True:
                 kind, body = await _read(server.reader)
                 client = server.client
-                if client is None:
+                if client is None or (self._keeps and self._is_ours(server, kind)):
                     continue
                 client.writer.write(_message(kind, body))
                 if kind == b"Z":
@@ -266,12 +326,17 @@ class PoolingProxy:
 
 @asynccontextmanager
 async def pooling(
-    url: str, *, size: int = 4, turns: bool = True, tolerant: bool = False
+    url: str, *, size: int = 4, turns: bool = True, tolerant: bool = False, keeps: bool = False
 ) -> AsyncIterator[tuple[str, PoolingProxy]]:
     """The URL of the same database through a proxy, and the proxy. See `PoolingProxy`."""
     parts = urlsplit(url)
     proxy = PoolingProxy(
-        parts.hostname or "127.0.0.1", parts.port or 5432, size=size, turns=turns, tolerant=tolerant
+        parts.hostname or "127.0.0.1",
+        parts.port or 5432,
+        size=size,
+        turns=turns,
+        tolerant=tolerant,
+        keeps=keeps,
     )
     listening = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]

@@ -48,7 +48,13 @@ def test_behind_a_pooling_proxy_nothing_is_set_for_a_session() -> None:
     assert "options" not in psycopg.conninfo.conninfo_to_dict(place.conninfo)
     assert isinstance(place.listen, Conninfo)
     assert psycopg.conninfo.conninfo_to_dict(place.listen.text)["host"] == "direct"
+    assert place.pooled
+    assert not place.prepares
     assert parse("postgresql://u@h/base?pgbouncer=yes").listen is None
+    keeping = parse("postgresql://u@h/base?pgbouncer=prepared")
+    assert (keeping.pooled, keeping.prepares, keeping.listen) == (True, True, None)
+    plain = parse("postgresql://u@h/base?pgbouncer=no")
+    assert (plain.pooled, plain.prepares) == (False, True)
 
 
 @pytest.mark.parametrize(

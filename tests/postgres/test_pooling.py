@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -106,6 +108,35 @@ async def test_listening_past_it_hears(postgres_url: str, namespace: str) -> Non
             await soon(pending)
 
 
+# --- statements that the proxy keeps
+
+
+@pytest.mark.parametrize("turns", [True, False])
+async def test_a_proxy_that_mixes_statements_up_is_refused(
+    postgres_url: str, namespace: str, turns: bool
+) -> None:
+    async with pooling(postgres_url, turns=turns) as (through, _):
+        with pytest.raises(IncompatibleJournal, match=r"mixes up.*max_prepared_statements.*\?pgbouncer=yes"):
+            await _opening(_with(through, pgbouncer="prepared"), namespace)
+        await _opening(_with(through, pgbouncer="yes"), namespace)
+
+
+async def test_what_a_proxy_keeps_is_prepared(postgres_url: str, namespace: str) -> None:
+    """On whichever server a run's statements meet, and by our own names: the driver prepares nothing."""
+    async with (
+        pooling(postgres_url, keeps=True) as (through, proxy),
+        opened(_with(through, pgbouncer="prepared"), namespace) as one,
+        opened(_with(through, pgbouncer="prepared"), namespace) as two,
+    ):
+        for journal in (one, two) * 4:
+            await started(journal)
+            await journal.now()
+        names = {name[16:] for server in proxy._servers for name in server.prepared}  # the client's key first
+        assert len(names) > 2
+        assert all(name.startswith(b"continuum_") for name in names)
+        assert proxy.handed > 4
+
+
 # --- works
 
 
@@ -132,11 +163,12 @@ async def _load(url: str, runs: int) -> None:
     assert results == [n + 3 for n in range(runs)]
 
 
-async def test_workers_under_load(postgres_url: str, empty_url: str) -> None:
+@pytest.mark.parametrize("says", ["yes", "prepared"])
+async def test_workers_under_load(postgres_url: str, empty_url: str, says: str) -> None:
     """Connections change hands all the time, fewer than there are lanes, and every run ends right."""
     schema = parse(empty_url).schema
-    async with pooling(postgres_url, size=3) as (through, proxy):
-        await _load(_with(through, pgbouncer="yes", schema=schema), 90)
+    async with pooling(postgres_url, size=3, keeps=says == "prepared") as (through, proxy):
+        await _load(_with(through, pgbouncer=says, schema=schema), 90)
         assert proxy.handed > 100
 
 
@@ -159,33 +191,57 @@ def _busy(proxy: PoolingProxy) -> bool:
 # --- a real pgbouncer, where there is one
 
 
-@contextmanager
-def _pgbouncer(url: str, folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """The URL of the same database through pgbouncer, and its process."""
+def _program() -> str:
     program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
     if program is None:
         pytest.skip("pgbouncer is not installed")
+    return program
+
+
+def _version() -> tuple[int, int]:
+    told = subprocess.run([_program(), "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"(\d+)\.(\d+)", told)
+    assert found is not None, told
+    return int(found[1]), int(found[2])
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Not the test's own, which nobody but the one who runs the tests may enter."""
+    with tempfile.TemporaryDirectory() as made:
+        yield Path(made)
+
+
+@contextmanager
+def _settled(url: str, folder: Path) -> Iterator[tuple[str, Callable[[], subprocess.Popen[bytes]]]]:
+    """The URL of the same database through a pgbouncer, and what starts its process."""
+    program = _program()
     parts, port = urlsplit(url), free_port()
     (folder / "users").write_text(f'"{parts.username}" ""\n')
     settings = folder / "pgbouncer.ini"
+    keeping = "max_prepared_statements = 100\n" if _version() >= (1, 21) else ""
     settings.write_text(
         f"[databases]\n* = host={parts.hostname} port={parts.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
         f"listen_port = {port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {folder}/users\n"
-        f"pool_mode = transaction\ndefault_pool_size = 3\nlogfile = {folder}/log\n"
+        f"pool_mode = transaction\ndefault_pool_size = 3\nlogfile = {folder}/log\n{keeping}"
     )
     user = None
     if os.geteuid() == 0:  # it does not run as root
         user = "nobody"
         for path in (folder, *folder.iterdir()):
             shutil.chown(path, user)
-        for above in (folder, *folder.parents):
-            if above.owner() == "root" and above.name.startswith("pytest-"):
-                above.chmod(0o755)
-    with subprocess.Popen([program, str(settings)], user=user, stderr=subprocess.DEVNULL) as process:
-        try:
-            yield urlunsplit(parts._replace(netloc=f"{parts.username}@127.0.0.1:{port}")), process
-        finally:
-            process.terminate()
+    begun: list[subprocess.Popen[bytes]] = []
+
+    def start() -> subprocess.Popen[bytes]:
+        begun.append(subprocess.Popen([program, str(settings)], user=user, stderr=subprocess.DEVNULL))
+        return begun[-1]
+
+    try:
+        yield urlunsplit(parts._replace(netloc=f"{parts.username}@127.0.0.1:{port}")), start
+    finally:
+        for process in begun:
+            process.kill()
+            process.wait()
 
 
 async def _answers(url: str, process: subprocess.Popen[bytes]) -> None:
@@ -198,10 +254,46 @@ async def _answers(url: str, process: subprocess.Popen[bytes]) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_pgbouncer_itself(postgres_url: str, empty_url: str, namespace: str, tmp_path: Path) -> None:
+async def test_pgbouncer_itself(postgres_url: str, empty_url: str, namespace: str, folder: Path) -> None:
     schema = parse(empty_url).schema
-    with _pgbouncer(postgres_url, tmp_path) as (through, process):
-        await soon(_answers(through, process))
+    with _settled(postgres_url, folder) as (through, start):
+        await soon(_answers(through, start()))
         with pytest.raises(IncompatibleJournal, match=r"\?pgbouncer=yes"):
             await _opening(through, namespace)
         await _load(_with(through, pgbouncer="yes", schema=schema), 60)
+        prepared = _with(through, pgbouncer="prepared", schema=schema)
+        if _version() >= (1, 21):
+            await _load(prepared, 60)
+        else:
+            with pytest.raises(IncompatibleJournal, match="max_prepared_statements"):
+                await _opening(prepared, namespace)
+
+
+async def test_pgbouncer_is_killed_and_comes_back(
+    postgres_url: str, empty_url: str, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Under load, twice: what is under way waits, and every run ends right."""
+    schema = parse(empty_url).schema
+    with _settled(postgres_url, folder) as (through, start):
+        process = start()
+        await soon(_answers(through, process))
+        url = _with(through, pgbouncer="yes", listen=postgres_url, schema=schema)
+        async with Worker(url, [Steps], poll=0.2) as worker:
+            under_way: list[asyncio.Task[int]] = []
+            for _ in range(2):
+                under_way += [asyncio.create_task(_result(worker, n)) for n in range(60)]
+                while sum(task.done() for task in under_way) < len(under_way) - 50:
+                    await asyncio.sleep(0.001)
+                process.kill()
+                process.wait()
+                assert not all(task.done() for task in under_way)
+                await asyncio.sleep(0.1)  # tries to connect are refused meanwhile
+                process = start()
+                await soon(_answers(through, process))
+            results = await soon(asyncio.gather(*under_way))
+    assert results == [n + 3 for n in range(60)] * 2
+    assert "tried again until it answers" in caplog.text
+
+
+async def _result(worker: Worker, number: int) -> int:
+    return await (await worker.client.start(Steps, number)).result()

@@ -536,7 +536,7 @@ async def test_of_fifty_starts_one_waits_for_an_open_transaction(url: str, end: 
 async def test_behind_a_pooling_proxy_nobody_else_waits_either(url: str) -> None:
     """There nothing is set for a session: the patience of a batch is said in its transaction."""
     pooled = f"{url}&pgbouncer=yes"
-    async with Client(pooled, [Pile]) as client, psycopg_async(url) as connection:
+    async with Client(pooled, [Pile], poll=0.1) as client, psycopg_async(url) as connection:
         await client.start(Pile, 7, key="k-7", connection=connection)
         starts = {n: asyncio.create_task(client.start(Pile, n, key=f"k-{n}")) for n in range(20)}
         held = starts.pop(7)

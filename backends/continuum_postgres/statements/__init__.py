@@ -9,9 +9,9 @@ is changed is then named by its `ctid`.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 
-__all__ = ["CLOCK", "REACHED", "Composed", "qualified", "query", "timed"]
+__all__ = ["CLOCK", "REACHED", "Composed", "patient", "qualified", "query", "timed"]
 
 
 class Composed(str):
@@ -51,6 +51,22 @@ def query(statement: str, schema: str) -> bytes:
 @cache
 def _encoded(statement: str, schema: str) -> bytes:
     return qualified(statement, schema).encode()
+
+
+_BEGINNING = b"WITH c AS MATERIALIZED (SELECT "
+
+
+@lru_cache(maxsize=64)
+def patient(statement: bytes, milliseconds: int) -> bytes:
+    """The same, which waits no longer than that for another transaction: what is set goes with its own.
+
+    A statement that writes reads its clock first, and so it is set before anything is locked. One that only
+    looks waits for nobody.
+    """
+    if not statement.startswith(_BEGINNING):
+        return statement
+    setting = b"pg_catalog.set_config('lock_timeout', '%d', true) AS patience, " % milliseconds
+    return _BEGINNING + setting + statement[len(_BEGINNING) :]
 
 
 def timed(statement: bytes, now: int) -> bytes:
