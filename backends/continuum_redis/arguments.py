@@ -32,14 +32,23 @@ __all__ = ["Arguments", "packed", "packed_member", "task_name"]
 
 M = TypeVar("M")
 
-# Fields of turns that follow one another, made in one call each: commits are what there is most of.
+# Fields that follow one another, made in one call each: of turns and what they carry there is most. What may
+# be missing has a flag, and nothing of its kind in its place.
 _TURN = struct.Struct(">16s????dd16s16sdd9II").pack
+_DELIVERY = struct.Struct(">16s16sddddd???16s").pack
+_TASK = struct.Struct(">dddd????16s").pack
+_START = struct.Struct(">16s????I16s16s").pack
+_ENDING = struct.Struct(">16sdddd?????").pack
 # A record is packed as it is kept, like by `runs.packed_record` of the scripts (MessagePack): its length;
 # kind, a time of 64 bits, two texts of 16 bytes, the head of a text of up to 2**32.
 _RECORD = struct.Struct(">I B Bq B16s B16s BI").pack
 _RECORD_HEAD = struct.calcsize("> B Bq B16s B16s BI")
 _INT64, _TEXT16, _TEXT = 0xD3, 0xA0 | 16, 0xDB
 _NO_ID = bytes(16)
+
+
+def _id(value: UUID | None) -> bytes:
+    return _NO_ID if value is None else value.bytes
 
 
 def task_name(run: UUID, token: int, slot: int) -> bytes:
@@ -53,16 +62,21 @@ class Arguments(Writer):
     __slots__ = ()
 
     def delivery(self, delivery: Delivery) -> None:
-        self.uuid(delivery.id)
-        self.uuid(delivery.run_id)
-        self.number(delivery.kind)
-        self.bytes(delivery.payload)
-        self.maybe(self.number, delivery.due)
-        self.number(delivery.token)
-        self.number(delivery.slot)
-        self.maybe(self.text, delivery.dedupe)
-        self.number(delivery.floor)
-        self.maybe(self.uuid, delivery.cause)
+        due, dedupe, cause = delivery.due, delivery.dedupe, delivery.cause
+        head = _DELIVERY(
+            delivery.id.bytes,
+            delivery.run_id.bytes,
+            delivery.kind,
+            whole(delivery.token),
+            whole(delivery.slot),
+            whole(delivery.floor),
+            whole(due or 0),
+            due is not None,
+            dedupe is not None,
+            cause is not None,
+            _id(cause),
+        )
+        self.texts(head, (dedupe or "").encode(), delivery.payload)
 
     # --- turns
 
@@ -153,44 +167,59 @@ class Arguments(Writer):
         self.number(reason)
 
     def _task(self, task: NewTask) -> None:
-        self.number(task.token)
-        self.number(task.slot)
-        self.text(task.activity)
-        self.text(task.queue)
-        self.number(task.priority)
-        self.bytes(task.payload)
-        self.maybe(self.text, task.key)
-        self.flag(task.undo)
-        self.maybe(self.number, task.lease)
-        self.maybe(self.uuid, task.claim_id)
-        self.text(task.fairness)
+        head = _TASK(
+            whole(task.token),
+            whole(task.slot),
+            whole(task.priority),
+            whole(task.lease or 0),
+            task.key is not None,
+            task.undo,
+            task.lease is not None,
+            task.claim_id is not None,
+            _id(task.claim_id),
+        )
+        named = task.activity.encode(), task.queue.encode(), task.fairness.encode()
+        self.texts(head, *named, (task.key or "").encode(), task.payload)
 
     # --- members of batches
 
     def start(self, new: NewRun) -> None:
-        self.uuid(new.run_id)
-        self.text(new.machine)
-        self.text(new.fingerprint)
-        self.bytes(new.digest)
+        head = _START(
+            new.run_id.bytes,
+            new.key is not None,
+            new.parent is not None,
+            new.root is not None,
+            new.turn is not None,
+            len(new.attributes),
+            _id(new.parent),
+            _id(new.root),
+        )
+        named = new.machine.encode(), new.fingerprint.encode()
+        self.texts(head, *named, new.digest, (new.key or "").encode())
         self.delivery(new.delivery)
-        self.maybe(self.text, new.key)
-        self.maybe(self.uuid, new.parent)
-        self.maybe(self.uuid, new.root)
-        self.maybe(self.turn, new.turn)
-        self.list(self.attribute, new.attributes)
+        if new.turn is not None:
+            self.turn(new.turn)
+        for attribute in new.attributes:
+            self.attribute(attribute)
 
     def finish(self, ending: TaskFinish, settled: bool = False) -> None:
-        self.uuid(ending.run_id)
-        self.number(ending.token)
-        self.number(ending.slot)
-        self.number(ending.fence)
-        self.text(ending.kind.value)
-        self.maybe(self.delivery, ending.delivery)
-        self.maybe(self.bytes, ending.failure)
-        self.number(ending.delay)
-        self.maybe(self.bytes, ending.result)
-        self.maybe(self.turn, ending.turn)
-        self.flag(settled)
+        head = _ENDING(
+            ending.run_id.bytes,
+            whole(ending.token),
+            whole(ending.slot),
+            whole(ending.fence),
+            whole(ending.delay),
+            ending.delivery is not None,
+            ending.failure is not None,
+            ending.result is not None,
+            ending.turn is not None,
+            settled,
+        )
+        self.texts(head, ending.kind.value.encode(), ending.failure or b"", ending.result or b"")
+        if ending.delivery is not None:
+            self.delivery(ending.delivery)
+        if ending.turn is not None:
+            self.turn(ending.turn)
 
     def order(self, order: Order) -> None:
         self.uuid(order.id)

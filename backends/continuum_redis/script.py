@@ -44,7 +44,8 @@ says who ended the run, a time) is less than what goes. `depart` is none of them
 
 _ALLOWED = "#!lua flags=allow-oom"
 
-_PUTS, _WRITES = "runs.put", "runs.write_changed"
+_ENDS = {"tasks.drop": "tasks.forget_lanes", "runs.put": "runs.write_changed"}
+"""What a script ends with that reaches the first: what it gathers is dealt with when the verb is done."""
 
 
 @frozen
@@ -129,6 +130,10 @@ def _reached(part: int) -> Iterator[int]:
         yield from found if "." in name else [place for place in found if place <= part][-1:]
 
 
+def _ends(parts: set[int]) -> list[str]:
+    return [end for gathers, end in _ENDS.items() if not parts.isdisjoint(_places()[gathers])]
+
+
 @cache
 def script_of(verb: bytes) -> Script:
     """The script of a verb. Raises KeyError for one that is not there."""
@@ -139,10 +144,9 @@ def script_of(verb: bytes) -> Script:
         if part not in needed:
             needed.add(part)
             waiting += _reached(part)
-            if part in _places()[_PUTS]:  # rows are gathered, and written when the verb is done
-                waiting += _places()[_WRITES]
+            waiting += [place for end in _ends({part}) for place in _places()[end]]
     lines = [_parts()[place].text for place in sorted(needed)]
-    write = f"{_WRITES}() " if _places()[_WRITES][0] in needed else ""
+    last = "".join(f"{end}() " for end in _ends(needed))
     first = [_ALLOWED] if verb.decode() in _GOES_ON_WHEN_FULL else []
-    text = "\n".join([*first, *lines, f"local told = {name}() {write}return told"]).encode()
+    text = "\n".join([*first, *lines, f"local told = {name}() {last}return told"]).encode()
     return Script(text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode())

@@ -45,6 +45,13 @@ class Writer:
         """What the caller packed as this class would."""
         self._parts += parts
 
+    def texts(self, head: bytes, *texts: bytes) -> None:
+        """What the caller packed, and texts behind it."""
+        parts = self._parts
+        parts.append(head)
+        for text in texts:
+            parts += (_LENGTH(len(text)), text)
+
     def number(self, value: int) -> None:
         self._parts.append(_NUMBER(whole(value)))
 

@@ -41,6 +41,14 @@ def test_a_script_that_puts_rows_writes_them_at_its_end() -> None:
         assert script_of(verb.encode()).text.endswith(b"runs.write_changed() return told") == (verb in puts)
 
 
+def test_a_script_that_drops_tasks_forgets_empty_lanes_at_its_end() -> None:
+    drops = {verb for verb in verbs() if "tasks.drop" in functions(verb)}
+    assert {"commit", "finish", "claim_tasks", "control", "prune_runs"} <= drops
+    for verb in verbs():
+        ends = script_of(verb.encode()).text.splitlines()[-1]
+        assert (b"tasks.forget_lanes() " in ends) == (verb in drops)
+
+
 def test_a_verb_that_is_not_there_has_no_script() -> None:
     with pytest.raises(KeyError):
         script_of(b"unheard_of")

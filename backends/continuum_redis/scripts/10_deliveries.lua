@@ -12,9 +12,12 @@ local function box(run, kind)
 end
 
 function deliveries.read_argument()
+  local id, run, kind, token, slot, floor, due, has_due, has_dedupe, has_cause, cause, dedupe, payload
+  id, run, kind, token, slot, floor, due, has_due, has_dedupe, has_cause, cause, dedupe, payload, at =
+    unpack_struct('>c16c16dddddBBBc16I4c0I4c0', blob, at)
   return {
-    id = bytes(), run = bytes(), kind = number(), payload = bytes(), due = maybe(number), token = number(),
-    slot = number(), dedupe = maybe(bytes), floor = number(), held = NO, cause = maybe(bytes),
+    id = id, run = run, kind = kind, payload = payload, due = has_due == 1 and due, token = token, slot = slot,
+    dedupe = has_dedupe == 1 and dedupe, floor = floor, held = NO, cause = has_cause == 1 and cause,
   }
 end
 
@@ -30,7 +33,13 @@ local function decoded(run, id, value)
   }
 end
 
+-- Of a few runs, what one call tells: of which nothing waits that is not held, and of which nothing is kept at all.
+local idle_runs, empty_runs = {}, {}
+
 function deliveries.get(run, id)
+  if empty_runs[run] then
+    return false
+  end
   local value = call('HGET', box(run), id) or call('HGET', box(run, TIMER), id)
   return value and decoded(run, id, value)
 end
@@ -40,18 +49,15 @@ function deliveries.shown(d)
   return {d.id, d.kind, d.payload, d.due, d.token, d.slot, d.dedupe, d.held, d.cause}
 end
 
--- Runs of which nothing waits that is not held, known of a few with one call.
-local idle_runs = {}
-
 function deliveries.look_ahead(ids)
-  local keys = {}
+  local free, kept = {}, {}
   for i, run in ipairs(ids) do
-    keys[i] = P .. 'f:' .. run
+    free[i] = P .. 'f:' .. run
+    kept[2 * i - 1], kept[2 * i] = box(run), box(run, TIMER)
   end
-  if call('EXISTS', unpack(keys)) == 0 then
-    for _, run in ipairs(ids) do
-      idle_runs[run] = true
-    end
+  local idle, empty = call('EXISTS', unpack(free)) == 0, call('EXISTS', unpack(kept)) == 0
+  for _, run in ipairs(ids) do
+    idle_runs[run], empty_runs[run] = idle, empty
   end
 end
 
@@ -86,6 +92,7 @@ end
 
 function deliveries.insert(d)
   d.due, d.held = deliveries.resolved_due(d), NO
+  empty_runs[d.run] = nil
   call('HSET', box(d.run, d.kind), d.id, stored(d))
   index(d)
   if d.dedupe then
@@ -198,7 +205,7 @@ function deliveries.has_deferred(run)
 end
 
 local function each_of(key, run, tell)
-  local found = call('HGETALL', key)
+  local found = empty_runs[run] and NOTHING or call('HGETALL', key)
   for i = 1, #found, 2 do
     tell(decoded(run, found[i], found[i + 1]))
   end

@@ -30,8 +30,12 @@ local function ready_key(lane, priority, fairness)
   return P .. 'q:' .. lane .. ':' .. priority .. ':' .. fairness
 end
 
+-- Entries of which this call has taken the last task away.
+local empty_entries = {}
+
 function tasks.get(run, token, slot)
-  local value = call('HGET', entry_key(run, token), slot)
+  local key = entry_key(run, token)
+  local value = not empty_entries[key] and call('HGET', key, slot)
   if not value then
     return false
   end
@@ -108,6 +112,9 @@ function tasks.put_off(lane, priority, fairness, most)
   return #early / 2
 end
 
+-- Lanes that have tasks by this call; and those of which it has taken one away, each with that.
+local lanes_entered, lanes_left = {}, {}
+
 local function enter(t)
   local lane, name = lane_of(t.queue, t.activity), name_of(t)
   if t.lease_until then
@@ -122,8 +129,11 @@ local function enter(t)
       put_in_line(t, lane, name)
     end
   end
-  if call('SADD', P .. 'l:' .. t.queue, t.activity) == 1 then
-    call('SADD', P .. 'qs', t.queue)
+  if not lanes_entered[lane] then
+    lanes_entered[lane] = true
+    if call('SADD', P .. 'l:' .. t.queue, t.activity) == 1 then
+      call('SADD', P .. 'qs', t.queue)
+    end
   end
   if t.claim_id then
     call('SADD', P .. 'ct:' .. t.claim_id, name)
@@ -150,13 +160,20 @@ local function leave(t)
 end
 
 local function write(t)
-  call('HSET', entry_key(t.run, t.token), t.slot, cmsgpack.pack(t.activity, t.queue, t.priority, t.due,
+  local key = entry_key(t.run, t.token)
+  empty_entries[key] = nil
+  call('HSET', key, t.slot, cmsgpack.pack(t.activity, t.queue, t.priority, t.due,
     t.scheduled, t.payload, t.key, t.undo, t.attempt, t.losses, t.fence, t.lease_until, t.claim_id, t.cancel,
     t.details, t.failure, t.fairness, t.reported, t.permit or false))
 end
 
+-- Whether the run had no task of this state entry. From now on it is taken to have some.
+function tasks.begin_entry(run, token)
+  return call('SADD', P .. 'k:' .. run, token) == 1
+end
+
+-- After `begin_entry`.
 function tasks.add(t)
-  call('SADD', P .. 'k:' .. t.run, t.token)
   write(t)
   enter(t)
 end
@@ -169,23 +186,28 @@ function tasks.change(t, change)
   enter(t)
 end
 
--- A lane that has no task left is forgotten: queues may be many, and named by what comes and goes.
-local function forget_lane(t)
-  local lane, activities = lane_of(t.queue, t.activity), P .. 'l:' .. t.queue
-  if call('EXISTS', P .. 'a:' .. lane, P .. 'e:' .. lane, P .. 'x:' .. lane) == 0 then
-    call('SREM', activities, t.activity)
-    if call('EXISTS', activities) == 0 then
-      call('SREM', P .. 'qs', t.queue)
-    end
+function tasks.drop(t)
+  leave(t)
+  lanes_left[lane_of(t.queue, t.activity)] = t
+  local key = entry_key(t.run, t.token)
+  call('HDEL', key, t.slot)
+  if call('EXISTS', key) == 0 then
+    empty_entries[key] = true
+    call('SREM', P .. 'k:' .. t.run, t.token)
   end
 end
 
-function tasks.drop(t)
-  leave(t)
-  forget_lane(t)
-  call('HDEL', entry_key(t.run, t.token), t.slot)
-  if call('EXISTS', entry_key(t.run, t.token)) == 0 then
-    call('SREM', P .. 'k:' .. t.run, t.token)
+-- A lane that has no task left is forgotten: queues may be many, and named by what comes and goes. A script that
+-- drops tasks ends with this.
+function tasks.forget_lanes()
+  for lane, t in pairs(lanes_left) do
+    local activities = P .. 'l:' .. t.queue
+    if call('EXISTS', P .. 'a:' .. lane, P .. 'e:' .. lane, P .. 'x:' .. lane) == 0 then
+      call('SREM', activities, t.activity)
+      if call('EXISTS', activities) == 0 then
+        call('SREM', P .. 'qs', t.queue)
+      end
+    end
   end
 end
 
@@ -200,7 +222,8 @@ end
 
 function tasks.of_token(run, token)
   local slots = {}
-  for i, slot in ipairs(call('HKEYS', entry_key(run, token))) do
+  local key = entry_key(run, token)
+  for i, slot in ipairs(empty_entries[key] and NOTHING or call('HKEYS', key)) do
     slots[i] = tonumber(slot)
   end
   table.sort(slots)

@@ -13,10 +13,14 @@ local function read_id()
 end
 
 local function read_task()
+  local token, slot, priority, lease, has_key, undo, has_lease, has_claim, claim, activity, queue, fairness
+  local key, payload
+  token, slot, priority, lease, has_key, undo, has_lease, has_claim, claim, activity, queue, fairness, key,
+    payload, at = unpack_struct('>ddddBBBBc16I4c0I4c0I4c0I4c0I4c0', blob, at)
   return {
-    token = number(), slot = number(), activity = bytes(), queue = bytes(), priority = number(),
-    payload = bytes(), key = maybe(bytes), undo = flag(), lease = maybe(number), claim_id = maybe(bytes),
-    fairness = bytes(),
+    token = token, slot = slot, activity = activity, queue = queue, priority = priority, payload = payload,
+    key = has_key == 1 and key, undo = undo == 1, lease = has_lease == 1 and lease,
+    claim_id = has_claim == 1 and claim, fairness = fairness,
   }
 end
 
@@ -161,7 +165,7 @@ end
 
 -- The task, unless the run has it already.
 local function add_task(r, new)
-  if tasks.get(r.id, new.token, new.slot) then
+  if not tasks.begin_entry(r.id, new.token) and tasks.get(r.id, new.token, new.slot) then
     return false
   end
   local born = new.lease and true or false
@@ -305,10 +309,13 @@ end
 -- --- start
 
 function turns.read_new()
+  local run, has_key, has_parent, has_root, has_turn, described, parent, root, machine, fingerprint, digest, key
+  run, has_key, has_parent, has_root, has_turn, described, parent, root, machine, fingerprint, digest, key, at =
+    unpack_struct('>c16BBBBI4c16c16I4c0I4c0I4c0I4c0', blob, at)
   return {
-    run = bytes(), machine = bytes(), fingerprint = bytes(), digest = bytes(),
-    delivery = deliveries.read_argument(), key = maybe(bytes), parent = maybe(bytes), root = maybe(bytes),
-    turn = maybe(turns.read_argument), attributes = list(attributes.read_argument),
+    run = run, machine = machine, fingerprint = fingerprint, digest = digest, key = has_key == 1 and key,
+    parent = has_parent == 1 and parent, root = has_root == 1 and root, delivery = deliveries.read_argument(),
+    turn = has_turn == 1 and turns.read_argument(), attributes = some(described, attributes.read_argument),
   }
 end
 
@@ -373,10 +380,15 @@ local function consumes(turn, d)
 end
 
 local function read_ending()
+  local run, token, slot, fence, delay, has_delivery, has_failure, has_result, has_turn, settled
+  local kind, failure, result
+  run, token, slot, fence, delay, has_delivery, has_failure, has_result, has_turn, settled, kind, failure,
+    result, at = unpack_struct('>c16ddddBBBBBI4c0I4c0I4c0', blob, at)
   return {
-    run = bytes(), token = number(), slot = number(), fence = number(), kind = bytes(),
-    delivery = maybe(deliveries.read_argument), failure = maybe(bytes), delay = number(), result = maybe(bytes),
-    turn = maybe(turns.read_argument), settled = flag(),
+    run = run, token = token, slot = slot, fence = fence, kind = kind, failure = has_failure == 1 and failure,
+    delay = delay, result = has_result == 1 and result, settled = settled == 1,
+    delivery = has_delivery == 1 and deliveries.read_argument(),
+    turn = has_turn == 1 and turns.read_argument(),
   }
 end
 

@@ -309,6 +309,7 @@ local function write_image(image)
     deliveries.hold(r.id, d.id, held)
   end
   for _, t in ipairs(image.tasks) do
+    tasks.begin_entry(r.id, t.token)
     tasks.add(t)
   end
   for _, letter in ipairs(image.dead) do
