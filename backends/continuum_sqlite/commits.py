@@ -14,7 +14,7 @@ from continuum_core.journal.fences import born
 from continuum_core.journal.records import ENDED, Held, RunStatus, Task
 from continuum_sqlite import attributes, crews, deliveries, rows
 from continuum_sqlite.rows import Head
-from continuum_sqlite.statements.deliveries import DUE_OF_RUN, REPLY
+from continuum_sqlite.statements.deliveries import DUE_IDS, REPLY
 from continuum_sqlite.statements.runs import (
     ADD_RECORD,
     BEGIN_GENERATION,
@@ -30,6 +30,8 @@ from continuum_sqlite.statements.tasks import (
     CANCEL_TASKS_OF_TOKEN,
     DROP_UNSTARTED_OF_RUN,
     DROP_UNSTARTED_OF_TOKEN,
+    HAS_TASKS_OF_RUN,
+    HAS_TASKS_OF_TOKEN,
     TASK,
 )
 from continuum_sqlite.transaction import Transaction
@@ -54,16 +56,22 @@ def _commit_claimed(transaction: Transaction, turn: Commit) -> Committed:
     return repeated(transaction, turn) or Committed(CommitOutcome.LOST, transaction.now)
 
 
-def commit_fused(transaction: Transaction, turn: Commit) -> Committed:
-    """A turn computed ahead, without a claim: it stands only if nobody holds or woke the run meanwhile."""
-    head = deliveries.read_head(transaction, turn.run_id)
+def commit_fused(
+    transaction: Transaction, turn: Commit, head: Head | None = None, brought: UUID | None = None
+) -> Committed:
+    """A turn computed ahead, without a claim: it stands only if nobody holds or woke the run meanwhile.
+
+    :param head: of its run, where it was read already.
+    :param brought: a delivery that it consumes and that is not stored.
+    """
+    head = deliveries.read_head(transaction, turn.run_id) if head is None else head
     if head is None:
         return refused(transaction)
     leased = head.lease_until is not None and head.lease_until > transaction.now
     if not leased and turn.now <= transaction.now and _untouched(head, turn):
         if _others_due(transaction, turn):
             return refused(transaction)
-        return apply(transaction, head, turn)
+        return apply(transaction, head, turn, brought, alone=True)
     return repeated(transaction, turn) or refused(transaction)
 
 
@@ -83,7 +91,7 @@ def _others_due(transaction: Transaction, turn: Commit) -> bool:
     """Whether a due delivery would be overtaken. One row more than the turn consumes tells."""
     consumed = {delivery_id.bytes for delivery_id in turn.consumed}
     asked = (transaction.ns, turn.run_id.bytes, transaction.now, len(consumed) + 1)
-    return any(row[0] not in consumed for row in transaction.execute(DUE_OF_RUN, asked))
+    return any(row[0] not in consumed for row in transaction.execute(DUE_IDS, asked))
 
 
 def repeated(transaction: Transaction, turn: Commit) -> Committed | None:
@@ -123,8 +131,14 @@ def _still_claimed(transaction: Transaction, turn: Commit) -> tuple[TaskClaim, .
 # --- effects
 
 
-def apply(transaction: Transaction, head: Head, turn: Commit) -> Committed:
-    """Write all of a turn that stands."""
+def apply(
+    transaction: Transaction, head: Head, turn: Commit, brought: UUID | None = None, *, alone: bool = False
+) -> Committed:
+    """Write all of a turn that stands.
+
+    :param brought: a delivery that it consumes and that is not stored.
+    :param alone: nothing is due of the run but what the turn consumes.
+    """
     _write_run(transaction, head, turn)
     ns, run_id = transaction.ns, turn.run_id
     if len(turn.records) == 1:
@@ -135,7 +149,8 @@ def apply(transaction: Transaction, head: Head, turn: Commit) -> Committed:
     if not turn.plain:
         _remember(transaction, turn)
     for delivery_id in turn.consumed:
-        deliveries.consume(transaction, run_id, delivery_id)
+        if delivery_id != brought:
+            deliveries.consume(transaction, run_id, delivery_id)
     for reply in turn.replies:
         transaction.execute(REPLY, (ns, run_id.bytes, reply.dedupe, reply.body))
     for delivery_id, held in turn.hold:
@@ -150,13 +165,15 @@ def apply(transaction: Transaction, head: Head, turn: Commit) -> Committed:
     claims = tuple(
         claim for new in turn.tasks if (claim := _add_task(transaction, head, turn, new)) is not None
     )
-    for token in turn.closed:
-        _close_token(transaction, run_id, token)
     if ended:
-        close_run(transaction, run_id)
-    if claims and (ended or turn.closed):
+        close_run(transaction, run_id)  # with all that the turn closes
+    else:
+        for token in turn.closed:
+            _close_token(transaction, run_id, token)
+    if claims and (ended or any(claim.task.token in turn.closed for claim in claims)):
         claims = _still_claimed(transaction, turn)  # what was just begun may be asked to stop already
-    more = not ended and deliveries.has_due(transaction, run_id)
+    freed = not alone or turn.release or turn.deliveries
+    more = not ended and bool(freed) and deliveries.has_due(transaction, run_id)
     return Committed(CommitOutcome.COMMITTED, transaction.now, more, claims)
 
 
@@ -223,13 +240,15 @@ def _task_row(ns: int, task: Task) -> rows.Row:
 def _close_token(transaction: Transaction, run_id: UUID, token: int) -> None:
     deliveries.close_timers(transaction, run_id, token)
     name = (transaction.ns, run_id.bytes, token)
-    transaction.execute(DROP_UNSTARTED_OF_TOKEN, name)
-    transaction.execute(CANCEL_TASKS_OF_TOKEN, name)
+    if transaction.execute(HAS_TASKS_OF_TOKEN, name).fetchone() is not None:
+        transaction.execute(DROP_UNSTARTED_OF_TOKEN, name)
+        transaction.execute(CANCEL_TASKS_OF_TOKEN, name)
 
 
 def close_run(transaction: Transaction, run_id: UUID) -> None:
     """Close all that a run which has ended had open."""
     deliveries.empty(transaction, run_id)
     name = (transaction.ns, run_id.bytes)
-    transaction.execute(DROP_UNSTARTED_OF_RUN, name)
-    transaction.execute(CANCEL_TASKS_OF_RUN, name)
+    if transaction.execute(HAS_TASKS_OF_RUN, name).fetchone() is not None:
+        transaction.execute(DROP_UNSTARTED_OF_RUN, name)
+        transaction.execute(CANCEL_TASKS_OF_RUN, name)

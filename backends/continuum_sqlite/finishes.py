@@ -11,6 +11,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 from continuum_core.journal.commit import (
+    Commit,
+    CommitOutcome,
     Committed,
     Finished,
     FinishKind,
@@ -20,8 +22,9 @@ from continuum_core.journal.commit import (
     ReserveOutcome,
     TaskFinish,
 )
-from continuum_core.journal.records import ENDED
+from continuum_core.journal.records import ENDED, Delivery
 from continuum_sqlite import commits, deliveries
+from continuum_sqlite.rows import Head
 from continuum_sqlite.statements.tasks import (
     DROP_TASK,
     FREE_RESULT,
@@ -48,7 +51,6 @@ class _Standing(NamedTuple):
     undo: int
     activity: str
     key: str | None
-    status: int
 
 
 def finish(transaction: Transaction, finishes: Sequence[TaskFinish]) -> list[Finished]:
@@ -61,14 +63,14 @@ def _finish(transaction: Transaction, ending: TaskFinish) -> Finished:
     row = transaction.execute(TASK_STANDING, name).fetchone()
     if row is None:
         return _gone(transaction, ending)
-    standing = _Standing(*row)
+    standing, head = _Standing(*row[:7]), Head(*row[7:])
     if standing.fence != ending.fence or not standing.fence:
         if standing.reported and standing.reported == ending.fence:
             return _gone(transaction, ending)  # its own RETRY or RETURN, told again after another claim
         return Finished(FinishOutcome.LOST, transaction.now)
     if standing.reported == standing.fence:  # its own RETRY or RETURN, told again
         return _gone(transaction, ending)
-    if standing.status in ENDED:
+    if head.status in ENDED:
         _settle_result(transaction, ending, standing)
         transaction.execute(DROP_TASK, name)
         return _gone(transaction, ending)
@@ -78,7 +80,7 @@ def _finish(transaction: Transaction, ending: TaskFinish) -> Finished:
         return Finished(FinishOutcome.FINISHED, transaction.now)
     _settle_result(transaction, ending, standing)
     transaction.execute(DROP_TASK, name)
-    return Finished(FinishOutcome.FINISHED, transaction.now, _report(transaction, ending))
+    return Finished(FinishOutcome.FINISHED, transaction.now, _report(transaction, head, ending))
 
 
 def _gone(transaction: Transaction, ending: TaskFinish) -> Finished:
@@ -92,13 +94,26 @@ def _may_reopen(standing: _Standing) -> bool:
     return not standing.cancel or bool(standing.undo)
 
 
-def _report(transaction: Transaction, ending: TaskFinish) -> Committed | None:
-    """Deliver the outcome, or write the turn that has consumed it already."""
+def _report(transaction: Transaction, head: Head, ending: TaskFinish) -> Committed | None:
+    """Deliver the outcome, or write the turn that has consumed it already; then it need not be stored."""
     if ending.kind not in (FinishKind.DONE, FinishKind.FAILED):
         return None
-    if ending.delivery is not None:
-        deliveries.send(transaction, ending.delivery, own=True)
-    return None if ending.turn is None else commits.commit_fused(transaction, ending.turn)
+    turn, delivery = ending.turn, ending.delivery
+    if turn is not None and delivery is not None and _consumes(turn, ending.run_id, delivery):
+        committed = commits.commit_fused(transaction, turn, head, brought=delivery.id)
+        if committed.outcome is not CommitOutcome.COMMITTED:
+            deliveries.send(transaction, delivery, own=True)
+        return committed
+    if delivery is not None:
+        deliveries.send(transaction, delivery, own=True)
+    return None if turn is None else commits.commit_fused(transaction, turn)
+
+
+def _consumes(turn: Commit, run_id: UUID, delivery: Delivery) -> bool:
+    """Whether the turn is the run's own, and takes the delivery, which leaves no trace then."""
+    return (
+        turn.run_id == delivery.run_id == run_id and delivery.dedupe is None and delivery.id in turn.consumed
+    )
 
 
 # --- keyed results

@@ -74,7 +74,7 @@ DROP_BLOBS_OF_ENDED = _drop(_OF_ENDED)
 STALE = """
 SELECT at, run_id, hash FROM continuum_blobs INDEXED BY continuum_blobs_at
 WHERE namespace = ?1 AND at <= ?2 AND (at, run_id, hash) > (?3, ?4, ?5)
-ORDER BY at, run_id, hash LIMIT ?6
+ORDER BY at, run_id, hash LIMIT ?6 + 0
 """
 
 # The hashes that rows of a run refer to, be the run there or not.

@@ -117,7 +117,7 @@ RETURNING id, run_id, kind, payload, due, token, slot, dedupe, 0, cause
 RESULTS = """
 SELECT activity, key, run_id, token, slot, until, result FROM continuum_results
 WHERE namespace = ?1 AND (activity, key) > (?2, ?3) AND until > ?4 AND result IS NOT NULL
-ORDER BY activity, key LIMIT ?5
+ORDER BY activity, key LIMIT ?5 + 0
 """
 
 # A result that is here within its window stays.

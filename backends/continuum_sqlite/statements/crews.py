@@ -11,7 +11,7 @@ ON CONFLICT DO NOTHING
 
 MEMBERS = """
 SELECT number, body FROM continuum_members
-WHERE namespace = ?1 AND run_id = ?2 AND token = ?3 AND number > ?4 ORDER BY number LIMIT ?5
+WHERE namespace = ?1 AND run_id = ?2 AND token = ?3 AND number > ?4 ORDER BY number LIMIT ?5 + 0
 """
 
 ALL_MEMBERS = """

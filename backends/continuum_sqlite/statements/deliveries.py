@@ -10,6 +10,7 @@ __all__ = [
     "CONSUME",
     "DEFERRED",
     "DUE_ENTRIES",
+    "DUE_IDS",
     "DUE_OF_RUN",
     "EMPTY_RUN",
     "HAS_DUE",
@@ -86,7 +87,13 @@ WHERE namespace = ?1 AND held = 0 AND due > ?2
 
 DUE_OF_RUN = f"""
 SELECT {_COLUMNS} FROM continuum_deliveries INDEXED BY continuum_deliveries_free
-WHERE namespace = ?1 AND run_id = ?2 AND held = 0 AND due <= ?3 ORDER BY due, id LIMIT ?4
+WHERE namespace = ?1 AND run_id = ?2 AND held = 0 AND due <= ?3 ORDER BY due, id LIMIT ?4 + 0
+"""
+
+# How many are asked for depends on what a turn consumes; what tells is in the index, but for the ids.
+DUE_IDS = """
+SELECT id FROM continuum_deliveries INDEXED BY continuum_deliveries_free
+WHERE namespace = ?1 AND run_id = ?2 AND held = 0 AND due <= ?3 LIMIT ?4 + 0
 """
 
 HAS_DUE = """

@@ -40,7 +40,7 @@ WHERE {_LANE} AND priority = ?4 AND due <= ?5 LIMIT 1
 READY_TASKS = f"""
 SELECT due, run_id, token, slot, losses, fairness FROM continuum_tasks INDEXED BY continuum_tasks_ready
 WHERE {_LANE} AND priority = ?4 AND due <= ?5
-ORDER BY due, run_id, token, slot LIMIT ?6
+ORDER BY due, run_id, token, slot LIMIT ?6 + 0
 """
 
 # --- by fairness key
@@ -58,7 +58,7 @@ WITH RECURSIVE keys (key) AS (
 SELECT key FROM keys WHERE key IS NOT NULL AND EXISTS (
   SELECT 1 FROM continuum_tasks INDEXED BY continuum_tasks_dealt
   WHERE {_LANE} AND priority = ?4 AND fairness = keys.key AND due <= ?6
-) LIMIT ?7
+) LIMIT ?7 + 0
 """
 
 
@@ -68,7 +68,7 @@ NEXT_KEYS = _keys(">")
 READY_OF_KEY = f"""
 SELECT due, run_id, token, slot, losses, fairness FROM continuum_tasks INDEXED BY continuum_tasks_dealt
 WHERE {_LANE} AND priority = ?4 AND fairness = ?5 AND due <= ?6
-ORDER BY due, run_id, token, slot LIMIT ?7
+ORDER BY due, run_id, token, slot LIMIT ?7 + 0
 """
 
 DEALT = "SELECT fairness FROM continuum_dealt WHERE namespace = ?1 AND queue = ?2 AND priority = ?3"
@@ -94,7 +94,7 @@ SELECT count(*) FROM (
   SELECT 1 FROM lanes CROSS JOIN continuum_tasks AS t INDEXED BY continuum_tasks_leased
   ON t.namespace = ?1 AND t.queue = ?2 AND t.activity = lanes.activity AND t.lease_until IS NOT NULL
     AND t.lease_until > ?3
-  LIMIT ?4
+  LIMIT ?4 + 0
 )
 """
 
@@ -123,14 +123,14 @@ SELECT activity FROM lanes WHERE activity IS NOT NULL
 COUNT_URGENT = f"""
 SELECT count(*) FROM (
   SELECT 1 FROM continuum_tasks INDEXED BY continuum_tasks_ready
-  WHERE {_LANE} AND priority = ?4 AND due <= ?5 LIMIT ?6
+  WHERE {_LANE} AND priority = ?4 AND due <= ?5 LIMIT ?6 + 0
 )
 """
 
 COUNT_OF_KEY = f"""
 SELECT count(*) FROM (
   SELECT 1 FROM continuum_tasks INDEXED BY continuum_tasks_dealt
-  WHERE {_LANE} AND priority = ?4 AND fairness = ?5 AND due <= ?6 LIMIT ?7
+  WHERE {_LANE} AND priority = ?4 AND fairness = ?5 AND due <= ?6 LIMIT ?7 + 0
 )
 """
 
@@ -138,6 +138,6 @@ COUNT_BEFORE = f"""
 SELECT count(*) FROM (
   SELECT 1 FROM continuum_tasks INDEXED BY continuum_tasks_dealt
   WHERE {_LANE} AND priority = ?4 AND fairness = ?5 AND due <= ?6
-    AND (due, run_id, token, slot) < (?6, ?7, ?8, ?9) LIMIT ?10
+    AND (due, run_id, token, slot) < (?6, ?7, ?8, ?9) LIMIT ?10 + 0
 )
 """

@@ -12,7 +12,7 @@ _WHERE = """
 WHERE namespace = ?1 AND created >= ?2 AND created < ?3 AND (created, run_id) < (?4, ?5)
   AND (?7 IS NULL OR machine = ?7)
 """
-_TAIL = "ORDER BY created DESC, run_id DESC LIMIT ?6"
+_TAIL = "ORDER BY created DESC, run_id DESC LIMIT ?6 + 0"
 
 RUNS = f"""
 SELECT {RUN_COLUMNS} FROM continuum_runs INDEXED BY continuum_runs_created

@@ -40,14 +40,14 @@ ENDED_RUNS = f"""
 SELECT updated, run_id FROM continuum_runs AS r {_MORTAL} AND machine = ?2 AND status = ?3 AND updated < ?4
   AND (updated, run_id) > (?5, ?6) AND NOT (status = 4 AND cause = 'moving')
   AND NOT EXISTS (SELECT 1 FROM continuum_eternal AS e WHERE e.namespace = ?1 AND e.run_id = r.run_id)
-ORDER BY updated, run_id LIMIT ?7
+ORDER BY updated, run_id LIMIT ?7 + 0
 """
 
 # Parameters: namespace; machine; status; updated before; up to how many are counted. One that moves is
 # eternal no more.
 COUNT_ETERNAL = f"""
 SELECT count(*) FROM (
-  SELECT 1 FROM continuum_runs {_ETERNAL} AND machine = ?2 AND status = ?3 AND updated < ?4 LIMIT ?5)
+  SELECT 1 FROM continuum_runs {_ETERNAL} AND machine = ?2 AND status = ?3 AND updated < ?4 LIMIT ?5 + 0)
 """
 
 # Parameters: namespace; over before; over, run id and version of the last one found; how many; machine.
@@ -56,7 +56,7 @@ SELECT g.over, g.run_id, g.below FROM continuum_generations AS g INDEXED BY cont
 CROSS JOIN continuum_runs AS r ON r.namespace = ?1 AND r.run_id = g.run_id
 WHERE g.namespace = ?1 AND g.over < ?2 AND (g.over, g.run_id, g.below) > (?3, ?4, ?5)
   AND r.status NOT BETWEEN 1 AND 4 AND (?7 IS NULL OR r.machine = ?7)
-ORDER BY g.over, g.run_id, g.below LIMIT ?6
+ORDER BY g.over, g.run_id, g.below LIMIT ?6 + 0
 """
 
 # Parameters: namespace; run; the version below which the generation's records are. Those of the one before
@@ -106,19 +106,19 @@ SELECT (SELECT count(*) FROM continuum_seen INDEXED BY continuum_seen_consumed
 DROP_SEEN = """
 DELETE FROM continuum_seen WHERE (namespace, run_id, dedupe) IN (
   SELECT namespace, run_id, dedupe FROM continuum_seen INDEXED BY continuum_seen_consumed
-  WHERE namespace = ?1 AND consumed <= ?2 LIMIT ?3)
+  WHERE namespace = ?1 AND consumed <= ?2 LIMIT ?3 + 0)
 """
 
 DROP_ORDERS = """
 DELETE FROM continuum_orders WHERE (namespace, id) IN (
   SELECT namespace, id FROM continuum_orders INDEXED BY continuum_orders_given
-  WHERE namespace = ?1 AND given <= ?2 LIMIT ?3)
+  WHERE namespace = ?1 AND given <= ?2 LIMIT ?3 + 0)
 """
 
 DROP_RESULTS = """
 DELETE FROM continuum_results WHERE (namespace, activity, key) IN (
   SELECT namespace, activity, key FROM continuum_results INDEXED BY continuum_results_until
-  WHERE namespace = ?1 AND until <= ?2 LIMIT ?3)
+  WHERE namespace = ?1 AND until <= ?2 LIMIT ?3 + 0)
 """
 
 # Dead letters whose run never was; those of a run go with it.
@@ -127,5 +127,5 @@ DELETE FROM continuum_dead WHERE (namespace, run_id, id) IN (
   SELECT d.namespace, d.run_id, d.id FROM continuum_dead AS d INDEXED BY continuum_dead_at
   WHERE d.namespace = ?1 AND d.at < ?2 AND NOT EXISTS (
     SELECT 1 FROM continuum_runs AS r WHERE r.namespace = ?1 AND r.run_id = d.run_id)
-  LIMIT ?3)
+  LIMIT ?3 + 0)
 """

@@ -101,7 +101,7 @@ ORDER BY version DESC LIMIT 1
 
 HISTORY = """
 SELECT run_id, version, kind, at, cause, commit_id, body FROM continuum_records
-WHERE namespace = ?1 AND run_id = ?2 AND version > ?3 ORDER BY version LIMIT ?4
+WHERE namespace = ?1 AND run_id = ?2 AND version > ?3 ORDER BY version LIMIT ?4 + 0
 """
 
 # --- claims and leases

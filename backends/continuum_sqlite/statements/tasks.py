@@ -14,6 +14,8 @@ __all__ = [
     "DROP_UNSTARTED_OF_TOKEN",
     "EXPIRED_TASKS",
     "FREE_RESULT",
+    "HAS_TASKS_OF_RUN",
+    "HAS_TASKS_OF_TOKEN",
     "HAS_UNNEEDED",
     "LEASE_TASK",
     "LOSE_TASK",
@@ -44,6 +46,12 @@ INSERT INTO continuum_tasks (
 ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, ?9, ?10, ?11, 0, 0, ?12, 0, ?13, ?14, 0, ?15)
 ON CONFLICT DO NOTHING
 """
+
+HAS_TASKS_OF_TOKEN = """
+SELECT 1 FROM continuum_tasks WHERE namespace = ?1 AND run_id = ?2 AND token = ?3 LIMIT 1
+"""
+
+HAS_TASKS_OF_RUN = "SELECT 1 FROM continuum_tasks WHERE namespace = ?1 AND run_id = ?2 LIMIT 1"
 
 # Unstarted: nobody can be carrying it out, for it was never claimed, or every claim was reported.
 _UNSTARTED = "(fence = 0 OR (lease_until IS NULL AND losses = 0))"
@@ -121,7 +129,8 @@ WHERE {_OF_TASK} AND fence = ?5 AND lease_until IS NOT NULL RETURNING cancel
 """
 
 TASK_STANDING = """
-SELECT t.fence, t.reported, t.losses, t.cancel, t.undo, t.activity, t.key, r.status
+SELECT t.fence, t.reported, t.losses, t.cancel, t.undo, t.activity, t.key,
+  r.version, r.status, r.fence, r.lease_until, r.commit_id, r.tries, r.machine
 FROM continuum_tasks AS t
 CROSS JOIN continuum_runs AS r ON r.namespace = ?1 AND r.run_id = t.run_id
 WHERE t.namespace = ?1 AND t.run_id = ?2 AND t.token = ?3 AND t.slot = ?4
