@@ -1,6 +1,7 @@
 """What handles of one process share: who waits for a change of a file, and which files a fork took along.
 
-Rule: a change is a number that grows. Telling others is a hint, never needed for correctness.
+Rule: a change is a number that grows; what a handle changed itself is none to it. Telling others is a hint,
+never needed for correctness.
 """
 
 from __future__ import annotations
@@ -12,9 +13,19 @@ from threading import Lock
 
 from attrs import define, field
 
-__all__ = ["Hub", "Waiter", "enter", "forked", "leave"]
+__all__ = ["Hand", "Hub", "Waiter", "enter", "forked", "leave"]
 
 Waiter = tuple[asyncio.AbstractEventLoop, "asyncio.Future[None]"]
+
+
+@define(eq=False)
+class Hand:
+    """One handle, as its hub knows it.
+
+    :ivar changes: those that it made itself.
+    """
+
+    changes: int = 0
 
 
 @define(eq=False)
@@ -22,31 +33,42 @@ class Hub:
     """Handles of this process on one file."""
 
     handles: int = 0
-    changes: int = 0
-    _waiters: set[Waiter] = field(factory=set[Waiter], alias="waiters")
+    _changes: int = field(default=0, alias="changes")
+    _waiters: dict[Waiter, Hand] = field(factory=dict[Waiter, Hand], alias="waiters")
     _lock: Lock = field(factory=Lock, alias="lock")
 
-    def changed(self) -> None:
-        """Wake everybody who waits. Called from any thread, after the commit."""
+    def changed(self, by: Hand | None = None) -> None:
+        """Wake whoever waits, but on the handle that did it. Called from any thread, after the commit.
+
+        :param by: None: somebody else.
+        """
         with self._lock:
-            self.changes += 1
-            waiters = list(self._waiters)
-            self._waiters.clear()
+            self._changes += 1
+            if by is not None:
+                by.changes += 1
+            waiters = [waiter for waiter, hand in self._waiters.items() if hand is not by]
+            for waiter in waiters:
+                del self._waiters[waiter]
         for loop, future in waiters:
             with contextlib.suppress(RuntimeError):  # its loop was closed meanwhile: nobody waits there
                 loop.call_soon_threadsafe(_wake, future)
 
-    def add(self, waiter: Waiter, known: int) -> bool:
-        """Enter a waiter; False when something has changed since `known`, and waiting would miss it."""
+    def others(self, hand: Hand) -> int:
+        """How much others have changed so far."""
         with self._lock:
-            if self.changes != known:
+            return self._changes - hand.changes
+
+    def add(self, waiter: Waiter, hand: Hand, known: int) -> bool:
+        """Enter a waiter; False when others have changed something since `known`: waiting would miss it."""
+        with self._lock:
+            if self._changes - hand.changes != known:
                 return False
-            self._waiters.add(waiter)
+            self._waiters[waiter] = hand
             return True
 
     def discard(self, waiter: Waiter) -> None:
         with self._lock:
-            self._waiters.discard(waiter)
+            self._waiters.pop(waiter, None)
 
 
 def _wake(future: asyncio.Future[None]) -> None:

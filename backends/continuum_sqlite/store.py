@@ -124,12 +124,13 @@ async def open_store(
         raise
 
     async def look() -> bool:
-        return cast("bool", await reading.ask(reader.changed))
+        return cast("bool", await writing.ask(writer.changed, writer.changed))
 
+    hints = None if place.hints is None else place.hints(_topic(path, namespace))
     return Store(
         path,
         writer.schema,
-        Wakeups(shared, look, None if place.hints is None else place.hints(_topic(path, namespace))),
+        Wakeups(shared, writer.hand, look, hints),
         shared,
         writing,
         reading,

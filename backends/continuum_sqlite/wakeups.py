@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from contextvars import ContextVar
 
 from continuum_core.journal.wakeups import Wakeups as Hints
-from continuum_sqlite.hub import Hub
+from continuum_sqlite.hub import Hand, Hub
 
 __all__ = ["Wakeups"]
 
@@ -29,13 +29,17 @@ for two loops share a handle, and what woke one of them must not be hidden from 
 class Wakeups:
     """The waiting of one handle.
 
-    :param look: asks the reading connection whether another one has committed since it was last asked.
+    :param hand: the handle, whose own changes wake nobody here.
+    :param look: asks the writing connection whether another one has committed since it was last asked.
     :ivar hints: what other processes tell by; then nobody looks.
     """
 
-    def __init__(self, hub: Hub, look: Callable[[], Awaitable[bool]], hints: Hints | None = None) -> None:
+    def __init__(
+        self, hub: Hub, hand: Hand, look: Callable[[], Awaitable[bool]], hints: Hints | None = None
+    ) -> None:
         self.hints = hints
         self._hub = hub
+        self._hand = hand
         self._look = look
         self._looking = False
         self._next_look = 0.0
@@ -52,7 +56,7 @@ class Wakeups:
             await self.hints.close()
 
     def wrote(self) -> None:
-        """A verb of this handle has written; the writer told the handles of this process already."""
+        """A verb of this handle has written; the writer told the others of this process already."""
         if self.hints is not None:
             self.hints.wrote()
 
@@ -62,7 +66,7 @@ class Wakeups:
         if acted is None:
             acted = weakref.WeakKeyDictionary["Wakeups", int]()
             _acted.set(acted)
-        acted[self] = self._hub.changes
+        acted[self] = self._hub.others(self._hand)
 
     async def wait(self, seconds: float) -> None:
         if self.hints is not None:
@@ -70,9 +74,10 @@ class Wakeups:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         acted = _acted.get()
-        known = self._hub.changes if acted is None else acted.get(self, self._hub.changes)
+        now = self._hub.others(self._hand)
+        known = now if acted is None else acted.get(self, now)
         woken: asyncio.Future[None] = loop.create_future()
-        if not self._hub.add((loop, woken), known):
+        if not self._hub.add((loop, woken), self._hand, known):
             self.acting()
             return
         pause = _SHORTEST

@@ -17,7 +17,7 @@ from continuum_core.journal.protocol import Limits
 from continuum_sqlite.clock import HostClock
 from continuum_sqlite.connection import begin, identity, open_writer
 from continuum_sqlite.errors import broken, port_error, unavailable
-from continuum_sqlite.hub import Hub
+from continuum_sqlite.hub import Hand, Hub
 from continuum_sqlite.lane import Job
 from continuum_sqlite.place import Place
 from continuum_sqlite.statements.namespaces import ADD_NAMESPACE, NAMESPACE
@@ -25,9 +25,14 @@ from continuum_sqlite.transaction import Transaction
 
 __all__ = ["Writer"]
 
+_DATA_VERSION = "PRAGMA data_version"
+
 
 class Writer:
-    """Owns the connection that writes. Used by one thread."""
+    """Owns the connection that writes. Used by one thread.
+
+    :ivar hand: the handle that it writes for.
+    """
 
     def __init__(
         self,
@@ -45,6 +50,8 @@ class Writer:
         self._limits = limits
         self._clock = clock
         self._hub = hub
+        self.hand = Hand()
+        self._data_version = 0
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
         self.ns = 0
@@ -61,6 +68,7 @@ class Writer:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()
             self._connection = None
+            self._data_version = 0  # of the next one it means something else
 
     def carry_out(self, jobs: Sequence[Job]) -> None:
         if jobs and all(job.peek is not None for job in jobs):
@@ -108,8 +116,14 @@ class Writer:
             self._failed(jobs, error, ambiguous=True)
             return True
         if any(job.tells for job in jobs):
-            self._hub.changed()
+            self._hub.changed(self.hand)
         return True
+
+    def changed(self, transaction: Transaction) -> bool:
+        """Whether another connection, of whatever process, has committed since this was last asked."""
+        before = self._data_version
+        self._data_version = transaction.execute(_DATA_VERSION).fetchone()[0]
+        return self._data_version != before
 
     def _transaction(self, connection: sqlite3.Connection) -> Transaction:
         return Transaction(

@@ -184,6 +184,22 @@ async def test_a_handle_wakes_when_another_process_writes(tmp_path: Path) -> Non
         await asyncio.wait_for(waiting, timeout=60)
 
 
+async def test_a_handle_is_not_woken_by_what_it_writes_itself(tmp_path: Path) -> None:
+    """Neither told by its writer, nor by looking at the file; and then by another's write all the same."""
+    path = tmp_path / "x.db"
+    async with opened(path) as journal, opened(path) as other:
+        await journal.wait(0.01)  # the first look cannot tell
+        waiting = asyncio.ensure_future(journal.wait(3600))
+        looks = journal._opened().wakeups._look
+        for _ in range(5):
+            await journal.start([new_run()])
+            assert not await looks()
+        await journal.wait(0.2)  # beside it, longer than it pauses between two looks
+        assert not waiting.done()
+        await other.start([new_run()])
+        await asyncio.wait_for(waiting, timeout=60)
+
+
 async def test_two_loops_of_one_handle_are_both_woken_by_one_change(tmp_path: Path) -> None:
     """What woke one loop is not hidden from the other, which was busy meanwhile."""
     path = tmp_path / "x.db"

@@ -9,11 +9,23 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from continuum_core.errors import JournalUnavailable, PayloadRefused, UsageError
-from continuum_core.journal.commit import Query, StartOutcome
+from continuum_core.journal.commit import CommitOutcome, Query, StartOutcome, TaskFinish
 from continuum_core.journal.protocol import Limits
-from continuum_core.testing.conformance.given import HOUR, TAKES, new_id, new_run, signal, turn
+from continuum_core.testing.conformance.given import (
+    HOUR,
+    TAKES,
+    finish,
+    fused,
+    new_id,
+    new_run,
+    new_task,
+    signal,
+    turn,
+)
+from continuum_core.testing.conformance.kit import claimed_task, finished, row, seen, waiting
 from continuum_sqlite import writer as writers
 from continuum_sqlite.connection import open_writer
 from continuum_sqlite.journal import SqliteJournal
@@ -129,6 +141,39 @@ async def test_a_close_that_is_cancelled_still_ends_the_threads(tmp_path: Path) 
     for thread in set(threading.enumerate()) - before:
         thread.join(timeout=10)
         assert not thread.is_alive()
+
+
+async def test_an_outcome_that_its_turn_consumes_is_never_stored(tmp_path: Path) -> None:
+    """Where the turn does not stand, it is."""
+    path = tmp_path / "x.db"
+    async with opened(path) as journal:
+        ends: list[TaskFinish] = []
+        for _ in range(2):
+            run_id = await waiting(journal, {"tasks": (new_task(1),)})
+            end = finish(await claimed_task(journal))
+            assert end.delivery is not None
+            run = await row(journal, run_id)
+            ends.append(replace(end, turn=fused(run, await journal.now(), (end.delivery.id,), closed=(1,))))
+        with closing(sqlite3.connect(path)) as other:
+            other.execute(
+                "CREATE TRIGGER stored BEFORE INSERT ON continuum_deliveries "
+                "BEGIN SELECT RAISE(ABORT, 'a delivery is stored'); END"
+            )
+            stands, outrun = ends
+            answer = await finished(journal, stands)
+            assert answer.committed is not None
+            assert answer.committed.outcome is CommitOutcome.COMMITTED
+            assert outrun.turn is not None
+            late = replace(outrun, turn=replace(outrun.turn, base=new_id()))
+            with pytest.raises(JournalUnavailable, match="a delivery is stored"):
+                await journal.finish([late])
+            other.execute("DROP TRIGGER stored")
+        answer = await finished(journal, late)
+        assert answer.committed is not None
+        assert answer.committed.outcome is CommitOutcome.REFUSED
+        assert late.delivery is not None
+        inspection = await seen(journal, late.run_id)
+        assert [each.id for each in inspection.deliveries] == [late.delivery.id]
 
 
 async def test_a_poll_that_finds_nothing_takes_no_lock(tmp_path: Path) -> None:
