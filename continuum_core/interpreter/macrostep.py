@@ -75,7 +75,8 @@ def step(
     at = snapshot.now if now < snapshot.now else now
     key, payload = _arrival(event, snapshot)
     progress = Progress(program, snapshot, payload, at, seed)
-    progress.renewed = renewed
+    if renewed is not None:
+        progress.renewed = renewed
     if snapshot.ledger is not None:
         if isinstance(event, _Ending):
             progress.settle(event)
@@ -180,12 +181,14 @@ def _macrostep(progress: Progress, event: Event, key: Key | None, max_microsteps
         else:
             chosen = enabled(layout.candidates(program, key), progress)
         if chosen:
-            if isinstance(event, Cancel) and any(arc.edge.targets for arc in chosen):
-                progress.cancelling = event.reason
             plan = plan_of(program, layout, chosen, progress.history)
-            progress.take(plan)
             if isinstance(event, Cancel):
+                if any(arc.edge.targets for arc in chosen):
+                    progress.cancelling = event.reason
+                progress.take(plan)
                 progress.stop_within(chosen, plan.edges)
+            else:
+                progress.take(plan)
         elif isinstance(event, Cancel):
             return _cancelled(progress, event)
         elif progress.fate is not None:
@@ -282,7 +285,7 @@ def _complete(progress: Progress, max_microsteps: int) -> None:
             if not progress.queue:
                 if progress.fresh:
                     progress.open()
-                elif not _compensated(progress):
+                elif not (program.compensators and _compensated(progress)):
                     return
                 continue
             key, progress.payload = progress.queue.popleft()
