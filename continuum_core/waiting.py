@@ -106,6 +106,12 @@ class Waiting:
         """A run was seen to end."""
         self._ends.tell(run, end)
 
+    def reread(self, run: UUID) -> None:
+        """A run may have ended: look, where somebody waits for it."""
+        if run in self._ends:
+            self._ends.unread(run)
+            self._wake.set()
+
     def _ended(self, run: UUID) -> None:
         left = [asked for asked in self._replies.names() if asked.run_id == run] if self._replies else []
         if left:  # what it did not take, it will not

@@ -206,8 +206,10 @@ def _restore(transaction: Transaction, image: RunImage) -> RestoreOutcome:
     if image.departure is not None:
         arrived = (transaction.ns, image.run.run_id.bytes, image.departure.bytes)
         transaction.execute(statements.KEEP_ARRIVAL, arrived)
+    strays = _taken_strays(transaction, image)  # before the image brings letters of its own
     _write_rows(transaction, image)
-    _deliver_strays(transaction, image)
+    for delivery in strays:
+        deliveries.send(transaction, delivery)
     return RestoreOutcome.RESTORED
 
 
@@ -290,15 +292,14 @@ def _task_rows(ns: int, image: RunImage) -> list[tuple[object, ...]]:
     ]  # fmt: skip
 
 
-def _deliver_strays(transaction: Transaction, image: RunImage) -> None:
+def _taken_strays(transaction: Transaction, image: RunImage) -> list[Delivery]:
+    """What came for the run before it was here, and is not in the image; taken out of the dead letters."""
     if image.run.status in ENDED:
-        return
+        return []
     own = {letter.delivery.id for letter in image.dead} | {delivery.id for delivery in image.deliveries}
     asked = (transaction.ns, image.run.run_id.bytes, UNKNOWN_RUN)
-    for letter in transaction.execute(statements.STRAYS, asked).fetchall():
-        delivery = rows.delivery(letter)
-        if delivery.id not in own:
-            deliveries.send(transaction, delivery)
+    came = map(rows.delivery, transaction.execute(statements.STRAYS, asked).fetchall())
+    return [delivery for delivery in came if delivery.id not in own]
 
 
 # --- keyed results

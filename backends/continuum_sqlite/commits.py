@@ -11,7 +11,7 @@ from uuid import UUID
 
 from continuum_core.journal.commit import Commit, CommitOutcome, Committed, NewTask, TaskClaim
 from continuum_core.journal.fences import born
-from continuum_core.journal.records import ENDED, Held, RunStatus, Task
+from continuum_core.journal.records import ENDED, Delivery, Held, RunStatus, Task
 from continuum_sqlite import attributes, crews, deliveries, rows
 from continuum_sqlite.rows import Head
 from continuum_sqlite.statements.deliveries import DUE_IDS, REPLY
@@ -57,22 +57,29 @@ def _commit_claimed(transaction: Transaction, turn: Commit) -> Committed:
 
 
 def commit_fused(
-    transaction: Transaction, turn: Commit, head: Head | None = None, brought: UUID | None = None
+    transaction: Transaction, turn: Commit, head: Head | None = None, brought: Delivery | None = None
 ) -> Committed:
     """A turn computed ahead, without a claim: it stands only if nobody holds or woke the run meanwhile.
 
     :param head: of its run, where it was read already.
-    :param brought: a delivery that it consumes and that is not stored.
+    :param brought: a delivery that it consumes, which is stored only if the turn is not written now.
     """
     head = deliveries.read_head(transaction, turn.run_id) if head is None else head
     if head is None:
         return refused(transaction)
     leased = head.lease_until is not None and head.lease_until > transaction.now
     if not leased and turn.now <= transaction.now and _untouched(head, turn):
-        if _others_due(transaction, turn):
-            return refused(transaction)
-        return apply(transaction, head, turn, brought, alone=True)
+        if not _others_due(transaction, turn):
+            return apply(transaction, head, turn, alone=True)
+        _store(transaction, brought)
+        return refused(transaction)
+    _store(transaction, brought)
     return repeated(transaction, turn) or refused(transaction)
+
+
+def _store(transaction: Transaction, brought: Delivery | None) -> None:
+    if brought is not None:
+        deliveries.send(transaction, brought, own=True)
 
 
 def refused(transaction: Transaction) -> Committed:
@@ -136,7 +143,7 @@ def apply(
 ) -> Committed:
     """Write all of a turn that stands.
 
-    :param brought: a delivery that it consumes and that is not stored.
+    :param brought: a delivery that it consumes and that never was stored.
     :param alone: nothing is due of the run but what the turn consumes.
     """
     _write_run(transaction, head, turn)

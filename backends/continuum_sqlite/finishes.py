@@ -12,7 +12,6 @@ from uuid import UUID
 
 from continuum_core.journal.commit import (
     Commit,
-    CommitOutcome,
     Committed,
     Finished,
     FinishKind,
@@ -100,10 +99,7 @@ def _report(transaction: Transaction, head: Head, ending: TaskFinish) -> Committ
         return None
     turn, delivery = ending.turn, ending.delivery
     if turn is not None and delivery is not None and _consumes(turn, ending.run_id, delivery):
-        committed = commits.commit_fused(transaction, turn, head, brought=delivery.id)
-        if committed.outcome is not CommitOutcome.COMMITTED:
-            deliveries.send(transaction, delivery, own=True)
-        return committed
+        return commits.commit_fused(transaction, turn, head, brought=delivery)
     if delivery is not None:
         deliveries.send(transaction, delivery, own=True)
     return None if turn is None else commits.commit_fused(transaction, turn)

@@ -23,9 +23,11 @@ class Hand:
     """One handle, as its hub knows it.
 
     :ivar changes: those that it made itself.
+    :ivar commits: its transactions, whether or not they are changes to anybody.
     """
 
     changes: int = 0
+    commits: int = 0
 
 
 @define(eq=False)

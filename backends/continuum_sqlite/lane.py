@@ -84,6 +84,12 @@ class Lane:
         self._queue.put(job)
         return await job.future
 
+    def nudge(self) -> None:
+        """Have the thread look up, with nothing to carry out: nobody waits for this."""
+        nobody: asyncio.Future[object] = self._loop.create_future()
+        nobody.cancel()
+        self._queue.put(Job(lambda _: None, nobody))
+
     def stop(self) -> None:
         """Have the thread carry out what is queued, close the connection and end."""
         self._stopped = True

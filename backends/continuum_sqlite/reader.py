@@ -19,6 +19,8 @@ from continuum_sqlite.transaction import Transaction
 
 __all__ = ["Reader"]
 
+_DATA_VERSION = "PRAGMA data_version"
+
 
 class Reader:
     """Owns the connection that reads. Used by one thread.
@@ -35,6 +37,7 @@ class Reader:
         self._limits = limits
         self._clock = clock
         self._connection: sqlite3.Connection | None = None
+        self._data_version = 0
 
     def open(self) -> None:
         self._connected()
@@ -53,6 +56,12 @@ class Reader:
                 if isinstance(error, sqlite3.Error) and broken(error):
                     self.close()
                 job.error = port_error(error)
+
+    def changed(self, transaction: Transaction) -> bool:
+        """Whether another connection, of whatever process, has committed since this was last asked."""
+        before = self._data_version
+        self._data_version = transaction.execute(_DATA_VERSION).fetchone()[0]
+        return self._data_version != before
 
     def _read(self, job: Job) -> object:
         connection = self._connected()
@@ -75,4 +84,5 @@ class Reader:
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = open_reader(self._place)
+            self._data_version = self._connection.execute(_DATA_VERSION).fetchone()[0]
         return self._connection

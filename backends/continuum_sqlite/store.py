@@ -124,13 +124,13 @@ async def open_store(
         raise
 
     async def look() -> bool:
-        return cast("bool", await writing.ask(writer.changed, writer.changed))
+        return cast("bool", await reading.ask(reader.changed))
 
     hints = None if place.hints is None else place.hints(_topic(path, namespace))
     return Store(
         path,
         writer.schema,
-        Wakeups(shared, writer.hand, look, hints),
+        Wakeups(shared, writer.hand, look, writing.nudge, hints),
         shared,
         writing,
         reading,

@@ -30,17 +30,25 @@ class Wakeups:
     """The waiting of one handle.
 
     :param hand: the handle, whose own changes wake nobody here.
-    :param look: asks the writing connection whether another one has committed since it was last asked.
+    :param look: asks the reading connection whether another one has committed since it was last asked.
+    :param ask_writer: has the writing connection tell whether it was others who did, some time soon.
     :ivar hints: what other processes tell by; then nobody looks.
     """
 
     def __init__(
-        self, hub: Hub, hand: Hand, look: Callable[[], Awaitable[bool]], hints: Hints | None = None
+        self,
+        hub: Hub,
+        hand: Hand,
+        look: Callable[[], Awaitable[bool]],
+        ask_writer: Callable[[], None],
+        hints: Hints | None = None,
     ) -> None:
         self.hints = hints
         self._hub = hub
         self._hand = hand
         self._look = look
+        self._ask_writer = ask_writer
+        self._own = 0  # this handle's transactions by the last look
         self._looking = False
         self._next_look = 0.0
         self._waiting: set[asyncio.Future[None]] = set()
@@ -102,7 +110,11 @@ class Wakeups:
         self._next_look = loop.time() + pause / 2
         self._looking = True
         try:
-            if await self._look():
+            seen, own = await self._look(), self._own
+            self._own = self._hand.commits
+            if seen and own == self._own:
                 self._hub.changed()
+            elif seen:  # by whom, only the connection knows that does not count its own
+                self._ask_writer()
         finally:
             self._looking = False

@@ -68,9 +68,9 @@ class Writer:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()
             self._connection = None
-            self._data_version = 0  # of the next one it means something else
 
     def carry_out(self, jobs: Sequence[Job]) -> None:
+        self._notice_others()
         if jobs and all(job.peek is not None for job in jobs):
             jobs = self._peek(jobs)
         if jobs and not self._together(jobs):
@@ -115,15 +115,24 @@ class Writer:
             self.close()
             self._failed(jobs, error, ambiguous=True)
             return True
+        self.hand.commits += 1
         if any(job.tells for job in jobs):
             self._hub.changed(self.hand)
         return True
 
-    def changed(self, transaction: Transaction) -> bool:
-        """Whether another connection, of whatever process, has committed since this was last asked."""
-        before = self._data_version
-        self._data_version = transaction.execute(_DATA_VERSION).fetchone()[0]
-        return self._data_version != before
+    def _notice_others(self) -> None:
+        """Wake whoever waits where other connections have committed since this was last asked.
+
+        A reading connection cannot tell these from this one. What cannot be asked now is told by what the
+        verbs meet.
+        """
+        if self._connection is None:
+            return
+        with contextlib.suppress(sqlite3.Error):
+            before = self._data_version
+            self._data_version = self._connection.execute(_DATA_VERSION).fetchone()[0]
+            if self._data_version != before:
+                self._hub.changed()
 
     def _transaction(self, connection: sqlite3.Connection) -> Transaction:
         return Transaction(
@@ -168,6 +177,7 @@ class Writer:
         connection, self.schema = open_writer(self._place, create, makes=self._makes)
         try:
             self.ns = self._number(connection)
+            self._data_version = connection.execute(_DATA_VERSION).fetchone()[0]
         except sqlite3.Error as error:
             connection.close()
             raise unavailable(error) from error

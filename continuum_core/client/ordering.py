@@ -146,6 +146,7 @@ class Ordering(Connected):
         )
         [answer] = await self._patience(lambda: self.journal.control([order]))
         self._tell_here()
+        self.waiting.reread(run_id)  # the journal's hints tell of other handles' writes only
         if answer.outcome is OrderOutcome.UNKNOWN_RUN:
             raise self._missing(run_id)
         if answer.outcome is OrderOutcome.RUN_OVER:

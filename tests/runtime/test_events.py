@@ -9,6 +9,7 @@ import pytest
 
 from continuum_core import (
     AlreadyStarted,
+    Client,
     Machine,
     Message,
     PayloadRefused,
@@ -274,6 +275,16 @@ async def test_terminate_ends_a_parked_run(journal: str) -> None:
         await engine.client.terminate(run, "beyond repair")
         with pytest.raises(RunTerminated, match="beyond repair"):
             await run.result()
+
+
+async def test_whoever_terminates_a_run_need_not_poll_for_its_end(journal: str) -> None:
+    async with Client(journal, [Waits], poll=3600) as client:
+        run = await client.start(Waits, "a")
+        ending = asyncio.create_task(run.result())
+        await client.view(run)  # behind the first look at the run, which has not ended
+        await client.terminate(run, "enough")
+        with pytest.raises(RunTerminated, match="enough"):
+            await asyncio.wait_for(ending, 60)
 
 
 async def test_failed_runs_tell_their_verdict_by_name_too(journal: str) -> None:

@@ -188,16 +188,49 @@ async def test_a_handle_is_not_woken_by_what_it_writes_itself(tmp_path: Path) ->
     """Neither told by its writer, nor by looking at the file; and then by another's write all the same."""
     path = tmp_path / "x.db"
     async with opened(path) as journal, opened(path) as other:
-        await journal.wait(0.01)  # the first look cannot tell
         waiting = asyncio.ensure_future(journal.wait(3600))
-        looks = journal._opened().wakeups._look
+        looks = journal._opened().wakeups
         for _ in range(5):
             await journal.start([new_run()])
-            assert not await looks()
-        await journal.wait(0.2)  # beside it, longer than it pauses between two looks
+            looks._next_look = 0.0
+            await looks._notice(asyncio.get_running_loop(), 0.001)
+        await journal.start([new_run()])  # behind what a look had the writer ask
         assert not waiting.done()
         await other.start([new_run()])
         await asyncio.wait_for(waiting, timeout=60)
+
+
+async def test_a_handle_that_writes_is_woken_by_another_process(tmp_path: Path) -> None:
+    """What came between its own transactions, and behind the last one, which a look cannot tell apart."""
+    path = tmp_path / "x.db"
+    async with opened(path) as journal:
+        for behind in (False, True):
+            waiting = asyncio.ensure_future(journal.wait(3600))
+            await asyncio.sleep(0)
+            looks = journal._opened().wakeups
+            looks._looking = True  # no look of its own meanwhile
+            if behind:
+                await journal.start([new_run()])
+            with closing(sqlite3.connect(path)) as other, other:
+                other.execute("INSERT INTO continuum_namespaces (name) VALUES (?)", (f"other {behind}",))
+            if not behind:
+                await journal.start([new_run()])
+            looks._looking = False
+            await asyncio.wait_for(waiting, timeout=60)
+
+
+async def test_waiting_ends_in_time_while_another_program_keeps_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    async with opened(path, busy_timeout=60) as journal:
+        await journal.wait(0.01)
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            stuck = asyncio.ensure_future(journal.start([new_run()]))
+            await asyncio.sleep(0.01)
+            await asyncio.wait_for(journal.wait(0.2), timeout=30)
+            assert not stuck.done()
+            other.execute("ROLLBACK")
+        await asyncio.wait_for(stuck, timeout=60)
 
 
 async def test_two_loops_of_one_handle_are_both_woken_by_one_change(tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ end
 
 local function consume(r, ids, brought)
   for _, id in ipairs(ids) do
-    local d = (not brought or brought.id ~= id) and deliveries.get(r.id, id)
+    local d = deliveries.get(r.id, id) -- one that is brought may have been delivered before
     if d then
       deliveries.remove(d)
     end

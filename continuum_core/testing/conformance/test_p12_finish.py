@@ -232,6 +232,36 @@ async def test_a_refused_turn_leaves_the_end_alone(kit: Kit, why: str) -> None:
     assert inspection.tasks == ()
 
 
+async def test_a_turn_that_rides_on_two_ends_is_written_once(kit: Kit) -> None:
+    """Promise 12: the outcome that comes with its repeat is delivered, and waits to be claimed."""
+    journal = await kit.open()
+    run_id = await waiting(journal, {"tasks": (new_task(1), new_task(2))})
+    ends = [finish(claim) for claim in (await claimed_tasks(journal)).tasks]
+    outcomes = [end.delivery for end in ends if end.delivery is not None]
+    both = fused(await row(journal, run_id), await journal.now(), tuple(outcome.id for outcome in outcomes))
+    told = await journal.finish([replace(end, turn=both) for end in ends])
+    answers = [answer.committed for answer in told if answer.committed is not None]
+    assert [answer.outcome for answer in answers] == [CommitOutcome.COMMITTED] * 2
+    assert answers[1].more
+    inspection = await seen(journal, run_id)
+    assert (inspection.run.version, payloads(inspection.deliveries)) == (2, [b"outcome"])
+
+
+async def test_an_outcome_that_was_delivered_already_is_consumed(kit: Kit) -> None:
+    """Promise 12: whoever delivered it, the turn that rides along leaves nothing of it."""
+    journal = await kit.open()
+    run_id = await waiting(journal, {"tasks": (new_task(1),)})
+    end = finish(await claimed_task(journal))
+    assert end.delivery is not None
+    await delivered(journal, end.delivery)
+    next_turn = fused(await row(journal, run_id), await journal.now(), (end.delivery.id,))
+    answer = await finished(journal, replace(end, turn=next_turn))
+    assert answer.committed is not None
+    assert answer.committed.outcome is CommitOutcome.COMMITTED
+    inspection = await seen(journal, run_id)
+    assert (inspection.run.version, inspection.deliveries) == (2, ())
+
+
 async def test_a_turn_may_end_the_run(kit: Kit) -> None:
     """Promise 12: a turn that rides along may be the last one."""
     journal = await kit.open()

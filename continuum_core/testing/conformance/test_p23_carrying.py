@@ -258,6 +258,22 @@ async def test_what_waited_for_a_run_finds_it(kit: Kit) -> None:
     assert arrived.run_id == run_id
 
 
+async def test_letters_that_came_too_early_travel(kit: Kit) -> None:
+    """Promise 23: what came before the run itself stays dead on the way, and is none that waits elsewhere."""
+    journal, _ = await opened(kit)
+    await started(journal)
+    claim, now = await claimed_one(journal)
+    late = new_run()
+    sent = (signal(late.run_id, b"early"), signal(late.run_id, b"too", dedupe="m"))
+    await committed(journal, turn(claim, now, (b"s;",), deliveries=sent))
+    await journal.start([late])
+    image = await left(journal, late.run_id)
+    other, others = await elsewhere(kit)
+    await others.restore([image])
+    there = (await dump_of(other, late.run_id)).image
+    assert (there.deliveries, there.dead) == (image.deliveries, image.dead)
+
+
 # --- keyed results, and what is stored
 
 
