@@ -1,7 +1,7 @@
 """Waiting for a change: NOTIFY by whoever wrote, LISTEN on a connection of its own.
 
-Rule: a wakeup is a hint. It is sent outside the transaction that wrote, by a task that sends at most one
-in some milliseconds; a lost one costs its receiver a poll. A listener that was lost listens again, and
+Rule: a wakeup is a hint. It is sent outside the transaction that wrote, by a timer, at most once in some
+milliseconds; a lost one costs its receiver a poll. A listener that was lost listens again, and
 then wakes everybody once, for nobody knows what it missed. A loss is told when it begins and when it is over.
 Its session also vouches for the handle's workers (`presence`).
 """
@@ -61,7 +61,7 @@ def _now() -> float:
 class Wakeups:
     """The hints of one handle, out and in.
 
-    :param notify: sends a hint; called by one task, one at a time.
+    :param notify: sends a hint.
     :param presence: is told whether there is a session that listens.
     :param look: has the handle learn what it learns with a hint, where hints go another way.
     :param hints: what carries hints in the place of NOTIFY.

@@ -139,11 +139,11 @@ def _still_claimed(transaction: Transaction, turn: Commit) -> tuple[TaskClaim, .
 
 
 def apply(
-    transaction: Transaction, head: Head, turn: Commit, brought: UUID | None = None, *, alone: bool = False
+    transaction: Transaction, head: Head, turn: Commit, unstored: UUID | None = None, *, alone: bool = False
 ) -> Committed:
     """Write all of a turn that stands.
 
-    :param brought: a delivery that it consumes and that never was stored.
+    :param unstored: a delivery that it consumes and that never was stored.
     :param alone: nothing is due of the run but what the turn consumes.
     """
     _write_run(transaction, head, turn)
@@ -156,7 +156,7 @@ def apply(
     if not turn.plain:
         _remember(transaction, turn)
     for delivery_id in turn.consumed:
-        if delivery_id != brought:
+        if delivery_id != unstored:
             deliveries.consume(transaction, run_id, delivery_id)
     for reply in turn.replies:
         transaction.execute(REPLY, (ns, run_id.bytes, reply.dedupe, reply.body))

@@ -48,4 +48,4 @@ def _first_turn(transaction: Transaction, new: NewRun, turn: Commit) -> Committe
     if new.delivery.dedupe is not None:
         deliveries.note_seen(transaction, new.delivery, consumed=True)
     blank = rows.Head(0, RunStatus.RUNNING, 0, None, None, 0, new.machine)
-    return commits.apply(transaction, blank, turn, brought=new.delivery.id)
+    return commits.apply(transaction, blank, turn, unstored=new.delivery.id)

@@ -181,14 +181,13 @@ def _macrostep(progress: Progress, event: Event, key: Key | None, max_microsteps
         else:
             chosen = enabled(layout.candidates(program, key), progress)
         if chosen:
+            cancel = event if isinstance(event, Cancel) else None
+            if cancel is not None and any(arc.edge.targets for arc in chosen):
+                progress.cancelling = cancel.reason
             plan = plan_of(program, layout, chosen, progress.history)
-            if isinstance(event, Cancel):
-                if any(arc.edge.targets for arc in chosen):
-                    progress.cancelling = event.reason
-                progress.take(plan)
+            progress.take(plan)
+            if cancel is not None:
                 progress.stop_within(chosen, plan.edges)
-            else:
-                progress.take(plan)
         elif isinstance(event, Cancel):
             return _cancelled(progress, event)
         elif progress.fate is not None:
