@@ -169,6 +169,20 @@ async def test_the_driver_and_we_use_a_connection_in_turns(postgres_url: str) ->
             assert await cursor.fetchall() == [(7,)]
 
 
+async def test_a_statement_has_the_same_name_on_every_connection(postgres_url: str) -> None:
+    """Whatever was prepared before it: a proxy that mixes clients up gives nobody another one's statement."""
+    asked = b"SELECT name FROM pg_prepared_statements WHERE statement = 'SELECT 2'"
+    names: list[object] = []
+    for before in ((), (b"SELECT 1",)):
+        async with opened(postgres_url) as direct:
+            for text in (*before, b"SELECT 2"):
+                await direct.ask(text, (), True)
+            direct.rest()
+            names += await (await direct.connection.execute(asked)).fetchall()
+    assert len(names) == 2
+    assert names[0] == names[1]
+
+
 async def test_a_session_that_is_ended_while_nobody_asks_is_listened_to_no_more(postgres_url: str) -> None:
     """A socket at its end is readable for ever, and its number will be another connection's."""
     async with opened(postgres_url) as direct, watching(postgres_url) as other:

@@ -200,23 +200,25 @@ async def test_a_handle_is_not_woken_by_what_it_writes_itself(tmp_path: Path) ->
         await asyncio.wait_for(waiting, timeout=60)
 
 
-async def test_a_handle_that_writes_is_woken_by_another_process(tmp_path: Path) -> None:
-    """What came between its own transactions, and behind the last one, which a look cannot tell apart."""
-    path = tmp_path / "x.db"
+@pytest.mark.parametrize("behind", [False, True])
+async def test_a_handle_that_writes_is_woken_by_another_process(behind: bool, tmp_path: Path) -> None:
+    """What came before its own last transaction the writer notes; behind it, a look has the writer asked."""
+    path, loop = tmp_path / "x.db", asyncio.get_running_loop()
     async with opened(path) as journal:
-        for behind in (False, True):
-            waiting = asyncio.ensure_future(journal.wait(3600))
-            await asyncio.sleep(0)
-            looks = journal._opened().wakeups
-            looks._looking = True  # no look of its own meanwhile
-            if behind:
-                await journal.start([new_run()])
-            with closing(sqlite3.connect(path)) as other, other:
-                other.execute("INSERT INTO continuum_namespaces (name) VALUES (?)", (f"other {behind}",))
-            if not behind:
-                await journal.start([new_run()])
-            looks._looking = False
-            await asyncio.wait_for(waiting, timeout=60)
+        looks = journal._opened().wakeups
+        await looks._notice(loop, 7200)  # the next one by itself is an hour away
+        waiting = asyncio.ensure_future(journal.wait(3600))
+        await asyncio.sleep(0)
+        if behind:
+            await journal.start([new_run()])
+        with closing(sqlite3.connect(path)) as other, other:
+            other.execute("INSERT INTO continuum_namespaces (name) VALUES ('other')")
+        if behind:
+            looks._next_look = 0.0
+            await looks._notice(loop, 7200)
+        else:
+            await journal.start([new_run()])
+        await asyncio.wait_for(waiting, timeout=20)
 
 
 async def test_waiting_ends_in_time_while_another_program_keeps_the_lock(tmp_path: Path) -> None:
