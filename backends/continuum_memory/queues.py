@@ -148,13 +148,9 @@ def _keys(lanes: Sequence[TaskQueue], start: tuple[object, ...]) -> Iterator[str
 
 def places(space: Space, now: Micros, tasks: Sequence[Task]) -> tuple[int | None, ...]:
     """For each task, how many of its queue are claimed before it if no others come."""
-    asked = {task.queue for task in tasks if _waits(task, now)}
+    asked = {task.queue for task in tasks if task.waits(now)}
     waiting = {queue: _waiting(space, queue, now) for queue in asked}
-    return tuple(_place(space, task, waiting[task.queue]) if _waits(task, now) else None for task in tasks)
-
-
-def _waits(task: Task, now: Micros) -> bool:
-    return task.lease_until is None and task.due <= now
+    return tuple(_place(space, task, waiting[task.queue]) if task.waits(now) else None for task in tasks)
 
 
 def _waiting(space: Space, queue: str, now: Micros) -> list[Task]:
@@ -166,7 +162,7 @@ def _waiting(space: Space, queue: str, now: Micros) -> list[Task]:
             for when, *_, row in lane.awaiting.up():
                 if when > now:
                     break
-                if row.task.lease_until is None:
+                if row.task.waits(now):
                     found.append(row.task)
     return found
 

@@ -81,8 +81,8 @@ def _ripen(space: Space, limits: Limits, now: Micros, queue: TaskQueue) -> None:
     while (first := queue.awaiting.first()) is not None and first[0] <= now:
         row = first[-1]
         task = row.task
-        if task.cancel and not task.undo:
-            space.drop_task(row)  # nobody works on it any more and nobody asks what became of it
+        if task.needless:
+            space.drop_task(row)
         elif task.lease_until is None:
             space.ripen_task(row)
         else:
@@ -139,7 +139,7 @@ def _finish(space: Space, limits: Limits, now: Micros, end: TaskFinish) -> Finis
 
 def _reopen(space: Space, row: TaskRow, end: TaskFinish, now: Micros) -> None:
     task = row.task
-    if task.cancel and not task.undo:
+    if task.needless:
         space.drop_task(row)
         return
     row.ended_fence = task.fence

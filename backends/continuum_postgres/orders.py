@@ -84,6 +84,7 @@ class _Round:
         self.writes.describe(run_id, order.attributes)
         self.writes.free(run_id, *effect.frees)
         if order.kind is OrderKind.CANCEL and order.delivery is not None:
+            self.writes.consumed.append((run_id, order.delivery.id))  # brought before it was forgotten
             send(self.writes, self.looked, replace(order.delivery, due=0), run_id)  # before all others
         if order.kind is OrderKind.POSTPONE and order.delivery is not None:
             self.writes.consumed += [(run_id, start) for start in self.starts[run_id]]

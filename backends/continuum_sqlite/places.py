@@ -18,10 +18,7 @@ __all__ = ["places"]
 
 def places(transaction: Transaction, tasks: Sequence[Task]) -> tuple[int | None, ...]:
     """One for each task; None for one that does not wait."""
-    return tuple(
-        _place(transaction, task) if task.lease_until is None and task.due <= transaction.now else None
-        for task in tasks
-    )
+    return tuple(_place(transaction, task) if task.waits(transaction.now) else None for task in tasks)
 
 
 def _place(transaction: Transaction, task: Task) -> int:

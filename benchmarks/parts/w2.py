@@ -1,10 +1,14 @@
 """W2: how long a run of one step takes from start to result while nothing else happens; all settings default.
 
-And what a run of three steps costs when it is alone: transactions, one after the other.
+One run after the other, with rests of several lengths between two: after a rest the caches of all processes
+are cold, and the cores asleep. And what a run of three steps costs when it is alone: transactions, one after
+the other.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from benchmarks import contestants
@@ -18,9 +22,12 @@ __all__ = ["ROUNDS", "measure", "tables", "targets"]
 
 ROUNDS = 5
 SAMPLES = 80
-"""A round; those that need a second each take fewer."""
-PAUSE = 0.01  # seconds between two runs, so that each finds the system idle
+"""A round and rest; those that need a second each take fewer."""
+RESTS = (100, 10, 0)
+"""Milliseconds between two runs, in the order in which they are measured."""
 _WARM = 4
+
+_Ask = Callable[[Process], dict[str, Any]]
 
 _COLUMNS: tuple[Column, ...] = (
     ("p50 ms", "p50", ".2f", True),
@@ -48,8 +55,16 @@ def measure(stage: Stage, rounds: int, seconds: float, peers: list[str]) -> dict
     entering = contestants.chosen([contestant for contestant, _ in contestants.latency()], peers)
 
     def one(contestant: Contestant) -> dict[str, Any]:
-        samples = max(4, round(SAMPLES * shares[contestant.name] * min(1.0, seconds / 10)))
-        return _timed(stage, contestant, {"verb": "latency", "samples": samples, "pause": PAUSE})
+        samples = max(_WARM, round(SAMPLES * shares[contestant.name] * min(1.0, seconds / 10)))
+
+        def ask(process: Process, samples: int, ms: int) -> dict[str, Any]:
+            return process.ask("latency", samples=samples, pause=ms / 1000)
+
+        rests = {str(ms): partial(ask, samples=samples, ms=ms) for ms in RESTS}
+        return _timed(stage, contestant, partial(ask, samples=_WARM, ms=10), rests)
+
+    def steps(process: Process) -> dict[str, Any]:
+        return process.ask("ask", what="alone", arguments={"samples": 30, "pause": 0.1})
 
     rows, failed = interleaved(entering, lambda c: c.name, rounds, one)
     notes = {c.name: c.note for c in entering}
@@ -57,9 +72,7 @@ def measure(stage: Stage, rounds: int, seconds: float, peers: list[str]) -> dict
         contestants.chosen(entering[:1], peers),
         lambda c: c.name,
         rounds,
-        lambda c: _timed(
-            stage, c, {"verb": "ask", "what": "alone", "arguments": {"samples": 30, "pause": 0.1}}
-        ),
+        lambda c: _timed(stage, c, steps, {"100": steps}),
     )
     return {
         "latency": {"rows": rows, "failed": failed, "notes": notes},
@@ -67,44 +80,55 @@ def measure(stage: Stage, rounds: int, seconds: float, peers: list[str]) -> dict
     }
 
 
-def _timed(stage: Stage, contestant: Contestant, asked: dict[str, Any]) -> dict[str, Any]:
+def _timed(stage: Stage, contestant: Contestant, warm: _Ask, rests: Mapping[str, _Ask]) -> dict[str, Any]:
+    """Of each rest what the contender answers, with what it cost; syncs a run over all of them."""
     idle = stage.template(contestant).idle
     name, url = stage.fresh(contestant)
     syncs = stage.server.syncs()
-    verb = asked["verb"]
-    arguments = {key: value for key, value in asked.items() if key != "verb"}
     with Process(contestant) as process:
         opened = process.ask("open", url=url, options=contestant.options)
-        warm = {**arguments, "samples": _WARM} if verb != "ask" else arguments
-        process.ask(verb, **warm)
+        runs = len(warm(process)["ms"])
         stage.server.checkpoint()
-        figures = around(stage.server, [process], [opened], lambda: process.ask(verb, **arguments))
+        taken = {
+            rest: around(stage.server, [process], [opened], partial(ask, process))
+            for rest, ask in rests.items()
+        }
         process.ask("close")
-    runs = len(figures["ms"]) + (_WARM if verb != "ask" else len(figures["ms"]))
+    figures: dict[str, Any] = {"rests": taken, "versions": opened.get("versions", {})}
     if "server" not in opened:
+        runs += sum(len(each["ms"]) for each in taken.values())
         figures["syncs"] = (stage.life(name, syncs)["syncs"] - idle["syncs"]) / runs
     stage.server.drop(name)
-    return {**figures, "versions": opened.get("versions", {})}
+    return figures
 
 
 def tables(found: dict[str, Any]) -> str:
     """As markdown."""
     latency, alone = found["latency"], found["alone"]
-    return "\n".join(
-        (
-            markdown("W2, start to result of a one-step run, idle", latency, _COLUMNS, _latencies(latency)),
-            markdown("A run of three steps alone", alone, _ALONE, _latencies(alone)),
-        )
-    )
+    each: list[str] = []
+    for ms in RESTS:
+        table = latency if ms == RESTS[-1] else {**latency, "notes": {}, "failed": {}}
+        title = f"W2, start to result of a one-step run, idle, {_title(ms)}"
+        each.append(markdown(title, table, _COLUMNS, _latencies(latency, ms)))
+    three = markdown("A run of three steps alone", alone, _ALONE, _latencies(alone, 100))
+    return "\n".join((*each, "- WAL syncs: of all runs, whatever their rests\n", three))
+
+
+def _title(ms: int) -> str:
+    return f"each after {ms} ms of rest" if ms else "one after the other"
 
 
 def targets(found: dict[str, Any]) -> list[Target]:
     """Of the latency beside DBOS, and of transactions of a run alone."""
-    told, alone = _latencies(found["latency"]), _latencies(found["alone"])
     met: list[Target] = []
-    if told.get("DBOS"):
-        times = figure(told["DBOS"], "times")
-        met.append((f"p50 at most a third of DBOS's direct call: 1/{times:.1f}", times >= 3))
+    for ms in RESTS:
+        told = _latencies(found["latency"], ms)
+        if told.get("DBOS"):
+            times = figure(told["DBOS"], "times")
+            met.append(
+                (f"p50 at most a third of DBOS's direct call, {_title(ms)}: 1/{times:.1f}", times >= 3)
+            )
+    alone = _latencies(found["alone"], 100)
     if alone.get("continuum_core"):
         syncs = figure(alone["continuum_core"], "syncs")
         met.append(
@@ -113,19 +137,27 @@ def targets(found: dict[str, Any]) -> list[Target]:
     return met
 
 
-def _latencies(table: dict[str, Any]) -> dict[str, list[dict[str, float | None]]]:
-    """Median a round; the 99th percentile over all samples of all rounds."""
+def _latencies(table: dict[str, Any], ms: int) -> dict[str, list[dict[str, float | None]]]:
+    """Of the runs after such rests the median a round; the 99th percentile over all samples of all rounds."""
     told: dict[str, list[dict[str, float | None]]] = {}
-    mine = {raw["round"]: quantile(sorted(raw["ms"]), 0.5) for raw in next(iter(table["rows"].values()), [])}
+    rest = str(ms)
+    mine = {raw["round"]: _median(raw["rests"][rest]) for raw in next(iter(table["rows"].values()), [])}
     for name, rows in table["rows"].items():
-        every = sorted(ms for raw in rows for ms in raw["ms"])
-        told[name] = [_round(raw, every, mine.get(raw["round"])) for raw in rows]
+        every = sorted(took for raw in rows for took in raw["rests"][rest]["ms"])
+        told[name] = [
+            {**_figures(raw["rests"][rest], every, mine.get(raw["round"])), "syncs": raw.get("syncs")}
+            for raw in rows
+        ]
     return told
 
 
-def _round(raw: dict[str, Any], every: list[float], ours: float | None) -> dict[str, float | None]:
+def _median(raw: dict[str, Any]) -> float:
+    return quantile(sorted(raw["ms"]), 0.5)
+
+
+def _figures(raw: dict[str, Any], every: list[float], ours: float | None) -> dict[str, float | None]:
     runs, spent = len(raw["ms"]), raw["spent"]
-    median = quantile(sorted(raw["ms"]), 0.5)
+    median = _median(raw)
 
     def each(key: str, scale: float) -> float | None:
         return None if spent[key] is None else spent[key] / runs * scale
@@ -138,6 +170,5 @@ def _round(raw: dict[str, Any], every: list[float], ours: float | None) -> dict[
         "client_us": each("client_cpu", 1e6),
         "server_us": each("server_cpu", 1e6),
         "writing": each("writing", 1.0),
-        "syncs": raw.get("syncs"),
         "wal_kb": each("wal", 1e-3),
     }

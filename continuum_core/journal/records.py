@@ -207,6 +207,15 @@ class Task(Struct, frozen=True, gc=False):
     failure: bytes | None = None
     fairness: str = ""
 
+    @property
+    def needless(self) -> bool:
+        """Nobody asks what becomes of it: not leased, it is put away by the next claim that meets it."""
+        return self.cancel and not self.undo
+
+    def waits(self, now: Micros) -> bool:
+        """Whether a claim would take it, if it took all there is."""
+        return self.lease_until is None and self.due <= now and not self.needless
+
 
 class Definition(Struct, frozen=True, gc=False):
     """A machine's definition as data, so that every version that ever ran can be read again."""

@@ -67,6 +67,11 @@ end
 
 -- --- a row and its place in the indexes move together
 
+-- Nobody asks what becomes of it.
+function tasks.needless(t)
+  return t.cancel and not t.undo
+end
+
 local function later_key(lane)
   return P .. 'z:' .. lane
 end
@@ -119,7 +124,7 @@ local function enter(t)
   local lane, name = lane_of(t.queue, t.activity), name_of(t)
   if t.lease_until then
     call('ZADD', P .. 'e:' .. lane, t.lease_until, name)
-  elseif t.cancel and not t.undo then
+  elseif tasks.needless(t) then
     call('ZADD', P .. 'x:' .. lane, t.due, name)
   else
     call('ZADD', P .. 'a:' .. lane, t.due, name)
@@ -144,7 +149,7 @@ local function leave(t)
   local lane, name = lane_of(t.queue, t.activity), name_of(t)
   if t.lease_until then
     call('ZREM', P .. 'e:' .. lane, name)
-  elseif t.cancel and not t.undo then
+  elseif tasks.needless(t) then
     call('ZREM', P .. 'x:' .. lane, name)
   else
     call('ZREM', P .. 'a:' .. lane, name)

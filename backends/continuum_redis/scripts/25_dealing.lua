@@ -13,7 +13,7 @@ local function ripen(lane, most)
   local ended = call('ZRANGEBYSCORE', P .. 'e:' .. lane, '-inf', now, 'LIMIT', 0, most)
   for _, name in ipairs(ended) do
     local t = tasks.named(name)
-    if t.cancel and not t.undo then
+    if tasks.needless(t) then
       tasks.drop(t)
     else
       tasks.change(t, function()
@@ -412,7 +412,7 @@ end
 
 -- How many tasks of the queue are claimed before `t` if no others come, counted to `most`.
 function dealing.place(t, most)
-  if t.lease_until or t.due > now then
+  if t.lease_until or t.due > now or tasks.needless(t) then
     return false
   end
   local line, before, name = line_of(t.queue, t.priority, most), 0, name_of(t)

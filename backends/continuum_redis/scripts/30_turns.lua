@@ -357,7 +357,7 @@ end
 -- --- finish
 
 local function reopen(t, ending)
-  if t.cancel and not t.undo then
+  if tasks.needless(t) then
     tasks.drop(t)
     return
   end

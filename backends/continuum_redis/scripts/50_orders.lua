@@ -72,6 +72,10 @@ local function carry_out(r, order)
   if order.kind == TERMINATE then
     turns.close_everything(r)
   elseif order.kind == CANCEL_RUN and order.delivery then -- due at the epoch: it sorts before all that waits
+    local older = deliveries.get(r.id, order.delivery.id) -- what it brought before it was forgotten
+    if older then
+      deliveries.remove(older)
+    end
     order.delivery.due = 0
     deliveries.insert(order.delivery)
   elseif order.kind == POSTPONE then

@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 _LANE = "namespace = ?1 AND queue = ?2 AND activity = ?3 AND lease_until IS NULL"
+_NEEDED = "NOT (cancel = 1 AND undo = 0)"  # what is not needed is put away by the next claim
 
 # --- by priority
 
@@ -123,21 +124,21 @@ SELECT activity FROM lanes WHERE activity IS NOT NULL
 COUNT_URGENT = f"""
 SELECT count(*) FROM (
   SELECT 1 FROM continuum_tasks INDEXED BY continuum_tasks_ready
-  WHERE {_LANE} AND priority = ?4 AND due <= ?5 LIMIT ?6 + 0
+  WHERE {_LANE} AND {_NEEDED} AND priority = ?4 AND due <= ?5 LIMIT ?6 + 0
 )
 """
 
 COUNT_OF_KEY = f"""
 SELECT count(*) FROM (
   SELECT 1 FROM continuum_tasks INDEXED BY continuum_tasks_dealt
-  WHERE {_LANE} AND priority = ?4 AND fairness = ?5 AND due <= ?6 LIMIT ?7 + 0
+  WHERE {_LANE} AND {_NEEDED} AND priority = ?4 AND fairness = ?5 AND due <= ?6 LIMIT ?7 + 0
 )
 """
 
 COUNT_BEFORE = f"""
 SELECT count(*) FROM (
   SELECT 1 FROM continuum_tasks INDEXED BY continuum_tasks_dealt
-  WHERE {_LANE} AND priority = ?4 AND fairness = ?5 AND due <= ?6
+  WHERE {_LANE} AND {_NEEDED} AND priority = ?4 AND fairness = ?5 AND due <= ?6
     AND (due, run_id, token, slot) < (?6, ?7, ?8, ?9) LIMIT ?10 + 0
 )
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from continuum_core.journal.commit import FinishKind
 from continuum_core.journal.protocol import Limits
 from continuum_core.journal.rate import Rate
 from continuum_core.journal.records import Held, RunStatus
@@ -15,6 +16,7 @@ __all__ = [
     "dedupes",
     "effects",
     "fingerprints",
+    "finishes",
     "latest",
     "leases",
     "limits",
@@ -71,10 +73,25 @@ effects = st.fixed_dictionaries(
         "status": statuses,
         "sends": st.lists(messages, max_size=2),
         "tasks": st.lists(tasks, max_size=2, unique_by=lambda task: (task.token, task.slot)),
+        "gaps": now_and_then,
+        "begins": now_and_then,
+        "eternal": st.sampled_from([False] * 15 + [True]),
+        "members": st.sampled_from([(), (), (), (0,), (0, 1), (1, 2)]),
+        "children": st.sampled_from([0] * 6 + [1, 2]),
         "closed": st.sampled_from([(), (), (1,), (2,), (1, 2)]),
         "consume": st.integers(0, 4),
         "hold": st.sampled_from([None, None, Held.DEFERRED, Held.POISON]),
         "release": now_and_then,
         "fingerprint": fingerprints,
+    }
+)
+finishes = st.fixed_dictionaries(
+    {
+        "place": latest,
+        "kind": st.sampled_from(FinishKind),
+        "delay": st.sampled_from([0, HOUR]),
+        "result": results,
+        "onward": st.booleans(),
+        "chosen": effects,
     }
 )

@@ -72,9 +72,19 @@ class Parity(RunRules, TaskRules):
         dry_run=st.booleans(),
         status=st.sampled_from([frozenset[RunStatus](), frozenset({RunStatus.COMPLETED})]),
         machine=st.sampled_from([None, MACHINE, "other"]),
+        past=st.booleans(),
     )
-    def prune(self, limit: int, dry_run: bool, status: frozenset[RunStatus], machine: str | None) -> None:
-        plan = PrunePlan(before=FAR, limit=limit, machine=machine, statuses=status, dry_run=dry_run)
+    def prune(
+        self, limit: int, dry_run: bool, status: frozenset[RunStatus], machine: str | None, past: bool
+    ) -> None:
+        plan = PrunePlan(
+            before=FAR,
+            limit=limit,
+            machine=machine,
+            statuses=status,
+            dry_run=dry_run,
+            generations=past and Capability.FORGETS in self.kit.capabilities,
+        )
         self.sides.ask(lambda journal, _: journal.prune(plan))
 
     @operation(limit=st.integers(1, 4), status=st.sampled_from([None, *RunStatus]))

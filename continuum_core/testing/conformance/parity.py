@@ -29,8 +29,8 @@ __all__ = ["Pair", "Sides", "comparable"]
 
 _T = TypeVar("_T")
 
-_CLOCK = frozenset({"now", "created", "updated", "at", "lease_until", "until", "scheduled"})
-_CHOSEN = frozenset({"due", "next_due"})
+_CLOCK = frozenset({"now", "created", "updated", "at", "lease_until", "until", "scheduled", "oldest"})
+_CHOSEN = frozenset({"due", "next_due", "oldest_due"})
 _EARLY = 1_000
 _TICK = 50
 

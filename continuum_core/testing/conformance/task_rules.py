@@ -10,12 +10,12 @@ from uuid import UUID
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from continuum_core.journal.commit import Finished, FinishKind, TaskClaims, TaskFinish, TaskWant
+from continuum_core.journal.commit import Finished, TaskClaims, TaskFinish, TaskWant
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal.rate import Rate
 from continuum_core.testing.conformance.choices import (
     caps,
-    effects,
+    finishes,
     latest,
     leases,
     rates,
@@ -99,46 +99,47 @@ class TaskRules(Twins):
             )
         )
 
-    @operation(
-        weight=5,
-        when=lambda self: self.tasks,
-        place=latest,
-        kind=st.sampled_from(FinishKind),
-        delay=st.sampled_from([0, HOUR]),
-        result=results,
-        onward=st.booleans(),
-        chosen=effects,
-    )
-    def finish(
-        self,
-        place: int,
-        kind: FinishKind,
-        delay: int,
-        result: bytes | None,
-        onward: bool,
-        chosen: dict[str, Any],
-    ) -> None:
-        pair = self.tasks[-1 - place % len(self.tasks)]
-        run_id = pair.mine.task.run_id
-        delivery = finish(pair.mine, kind).delivery
-        fields = self.changes(chosen, () if delivery is None else (delivery,))
-        ends: list[TaskFinish] = []
+    @operation(weight=5, when=lambda self: self.tasks, choices=st.lists(finishes, min_size=1, max_size=1))
+    def finish(self, choices: list[dict[str, Any]]) -> None:
+        self._finish(choices)
+
+    @operation(weight=2, when=lambda self: self.tasks, choices=st.lists(finishes, min_size=2, max_size=5))
+    def finish_batch(self, choices: list[dict[str, Any]]) -> None:
+        """Several in one call, of one run or of many; one task's, twice, now and then."""
+        self._finish(choices)
+
+    def _finish(self, choices: list[dict[str, Any]]) -> None:
+        pairs = [self.tasks[-1 - choice["place"] % len(self.tasks)] for choice in choices]
+        deliveries = [
+            finish(pair.mine, choice["kind"]).delivery for pair, choice in zip(pairs, choices, strict=True)
+        ]
+        fields = [
+            self.changes(pair.mine.task.run_id, choice["chosen"], () if delivery is None else (delivery,))
+            for pair, choice, delivery in zip(pairs, choices, deliveries, strict=True)
+        ]
+        ends: list[list[TaskFinish]] = [[], []]
 
         async def work(journal: Journal, side: int) -> list[Finished]:
-            end = finish(
-                pair.theirs if side else pair.mine, kind, delay=delay, result=result, delivery=delivery
-            )
-            (run,) = await journal.load([run_id])
-            if onward and run is not None and delivery is not None:
-                end = replace(end, turn=fused(run, await journal.now(), **fields))
-            ends.append(end)
-            return await journal.finish([end])
+            now = await journal.now()
+            for pair, choice, delivery, one in zip(pairs, choices, deliveries, fields, strict=True):
+                end = finish(
+                    pair.theirs if side else pair.mine,
+                    choice["kind"],
+                    delay=choice["delay"],
+                    result=choice["result"],
+                    delivery=delivery,
+                )
+                (run,) = await journal.load([pair.mine.task.run_id])
+                if choice["onward"] and run is not None and delivery is not None:
+                    end = replace(end, turn=self.shaped(fused(run, now, **one), choice["chosen"]))
+                ends[side].append(end)
+            return await journal.finish(ends[side])
 
         answers = self.sides.ask(work)
-        self.ends.append(Pair(*ends))
-        mine, theirs = answers.mine[0].committed, answers.theirs[0].committed
-        if mine is not None and theirs is not None:
-            self.keep_tasks(mine.tasks, theirs.tasks)
+        self.ends += [Pair(*pair) for pair in zip(*ends, strict=True)]
+        for mine, theirs in zip(answers.mine, answers.theirs, strict=True):
+            if mine.committed is not None and theirs.committed is not None:
+                self.keep_tasks(mine.committed.tasks, theirs.committed.tasks)
 
     @operation(when=lambda self: self.ends, place=st.integers(0, 3))
     def finish_again(self, place: int) -> None:

@@ -273,6 +273,29 @@ async def test_an_order_that_was_forgotten_brings_its_delivery_once(kit: Kit) ->
     assert (await claimed(journal)).runs == ()
 
 
+async def test_an_order_that_was_forgotten_offers_anew_what_the_machine_put_off(kit: Kit) -> None:
+    """Promise 6: a cancellation that the run has deferred is due again with the order that is given again."""
+    journal = await kit.open(limits=Limits(dedupe_window=MOMENT))
+    run_id = await waiting(journal)
+    cancel = order(OrderKind.CANCEL, run_id)
+    await journal.control([cancel])
+    claim, now = await claimed_one(journal)
+    deferred = tuple((delivery.id, Held.DEFERRED) for delivery in claim.deliveries)
+    await committed(journal, turn(claim, now, consumed=(), hold=deferred))
+    assert (await claimed(journal)).runs == ()
+    await passed(journal, await journal.now() + MOMENT)
+    (again,) = await journal.control([cancel])
+    assert (again.outcome, again.status) == (OrderOutcome.DONE, RunStatus.RUNNING)
+    assert [delivery.held for delivery in (await seen(journal, run_id)).deliveries] == [Held.NO]
+    claim, now = await claimed_one(journal)
+    assert [delivery.kind for delivery in claim.deliveries] == [DeliveryKind.CANCEL]
+    await committed(journal, turn(claim, now))
+    await ordered(journal, OrderKind.SUSPEND, run_id)
+    await ordered(journal, OrderKind.RESUME, run_id)  # frees what is held: nothing of it is left
+    assert (await seen(journal, run_id)).deliveries == ()
+    assert (await claimed(journal)).runs == ()
+
+
 async def test_a_repeat_in_one_batch_counts_once(kit: Kit) -> None:
     """Promise 6: the same member twice in a batch takes effect once."""
     journal = await kit.open()

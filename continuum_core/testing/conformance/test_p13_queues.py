@@ -21,11 +21,16 @@ from continuum_core.testing.conformance.given import (
     hold_task,
     new_id,
     new_task,
+    signal,
+    turn,
     want,
 )
 from continuum_core.testing.conformance.kit import (
     Kit,
+    claimed_one,
     claimed_tasks,
+    committed,
+    delivered,
     finished,
     passed,
     seen,
@@ -392,3 +397,24 @@ async def test_what_does_not_wait_has_no_place(kit: Kit) -> None:
     assert (await seen(journal, run_id)).places == (None, None, 0, 1)
     await finished(journal, finish(first.tasks[1], FinishKind.RETURN))
     assert (await seen(journal, run_id)).places == (None, 2, 0, 1)
+
+
+async def test_what_nobody_needs_any_more_is_before_nobody(kit: Kit) -> None:
+    """Promise 13: a lost task that was asked to stop has no place; the next claim puts it away."""
+    journal = await kit.open(limits=Limits(loss_backoff=MOMENT))
+    run_id = await waiting(journal, {"tasks": _tasks(2)})
+    claims = (await claimed_tasks(journal, want(2), lease=MOMENT)).tasks
+    await passed(journal, await journal.now() + MOMENT)
+    await claimed_tasks(journal, want(0))  # counts them as lost
+    await passed(journal, await journal.now() + MOMENT)
+    behind = await waiting(journal, {"tasks": _tasks(1)})
+    assert (await seen(journal, behind)).places == (2,)
+    await delivered(journal, signal(run_id))
+    claim, now = await claimed_one(journal)
+    await committed(journal, turn(claim, now, closed=(1,)))
+    found = await seen(journal, run_id)
+    assert [(task.cancel, task.lease_until) for task in found.tasks] == [(True, None)] * len(claims)
+    assert found.places == (None,) * len(claims)
+    assert (await seen(journal, behind)).places == (0,)
+    (taken,) = (await claimed_tasks(journal, want(3))).tasks
+    assert taken.task.run_id == behind

@@ -6,7 +6,7 @@ on each side from what that side has told.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -17,19 +17,24 @@ from continuum_core.journal.commit import (
     FIRST_DUE,
     Commit,
     DueEntry,
+    Member,
     NewRun,
     NewTask,
     Order,
+    Reply,
     RunClaim,
     TaskClaim,
     TaskFinish,
 )
 from continuum_core.journal.connect import connect
+from continuum_core.journal.crews import crewed, first_token
+from continuum_core.journal.gauges import gauged
 from continuum_core.journal.protocol import Capability, Journal, Limits
 from continuum_core.journal.records import Delivery, Held, RunStatus
+from continuum_core.journal.replies import Asked, replying
 from continuum_core.journal.searching import Search, Sort, searcher_of
 from continuum_core.testing.conformance.choices import limits
-from continuum_core.testing.conformance.given import FAR, new_id, signal, timer
+from continuum_core.testing.conformance.given import FAR, new_id, new_run, signal, timer
 from continuum_core.testing.conformance.kit import Kit
 from continuum_core.testing.conformance.operating import Operating
 from continuum_core.testing.conformance.parity import Pair, Sides
@@ -59,6 +64,7 @@ class Twins(Operating):
         self.commits: list[Pair[Commit]] = []
         self.ends: list[Pair[TaskFinish]] = []
         self.fences: dict[tuple[int, UUID], int] = {}
+        self.crews: set[tuple[UUID, int]] = set()
 
     @initialize(limits=limits)
     def begin(self, limits: Limits) -> None:
@@ -92,8 +98,35 @@ class Twins(Operating):
             return timer(run_id, FAR if due is None else due, token)
         return signal(run_id, due=due, dedupe=dedupe, token=token, cause=new_id())
 
-    def changes(self, chosen: dict[str, Any], deliveries: tuple[Delivery, ...]) -> dict[str, Any]:
-        """The fields of a turn that are the same on both sides."""
+    def shaped(self, made: Commit, chosen: dict[str, Any]) -> Commit:
+        """The turn with what depends on its version, as far as the journal under test takes it."""
+        if Capability.CREWS in self.kit.capabilities:
+            token = first_token(1)
+            self.crews.add((made.run_id, token))
+            members = tuple(Member(token, number, b"%d" % made.version) for number in chosen["members"])
+            made = replace(made, members=members)
+        if Capability.FORGETS in self.kit.capabilities:
+            made = replace(
+                made,
+                steps=len(made.records) if chosen["gaps"] else 0,
+                records=made.records[1:] if chosen["gaps"] else made.records,
+                begins=made.version + chosen["steps"] if chosen["begins"] else 0,
+                eternal=chosen["eternal"],
+            )
+        return made
+
+    def children(self, parent: UUID, count: int) -> tuple[NewRun, ...]:
+        """Runs for a turn of `parent` to start, where the journal under test can."""
+        if Capability.CREWS not in self.kit.capabilities or len(self.runs) > 8:
+            return ()
+        born = [replace(new_run(), parent=parent, root=parent) for _ in range(count)]
+        self.runs += [new.run_id for new in born]
+        return tuple(born)
+
+    def changes(
+        self, run_id: UUID, chosen: dict[str, Any], deliveries: tuple[Delivery, ...]
+    ) -> dict[str, Any]:
+        """The fields of a turn of the run that are the same on both sides."""
         consumed = chosen["consume"]
         hold: tuple[tuple[UUID, Held], ...] = ()
         if chosen["hold"] is not None:
@@ -107,16 +140,25 @@ class Twins(Operating):
             "status": chosen["status"],
             "outcome": b"over" if chosen["status"] in (RunStatus.COMPLETED, RunStatus.CANCELLED) else None,
             "cause": "parked" if chosen["status"] is RunStatus.PARKED else "",
+            "starts": self.children(run_id, chosen["children"]),
             "deliveries": tuple(self.message(choice) for choice in chosen["sends"]),
             "tasks": tuple(born),
             "closed": chosen["closed"],
             "consumed": tuple(delivery.id for delivery in deliveries[:consumed]),
+            "replies": self.replies(deliveries[:consumed]),
             "hold": hold,
             "release": chosen["release"],
             "fingerprint": chosen["fingerprint"],
             "commit_id": new_id(),
             "attributes": (attribute("made", consumed, chosen["steps"]),) if chosen["release"] else (),
         }
+
+    def replies(self, consumed: Sequence[Delivery]) -> tuple[Reply, ...]:
+        if Capability.REPLIES not in self.kit.capabilities:
+            return ()
+        return tuple(
+            Reply(each.dedupe, b"of " + each.payload) for each in consumed if each.dedupe is not None
+        )
 
     def keep_tasks(self, mine: tuple[TaskClaim, ...], theirs: tuple[TaskClaim, ...]) -> None:
         self.tasks += [Pair(*pair) for pair in zip(mine, theirs, strict=True)]
@@ -130,18 +172,19 @@ class Twins(Operating):
         mine, theirs = self.kit.run(self._both())
         for run_id, ours, others in zip(self.runs, mine, theirs, strict=False):
             self.sides.check(ours, others, f"rows of run {run_id}")
-        self.sides.check(mine[-1], theirs[-1], "attributes")
+        self.sides.check(mine[-2], theirs[-2], "attributes")
+        self.sides.check(mine[-1], theirs[-1], "replies, members of crews, and how much waits")
 
     async def _both(self) -> list[list[Any]]:
         return [await self._everything(one) for one in (self.mine, self.theirs)]
 
     async def _everything(self, journal: Journal) -> list[Any]:
-        """The rows of each run, and behind them the attributes of all."""
+        """The rows of each run, and behind them the attributes of all, and what is kept beside the runs."""
         rows: list[Any] = [
             {"inspect": await journal.inspect(run_id), "history": await journal.history(run_id)}
             for run_id in self.runs
         ]
-        return [*rows, await self._attributes(journal)]
+        return [*rows, await self._attributes(journal), await self._beside(journal)]
 
     async def _attributes(self, journal: Journal) -> list[Any]:
         if Capability.SEARCH not in self.kit.capabilities:
@@ -150,3 +193,15 @@ class Twins(Operating):
         places = Search(having("made"), Sort("given"))
         shown = [run.run_id for run in (await searcher.search(places)).runs]
         return [*await searcher.attributes(self.runs), shown]
+
+    async def _beside(self, journal: Journal) -> list[Any]:
+        told: list[Any] = []
+        if Capability.REPLIES in self.kit.capabilities:
+            asked = [Asked(run_id, dedupe) for run_id in self.runs for dedupe in ("a", "b")]
+            told += await replying(journal).replies(asked)
+        for run_id, token in sorted(self.crews):
+            told += await crewed(journal).members(run_id, token)
+        counting = gauged(journal) if Capability.GAUGES in self.kit.capabilities else None
+        if counting is not None:
+            told.append(await counting.gauges())
+        return told
