@@ -242,6 +242,13 @@ class Writes:
                 arrays.uuids([name for _, name in self.consumed]),
             )
             asks.append((on_deliveries.CONSUME, (Bigint(self.now), *gone)))
+        if self.seen:
+            seen = (
+                *by_run(run for run, _, _ in self.seen),
+                arrays.texts([dedupe for _, dedupe, _ in self.seen]),
+                arrays.bigints([consumed for _, _, consumed in self.seen]),
+            )
+            asks.append((on_deliveries.SEE_CONSUMED, seen))
         if self.replies:
             told = (
                 *by_run(run for run, _ in self.replies),
@@ -273,13 +280,6 @@ class Writes:
         if self.messages:
             sent = (*delivery_arrays(self.messages, self.now), Bigint(self.forgotten))
             asks.append((on_deliveries.SEND, sent))
-        if self.seen:
-            seen = (
-                *by_run(run for run, _, _ in self.seen),
-                arrays.texts([dedupe for _, dedupe, _ in self.seen]),
-                arrays.bigints([consumed for _, _, consumed in self.seen]),
-            )
-            asks.append((on_deliveries.SEE_CONSUMED, seen))
         if self.dead:
             buried = delivery_arrays([delivery for delivery, _ in self.dead], self.now)
             reasons = arrays.texts([reason for _, reason in self.dead])

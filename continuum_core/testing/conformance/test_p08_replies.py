@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from continuum_core.journal.carrying import RestoreOutcome, carrier_of
 from continuum_core.journal.commit import DeliverOutcome, OrderKind, PrunePlan, Reply
 from continuum_core.journal.protocol import Capability, Journal, Limits
 from continuum_core.journal.records import Held, RunStatus
 from continuum_core.journal.replies import Asked, Replied, ReplyState, replying
 from continuum_core.testing.conformance.carried import elsewhere, whole
-from continuum_core.testing.conformance.given import FAR, MOMENT, fused, signal, turn
+from continuum_core.testing.conformance.given import FAR, MOMENT, first_turn, fused, new_run, signal, turn
 from continuum_core.testing.conformance.kit import (
     Kit,
     claimed_one,
@@ -173,3 +175,14 @@ async def test_namespaces_keep_their_replies(kit: Kit) -> None:
     await _answered(journal, run_id, "a", b"mine")
     other = await kit.open(f"{kit.namespace}-other")
     assert await _replied(other, (run_id, "a")) == [UNKNOWN]
+
+
+async def test_a_first_turn_replies_to_what_it_begins_with(kit: Kit) -> None:
+    """Promise 8: also where the delivery that starts the run is consumed without having been stored."""
+    journal = await _opened(kit)
+    plain = new_run()
+    new = replace(plain, delivery=replace(plain.delivery, dedupe="a"))
+    begun = first_turn(new, await journal.now(), replies=(Reply("a", b"yes"),))
+    (answer,) = await journal.start([replace(new, turn=begun)])
+    assert answer.committed is not None
+    assert await _replied(journal, (new.run_id, "a")) == [Replied(ReplyState.GONE, b"yes")]
