@@ -82,6 +82,6 @@ class Gate:
         return ask
 
 
-async def soon(work: Awaitable[Answer]) -> Answer:
+async def soon(work: Awaitable[Answer], seconds: float = 20) -> Answer:
     """The answer of what must not block; a failure where it does."""
-    return await asyncio.wait_for(work, 20)
+    return await asyncio.wait_for(work, seconds)

@@ -233,6 +233,10 @@ asyncio.run(main())
 """
 
 
+_BEGINS = 120
+"""Seconds that five interpreters may take to begin, where others keep the machine busy."""
+
+
 async def test_processes_that_start_together_migrate_once(empty_url: str) -> None:
     """Several workers of a new release start at the same moment on a database that nobody prepared."""
     openers = [
@@ -248,8 +252,8 @@ async def test_processes_that_start_together_migrate_once(empty_url: str) -> Non
     ]
     for opener in openers:
         assert opener.stdout is not None
-        assert await soon(opener.stdout.readline()) == b"ready\n"
-    told = await soon(asyncio.gather(*(opener.communicate(b"go\n") for opener in openers)))
+        assert await soon(opener.stdout.readline(), _BEGINS) == b"ready\n"
+    told = await soon(asyncio.gather(*(opener.communicate(b"go\n") for opener in openers)), _BEGINS)
     assert [out for out, _ in told] == [b"%d\n" % NEWEST] * len(openers)
     async with opened(empty_url, "together") as journal:
         assert (await journal.open()).schema == NEWEST
