@@ -109,7 +109,8 @@ class TaskRules(Twins):
         self._finish(choices)
 
     def _finish(self, choices: list[dict[str, Any]]) -> None:
-        pairs = [self.tasks[-1 - choice["place"] % len(self.tasks)] for choice in choices]
+        back: list[int] = [choice["place"] for choice in choices]
+        pairs = [self.tasks[-1 - place % len(self.tasks)] for place in back]
         deliveries = [
             finish(pair.mine, choice["kind"]).delivery for pair, choice in zip(pairs, choices, strict=True)
         ]
