@@ -19,7 +19,8 @@ from continuum_core.testing import conformance
 from continuum_core.testing.conformance import test_p22_parity
 from continuum_core.testing.conformance.kit import Kit
 
-EXAMPLES = 10
+EXAMPLES = {"sqlite": 30, "postgres": 15, "redis": 30, "redis-tags": 0}
+MANY = 250
 PROMISES = sorted(path.stem for path in Path(conformance.__file__).parent.glob("test_p*.py"))
 
 
@@ -67,7 +68,7 @@ OF_ONE_TAG = {
 @pytest.fixture(params=["sqlite", "postgres", "redis", pytest.param("redis-tags", marks=pytest.mark.long)])
 def kit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kit]:
     """The test's hand on its store: a file of its own, or namespaces of its own in one schema."""
-    monkeypatch.setattr(test_p22_parity, "_EXAMPLES", EXAMPLES)
+    monkeypatch.setattr(test_p22_parity, "_EXAMPLES", EXAMPLES[request.param])
     if request.param == "sqlite":
         template = f"sqlite:///{request.getfixturevalue('tmp_path')}/%s.db"
     elif request.param == "postgres":
@@ -84,6 +85,17 @@ def kit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
         yield kit
     finally:
         kit.end()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("part", range(4))
+def test_p22_the_same_answers_to_many_others(
+    kit: Kit, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, part: int
+) -> None:
+    """Promise 22 with other operations each time: a search, which tells how it can be repeated."""
+    monkeypatch.setattr(request.config.option, "journal_examples", MANY)
+    test_p22_parity.test_the_same_answers_to_the_same_operations(kit, request)
 
 
 def test_every_promise_has_its_tests() -> None:

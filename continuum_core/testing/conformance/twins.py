@@ -6,6 +6,7 @@ on each side from what that side has told.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
@@ -180,11 +181,12 @@ class Twins(Operating):
 
     async def _everything(self, journal: Journal) -> list[Any]:
         """The rows of each run, and behind them the attributes of all, and what is kept beside the runs."""
-        rows: list[Any] = [
-            {"inspect": await journal.inspect(run_id), "history": await journal.history(run_id)}
-            for run_id in self.runs
-        ]
-        return [*rows, await self._attributes(journal), await self._beside(journal)]
+        each = [self._rows(journal, run_id) for run_id in self.runs]
+        return await asyncio.gather(*each, self._attributes(journal), self._beside(journal))
+
+    async def _rows(self, journal: Journal, run_id: UUID) -> Any:
+        inspected, history = await asyncio.gather(journal.inspect(run_id), journal.history(run_id))
+        return {"inspect": inspected, "history": history}
 
     async def _attributes(self, journal: Journal) -> list[Any]:
         if Capability.SEARCH not in self.kit.capabilities:
