@@ -88,7 +88,12 @@ def _tasks(finishes: Iterable[TaskFinish]) -> list[Tasks]:
 async def _ahead(batch: Batch, finishes: Sequence[TaskFinish]) -> None:
     """Of several rounds: all tasks, and then the results of those that settle one."""
     told = await batch.read(*lock_tasks(_tasks(finishes)))
-    settling = {(*_name(ending), ending.fence) for ending in finishes if ending.kind not in _REOPENS}
+    first: dict[
+        tuple[object, ...], FinishKind
+    ] = {}  # the first end of an attempt counts, others find it gone
+    for ending in finishes:
+        first.setdefault((*_name(ending), ending.fence), ending.kind)
+    settling = {attempt for attempt, kind in first.items() if kind not in _REOPENS}
     owned = [
         (activity, key, *name)
         for *name, fence, reported, activity, key in told[LOCK_AHEAD]

@@ -10,11 +10,13 @@ from continuum_core.journal.commit import (
     FinishKind,
     FinishOutcome,
     OrderKind,
+    PrunePlan,
     ReserveOutcome,
 )
 from continuum_core.journal.protocol import Journal, Limits
 from continuum_core.journal.records import DeliveryKind, RunStatus
 from continuum_core.testing.conformance.given import (
+    FAR,
     HOUR,
     MOMENT,
     finish,
@@ -349,6 +351,18 @@ async def test_a_failure_frees_nobody_elses_reservation(kit: Kit) -> None:
     await finished(journal, finish(one, FinishKind.FAILED))
     (busy,) = await journal.reserve([reservation(three.task)])
     assert busy.outcome is ReserveOutcome.BUSY
+
+
+async def test_an_attempt_that_went_back_settles_nothing(kit: Kit) -> None:
+    """Promise 12: the first end of an attempt counts, also in one call: nothing of later ones is kept."""
+    journal = await kit.open()
+    await waiting(journal, {"tasks": (new_task(key="key"),)})
+    task = await claimed_task(journal)
+    ends = await journal.finish([finish(task, FinishKind.RETRY), finish(task), finish(task, result=b"late")])
+    assert [end.outcome for end in ends] == [FinishOutcome.FINISHED, FinishOutcome.GONE, FinishOutcome.GONE]
+    assert (await journal.prune(PrunePlan(before=FAR, limit=10))).expired == 0
+    (answer,) = await journal.reserve([reservation(task.task, HOUR)])
+    assert answer.outcome is ReserveOutcome.RESERVED
 
 
 async def test_a_result_lasts_for_its_window(kit: Kit) -> None:
