@@ -81,7 +81,7 @@ def _ripen(space: Space, limits: Limits, now: Micros, queue: TaskQueue) -> None:
     while (first := queue.awaiting.first()) is not None and first[0] <= now:
         row = first[-1]
         task = row.task
-        if task.needless:
+        if task.unneeded:
             space.drop_task(row)
         elif task.lease_until is None:
             space.ripen_task(row)
@@ -139,7 +139,7 @@ def _finish(space: Space, limits: Limits, now: Micros, end: TaskFinish) -> Finis
 
 def _reopen(space: Space, row: TaskRow, end: TaskFinish, now: Micros) -> None:
     task = row.task
-    if task.needless:
+    if task.unneeded:
         space.drop_task(row)
         return
     row.ended_fence = task.fence

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from continuum_core.clock import Micros
 from continuum_core.journal.commit import Order, Ordered, OrderKind, OrderOutcome
 from continuum_core.journal.effects import EFFECTS, Effect
-from continuum_core.journal.records import ENDED, Record, RecordKind, RunStatus
+from continuum_core.journal.records import ENDED, Delivery, Record, RecordKind, RunStatus
 from continuum_postgres import arrays
 from continuum_postgres.ahead import lock_tasks, tasks_of_order
 from continuum_postgres.arrays import Bigint
@@ -84,8 +84,7 @@ class _Round:
         self.writes.describe(run_id, order.attributes)
         self.writes.free(run_id, *effect.frees)
         if order.kind is OrderKind.CANCEL and order.delivery is not None:
-            self.writes.consumed.append((run_id, order.delivery.id))  # brought before it was forgotten
-            send(self.writes, self.looked, replace(order.delivery, due=0), run_id)  # before all others
+            self._cancel(replace(order.delivery, due=0))  # before all others
         if order.kind is OrderKind.POSTPONE and order.delivery is not None:
             self.writes.consumed += [(run_id, start) for start in self.starts[run_id]]
             send(self.writes, self.looked, order.delivery, run_id)
@@ -93,6 +92,14 @@ class _Round:
             send(self.writes, self.looked, delivery, run_id)
         if effect.after in ENDED:
             self.writes.end(run_id)
+
+    def _cancel(self, delivery: Delivery) -> None:
+        """It takes the place of what an order brought that was forgotten since, held or not."""
+        self.writes.consumed.append((delivery.run_id, delivery.id))
+        self.writes.plain.append(delivery)
+        if delivery.dedupe is not None:
+            self.looked.seen[delivery.run_id, delivery.dedupe] = True
+            self.writes.seen.append((delivery.run_id, delivery.dedupe, None))
 
     def asks(self) -> list[Ask]:
         asks: list[Ask] = []

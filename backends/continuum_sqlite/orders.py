@@ -92,8 +92,8 @@ def _act(transaction: Transaction, order: Order, head: Head, effect: Effect) -> 
     transaction.execute(ORDER_RUN, (ns, run_id.bytes, *changed))
     deliveries.unhold(transaction, run_id, *effect.frees)
     if order.kind is OrderKind.CANCEL and order.delivery is not None:
-        deliveries.consume(transaction, run_id, order.delivery.id)  # what it brought before it was forgotten
-        deliveries.send(transaction, replace(order.delivery, due=0), own=True)  # before all others
+        deliveries.consume(transaction, run_id, order.delivery.id)  # of an order that was forgotten since
+        deliveries.insert(transaction, replace(order.delivery, due=0))  # before all others
     if order.kind is OrderKind.POSTPONE:
         _postpone(transaction, order)
     for delivery in order.sends:

@@ -1,6 +1,7 @@
 """The place of a waiting task: how many of its queue are claimed before it if no others come.
 
 Rule: nothing is counted beyond `PLACES`, so that a look at a run costs no more beside a longer backlog.
+Unneeded tasks are read past, and not counted: they are few, for the next claim puts them away.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ def targets(found: dict[str, Any]) -> list[Target]:
         if told.get("DBOS"):
             times = figure(told["DBOS"], "times")
             met.append(
-                (f"p50 at most a third of DBOS's direct call, {_title(ms)}: 1/{times:.1f}", times >= 3)
+                (f"p50 at most a third of DBOS's direct call, {_title(ms)}: 1/{times:.2f}", times >= 3)
             )
     alone = _latencies(found["alone"], 100)
     if alone.get("continuum_core"):

@@ -383,14 +383,15 @@ class Journal(Protocol):
     async def control(self, orders: Sequence[Order]) -> list[Ordered]:
         """Carry out operators' orders, whoever holds the run.
 
-        SUSPEND acts on a running run, RESUME on a suspended, UNPARK on a parked one, TERMINATE on all
-        that have not ended, and so does CANCEL, which inserts its delivery with due 0, unless an unheld
-        one waits on a running run; SET acts on all that have not ended, and leaves status and cause as they
-        are, and what is held. POSTPONE acts on a running or suspended run whose START was not consumed: its
-        delivery takes that one's place, its digest the run's, and status and cause stay as they are.
-        Otherwise the answer is UNCHANGED, and nothing is written. After RESUME, UNPARK and CANCEL the run is
-        RUNNING. RESUME and CANCEL free what is PAUSED, UNPARK also the POISON. Each lowers `tries` to 2 at
-        most. Answers DONE and UNCHANGED are kept for the dedupe window, under the order's id.
+        SUSPEND acts on a running run, RESUME on a suspended, UNPARK on a parked one, TERMINATE on all that
+        have not ended, and so does CANCEL, which inserts its delivery with due 0 in the place of one with
+        its id, unless an unheld one waits on a running run; SET acts on all that have not ended, and leaves
+        status and cause as they are, and what is held. POSTPONE acts on a running or suspended run whose
+        START was not consumed: its delivery takes that one's place, its digest the run's, and status and
+        cause stay as they are. Otherwise the answer is UNCHANGED, and nothing is written. After RESUME,
+        UNPARK and CANCEL the run is RUNNING. RESUME and CANCEL free what is PAUSED, UNPARK also the POISON.
+        Each lowers `tries` to 2 at most. Answers DONE and UNCHANGED are kept for the dedupe window, under
+        the order's id.
         """
         ...
 

@@ -208,13 +208,13 @@ class Task(Struct, frozen=True, gc=False):
     fairness: str = ""
 
     @property
-    def needless(self) -> bool:
+    def unneeded(self) -> bool:
         """Nobody asks what becomes of it: not leased, it is put away by the next claim that meets it."""
         return self.cancel and not self.undo
 
     def waits(self, now: Micros) -> bool:
         """Whether a claim would take it, if it took all there is."""
-        return self.lease_until is None and self.due <= now and not self.needless
+        return self.lease_until is None and self.due <= now and not self.unneeded
 
 
 class Definition(Struct, frozen=True, gc=False):

@@ -18,6 +18,7 @@ import pytest
 from continuum_core.testing import conformance
 from continuum_core.testing.conformance import test_p22_parity
 from continuum_core.testing.conformance.kit import Kit
+from continuum_core.testing.conformance.twins import Twins
 
 EXAMPLES = {"sqlite": 30, "postgres": 15, "redis": 30, "redis-tags": 0}
 MANY = 250
@@ -57,6 +58,7 @@ OF_ONE_TAG = {
     "p13_what_is_not_due_takes_no_turn": "fairness holds within a tag",
     "p13_limits_and_turns_work_together": "fairness holds within a tag",
     "p13_a_suspect_at_the_head": "it ends its own tag's claim",
+    "p13_what_nobody_needs": "places are counted within a tag",
     "p13_a_place_is": "places are counted within a tag",
     "p16_letters_to_nobody": "they wait for a run to be started",
     "p18_messages_do_not_cross": "they wait for a run to be started",
@@ -69,6 +71,7 @@ OF_ONE_TAG = {
 def kit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kit]:
     """The test's hand on its store: a file of its own, or namespaces of its own in one schema."""
     monkeypatch.setattr(test_p22_parity, "_EXAMPLES", EXAMPLES[request.param])
+    monkeypatch.setattr(Twins, "counting", True)  # ours count exactly, as long as it is little
     if request.param == "sqlite":
         template = f"sqlite:///{request.getfixturevalue('tmp_path')}/%s.db"
     elif request.param == "postgres":
@@ -94,8 +97,22 @@ def test_p22_the_same_answers_to_many_others(
     kit: Kit, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, part: int
 ) -> None:
     """Promise 22 with other operations each time: a search, which tells how it can be repeated."""
-    monkeypatch.setattr(request.config.option, "journal_examples", MANY)
+    if not request.config.getoption("--journal-examples"):
+        monkeypatch.setattr(request.config.option, "journal_examples", MANY)
     test_p22_parity.test_the_same_answers_to_the_same_operations(kit, request)
+
+
+def test_p22_the_same_answers_by_two_clocks(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As on a stranger's journal, whose clock cannot be set: what tells the time is not compared."""
+    monkeypatch.setattr(test_p22_parity, "_EXAMPLES", EXAMPLES["sqlite"])
+    kit = Kit(f"sqlite:///{tmp_path}/clocks.db", "kit")
+    kit.clock = None
+    try:
+        test_p22_parity.test_the_same_answers_to_the_same_operations(kit, request)
+    finally:
+        kit.end()
 
 
 def test_every_promise_has_its_tests() -> None:

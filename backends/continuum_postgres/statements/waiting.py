@@ -1,6 +1,7 @@
 """What waits before the tasks of one run: counted as far as anybody is told, ten thousand at most.
 
 Rule: like a claim, it seeks from one activity and one key to the next, and reads no backlog to its end.
+Unneeded tasks are read past, and not counted: they are few, for the next claim puts them away.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ end
 -- --- a row and its place in the indexes move together
 
 -- Nobody asks what becomes of it.
-function tasks.needless(t)
+function tasks.unneeded(t)
   return t.cancel and not t.undo
 end
 
@@ -124,7 +124,7 @@ local function enter(t)
   local lane, name = lane_of(t.queue, t.activity), name_of(t)
   if t.lease_until then
     call('ZADD', P .. 'e:' .. lane, t.lease_until, name)
-  elseif tasks.needless(t) then
+  elseif tasks.unneeded(t) then
     call('ZADD', P .. 'x:' .. lane, t.due, name)
   else
     call('ZADD', P .. 'a:' .. lane, t.due, name)
@@ -149,7 +149,7 @@ local function leave(t)
   local lane, name = lane_of(t.queue, t.activity), name_of(t)
   if t.lease_until then
     call('ZREM', P .. 'e:' .. lane, name)
-  elseif tasks.needless(t) then
+  elseif tasks.unneeded(t) then
     call('ZREM', P .. 'x:' .. lane, name)
   else
     call('ZREM', P .. 'a:' .. lane, name)

@@ -13,7 +13,7 @@ local function ripen(lane, most)
   local ended = call('ZRANGEBYSCORE', P .. 'e:' .. lane, '-inf', now, 'LIMIT', 0, most)
   for _, name in ipairs(ended) do
     local t = tasks.named(name)
-    if tasks.needless(t) then
+    if tasks.unneeded(t) then
       tasks.drop(t)
     else
       tasks.change(t, function()
@@ -22,11 +22,11 @@ local function ripen(lane, most)
       end)
     end
   end
-  local needless = call('ZRANGEBYSCORE', P .. 'x:' .. lane, '-inf', now, 'LIMIT', 0, most - #ended)
-  for _, name in ipairs(needless) do
+  local unneeded = call('ZRANGEBYSCORE', P .. 'x:' .. lane, '-inf', now, 'LIMIT', 0, most - #ended)
+  for _, name in ipairs(unneeded) do
     tasks.drop(tasks.named(name))
   end
-  return most - #ended - #needless
+  return most - #ended - #unneeded
 end
 
 local function wake(lanes, most)
@@ -412,7 +412,7 @@ end
 
 -- How many tasks of the queue are claimed before `t` if no others come, counted to `most`.
 function dealing.place(t, most)
-  if t.lease_until or t.due > now or tasks.needless(t) then
+  if t.lease_until or t.due > now or tasks.unneeded(t) then
     return false
   end
   local line, before, name = line_of(t.queue, t.priority, most), 0, name_of(t)

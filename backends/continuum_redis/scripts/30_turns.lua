@@ -357,7 +357,7 @@ end
 -- --- finish
 
 local function reopen(t, ending)
-  if tasks.needless(t) then
+  if tasks.unneeded(t) then
     tasks.drop(t)
     return
   end

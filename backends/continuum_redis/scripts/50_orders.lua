@@ -72,7 +72,7 @@ local function carry_out(r, order)
   if order.kind == TERMINATE then
     turns.close_everything(r)
   elseif order.kind == CANCEL_RUN and order.delivery then -- due at the epoch: it sorts before all that waits
-    local older = deliveries.get(r.id, order.delivery.id) -- what it brought before it was forgotten
+    local older = deliveries.get(r.id, order.delivery.id) -- of an order that was forgotten since
     if older then
       deliveries.remove(older)
     end

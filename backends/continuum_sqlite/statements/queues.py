@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 _LANE = "namespace = ?1 AND queue = ?2 AND activity = ?3 AND lease_until IS NULL"
-_NEEDED = "NOT (cancel = 1 AND undo = 0)"  # what is not needed is put away by the next claim
+_NEEDED = "(undo = 1 OR cancel = 0)"  # what is not needed is put away by the next claim
 
 # --- by priority
 

@@ -33,7 +33,8 @@ class Inspection(Struct, frozen=True, gc=False):
     """A run with all that it has open.
 
     :ivar places: for each of `tasks`, how many tasks of its queue are claimed before it if no others come:
-        `PLACES` stands for as many or more, None for a task that is leased or not due yet.
+        `PLACES` stands for as many or more, None for a task that is leased, not due yet, or `unneeded`, which
+        counts in no other's place either.
     """
 
     run: Run

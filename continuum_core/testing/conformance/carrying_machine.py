@@ -82,4 +82,6 @@ class CarryingParity(Parity):
 def _shown(image: RunImage) -> list[object]:
     """An image without the times and fences that two journals may tell differently outside their rows."""
     seen = [(name, at is None) for name, at in image.seen]
-    return [replace(image, seen=(), reported=()), seen, [fence > 0 for fence in image.reported]]
+    begun = [version for version, _ in image.generations]
+    plain = replace(image, seen=(), reported=(), generations=())
+    return [plain, seen, begun, [fence > 0 for fence in image.reported]]

@@ -91,6 +91,7 @@ finishes = st.fixed_dictionaries(
         "kind": st.sampled_from(FinishKind),
         "delay": st.sampled_from([0, HOUR]),
         "result": results,
+        "dedupe": dedupes,
         "onward": st.booleans(),
         "chosen": effects,
     }

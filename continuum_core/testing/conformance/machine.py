@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from continuum_core.journal.commit import OrderKind, PrunePlan, Query
 from continuum_core.journal.protocol import Capability, Journal
 from continuum_core.journal.records import Delivery, DeliveryKind, RunStatus
-from continuum_core.testing.conformance.choices import places
+from continuum_core.testing.conformance.choices import dedupes, places
 from continuum_core.testing.conformance.given import FAR, HOUR, MACHINE, new_id, order
 from continuum_core.testing.conformance.operating import operation
 from continuum_core.testing.conformance.run_rules import RunRules
@@ -34,8 +34,10 @@ class Parity(RunRules, TaskRules):
 
     # --- operators and readers
 
-    @operation(weight=3, when=lambda self: self.runs, kind=st.sampled_from(OrderKind), place=places)
-    def control(self, kind: OrderKind, place: int) -> None:
+    @operation(
+        weight=3, when=lambda self: self.runs, kind=st.sampled_from(OrderKind), place=places, dedupe=dedupes
+    )
+    def control(self, kind: OrderKind, place: int, dedupe: str | None) -> None:
         if kind is OrderKind.SET and Capability.SEARCH not in self.kit.capabilities:
             return
         set_ = (attribute("given", place),) if kind is OrderKind.SET else ()
@@ -45,6 +47,8 @@ class Parity(RunRules, TaskRules):
             due = FAR if self.clock is None or place % 2 else self.clock.at + HOUR
             start = Delivery(new_id(), run_id, DeliveryKind.START, b"later", due=due)
             one = replace(one, delivery=start, digest=b"later")
+        elif one.delivery is not None:
+            one = replace(one, delivery=replace(one.delivery, dedupe=dedupe))
         self.given.append(one)
         self.sides.ask(lambda journal, _: journal.control([one]))
 

@@ -57,7 +57,7 @@ class RunRules(Twins):
 
     @operation(
         weight=3,
-        when=lambda self: len(self.runs) < 6,
+        when=lambda self: len(self.news) < 6,
         count=st.integers(1, 2),
         fingerprint=fingerprints,
         dedupe=dedupes,
@@ -72,11 +72,13 @@ class RunRules(Twins):
         self.runs += [new.run_id for new in news]
         changes = [self.changes(new.run_id, chosen, (new.delivery,)) for new in news] if early else []
 
+        turns: list[Commit] = []
+
         async def work(journal: Journal, _: int) -> Any:
             if not early:
                 return await journal.start(news)
             now = await journal.now()
-            turns = [
+            turns[:] = [
                 self.shaped(turn(_unclaimed(new), now, **fields, fence=None), chosen)
                 for new, fields in zip(news, changes, strict=True)
             ]
@@ -86,9 +88,9 @@ class RunRules(Twins):
 
         answers = self.sides.ask(work)
         self.news += news  # repeated without their turn: that is what a client does
-        for mine, theirs in zip(answers.mine, answers.theirs, strict=True):
+        for first, mine, theirs in zip(turns, answers.mine, answers.theirs, strict=bool(turns)):
             if mine.committed is not None:
-                self.keep_tasks(mine.committed.tasks, theirs.committed.tasks)
+                self.keep_born(first, mine.committed, theirs.committed)
 
     @operation(when=lambda self: self.news, place=places, other=st.booleans())
     def start_again(self, place: int, other: bool) -> None:
@@ -149,9 +151,11 @@ class RunRules(Twins):
         chosen=effects,
         count=st.sampled_from([1, 1, 2, 2, 5]),
         stale=now_and_then,
+        twice=now_and_then,
     )
-    def commit(self, place: int, chosen: dict[str, Any], count: int, stale: bool) -> None:
-        pairs = [self.held[-1 - (place + more) % len(self.held)] for more in range(count)]
+    def commit(self, place: int, chosen: dict[str, Any], count: int, stale: bool, twice: bool) -> None:
+        count = min(count, len(self.held))
+        pairs = [self.held[-1 - (place + more) % len(self.held)] for more in range(count + twice)]
         fields = [self.changes(pair.mine.run_id, chosen, pair.mine.deliveries) for pair in pairs]
         if stale:
             fields[0]["base"] = new_id()
@@ -168,8 +172,8 @@ class RunRules(Twins):
 
         answers = self.sides.ask(work)
         self.commits += [Pair(*pair) for pair in zip(*turns, strict=True)]
-        for mine, theirs in zip(answers.mine, answers.theirs, strict=True):
-            self.keep_tasks(mine.tasks, theirs.tasks)
+        for made, mine, theirs in zip(turns[0], answers.mine, answers.theirs, strict=True):
+            self.keep_born(made, mine, theirs)
 
     @operation(when=lambda self: self.commits, place=st.integers(0, 3))
     def commit_again(self, place: int) -> None:
@@ -196,7 +200,7 @@ class RunRules(Twins):
         answers = self.sides.ask(work)
         if answers.mine is not None:
             self.commits.append(Pair(*turns))
-            self.keep_tasks(answers.mine[0].tasks, answers.theirs[0].tasks)
+            self.keep_born(turns[0], answers.mine[0], answers.theirs[0])
 
     @operation(when=lambda self: self.held, place=latest, lease=leases)
     def renew(self, place: int, lease: int) -> None:

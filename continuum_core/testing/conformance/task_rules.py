@@ -10,9 +10,10 @@ from uuid import UUID
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from continuum_core.journal.commit import Finished, TaskClaims, TaskFinish, TaskWant
+from continuum_core.journal.commit import Finished, FinishKind, TaskClaim, TaskClaims, TaskFinish, TaskWant
 from continuum_core.journal.protocol import Journal
 from continuum_core.journal.rate import Rate
+from continuum_core.journal.records import Delivery
 from continuum_core.testing.conformance.choices import (
     caps,
     finishes,
@@ -42,6 +43,11 @@ def _claim_tasks(
     claim_id: UUID, wants: list[TaskWant], lease: int, journal: Journal, _: int
 ) -> Coroutine[Any, Any, TaskClaims]:
     return journal.claim_tasks(claim_id, wants, lease)
+
+
+def _outcome(claim: TaskClaim, kind: FinishKind, dedupe: str | None) -> Delivery | None:
+    delivery = finish(claim, kind).delivery
+    return None if delivery is None else replace(delivery, dedupe=dedupe)
 
 
 class TaskRules(Twins):
@@ -109,10 +115,11 @@ class TaskRules(Twins):
         self._finish(choices)
 
     def _finish(self, choices: list[dict[str, Any]]) -> None:
-        back: list[int] = [choice["place"] for choice in choices]
+        back: list[int] = [at + choice["place"] for at, choice in enumerate(choices)]
         pairs = [self.tasks[-1 - place % len(self.tasks)] for place in back]
         deliveries = [
-            finish(pair.mine, choice["kind"]).delivery for pair, choice in zip(pairs, choices, strict=True)
+            _outcome(pair.mine, choice["kind"], choice["dedupe"])
+            for pair, choice in zip(pairs, choices, strict=True)
         ]
         fields = [
             self.changes(pair.mine.task.run_id, choice["chosen"], () if delivery is None else (delivery,))
@@ -138,9 +145,9 @@ class TaskRules(Twins):
 
         answers = self.sides.ask(work)
         self.ends += [Pair(*pair) for pair in zip(*ends, strict=True)]
-        for mine, theirs in zip(answers.mine, answers.theirs, strict=True):
-            if mine.committed is not None and theirs.committed is not None:
-                self.keep_tasks(mine.committed.tasks, theirs.committed.tasks)
+        for end, mine, theirs in zip(ends[0], answers.mine, answers.theirs, strict=True):
+            if end.turn is not None and mine.committed is not None and theirs.committed is not None:
+                self.keep_born(end.turn, mine.committed, theirs.committed)
 
     @operation(when=lambda self: self.ends, place=st.integers(0, 3))
     def finish_again(self, place: int) -> None:

@@ -273,11 +273,14 @@ async def test_an_order_that_was_forgotten_brings_its_delivery_once(kit: Kit) ->
     assert (await claimed(journal)).runs == ()
 
 
-async def test_an_order_that_was_forgotten_offers_anew_what_the_machine_put_off(kit: Kit) -> None:
+@pytest.mark.parametrize("dedupe", [None, "cancel"])
+async def test_an_order_that_was_forgotten_offers_anew_what_was_put_off(kit: Kit, dedupe: str | None) -> None:
     """Promise 6: a cancellation that the run has deferred is due again with the order that is given again."""
     journal = await kit.open(limits=Limits(dedupe_window=MOMENT))
     run_id = await waiting(journal)
     cancel = order(OrderKind.CANCEL, run_id)
+    if cancel.delivery is not None:
+        cancel = replace(cancel, delivery=replace(cancel.delivery, dedupe=dedupe))
     await journal.control([cancel])
     claim, now = await claimed_one(journal)
     deferred = tuple((delivery.id, Held.DEFERRED) for delivery in claim.deliveries)
@@ -289,9 +292,8 @@ async def test_an_order_that_was_forgotten_offers_anew_what_the_machine_put_off(
     assert [delivery.held for delivery in (await seen(journal, run_id)).deliveries] == [Held.NO]
     claim, now = await claimed_one(journal)
     assert [delivery.kind for delivery in claim.deliveries] == [DeliveryKind.CANCEL]
+    assert not claim.has_deferred
     await committed(journal, turn(claim, now))
-    await ordered(journal, OrderKind.SUSPEND, run_id)
-    await ordered(journal, OrderKind.RESUME, run_id)  # frees what is held: nothing of it is left
     assert (await seen(journal, run_id)).deliveries == ()
     assert (await claimed(journal)).runs == ()
 

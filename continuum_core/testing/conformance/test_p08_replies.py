@@ -12,12 +12,25 @@ from continuum_core.journal.protocol import Capability, Journal, Limits
 from continuum_core.journal.records import Held, RunStatus
 from continuum_core.journal.replies import Asked, Replied, ReplyState, replying
 from continuum_core.testing.conformance.carried import elsewhere, whole
-from continuum_core.testing.conformance.given import FAR, MOMENT, first_turn, fused, new_run, signal, turn
+from continuum_core.testing.conformance.given import (
+    FAR,
+    MOMENT,
+    finish,
+    first_turn,
+    fused,
+    new_run,
+    new_task,
+    outcome,
+    signal,
+    turn,
+)
 from continuum_core.testing.conformance.kit import (
     Kit,
     claimed_one,
+    claimed_task,
     committed,
     delivered,
+    finished,
     ordered,
     passed,
     row,
@@ -175,6 +188,20 @@ async def test_namespaces_keep_their_replies(kit: Kit) -> None:
     await _answered(journal, run_id, "a", b"mine")
     other = await kit.open(f"{kit.namespace}-other")
     assert await _replied(other, (run_id, "a")) == [UNKNOWN]
+
+
+async def test_a_turn_replies_to_the_outcome_that_it_rides_on(kit: Kit) -> None:
+    """Promise 8: also where the outcome is consumed without having been stored."""
+    journal = await _opened(kit)
+    run_id = await waiting(journal, {"tasks": (new_task(),)})
+    task = await claimed_task(journal)
+    told = replace(outcome(task.task), dedupe="a")
+    answered = fused(
+        await row(journal, run_id), await journal.now(), (told.id,), replies=(Reply("a", b"yes"),)
+    )
+    end = await finished(journal, replace(finish(task), delivery=told, turn=answered))
+    assert end.committed is not None
+    assert await _replied(journal, (run_id, "a")) == [Replied(ReplyState.GONE, b"yes")]
 
 
 async def test_a_first_turn_replies_to_what_it_begins_with(kit: Kit) -> None:

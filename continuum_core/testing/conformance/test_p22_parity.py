@@ -52,6 +52,7 @@ def test_the_same_answers_to_the_same_operations(kit: Kit, request: pytest.Fixtu
                     max_examples=count,
                     stateful_step_count=_STEPS,
                     phases=PHASES if shrinks else (Phase.generate,),
+                    print_blob=bool(examples),  # how to repeat what cannot be repeated by itself
                     report_multiple_bugs=False,  # one is mended at a time, and each takes long to shrink
                     database=None,
                     deadline=None,

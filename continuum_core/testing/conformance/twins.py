@@ -17,6 +17,8 @@ from msgspec.structs import replace
 from continuum_core.journal.commit import (
     FIRST_DUE,
     Commit,
+    CommitOutcome,
+    Committed,
     DueEntry,
     Member,
     NewRun,
@@ -47,10 +49,14 @@ _REFERENCE = "memory://"
 
 
 class Twins(Operating):
-    """Both journals, and what they were asked so far; `kit` and `tell` are set by the test."""
+    """Both journals, and what they were asked so far; `kit` and `tell` are set by the test.
+
+    :ivar counting: compare how much waits, too, which no backend is asked to tell exactly.
+    """
 
     kit: Kit
     tell: Callable[[str], None]
+    counting = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -120,9 +126,14 @@ class Twins(Operating):
         """Runs for a turn of `parent` to start, where the journal under test can."""
         if Capability.CREWS not in self.kit.capabilities or len(self.runs) > 8:
             return ()
-        born = [replace(new_run(), parent=parent, root=parent) for _ in range(count)]
-        self.runs += [new.run_id for new in born]
-        return tuple(born)
+        return tuple(replace(new_run(), parent=parent, root=parent) for _ in range(count))
+
+    def keep_born(self, turn: Commit, mine: Committed, theirs: Committed) -> None:
+        """What is there since a turn, if it stands: its tasks that are claimed already, and its children."""
+        self.keep_tasks(mine.tasks, theirs.tasks)
+        if mine.outcome is CommitOutcome.COMMITTED:
+            there = set(self.runs)
+            self.runs += [new.run_id for new in turn.starts if new.run_id not in there]
 
     def changes(
         self, run_id: UUID, chosen: dict[str, Any], deliveries: tuple[Delivery, ...]
@@ -203,7 +214,6 @@ class Twins(Operating):
             told += await replying(journal).replies(asked)
         for run_id, token in sorted(self.crews):
             told += await crewed(journal).members(run_id, token)
-        counting = gauged(journal) if Capability.GAUGES in self.kit.capabilities else None
-        if counting is not None:
-            told.append(await counting.gauges())
+        if self.counting and (counted := gauged(journal)) is not None:
+            told.append(await counted.gauges())
         return told
