@@ -90,14 +90,19 @@ function deliveries.note_seen(run, dedupe, consumed)
   call('ZADD', P .. 'seenof', 0, run .. dedupe)
 end
 
+-- One that is accepted under its dedupe id, anew perhaps: that has no reply yet.
+function deliveries.note_accepted(d, consumed)
+  deliveries.note_seen(d.run, d.dedupe, consumed)
+  call('HDEL', P .. 'rep', d.run .. d.dedupe)
+end
+
 function deliveries.insert(d)
   d.due, d.held = deliveries.resolved_due(d), NO
   empty_runs[d.run] = nil
   call('HSET', box(d.run, d.kind), d.id, stored(d))
   index(d)
   if d.dedupe then
-    deliveries.note_seen(d.run, d.dedupe, '+inf')
-    call('HDEL', P .. 'rep', d.run .. d.dedupe)
+    deliveries.note_accepted(d, '+inf')
   end
 end
 

@@ -186,14 +186,15 @@ function turns.close_everything(r)
 end
 
 local function consume(r, ids, brought)
+  local accepted = brought and brought.dedupe and not deliveries.seen(brought)
   for _, id in ipairs(ids) do
     local d = deliveries.get(r.id, id) -- one that is brought may have been delivered before
     if d then
       deliveries.remove(d)
     end
   end
-  if brought and brought.dedupe then
-    deliveries.note_seen(r.id, brought.dedupe, now)
+  if accepted then
+    deliveries.note_accepted(brought, now)
   end
 end
 
@@ -335,7 +336,7 @@ local function start(new)
       told = {'refused', now, 0, NOTHING}
     else
       if new.delivery.dedupe then
-        deliveries.note_seen(r.id, new.delivery.dedupe, now)
+        deliveries.note_accepted(new.delivery, now)
       end
       told = apply(r, new.turn, true)
     end

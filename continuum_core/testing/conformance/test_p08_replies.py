@@ -204,6 +204,20 @@ async def test_a_turn_replies_to_the_outcome_that_it_rides_on(kit: Kit) -> None:
     assert await _replied(journal, (run_id, "a")) == [Replied(ReplyState.GONE, b"yes")]
 
 
+async def test_what_an_outcome_brings_is_seen_once(kit: Kit) -> None:
+    """Promise 8: one that a turn rides on is dropped where another waits under its dedupe id."""
+    journal = await _opened(kit)
+    run_id = await waiting(journal, {"tasks": (new_task(),)})
+    task = await claimed_task(journal)
+    await delivered(journal, signal(run_id, due=FAR, dedupe="a"))
+    told = replace(outcome(task.task), dedupe="a")
+    end = replace(finish(task), delivery=told)
+    riding = fused(await row(journal, run_id), await journal.now(), (told.id,))
+    await finished(journal, replace(end, turn=riding))
+    assert await _replied(journal, (run_id, "a")) == [PENDING]
+    assert [each.due for each in (await seen(journal, run_id)).deliveries] == [FAR]
+
+
 async def test_a_first_turn_replies_to_what_it_begins_with(kit: Kit) -> None:
     """Promise 8: also where the delivery that starts the run is consumed without having been stored."""
     journal = await _opened(kit)

@@ -168,9 +168,8 @@ class Twins(Operating):
     def replies(self, consumed: Sequence[Delivery]) -> tuple[Reply, ...]:
         if Capability.REPLIES not in self.kit.capabilities:
             return ()
-        return tuple(
-            Reply(each.dedupe, b"of " + each.payload) for each in consumed if each.dedupe is not None
-        )
+        named = {each.dedupe: each for each in consumed if each.dedupe is not None}
+        return tuple(Reply(dedupe, b"of " + each.payload) for dedupe, each in named.items())
 
     def keep_tasks(self, mine: tuple[TaskClaim, ...], theirs: tuple[TaskClaim, ...]) -> None:
         self.tasks += [Pair(*pair) for pair in zip(mine, theirs, strict=True)]
