@@ -21,12 +21,8 @@ def order(work: Work) -> tuple[Micros, int, int, int]:
     return (task.due, task.run_id.int, task.token, task.slot)
 
 
-def _waits(task: Task, now: Micros) -> bool:
-    return task.lease_until is None and task.due <= now
-
-
 def _waiting(space: Space, queue: str, now: Micros) -> list[Work]:
-    works = [work for work in space.tasks.all() if work.task.queue == queue and _waits(work.task, now)]
+    works = [work for work in space.tasks.all() if work.task.queue == queue and work.task.waits(now)]
     return sorted(works, key=order)
 
 
@@ -105,7 +101,7 @@ def next_token(space: Space, now: Micros, want: TaskWant) -> list[Micros]:
 
 def places(space: Space, now: Micros, tasks: Sequence[Task]) -> tuple[int | None, ...]:
     """For each task, how many of its queue are claimed before it if no others come."""
-    return tuple(_place(space, now, task) if _waits(task, now) else None for task in tasks)
+    return tuple(_place(space, now, task) if task.waits(now) else None for task in tasks)
 
 
 def _place(space: Space, now: Micros, task: Task) -> int:

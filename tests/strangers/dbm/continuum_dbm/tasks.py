@@ -89,7 +89,7 @@ def _ripen(space: Space, limits: Limits, now: Micros, want: TaskWant) -> None:
         task = work.task
         if (task.due if task.lease_until is None else task.lease_until) > now:
             continue
-        if task.cancel and not task.undo:
+        if task.unneeded:
             space.tasks.drop(work)
         elif task.lease_until is not None:
             losses = task.losses + 1
@@ -143,7 +143,7 @@ def _finish(space: Space, limits: Limits, now: Micros, end: TaskFinish) -> Finis
 
 def _reopen(space: Space, work: Work, end: TaskFinish, now: Micros) -> None:
     task = work.task
-    if task.cancel and not task.undo:
+    if task.unneeded:
         space.tasks.drop(work)
         return
     reopened = replace(task, due=now + end.delay, lease_until=None, claim_id=None)
