@@ -23,11 +23,13 @@ class Hand:
     """One handle, as its hub knows it.
 
     :ivar changes: those that it made itself.
-    :ivar commits: its transactions, whether or not they are changes to anybody.
+    :ivar begun: its commits, whether or not they are changes to anybody, with the one under way.
+    :ivar ended: without it.
     """
 
     changes: int = 0
-    commits: int = 0
+    begun: int = 0
+    ended: int = 0
 
 
 @define(eq=False)

@@ -108,6 +108,7 @@ class Writer:
                 return False
             self._failed(jobs, error)
             return True
+        self.hand.begun += 1  # before: others may see the commit before this thread is told of it
         try:
             connection.execute("COMMIT")
         except sqlite3.Error as error:
@@ -115,7 +116,8 @@ class Writer:
             self.close()
             self._failed(jobs, error, ambiguous=True)
             return True
-        self.hand.commits += 1
+        finally:
+            self.hand.ended = self.hand.begun
         if any(job.tells for job in jobs):
             self._hub.changed(self.hand)
         return True

@@ -141,7 +141,8 @@ def test_whoever_is_cancelled_leaves_no_connection_open(
 
         async def carried_out(at: int = at, kept: list[object] = kept) -> bool:
             cut = await Cut(operation(postgres_url, kept), at, again)
-            if not again:  # who is cancelled twice goes at once, and what closes goes on by itself
+            # Who is cancelled twice goes at once, and what closes goes on by itself; so does a thread.
+            if not again and operation not in (plain_pool, plain_engine):
                 assert left(made) == [], f"cancelled at pause {at}"
             return cut
 

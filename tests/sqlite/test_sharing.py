@@ -23,6 +23,7 @@ from continuum_core.testing.conformance.given import new_run, signal
 from continuum_sqlite import hub
 from continuum_sqlite.journal import SqliteJournal
 from continuum_sqlite.place import Place
+from continuum_sqlite.wakeups import Wakeups
 from tests.sqlite.handles import claim, opened
 
 BUSY = Path(__file__).with_name("busy_process.py")
@@ -198,6 +199,20 @@ async def test_a_handle_is_not_woken_by_what_it_writes_itself(tmp_path: Path) ->
         assert not waiting.done()
         await other.start([new_run()])
         await asyncio.wait_for(waiting, timeout=60)
+
+
+@pytest.mark.parametrize("under_way", [False, True])
+async def test_a_commit_may_be_seen_before_its_writer_knows(under_way: bool) -> None:
+    """A look that meets the handle's own commit has the writer asked; one that meets no own commit wakes."""
+    asked: list[bool] = []
+    hand, shared = hub.Hand(begun=int(under_way)), hub.Hub()
+
+    async def look() -> bool:
+        return True
+
+    waiting = Wakeups(shared, hand, look, lambda: asked.append(True))
+    await waiting._notice(asyncio.get_running_loop(), 0.001)
+    assert (len(asked), shared.others(hand)) == ((1, 0) if under_way else (0, 1))
 
 
 @pytest.mark.parametrize("behind", [False, True])
