@@ -45,6 +45,7 @@ OF_ONE_TAG = {
     "p02_messages_that_reach_nobody_are_kept[redis-tags-unknown]": "it waits for a run to be started",
     "p11_a_suspect_ends_the_batch_it_is_met_in": "it ends its own tag's",
     "p11_losses_grow_and_a_suspect_task_is_claimed_alone": "alone, but not in the order of one tag",
+    "p13_runs_of_one_due_time": "what is due at one time is in order within a tag",
     "p13_a_claim_tells_how_far_it_read": "as far as the tag that read least",
     "p13_a_cap_holds_over_claims_and_handles": "it counts the leases of claims that state one",
     "p13_a_cap_counts_every_activity": "it counts the leases of claims that state one",
