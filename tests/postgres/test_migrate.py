@@ -253,7 +253,7 @@ async def test_processes_that_start_together_migrate_once(empty_url: str) -> Non
     for opener in openers:
         assert opener.stdout is not None
         assert await soon(opener.stdout.readline(), _BEGINS) == b"ready\n"
-    told = await soon(asyncio.gather(*(opener.communicate(b"go\n") for opener in openers)), _BEGINS)
+    told = await soon(asyncio.gather(*(opener.communicate(b"go\n") for opener in openers)))
     assert [out for out, _ in told] == [b"%d\n" % NEWEST] * len(openers)
     async with opened(empty_url, "together") as journal:
         assert (await journal.open()).schema == NEWEST
