@@ -20,7 +20,7 @@ from continuum_sqlite.migrations import MIGRATIONS
 from continuum_sqlite.place import Place
 from continuum_sqlite.schema import check_file, migrate, stated_version
 
-__all__ = ["OLDEST", "begin", "identity", "open_reader", "open_writer", "patiently"]
+__all__ = ["OLDEST", "begin", "data_version", "identity", "open_reader", "open_writer", "patiently"]
 
 OLDEST = (3, 37, 0)
 """The oldest SQLite that has all we use (STRICT tables; RETURNING)."""
@@ -166,3 +166,9 @@ def _migrated(connection: sqlite3.Connection, place: Place) -> int:
             connection.execute("ROLLBACK")
         raise
     return version
+
+
+def data_version(execute: Callable[[str], sqlite3.Cursor]) -> int:
+    """A number that is another one when other connections than this have committed. Raises sqlite3.Error."""
+    found: int = execute("PRAGMA data_version").fetchone()[0]
+    return found

@@ -11,15 +11,13 @@ from collections.abc import Callable, Sequence
 
 from continuum_core.journal.protocol import Limits
 from continuum_sqlite.clock import HostClock
-from continuum_sqlite.connection import open_reader
+from continuum_sqlite.connection import data_version, open_reader
 from continuum_sqlite.errors import broken, port_error
 from continuum_sqlite.lane import Job
 from continuum_sqlite.place import Place
 from continuum_sqlite.transaction import Transaction
 
 __all__ = ["Reader"]
-
-_DATA_VERSION = "PRAGMA data_version"
 
 
 class Reader:
@@ -60,7 +58,7 @@ class Reader:
     def changed(self, transaction: Transaction) -> bool:
         """Whether another connection, of whatever process, has committed since this was last asked."""
         before = self._data_version
-        self._data_version = transaction.execute(_DATA_VERSION).fetchone()[0]
+        self._data_version = data_version(transaction.execute)
         return self._data_version != before
 
     def _read(self, job: Job) -> object:
@@ -84,5 +82,5 @@ class Reader:
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = open_reader(self._place)
-            self._data_version = self._connection.execute(_DATA_VERSION).fetchone()[0]
+            self._data_version = data_version(self._connection.execute)
         return self._connection

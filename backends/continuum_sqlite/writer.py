@@ -15,7 +15,7 @@ from continuum_core.errors import JournalMissing, JournalUnavailable
 from continuum_core.journal.looking import missing
 from continuum_core.journal.protocol import Limits
 from continuum_sqlite.clock import HostClock
-from continuum_sqlite.connection import begin, identity, open_writer
+from continuum_sqlite.connection import begin, data_version, identity, open_writer
 from continuum_sqlite.errors import broken, port_error, unavailable
 from continuum_sqlite.hub import Hand, Hub
 from continuum_sqlite.lane import Job
@@ -24,8 +24,6 @@ from continuum_sqlite.statements.namespaces import ADD_NAMESPACE, NAMESPACE
 from continuum_sqlite.transaction import Transaction
 
 __all__ = ["Writer"]
-
-_DATA_VERSION = "PRAGMA data_version"
 
 
 class Writer:
@@ -132,7 +130,7 @@ class Writer:
             return
         with contextlib.suppress(sqlite3.Error):
             before = self._data_version
-            self._data_version = self._connection.execute(_DATA_VERSION).fetchone()[0]
+            self._data_version = data_version(self._connection.execute)
             if self._data_version != before:
                 self._hub.changed()
 
@@ -179,7 +177,7 @@ class Writer:
         connection, self.schema = open_writer(self._place, create, makes=self._makes)
         try:
             self.ns = self._number(connection)
-            self._data_version = connection.execute(_DATA_VERSION).fetchone()[0]
+            self._data_version = data_version(connection.execute)
         except sqlite3.Error as error:
             connection.close()
             raise unavailable(error) from error

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from functools import cache, lru_cache
 
-__all__ = ["CLOCK", "REACHED", "Composed", "patient", "qualified", "query", "timed"]
+__all__ = ["CLOCK", "NEEDED", "REACHED", "Composed", "patient", "qualified", "query", "timed"]
 
 
 class Composed(str):
@@ -22,6 +22,9 @@ class Composed(str):
 
 CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 """The journal's clock, in microseconds."""
+
+NEEDED = "(t.undo OR NOT t.cancel)"
+"""Of a task `t`: somebody asks what becomes of it. What is not needed is put away by the next claim."""
 
 REACHED = "(pg_catalog.pg_current_wal_flush_lsn() - '0/0'::pg_catalog.pg_lsn)::bigint"
 """How far the log is on the disk, in bytes since its beginning: on one timeline it never goes back, unless

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from continuum_postgres.statements import CLOCK
+from continuum_postgres.statements import CLOCK, NEEDED
 from continuum_postgres.statements.tasks import TASK_COLUMNS
 
 __all__ = [
@@ -62,7 +62,7 @@ WITH l AS MATERIALIZED (
     CROSS JOIN LATERAL (
       SELECT t.ctid AS tid FROM continuum.tasks t
       WHERE {_THE_TASK} AND t.fence = m.fence AND t.lease_until IS NULL AND t.due <= $7::bigint
-        AND (t.undo OR NOT t.cancel)
+        AND {NEEDED}
       FOR UPDATE SKIP LOCKED) t
     WHERE m.want = w.want LIMIT w.room) t
 )

@@ -8,7 +8,7 @@ is done here, only locking, seeking and counting.
 
 from __future__ import annotations
 
-from continuum_postgres.statements import CLOCK
+from continuum_postgres.statements import CLOCK, NEEDED
 
 __all__ = [
     "ADD_QUEUES",
@@ -26,7 +26,6 @@ _LANES = "unnest($2::text[], $3::text[]) WITH ORDINALITY AS m (queue, activity, 
 _ROOMY = "unnest($2::text[], $3::text[], $4::bigint[]) WITH ORDINALITY AS m (queue, activity, room, ord)"
 _OF_LANE = "t.ns = $1::integer AND t.queue = m.queue AND t.activity = m.activity"
 _NOW = f"(SELECT {CLOCK})"
-_NEEDED = "(t.undo OR NOT t.cancel)"
 _FOUND = "t.priority, t.fairness, t.due, t.run_id, t.token, t.slot, t.losses, t.fence, t.wake"
 
 # The priorities that a lane has ready tasks of, by seeking from one to the next.
@@ -42,13 +41,13 @@ _PRIORITIES = f"""(
 ) p"""
 # In which a claim takes what is of one key; that of the index, so that no ties are ever sorted.
 _ORDER = "t.due, t.run_id, t.token, t.slot"
-_READY = f"{_OF_LANE} AND t.priority = p.priority AND t.wake IS NULL AND t.due <= {_NOW} AND {_NEEDED}"
+_READY = f"{_OF_LANE} AND t.priority = p.priority AND t.wake IS NULL AND t.due <= {_NOW} AND {NEEDED}"
 
 # What was put off until now. The claim that finds such tasks makes them ready, so they are few; after a
 # long rest they are found page by page.
 _PUT_OFF = f"""(
   SELECT {_FOUND} FROM continuum.tasks t
-  WHERE {_OF_LANE} AND NOT t.leased AND t.wake <= {_NOW} AND {_NEEDED} ORDER BY t.wake LIMIT 1000
+  WHERE {_OF_LANE} AND NOT t.leased AND t.wake <= {_NOW} AND {NEEDED} ORDER BY t.wake LIMIT 1000
 )"""
 
 # What a queue without keys needs, and whether this one has any: one task with a key tells, or that it was

@@ -6,12 +6,11 @@ Unneeded tasks are read past, and not counted: they are few, for the next claim 
 
 from __future__ import annotations
 
-from continuum_postgres.statements import CLOCK
+from continuum_postgres.statements import CLOCK, NEEDED
 
 __all__ = ["PUT_OFF_TASKS", "WAITING_TASKS"]
 
 _NOW = f"(SELECT {CLOCK})"
-_NEEDED = "(t.undo OR NOT t.cancel)"  # what is not needed is put away by the next claim
 
 # `most` is no constant: the planner would read all that waits where it expects fewer than that.
 _OWN = f"""(
@@ -38,7 +37,7 @@ _LATER = "NOT t.leased AND t.wake IS NOT NULL"
 _PUT_OFF = f"""unnest({_activities(_LATER)}) AS m (activity) CROSS JOIN LATERAL (
     SELECT t.priority, t.fairness, t.due, t.run_id, t.token, t.slot FROM continuum.tasks t
     WHERE t.ns = $1::integer AND t.queue = w.queue AND t.activity = m.activity
-      AND NOT t.leased AND t.wake <= {_NOW} AND {_NEEDED} ORDER BY t.wake LIMIT w.most
+      AND NOT t.leased AND t.wake <= {_NOW} AND {NEEDED} ORDER BY t.wake LIMIT w.most
   ) t"""
 
 # What was put off until now and not met by a claim since: nearly always nothing.
@@ -50,7 +49,7 @@ CROSS JOIN LATERAL (SELECT * FROM {_PUT_OFF} LIMIT w.most) t
 
 _OF_LANE = (
     "t.ns = $1::integer AND t.queue = w.queue AND t.activity = m.activity AND t.wake IS NULL "
-    f"AND t.due <= {_NOW} AND {_NEEDED}"
+    f"AND t.due <= {_NOW} AND {NEEDED}"
 )
 _EQUAL = f"{_OF_LANE} AND t.priority = w.priority"
 
