@@ -293,6 +293,10 @@ async def test_an_order_that_was_forgotten_offers_anew_what_was_put_off(kit: Kit
     claim, now = await claimed_one(journal)
     assert [delivery.kind for delivery in claim.deliveries] == [DeliveryKind.CANCEL]
     assert not claim.has_deferred
+    if dedupe is not None:  # it waits again, and so its id is taken, however long it waits
+        await passed(journal, await journal.now() + MOMENT)
+        (other,) = await journal.deliver([signal(run_id, dedupe=dedupe)])
+        assert other.outcome is DeliverOutcome.DUPLICATE
     await committed(journal, turn(claim, now))
     assert (await seen(journal, run_id)).deliveries == ()
     assert (await claimed(journal)).runs == ()
