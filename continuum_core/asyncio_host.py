@@ -50,17 +50,15 @@ class AsyncioFlag:
     def set(self) -> None:
         # A flag is set from callbacks of this loop (cheap) and from renewing threads (must hand over).
         try:
-            if get_ident() == self._thread:
-                self._wake()
-            else:
-                self._loop.call_soon_threadsafe(self._wake)
+            if get_ident() != self._thread:
+                self._loop.call_soon_threadsafe(self.set)
+                return
+            self._set = True
+            for waiter in self._waiting:
+                if not waiter.done():  # it was cancelled, or told already
+                    waiter.set_result(True)
         except RuntimeError:
             return  # the loop was closed meanwhile: nobody waits any more
-
-    def _wake(self) -> None:
-        self._set = True
-        for waiter in self._waiting:
-            _settle(waiter, True)
 
     def clear(self) -> None:
         self._set = False
@@ -76,7 +74,7 @@ class AsyncioFlag:
             return self._set
         waiter: asyncio.Future[bool] = self._loop.create_future()
         self._waiting.append(waiter)
-        timer = None if seconds is None else self._loop.call_later(seconds, _settle, waiter, False)
+        timer = None if seconds is None else self._loop.call_later(seconds, _give_up, waiter)
         try:
             return await waiter
         finally:
@@ -85,9 +83,10 @@ class AsyncioFlag:
                 timer.cancel()
 
 
-def _settle(waiter: asyncio.Future[bool], told: bool) -> None:
-    if not waiter.done():  # it was cancelled, or told already
-        waiter.set_result(told)
+def _give_up(waiter: asyncio.Future[bool]) -> None:
+    """Its time is over."""
+    if not waiter.done():
+        waiter.set_result(False)
 
 
 class AsyncioJob:

@@ -16,6 +16,7 @@ from continuum_core.definition.memory import Memory, keeps, memory_of
 from continuum_core.definition.upgrade import Way
 from continuum_core.due import SUSPECT, Born, Due
 from continuum_core.errors import UnknownVersion
+from continuum_core.interpreter.events import Event
 from continuum_core.interpreter.macrostep import step
 from continuum_core.interpreter.snapshot import Disposition, Snapshot, Step
 from continuum_core.journal.attributes import Attribute, changes
@@ -27,6 +28,7 @@ from continuum_core.mapper import (
     Image,
     ask,
     decode_event,
+    decode_start,
     described,
     encode_control,
     encode_image,
@@ -76,11 +78,15 @@ class Fold:
         self.image = due.image
         self.records: list[Record] = []
         self.consumed: list[UUID] = []
-        if not due.image.snapshot.configuration:
+        if (
+            not due.image.snapshot.configuration
+            and due.deliveries
+            and due.deliveries[0].kind is not DeliveryKind.START
+        ):
             self._trace()
 
     def _trace(self) -> None:
-        """Note where a run comes from that has not begun: it may end before its start is taken."""
+        """Note where a run comes from whose start is not what it takes first: it may end before that."""
         for delivery in self.due.deliveries:
             if delivery.kind is DeliveryKind.START:
                 try:
@@ -91,8 +97,8 @@ class Fold:
 
     def take(self, delivery: Delivery) -> bool:
         """Fold one delivery in; True when the fold may go on."""
-        entry, before = self.entry, self.image
         made = self._step(delivery)
+        entry, before = self.entry, self.image
         self.doing = "context cannot be stored"
         after = imaged(entry, before, made.snapshot)
         self.doing = "cannot be asked for"
@@ -237,7 +243,13 @@ class Fold:
         if delivery.kind is DeliveryKind.FORK:
             return take_up(entry, snapshot, delivery.payload, due.now, str(due.run_id))
         kind, payload, token, slot = delivery.kind, delivery.payload, delivery.token, delivery.slot
-        event = decode_event(entry, snapshot, kind, payload, token, slot, delivery.due)
+        event: Event
+        if kind is DeliveryKind.START:
+            event, origin = decode_start(entry, payload, delivery.due)
+            if origin is not None:
+                self.image = replace(self.image, origin=origin)
+        else:
+            event = decode_event(entry, snapshot, kind, payload, token, slot, delivery.due)
         self.doing = "fault"
         return step(entry.program, snapshot, event, due.now, due.run_id.bytes)
 

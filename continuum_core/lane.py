@@ -262,7 +262,7 @@ class Lane(Generic[M, A]):
             self._idle.set()
 
     async def _send(self, batch: list[_Member[M, A]]) -> None:
-        backoff = Backoff(self._host)
+        backoff: Backoff | None = None
         while batch := self._refreshed(batch):
             began = 0.0 if self._watch is None else self._host.monotonic()
             try:
@@ -276,6 +276,7 @@ class Lane(Generic[M, A]):
                 for member in batch if error.ambiguous else ():
                     member.unsure = True
                 self._outage.failed(self._name, error)
+                backoff = backoff or Backoff(self._host)
                 await self._host.sleep(backoff.delay())
                 continue
             except Exception as error:

@@ -17,9 +17,9 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import NamedTuple
 
 import psycopg
+from msgspec import Struct
 from psycopg import adapt, errors, generators
 from psycopg.abc import Buffer
 from psycopg.adapt import PyFormat
@@ -34,7 +34,7 @@ _GOOD = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
 _PATIENCE = 5.0  # seconds, for telling the server that nobody waits for an answer any more
 
 
-class Answer(NamedTuple):
+class Answer(Struct, frozen=True, gc=False):
     """What came of a statement.
 
     :ivar rows: empty where it returns none.
@@ -58,7 +58,8 @@ class Direct:
         self._transformer = adapt.Transformer(connection)
         self._names: dict[tuple[bytes, tuple[int, ...]], bytes] = {}
         self._listening: tuple[asyncio.AbstractEventLoop, int] | None = None  # which loop, to which socket
-        self._reading: _Reading | None = None
+        self._came: list[PGresult] = []  # of the answer under way, as far as it is there
+        self._whole: asyncio.Future[None] | None = None  # set once it is; None while nobody waits
 
     async def ask(self, text: bytes, parameters: tuple[object, ...], prepare: bool) -> Answer:
         """Carry the statement out, and return what came of it; the driver packs its parameters.
@@ -69,13 +70,45 @@ class Direct:
         """
         values = self._transformer.dump_sequence(parameters, [PyFormat.AUTO] * len(parameters))
         types, formats = self._transformer.types or (), self._transformer.formats or ()
-        return await self._ask(text, types, values, formats, prepare)
+        return self._read(await self.send(text, types, values, prepare, formats))
 
-    async def send(
+    async def send_packed(
         self, text: bytes, types: tuple[int, ...], values: Sequence[Buffer | None], prepare: bool
     ) -> Answer:
         """The same where the parameters are packed already, in the binary formats of their types."""
-        return await self._ask(text, types, values, [Format.BINARY] * len(values), prepare)
+        return self._read(await self.send(text, types, values, prepare))
+
+    async def send(
+        self,
+        text: bytes,
+        types: tuple[int, ...],
+        values: Sequence[Buffer | None],
+        prepare: bool,
+        formats: Sequence[Format] | None = None,
+    ) -> PGresult:
+        """The same, and the answer is left as it came, in binary formats.
+
+        :param formats: of each value, where they are not binary.
+        """
+        pgconn = self.connection.pgconn
+        if formats is None:
+            formats = [Format.BINARY] * len(values)
+        try:
+            if not prepare:
+                pgconn.send_query_params(text, values, types, formats, Format.BINARY)
+                return await self._result()
+            name = self._names.get((text, types)) or await self._prepare(text, types)
+            pgconn.send_query_prepared(name, values, formats, Format.BINARY)
+            try:
+                return await self._result()
+            except errors.InvalidSqlStatementName:
+                self._names.clear()
+                name = await self._prepare(text, types)
+                pgconn.send_query_prepared(name, values, formats, Format.BINARY)
+                return await self._result()
+        except BaseException:
+            self.rest()  # at once: libpq closes the socket of a connection that it finds broken
+            raise
 
     def rest(self) -> None:
         """Listen to the socket no more: the driver is going to, or it is about to be closed."""
@@ -84,28 +117,6 @@ class Direct:
             self._listening = None
             loop.remove_reader(socket)
 
-    async def _ask(
-        self,
-        text: bytes,
-        types: tuple[int, ...],
-        values: Sequence[Buffer | None],
-        formats: Sequence[Format],
-        prepare: bool,
-    ) -> Answer:
-        try:
-            if not prepare:
-                self.connection.pgconn.send_query_params(text, values, types, formats, Format.BINARY)
-                return self._read(await self._result())
-            name = self._names.get((text, types)) or await self._prepare(text, types)
-            try:
-                return await self._execute(name, values, formats)
-            except errors.InvalidSqlStatementName:
-                self._names.clear()
-                return await self._execute(await self._prepare(text, types), values, formats)
-        except BaseException:
-            self.rest()  # at once: libpq closes the socket of a connection that it finds broken
-            raise
-
     async def _prepare(self, text: bytes, types: tuple[int, ...]) -> bytes:
         """Have the server keep the statement, under the name that is answered."""
         name = f"continuum_{sha256(repr((text, types)).encode()).hexdigest()[:24]}".encode()
@@ -113,12 +124,6 @@ class Direct:
         await self._result()
         self._names[text, types] = name
         return name
-
-    async def _execute(
-        self, name: bytes, values: Sequence[Buffer | None], formats: Sequence[Format]
-    ) -> Answer:
-        self.connection.pgconn.send_query_prepared(name, values, formats, Format.BINARY)
-        return self._read(await self._result())
 
     def _read(self, result: PGresult) -> Answer:
         transformer = self._transformer
@@ -132,43 +137,55 @@ class Direct:
     async def _result(self) -> PGresult:
         """What the server answers to what was sent last. Raises what it refuses with."""
         pgconn = self.connection.pgconn
+        came = self._came = []
         try:
             if pgconn.flush():  # more than the socket takes at once
                 self.rest()
-                came: list[PGresult] = await self.connection.wait(generators.execute(pgconn))
-            else:
-                came = await self._results()
+                came = await self.connection.wait(generators.execute(pgconn))
+            elif not self._take(pgconn):  # libpq reads where it cannot send: what it has, no socket will tell
+                loop = asyncio.get_running_loop()
+                if self._listening is None:
+                    self._listening = loop, pgconn.socket
+                    loop.add_reader(pgconn.socket, self._come)
+                self._whole = loop.create_future()
+                await self._whole
         except (psycopg.Error, OSError):
             raise
         except BaseException:
             await self._abandon()
             raise
+        finally:
+            self._whole = None
         [result] = came
         if result.status not in _GOOD:
             raise errors.error_from_result(result, self.connection.info.encoding)
         return result
 
-    async def _results(self) -> list[PGresult]:
-        """What the server answers to what has been sent. Raises psycopg.Error."""
-        loop = asyncio.get_running_loop()
-        reading = _Reading(self.connection.pgconn, loop.create_future())
-        reading.take()  # libpq reads where it cannot send: what it has already, the socket will not tell of
-        if not reading.whole.done():
-            if self._listening is None:
-                self._listening = loop, self.connection.pgconn.socket
-                loop.add_reader(self._listening[1], self._come)
-            self._reading = reading
-        try:
-            return await reading.whole
-        finally:
-            self._reading = None
-
     def _come(self) -> None:
         """There is something on the socket."""
-        if self._reading is None:
+        whole = self._whole
+        if whole is None:
             self.rest()  # nobody waits for it, and it would be told again and again
-        else:
-            self._reading.come()
+        elif not whole.done():  # whoever waits may have been told, or cancelled, and not have gone on yet
+            pgconn = self.connection.pgconn
+            try:
+                pgconn.consume_input()
+                if self._take(pgconn):
+                    whole.set_result(None)
+            except psycopg.Error as error:
+                if self._came:  # why the server hung up: it says so before it does
+                    whole.set_result(None)
+                else:
+                    whole.set_exception(error)
+
+    def _take(self, pgconn: PGconn) -> bool:
+        """Take what libpq has read; True once the answer is whole. Raises psycopg.Error."""
+        while not pgconn.is_busy():
+            result = pgconn.get_result()
+            if result is None:
+                return True
+            self._came.append(result)
+        return False
 
     async def _abandon(self) -> None:
         """End what the server is doing for nobody, so that it keeps no locks, and the connection."""
@@ -178,36 +195,3 @@ class Direct:
                 await self.connection.cancel_safe(timeout=_PATIENCE)
         finally:
             await self.connection.close()
-
-
-class _Reading:
-    """Takes an answer in as it comes. Whoever waits for it is woken once, when it is whole."""
-
-    __slots__ = ("_pgconn", "_results", "whole")
-
-    def __init__(self, pgconn: PGconn, whole: asyncio.Future[list[PGresult]]) -> None:
-        self._pgconn = pgconn
-        self._results: list[PGresult] = []
-        self.whole = whole
-
-    def come(self) -> None:
-        """There is something on the socket."""
-        if self.whole.done():
-            return  # it is whole, or whoever waited was cancelled; he has not gone on yet
-        try:
-            self._pgconn.consume_input()
-            self.take()
-        except psycopg.Error as error:
-            if self._results:  # why the server hung up: it says so before it does
-                self.whole.set_result(self._results)
-            else:
-                self.whole.set_exception(error)
-
-    def take(self) -> None:
-        """Take what libpq has read. Raises psycopg.Error."""
-        while not self._pgconn.is_busy():
-            result = self._pgconn.get_result()
-            if result is None:
-                self.whole.set_result(self._results)
-                return
-            self._results.append(result)

@@ -35,7 +35,7 @@ from continuum_postgres.statements.tasks import DROP_TASKS, LOCK_AHEAD, LOCK_TAS
 from continuum_postgres.turns import Standing, Told, lock
 from continuum_postgres.writes import TaskName, Writes, names
 
-__all__ = ["finish"]
+__all__ = ["finish", "finish_long"]
 
 _REOPENS = frozenset({FinishKind.RETRY, FinishKind.RETURN})
 
@@ -55,14 +55,15 @@ class _Standing(NamedTuple):
 
 async def finish(session: Session, finishes: Sequence[TaskFinish]) -> list[Finished]:
     """The verb: one answer per attempt."""
-
-    async def long(left: Sequence[TaskFinish]) -> list[Finished]:
-        return await in_rounds(session, left, _touched, _finish, _locked, _ahead)
-
     simple = fused.finishes(finishes) if session.alone else []
     if len(simple) < len(finishes) and len(rounds(finishes, _touched)) > 1:
-        return await long(finishes)  # members that meet keep their order
-    return await fused.first(session, finishes, simple, fused.finish, long)
+        return await finish_long(session, finishes)  # members that meet keep their order
+    return await fused.first(session, finishes, simple, fused.finish, finish_long)
+
+
+async def finish_long(session: Session, finishes: Sequence[TaskFinish]) -> list[Finished]:
+    """The verb where something may stand in the way of each."""
+    return await in_rounds(session, finishes, _touched, _finish, _locked, _ahead)
 
 
 def _touched(ending: TaskFinish) -> Touched:

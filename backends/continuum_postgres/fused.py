@@ -31,12 +31,12 @@ from continuum_core.journal.commit import (
 from continuum_core.journal.fences import born
 from continuum_core.journal.records import RunStatus
 from continuum_postgres.errors import lost
-from continuum_postgres.packing import packed
+from continuum_postgres.packing import bigint, packed
 from continuum_postgres.session import Ask, Row, Session
 from continuum_postgres.shards import shard
 from continuum_postgres.statements.fused import FUSE_FINISH, FUSE_FINISHES, FUSE_START, FUSE_STARTS
 
-__all__ = ["finish", "finishes", "first", "start", "starts"]
+__all__ = ["begins", "finish", "finish_alone", "finishes", "first", "fuses", "start", "start_alone", "starts"]
 
 Member = TypeVar("Member")
 Answer = TypeVar("Answer")
@@ -134,7 +134,8 @@ async def _carried_out(session: Session, ask: Ask) -> list[Row]:
         if not lost(error):
             raise
         await session.drop()
-        session.partly = True  # it may have been done: the long way finds out, on a new connection
+        # What was sent may have been done: the long way finds out, on a new connection.
+        session.partly = session.partly or session.committing
     session.committing = False
     return []
 
@@ -152,7 +153,7 @@ async def first(
     members: Sequence[Member],
     simple: Sequence[int],
     fuse: Callable[[Session, Sequence[Member]], Awaitable[Sequence[Answer | None]]],
-    long: Callable[[Sequence[Member]], Awaitable[Sequence[Answer]]],
+    long: Callable[[Session, Sequence[Member]], Awaitable[Sequence[Answer]]],
 ) -> list[Answer]:
     """One answer a member: first those that are simple, then by the `long` way whoever is left.
 
@@ -167,7 +168,7 @@ async def first(
     left = [at for at, answer in enumerate(told) if answer is None]
     if left:
         session.partly = session.partly or len(left) < len(members)
-        for at, answer in zip(left, await long([members[at] for at in left]), strict=True):
+        for at, answer in zip(left, await long(session, [members[at] for at in left]), strict=True):
             told[at] = answer
         session.partly = False
     return [answer for answer in told if answer is not None]
@@ -182,7 +183,8 @@ def _apart(positions: list[int], run_ids: Sequence[UUID]) -> list[int]:
 # --- finishes with the turn that rides on each
 
 
-def _fuses(ending: TaskFinish) -> bool:
+def fuses(ending: TaskFinish) -> bool:
+    """Whether it may be taken."""
     turn, delivery = ending.turn, ending.delivery
     return (
         turn is not None
@@ -201,8 +203,28 @@ def _fuses(ending: TaskFinish) -> bool:
 
 def finishes(endings: Sequence[TaskFinish]) -> list[int]:
     """Positions of those that may be taken."""
-    simple = [at for at, ending in enumerate(endings) if _fuses(ending)]
+    simple = [at for at, ending in enumerate(endings) if fuses(ending)]
     return _apart(simple, [endings[at].run_id for at in simple])
+
+
+def _of_finish(ending: TaskFinish, turn: Commit, number: int) -> tuple[object, ...]:
+    closes, arrived = bool(turn.closed), turn.consumed[0]
+    return (*_of_turn(turn, number), ending.token, ending.slot, ending.fence, turn.base, closes, arrived)
+
+
+async def finish_alone(session: Session, ending: TaskFinish) -> Finished | None:
+    """What became of one that may be taken, or None: the long way has to tell."""
+    turn = ending.turn
+    if turn is None:
+        return None
+    values = _of_finish(ending, turn, shard(ending.run_id))
+    told = await session.tell(FUSE_FINISH, (session.space.last, *values))
+    machine = told.get_value(0, 2)
+    if machine is None:
+        return None
+    now = bigint(told.get_value(0, 0))  # the statement's own: fences are made of it
+    session.space.at(now)
+    return Finished(FinishOutcome.FINISHED, now, _committed(turn, machine.decode(), now))
 
 
 async def finish(session: Session, finishes: Sequence[TaskFinish]) -> list[Finished | None]:
@@ -212,16 +234,7 @@ async def finish(session: Session, finishes: Sequence[TaskFinish]) -> list[Finis
     endings = [finishes[place] for place in at]
     turns = [ending.turn for ending in endings if ending.turn is not None]  # which is each of them
     rows = [
-        (
-            *_of_turn(turn, number),
-            ending.token,
-            ending.slot,
-            ending.fence,
-            turn.base,
-            bool(turn.closed),
-            turn.consumed[0],
-        )
-        for ending, turn, number in zip(endings, turns, shards, strict=True)
+        _of_finish(ending, turn, number) for ending, turn, number in zip(endings, turns, shards, strict=True)
     ]
     ask = _ask(FUSE_FINISH, FUSE_FINISHES, session.space.last, rows)
     for now, order, machine, _ in await _carried_out(session, ask):
@@ -236,7 +249,8 @@ async def finish(session: Session, finishes: Sequence[TaskFinish]) -> list[Finis
 # --- starts with the first turn of each
 
 
-def _begins(new: NewRun) -> bool:
+def begins(new: NewRun) -> bool:
+    """Whether it may be taken."""
     turn = new.turn
     return (
         turn is not None
@@ -250,8 +264,26 @@ def _begins(new: NewRun) -> bool:
 
 def starts(runs: Sequence[NewRun]) -> list[int]:
     """Positions of those that may be taken."""
-    simple = [at for at, new in enumerate(runs) if _begins(new)]
+    simple = [at for at, new in enumerate(runs) if begins(new)]
     return _apart(simple, [runs[at].run_id for at in simple])
+
+
+def _of_start(new: NewRun, turn: Commit, number: int) -> tuple[object, ...]:
+    return (*_of_turn(turn, number), new.machine, new.key, new.digest, new.parent, new.root)
+
+
+async def start_alone(session: Session, new: NewRun) -> Started | None:
+    """What became of one that may be taken, or None: the long way has to tell."""
+    turn = new.turn
+    if turn is None:
+        return None
+    values = _of_start(new, turn, shard(new.run_id))
+    told = await session.tell(FUSE_START, (session.space.last, *values))
+    if told.get_value(0, 1) is None:
+        return None
+    now = bigint(told.get_value(0, 0))  # the statement's own: fences are made of it
+    session.space.at(now)
+    return Started(StartOutcome.STARTED, now, RunStatus.RUNNING, _committed(turn, new.machine, now))
 
 
 async def start(session: Session, runs: Sequence[NewRun]) -> list[Started | None]:
@@ -260,10 +292,7 @@ async def start(session: Session, runs: Sequence[NewRun]) -> list[Started | None
     at, shards = _in_order([new.run_id for new in runs])
     news = [runs[place] for place in at]
     turns = [new.turn for new in news if new.turn is not None]  # which is each of them
-    rows = [
-        (*_of_turn(turn, number), new.machine, new.key, new.digest, new.parent, new.root)
-        for new, turn, number in zip(news, turns, shards, strict=True)
-    ]
+    rows = [_of_start(new, turn, number) for new, turn, number in zip(news, turns, shards, strict=True)]
     ask = _ask(FUSE_START, FUSE_STARTS, session.space.last, rows)
     for now, order in await _carried_out(session, ask):
         session.space.at(now)

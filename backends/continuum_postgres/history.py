@@ -14,10 +14,10 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple
 from uuid import UUID
 
 from attrs import define, field, frozen
+from msgspec import Struct
 from psycopg import errors as states
 
 from continuum_core.errors import IncompatibleJournal
@@ -66,7 +66,7 @@ class Identity:
         return f"cluster {self.system}, timeline {int(self.timeline, 16)}"
 
 
-class _Stood(NamedTuple):
+class _Stood(Struct, frozen=True, gc=False):
     """A turn that was acknowledged, or, as version 0, a start.
 
     :ivar commit_id: of the turn; None for a start.
@@ -126,7 +126,8 @@ class History:
                 return
 
     def _note(self, turn: Commit) -> None:
-        last, recorded = turn.after, bool(turn.records) and turn.records[-1].version == turn.after
+        last = turn.after
+        recorded = bool(turn.records) and turn.records[-1].version == last
         lasting = turn.status not in ENDED
         self._stood.append(_Stood(turn.run_id, last, turn.commit_id, lasting, time.monotonic(), recorded))
 

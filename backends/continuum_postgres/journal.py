@@ -48,12 +48,12 @@ from continuum_core.journal.protocol import Limits, Opened
 from continuum_core.journal.records import Definition, Delivery, Record, Run
 from continuum_core.journal.replies import Asked, Replied
 from continuum_core.journal.undisturbed import undisturbed
-from continuum_postgres import blobs, reading, results
+from continuum_postgres import blobs, fused, reading, results
 from continuum_postgres.capabilities import CAPABILITIES
 from continuum_postgres.carrier import PostgresCarrier
 from continuum_postgres.claims import ClaimRuns, release, renew
 from continuum_postgres.commits import commit
-from continuum_postgres.finishes import finish
+from continuum_postgres.finishes import finish, finish_long
 from continuum_postgres.gauges import gauges
 from continuum_postgres.orders import control
 from continuum_postgres.place import Place
@@ -203,7 +203,11 @@ class PostgresJournal:
         for ending in finishes:
             check_finish(ending)
         store = self._opened()
-        answers = await store.turning.gather(finish, finishes, prompt=True)
+        lane = store.turning
+        if len(finishes) == 1 and lane.free and fused.fuses(finishes[0]):
+            answers = [await lane.alone(fused.finish_alone, finish_long, finishes[0])]
+        else:
+            answers = await lane.gather(finish, finishes, prompt=True)
         store.space.history.finished(finishes, answers)
         store.wakeups.wrote()
         return answers

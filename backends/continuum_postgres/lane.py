@@ -44,6 +44,32 @@ _TRIES = 12
 _SHORTEST, _LONGEST = 0.001, 0.1  # seconds before a transaction that met another is begun again
 
 
+class _Door:
+    """A lock that is had at once where it is free; `asyncio.Lock` knows only a wait for that."""
+
+    def __init__(self) -> None:
+        self.taken = False
+        self._waiting: list[asyncio.Future[None]] = []
+
+    async def __aenter__(self) -> None:
+        while self.taken:
+            left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(left)
+            await left
+        self.taken = True
+
+    async def __aexit__(self, *_: object) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Let the others in: they see for themselves who was first."""
+        self.taken = False
+        for left in self._waiting:
+            if not left.done():  # its waiter was cancelled
+                left.set_result(None)
+        self._waiting.clear()
+
+
 @define(eq=False)
 class _Job:
     verb: Verb
@@ -65,7 +91,7 @@ class Lane:
         self._jobs: deque[_Job] = deque()
         self._members = 0  # of the jobs that wait
         self._waiting = asyncio.Event()
-        self._first = asyncio.Lock()  # of the first connection
+        self._first = _Door()  # to the first connection
         self._stopped = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -82,9 +108,49 @@ class Lane:
         """
         if not members:
             return []
-        if prompt and not (self._jobs or self._first.locked()):
+        if prompt and not (self._jobs or self._first.taken):
             return list(await self._at_once(verb, members))
         return list(cast("Sequence[Answer]", await self._put(verb, members)))
+
+    @property
+    def free(self) -> bool:
+        """Whether the first connection is there, and nobody uses it or waits for it."""
+        return not (self._jobs or self._first.taken or self._stopped) and self.session.connected
+
+    async def alone(
+        self,
+        short: Callable[[Session, Member], Awaitable[Answer | None]],
+        long: Callable[[Session, Sequence[Member]], Awaitable[Sequence[Answer]]],
+        member: Member,
+    ) -> Answer:
+        """The answer about one member, in the task of the caller, who finds the lane `free`.
+
+        All that a batch may need is left to the long way, which is taken where the short one does not answer:
+        a run alone goes this way twice, and its code is cold by then.
+
+        :param short: a statement that is a transaction by itself; None where it has done nothing.
+        """
+        session, unsure = self.session, False
+        self._first.taken = True
+        try:
+            try:
+                session.committing = False
+                told = await short(session, member)
+                if told is not None:
+                    return told
+            except (psycopg.Error, OSError, *UNFIT) as error:
+                if lost(error):
+                    unsure = session.committing  # whether it was done is found out on a new connection
+                    await session.drop()
+                else:
+                    await session.recover()
+            except BaseException:
+                await session.recover()
+                raise
+            [answer] = await self._carry_out(session, long, (member,), unsure=unsure)
+            return cast("Answer", answer)
+        finally:
+            self._first.leave()
 
     async def ask(self, verb: Callable[[Session], Awaitable[Answer]]) -> Answer:
         """The answer of a verb that is carried out by itself."""
@@ -199,11 +265,16 @@ class Lane:
                 job.future.set_result(answers[at : at + len(job.members)])
             at += len(job.members)
 
-    async def _carry_out(self, session: Session, verb: Verb, members: Sequence[Any]) -> Sequence[Any]:
-        """The verb's answers, tried again where it met others or a connection that was dead already."""
+    async def _carry_out(
+        self, session: Session, verb: Verb, members: Sequence[Any], *, unsure: bool = False
+    ) -> Sequence[Any]:
+        """The verb's answers, tried again where it met others or a connection that was dead already.
+
+        :param unsure: it may have been done already, by a statement whose answer was lost.
+        """
         pause = _SHORTEST
         opened = session.opened
-        session.partly = False
+        session.partly = unsure
         for attempt in range(1, _TRIES + 1):
             session.committing = False
             try:

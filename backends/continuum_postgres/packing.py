@@ -10,15 +10,15 @@ Source of the formats: the receive functions of the server's types; those of arr
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from operator import attrgetter
 from struct import Struct
-from typing import Any
+from typing import Any, NamedTuple
 
 from continuum_postgres import arrays
 
-__all__ = ["TEXT", "Packed", "Value", "packed", "types"]
+__all__ = ["TEXT", "Packed", "Stated", "Value", "bigint", "pack", "packed", "stated"]
 
 Value = bytes | None
 """As it is sent; None for NULL."""
@@ -38,6 +38,7 @@ class Packed(tuple[Value, ...]):
 
 
 _BOOLEANS = (b"\0", b"\1")
+_UUID = attrgetter("bytes")
 
 _TYPES: dict[str, tuple[int, _Pack]] = {
     "smallint": (21, Struct("!h").pack),
@@ -46,7 +47,7 @@ _TYPES: dict[str, tuple[int, _Pack]] = {
     "boolean": (16, _BOOLEANS.__getitem__),
     "bytea": (17, bytes),
     "text": (TEXT, str.encode),
-    "uuid": (2950, attrgetter("bytes")),
+    "uuid": (2950, _UUID),
     "smallint[]": (1005, arrays.smallints),
     "integer[]": (1007, arrays.integers),
     "bigint[]": (1016, arrays.bigints),
@@ -58,24 +59,46 @@ _TYPES: dict[str, tuple[int, _Pack]] = {
 """By name: the server's number for it, and what packs a value that is not NULL."""
 
 
+_BIGINT = Struct("!q").unpack
+
+
+def bigint(value: bytes | None) -> int:
+    """A bigint of an answer, from its binary format, where it is not NULL."""
+    number: int = _BIGINT(value or b"")[0]
+    return number
+
+
+class Stated(NamedTuple):
+    """What a statement says of its parameters.
+
+    :ivar types: the server's numbers of their types, the namespace's first.
+    :ivar packers: what packs each, the namespace's left out.
+    """
+
+    types: tuple[int, ...]
+    packers: tuple[_Pack, ...]
+
+
 @cache
-def _stated(statement: str) -> tuple[tuple[int, ...], tuple[_Pack, ...]]:
-    """The types of a statement's parameters, from `$1` on."""
-    stated = {int(number): name for number, name in _PARAMETER.findall(statement)}
-    known = [_TYPES[stated[number]] for number in range(1, len(stated) + 1)]
-    return tuple(number for number, _ in known), tuple(pack for _, pack in known)
+def stated(statement: str) -> Stated:
+    """The parameters of a statement, from `$1` on."""
+    names = {int(number): name for number, name in _PARAMETER.findall(statement)}
+    known = [_TYPES[names[number]] for number in range(1, len(names) + 1)]
+    return Stated(tuple(number for number, _ in known), tuple(pack for _, pack in known[1:]))
 
 
-def types(statement: str) -> tuple[int, ...]:
-    """The server's numbers of the types of all parameters, the namespace's first."""
-    return _stated(statement)[0]
-
-
-def packed(statement: str, values: Iterable[object]) -> Packed:
-    """The values of all parameters after the namespace's number, in their order.
+def pack(packers: Sequence[_Pack], values: Iterable[Any]) -> list[Value]:
+    """The values of parameters, in their order.
 
     Raises UnicodeEncodeError, OverflowError, struct.error for what the server cannot hold.
     """
-    packers = _stated(statement)[1][1:]
-    paired = zip(packers, values, strict=True)
-    return Packed([None if value is None else pack(value) for pack, value in paired])
+    return [
+        # An id's number makes its bytes itself: that of each would cost a call of Python's otherwise.
+        None if value is None else value.int.to_bytes(16) if pack is _UUID else pack(value)
+        for pack, value in zip(packers, values, strict=True)
+    ]
+
+
+def packed(statement: str, values: Iterable[Any]) -> Packed:
+    """The values of all parameters after the namespace's number. Raises as `pack` does."""
+    return Packed(pack(stated(statement).packers, values))

@@ -13,12 +13,13 @@ from struct import Struct
 import psycopg
 from attrs import define, field
 from psycopg.pq import TransactionStatus
+from psycopg.pq.abc import PGresult
 
 from continuum_core.clock import Micros
 from continuum_core.journal.protocol import Limits
 from continuum_postgres.direct import Answer, Direct
 from continuum_postgres.history import History
-from continuum_postgres.packing import TEXT, Packed, types
+from continuum_postgres.packing import TEXT, Packed, Stated, pack, stated
 from continuum_postgres.place import Place
 from continuum_postgres.source import Connection, Row, connect
 from continuum_postgres.statements import Composed, patient, query, timed
@@ -80,6 +81,9 @@ class Space:
 
 _ENDS = frozenset({"COMMIT", "ROLLBACK"})
 
+_Known = tuple[bytes, bool, Stated]
+"""A statement as it is sent, whether the server keeps it, and its parameters."""
+
 _Pipeline = tuple[contextlib.AbstractAsyncContextManager[psycopg.AsyncPipeline], psycopg.AsyncPipeline]
 """An open one, and how to leave it."""
 
@@ -104,6 +108,7 @@ class Session:
     _connection: Connection | None = field(default=None)
     _direct: Direct | None = field(default=None)
     _pipeline: _Pipeline | None = field(default=None)
+    _known: dict[str, _Known] = field(factory=dict[str, _Known])
 
     @property
     def limits(self) -> Limits:
@@ -113,6 +118,11 @@ class Session:
     def alone(self) -> bool:
         """Whether a statement is a transaction of its own, which fails without harm to another."""
         return True
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection, which nothing is known to be wrong with."""
+        return self._connection is not None and not self._connection.closed
 
     async def ready(self) -> Connection:
         """The connection, a new one where there is none. Raises psycopg.Error."""
@@ -209,12 +219,29 @@ class Session:
         self.committing = False
         return answers
 
+    async def tell(self, sql: str, values: Sequence[object]) -> PGresult:
+        """What a statement answers about one member, in plain values: it commits by itself."""
+        connection = self._connection or await self.ready()
+        text, prepare, said = self._known.get(sql) or self._learned(sql)
+        numbered = [_NS(self.space.ns), *pack(said.packers, values)]
+        self.committing = True
+        answer = await self._straight(connection).send(text, said.types, numbered, prepare)
+        self.committing = False
+        return answer
+
+    def _learned(self, sql: str) -> _Known:
+        """What such a statement is sent as; remembered where that is the same each time."""
+        known = (*self._text(sql), stated(sql))
+        if self.space.clock is None:
+            self._known[sql] = known
+        return known
+
     async def notify(self, to: str, sender: str) -> None:
         """Send a hint, in a transaction of its own, and learn how far the server's log has come by then."""
         direct = self._straight(await self.ready())
         sql = NOTIFY if self.space.history.identity is None else NOTIFY_REACHED
         values = (to.encode(), sender.encode())
-        answer = await direct.send(sql.encode(), (TEXT, TEXT), values, self.space.place.prepares)
+        answer = await direct.send_packed(sql.encode(), (TEXT, TEXT), values, self.space.place.prepares)
         if sql is NOTIFY_REACHED:
             self.space.history.reach(answer.rows[0][1])
 
@@ -238,14 +265,18 @@ class Session:
         if sql in _PLAIN or connection.pgconn.transaction_status != TransactionStatus.IDLE:
             cursor = await self._execute(connection, sql, parameters)
             return Answer(await self._rows(cursor), cursor.rowcount)
+        text, prepare = self._text(sql)
+        if isinstance(parameters, Packed):
+            numbered = (_NS(self.space.ns), *parameters)
+            return await self._straight(connection).send_packed(text, stated(sql).types, numbered, prepare)
+        return await self._straight(connection).ask(text, (self.space.ns, *parameters), prepare)
+
+    def _text(self, sql: str) -> tuple[bytes, bool]:
+        """A statement that is a transaction by itself, and whether the server keeps it."""
         text, same = self.space.text(sql)
         if self.patience is not None and self.space.place.pooled:  # in a transaction BEGIN sets it
             text = patient(text, self.patience)
-        prepare = same and self.space.place.prepares
-        if isinstance(parameters, Packed):
-            numbered = (_NS(self.space.ns), *parameters)
-            return await self._straight(connection).send(text, types(sql), numbered, prepare)
-        return await self._straight(connection).ask(text, (self.space.ns, *parameters), prepare)
+        return text, same and self.space.place.prepares
 
     def _rest(self) -> None:
         """Before the driver itself uses the connection."""

@@ -19,19 +19,20 @@ from continuum_postgres.statements.runs import READ_STARTS
 from continuum_postgres.turns import Standing
 from continuum_postgres.writes import Writes, by_run
 
-__all__ = ["start"]
+__all__ = ["start", "start_long"]
 
 
 async def start(session: Session, runs: Sequence[NewRun]) -> list[Started]:
     """The verb: one answer per run."""
-
-    async def long(left: Sequence[NewRun]) -> list[Started]:
-        return await in_rounds(session, left, _touched, _start)
-
     simple = fused.starts(runs) if session.alone else []
     if len(simple) < len(runs) and len(rounds(runs, _touched)) > 1:
-        return await long(runs)  # members that meet keep their order
-    return await fused.first(session, runs, simple, fused.start, long)
+        return await start_long(session, runs)  # members that meet keep their order
+    return await fused.first(session, runs, simple, fused.start, start_long)
+
+
+async def start_long(session: Session, runs: Sequence[NewRun]) -> list[Started]:
+    """The verb where something may stand in the way of each."""
+    return await in_rounds(session, runs, _touched, _start)
 
 
 def _touched(new: NewRun) -> Touched:

@@ -16,10 +16,11 @@ from psycopg import errors as states
 
 from continuum_core.journal.commit import Delivered, DeliverOutcome, NewRun, Started, StartOutcome
 from continuum_core.journal.records import Delivery, RunStatus
+from continuum_postgres import fused
 from continuum_postgres.deliveries import deliver
 from continuum_postgres.lane import Lane
 from continuum_postgres.session import Session
-from continuum_postgres.starts import start
+from continuum_postgres.starts import start, start_long
 
 __all__ = ["ASIDE", "BRIEF", "Busy", "deliver_busy", "deliver_free", "start_busy", "start_free"]
 
@@ -52,6 +53,10 @@ async def start_free(session: Session, runs: Sequence[NewRun]) -> list[Started]:
 async def deliver_free(session: Session, deliveries: Sequence[Delivery]) -> list[Delivered]:
     """The verb `deliver`; who meets an open transaction is BUSY."""
     return await _halved(session, deliveries, deliver, BUSY_DELIVERY)
+
+
+async def _start_long(session: Session, runs: Sequence[NewRun]) -> list[Started]:
+    return await _halved(session, runs, start_long, BUSY_RUN)
 
 
 async def _halved(
@@ -94,26 +99,32 @@ class Busy:
     """What is known to be busy, by name, and the lane on which it is asked for.
 
     :ivar aside: its connection waits for as long as `ASIDE` says.
+    :ivar names: in the order in which they were busy last.
     """
 
     aside: Lane
-    _names: dict[object, None] = field(factory=dict[object, None])
+    names: dict[object, None] = field(factory=dict[object, None])
 
     def knows(self, name: object) -> bool:
-        return name in self._names
+        return name in self.names
 
     def note(self, name: object, busy: bool) -> None:
         """Keep in mind what a member was answered."""
         if not busy:
-            self._names.pop(name, None)
+            self.names.pop(name, None)
             return
-        self._names[name] = None
-        while len(self._names) > _REMEMBERED:
-            del self._names[next(iter(self._names))]
+        self.names[name] = None
+        while len(self.names) > _REMEMBERED:
+            del self.names[next(iter(self.names))]
 
 
 async def start_busy(busy: Busy, lane: Lane, runs: Sequence[NewRun]) -> list[Started]:
     """One answer per run: what is known to be busy holds up nobody, and is tried where it comes alone."""
+    if len(runs) == 1 and lane.free and not busy.names and fused.begins(runs[0]):
+        told = await lane.alone(fused.start_alone, _start_long, runs[0])
+        if told.outcome is StartOutcome.BUSY:
+            busy.note(runs[0].run_id, True)
+        return [told]
     return await _apart(
         busy, lane, runs, start_free, _run, BUSY_RUN, lambda answer: answer.outcome is StartOutcome.BUSY
     )

@@ -22,6 +22,7 @@ from continuum_core.mapper.ends import (
 )
 from continuum_core.mapper.events import (
     decode_event,
+    decode_start,
     encode_cancel,
     encode_failed,
     encode_forced,
@@ -89,6 +90,7 @@ __all__ = [
     "decode_migration",
     "decode_outcome",
     "decode_reply",
+    "decode_start",
     "decode_step",
     "derive_run_id",
     "described",

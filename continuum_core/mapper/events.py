@@ -12,6 +12,7 @@ from continuum_core.envelope import (
     FORMAT,
     CancelBody,
     FailureBody,
+    OriginBody,
     SignalBody,
     StartBody,
     TaskOutcomeBody,
@@ -40,6 +41,7 @@ from continuum_core.registry import Entry
 
 __all__ = [
     "decode_event",
+    "decode_start",
     "encode_cancel",
     "encode_failed",
     "encode_forced",
@@ -130,10 +132,19 @@ def decode_event(
             return Undeclared(body.type)
         return Signal(codec.decode(bytes(body.data)))
     if kind is DeliveryKind.START:
-        start = read(StartBody, payload)
-        return Start(entry.input.decode(bytes(start.input)), deadline=start.deadline, begun=due or 0)
+        return decode_start(entry, payload, due)[0]
     cancel = read(CancelBody, payload)
     return Cancel(cancel.reason, cancel.terminate)
+
+
+def decode_start(entry: Entry, payload: bytes, due: int | None) -> tuple[Start, OriginBody | None]:
+    """What a start says, and where its run comes from; None for one that a client started.
+
+    Raises UnknownVersion.
+    """
+    body = read(StartBody, payload)
+    start = Start(entry.input.decode(bytes(body.input)), deadline=body.deadline, begun=due or 0)
+    return start, body.origin if isinstance(body.origin, OriginBody) else None
 
 
 def _decode_outcome(entry: Entry, snapshot: Snapshot, payload: bytes, token: int, slot: int) -> Event:

@@ -7,13 +7,14 @@ lock, and what it finds is not what it read.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
 from msgspec.structs import replace
+from psycopg.pq.abc import PGresult
 
 from continuum_core.errors import JournalUnavailable
 from continuum_core.journal.commit import (
@@ -54,7 +55,8 @@ from continuum_core.testing.conformance.kit import (
 )
 from continuum_postgres import fused as module
 from continuum_postgres.journal import PostgresJournal
-from continuum_postgres.session import Ask, Row, Session
+from continuum_postgres.lane import Lane
+from continuum_postgres.session import Ask, Connection, Row, Session, Space
 from continuum_postgres.shards import shard
 from continuum_postgres.starts import start
 from continuum_postgres.statements.fused import FUSE_FINISH, FUSE_FINISHES, FUSE_START, FUSE_STARTS
@@ -90,30 +92,63 @@ def the_run(ending: TaskFinish) -> tuple[int, UUID]:
 
 
 class Sent:
-    """How the statements of one lane's session were told from one another: their texts."""
+    """How the statements of one lane's session were told from one another: their texts.
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    :param then: what happens once each was answered.
+    :ivar alone: those that were sent for a member by itself.
+    """
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, then: Callable[[Session, str], None] = lambda _, __: None
+    ) -> None:
         self.texts: list[str] = []
-        whole = Session.ask
+        self.alone: list[str] = []
+        asked, told = Session.ask, Session.tell
 
         async def ask(session: Session, *asks: Ask) -> list[list[Row]]:
             self.texts.extend(sql for sql, _ in asks)
-            return await whole(session, *asks)
+            answers = await asked(session, *asks)
+            for sql, _ in asks:
+                then(session, sql)
+            return answers
+
+        async def tell(session: Session, sql: str, values: Sequence[object]) -> PGresult:
+            self.texts.append(sql)
+            self.alone.append(sql)
+            answer = await told(session, sql, values)
+            session.committing = True  # as it is while the answer is waited for
+            then(session, sql)
+            session.committing = False
+            return answer
 
         monkeypatch.setattr(Session, "ask", ask)
+        monkeypatch.setattr(Session, "tell", tell)
 
 
-@pytest.fixture(params=["alone", "in columns"], autouse=True)
+@pytest.fixture(params=["by itself", "in a batch", "in columns"], autouse=True)
 def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
-    """The statements for a start and a finish: those for one member, or those for many, with one in them."""
-    if request.param == "alone":
+    """The statements for a start and a finish.
+
+    Those for one member, sent by itself over a connection that nobody uses or as a batch of one; or those
+    for many, with one in them.
+    """
+    if request.param == "by itself":  # also where it is the first that the connection is made for
+        free = property(lambda lane: not (lane._jobs or lane._first.taken or lane._stopped))
+        monkeypatch.setattr(Lane, "free", free)
+    else:
+        monkeypatch.setattr(Lane, "free", False)
+    if request.param != "in columns":
         return FUSE_START, FUSE_FINISH
     monkeypatch.setattr(module, "_MANY", 1)
     return FUSE_STARTS, FUSE_FINISHES
 
 
 async def test_a_step_is_one_statement(
-    postgres_url: str, namespace: str, form: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    postgres_url: str,
+    namespace: str,
+    form: tuple[str, str],
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A start with its turn, a finish with its turn, the last one: nothing else is sent."""
     async with opened(postgres_url, namespace) as journal:
@@ -138,6 +173,8 @@ async def test_a_step_is_one_statement(
         sent.texts.clear()
         assert await finished(journal, last) == (FinishOutcome.FINISHED, CommitOutcome.COMMITTED)
         assert sent.texts == [form[1]]
+        by_itself = "by itself" in request.node.name
+        assert sent.alone == ([form[0], form[1], form[1]] if by_itself else [])
         inspection = await seen(journal, step.run_id)
         assert (inspection.run.status, inspection.run.outcome) == (RunStatus.COMPLETED, b"outcome")
         assert (inspection.tasks, inspection.deliveries) == ((), ())
@@ -347,7 +384,79 @@ async def test_other_tasks_are_closed_the_long_way(postgres_url: str, namespace:
         assert left == ([(1, 1, True)] if ends else [(1, 1, True), (2, 0, False)])
 
 
-@pytest.mark.parametrize("form", ["alone"], indirect=True)
+async def test_a_fence_is_made_of_the_statements_own_time(
+    postgres_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it is under way another verb of the handle has a later time; the row has the statement's."""
+    async with opened(postgres_url, namespace) as journal:
+        new, now = new_run(), await journal.now()
+        born = new_task(1, lease=HOUR, claim_id=new_id())
+        first = replace(new, turn=first_turn(new, now, tasks=(born,)))
+
+        def later(session: Session, _: str) -> None:
+            session.space.last += 5_000_000
+
+        Sent(monkeypatch, later)
+        (started,) = await journal.start([first])
+        assert started.committed is not None
+        (claim,) = started.committed.tasks
+        assert claim.task in (await seen(journal, new.run_id)).tasks
+        (told,) = await journal.finish([await riding(journal, claim)])
+        assert told.committed is not None
+        (claim,) = told.committed.tasks
+        assert claim.task in (await seen(journal, new.run_id)).tasks
+
+
+async def test_what_became_of_it_is_unknown_until_a_connection_tells(
+    postgres_url: str, namespace: str, form: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer was lost and nobody can be asked: it may or may not have been done. Once more, it was."""
+    async with opened(postgres_url, namespace) as journal:
+        ending, new = await ready(journal), new_run()
+        first = replace(new, turn=first_turn(new, await journal.now()))
+
+        async def refuse(_: Space) -> Connection:
+            raise psycopg.OperationalError("refused")
+
+        def lose(_: Session, sql: str) -> None:
+            if sql in form:
+                monkeypatch.setattr(Space, "connect", refuse)
+                raise psycopg.OperationalError("lost")
+
+        connect = Space.connect
+        Sent(monkeypatch, lose)
+        for verb in (lambda: journal.finish([ending]), lambda: journal.start([first])):
+            monkeypatch.setattr(Space, "connect", connect)
+            with pytest.raises(JournalUnavailable) as unavailable:
+                await soon(verb())
+            assert unavailable.value.ambiguous
+        monkeypatch.undo()
+        assert await finished(journal, ending) == (FinishOutcome.GONE, CommitOutcome.COMMITTED)
+        assert [one.outcome for one in await soon(journal.start([first]))] == [StartOutcome.EXISTS]
+
+
+async def test_what_was_not_sent_was_not_done(
+    postgres_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(postgres_url, namespace) as journal:
+        ending, new = await ready(journal), new_run()
+        first = replace(new, turn=first_turn(new, await journal.now()))
+        store = journal._store
+        assert store is not None
+        for lane in (store.starting, store.turning):
+            await lane.session.drop()
+
+        async def refuse(_: Space) -> Connection:
+            raise psycopg.OperationalError("refused")
+
+        monkeypatch.setattr(Space, "connect", refuse)
+        for verb in (lambda: journal.finish([ending]), lambda: journal.start([first])):
+            with pytest.raises(JournalUnavailable) as unavailable:
+                await soon(verb())
+            assert not unavailable.value.ambiguous
+
+
+@pytest.mark.parametrize("form", ["in a batch"], indirect=True)
 async def test_others_in_the_batch_are_taken(
     postgres_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -368,7 +477,7 @@ async def test_others_in_the_batch_are_taken(
         assert outcomes == ["committed", "refused", "committed", None, "committed", "committed"]
 
 
-@pytest.mark.parametrize("form", ["alone"], indirect=True)
+@pytest.mark.parametrize("form", ["in a batch"], indirect=True)
 async def test_a_batch_half_done_is_ambiguous(
     postgres_url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -416,15 +525,12 @@ async def test_a_lost_answer_is_found_out(
         ending, new = await ready(journal), new_run()
         born = new_task(1, lease=HOUR, claim_id=new_id())
         first = replace(new, turn=first_turn(new, await journal.now(), tasks=(born,)))
-        whole = Session.ask
 
-        async def ask(session: Session, *asks: Ask) -> list[list[Row]]:
-            told = await whole(session, *asks)
-            if asks[0][0] in form:
+        def lose(_: Session, sql: str) -> None:
+            if sql in form:
                 raise psycopg.OperationalError("lost")
-            return told
 
-        monkeypatch.setattr(Session, "ask", ask)
+        Sent(monkeypatch, lose)
         (told,) = await soon(journal.finish([ending]))
         (started,) = await soon(journal.start([first]))
         assert (told.outcome, started.outcome) == (FinishOutcome.GONE, StartOutcome.EXISTS)
@@ -434,7 +540,7 @@ async def test_a_lost_answer_is_found_out(
             assert [claim.task.token for claim in one.committed.tasks] == [token]
 
 
-@pytest.mark.parametrize("form", ["alone"], indirect=True)
+@pytest.mark.parametrize("form", ["in a batch"], indirect=True)
 async def test_members_that_meet_keep_their_order(postgres_url: str, namespace: str) -> None:
     """A finish delivers to a run whose own finish comes after it: that one's turn is refused."""
     async with opened(postgres_url, namespace) as journal:
@@ -557,7 +663,7 @@ async def _rows(looking: psycopg.AsyncConnection[Any], table: str, run_id: UUID)
     ]
 
 
-@pytest.mark.parametrize("form", ["alone"], indirect=True)
+@pytest.mark.parametrize("form", ["in a batch"], indirect=True)
 async def test_many_batches_of_finishes_do_not_deadlock(postgres_url: str, namespace: str) -> None:
     """Handles finish the same tasks, beat and close them, each in its own order: they end, no deadlock."""
     async with opened(postgres_url, namespace) as journal, raw(postgres_url) as looking:

@@ -17,6 +17,8 @@ from tests.postgres.handles import soon
 class Connectionless:
     """A session of a verb that asks nobody."""
 
+    connected = True
+
     def __init__(self) -> None:
         self.opened = 0
         self.partly = False
@@ -132,3 +134,93 @@ async def test_stopping_waits_for_who_carries_his_verb_out_himself(used: bool) -
     assert session.dropped
     with pytest.raises(UsageError, match="closed"):
         await lane.gather(verb, [2], prompt=True)
+
+
+class Short:
+    """Answers a number with its triple, or does nothing; waits for its gate first."""
+
+    def __init__(self, *, answers: bool = True) -> None:
+        self.answers = answers
+        self.asked: list[int] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def __call__(self, session: Session, member: int) -> int | None:
+        self.asked.append(member)
+        await self.gate.wait()
+        return 3 * member if self.answers else None
+
+
+async def test_who_is_alone_is_answered_by_the_short_way_and_else_by_the_long_one() -> None:
+    lane, _ = lane_of()
+    short, long = Short(), Verb()
+    assert await lane.alone(short, long, 1) == 3
+    short.answers = False
+    assert await lane.alone(short, long, 2) == 4
+    assert (short.asked, long.batches) == ([1, 2], [[2]])
+    assert long.tasks == [asyncio.current_task()], "by the caller himself"
+    assert lane.free
+    await lane.stop()
+
+
+async def test_it_is_free_while_nobody_uses_it_or_waits_for_it() -> None:
+    lane, session = lane_of()
+    short, long = Short(), Verb()
+    short.gate.clear()
+    first = asyncio.create_task(lane.alone(short, long, 1))
+    await asyncio.sleep(0)
+    assert not lane.free
+    other = asyncio.create_task(lane.gather(long, [2], prompt=True))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert long.batches == [], "it waits for who is alone"
+    short.gate.set()
+    assert await soon(first) == 3
+    assert await soon(other) == [4]
+    assert lane.free
+    last = asyncio.create_task(lane.gather(long, [5]))
+    await asyncio.sleep(0)
+    assert not lane.free, "nobody uses it yet, and somebody waits for it"
+    assert await soon(last) == [10]
+    assert lane.free
+    session.connected = False
+    assert not lane.free, "a connection is to be made, and that may be tried more than once"
+    session.connected = True
+    await lane.stop()
+    assert not lane.free
+
+
+async def test_who_is_alone_and_cancelled_leaves_the_connection_to_others() -> None:
+    lane, session = lane_of()
+    short, long = Short(), Verb()
+    short.gate.clear()
+    first = asyncio.create_task(lane.alone(short, long, 1))
+    await asyncio.sleep(0)
+    other = asyncio.create_task(lane.gather(long, [2]))
+    await asyncio.sleep(0)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await soon(first)
+    assert await soon(other) == [4]
+    assert (session.recovered, long.batches) == (1, [[2]])
+    await lane.stop()
+
+
+async def test_a_waiter_for_the_connection_may_be_cancelled() -> None:
+    lane, session = lane_of()
+    short, long = Short(), Verb()
+    short.gate.clear()
+    first = asyncio.create_task(lane.alone(short, long, 1))
+    await asyncio.sleep(0)
+    for _ in range(2):
+        stopping = asyncio.create_task(lane.stop())
+        await asyncio.sleep(0)
+        stopping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await soon(stopping)
+    stopping = asyncio.create_task(lane.stop())
+    await asyncio.sleep(0)
+    short.gate.set()
+    assert await soon(first) == 3
+    await soon(stopping)
+    assert session.dropped
