@@ -48,7 +48,7 @@ class Wakeups:
         self._hand = hand
         self._look = look
         self._ask_writer = ask_writer
-        self._own = 0  # this handle's commits that had ended by the last look
+        self._own = 0  # this handle's commits that had ended before the last look
         self._looking = False
         self._next_look = 0.0
         self._waiting: set[asyncio.Future[None]] = set()
@@ -110,8 +110,11 @@ class Wakeups:
         self._next_look = loop.time() + pause / 2
         self._looking = True
         try:
+            ended = (
+                self._hand.ended
+            )  # before the look: what ends meanwhile the next one may be the first to see
             seen, own = await self._look(), self._own
-            self._own = self._hand.ended
+            self._own = ended
             if seen and own == self._hand.begun:
                 self._hub.changed()
             elif seen:  # by whom, only the connection knows that does not count its own

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from psycopg.pq.abc import PGresult
 
 from continuum_core import Client, Machine, Worker
 from continuum_core.journal.records import RunStatus
@@ -37,15 +39,20 @@ async def test_steps_of_many_runs_on_two_workers(empty_url: str) -> None:
 async def test_a_step_costs_one_transaction(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Start with its first turn; then each outcome with the next turn: four statements of one round trip."""
     sent: list[str] = []
-    whole = Session.ask
+    asked, told = Session.ask, Session.tell
 
     async def ask(self: Session, *asks: Ask) -> list[list[Row]]:
         if any("INSERT INTO continuum.records" in sql for sql, _ in asks):
             sent.extend(sql for sql, _ in asks)
-        return await whole(self, *asks)
+        return await asked(self, *asks)
+
+    async def tell(self: Session, sql: str, values: Sequence[object]) -> PGresult:
+        sent.append(sql)
+        return await told(self, sql, values)
 
     async with Worker(empty_url, [Steps]) as worker:
         monkeypatch.setattr(Session, "ask", ask)
+        monkeypatch.setattr(Session, "tell", tell)
         assert await (await worker.client.start(Steps, 1)).result(20) == 4
         monkeypatch.undo()
     assert sent == [FUSE_START, FUSE_FINISH, FUSE_FINISH, FUSE_FINISH]

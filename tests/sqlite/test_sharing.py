@@ -215,6 +215,23 @@ async def test_a_commit_may_be_seen_before_its_writer_knows(under_way: bool) -> 
     assert (len(asked), shared.others(hand)) == ((1, 0) if under_way else (0, 1))
 
 
+async def test_a_commit_may_end_while_a_look_is_under_way() -> None:
+    """It came too late for that one, and the next, which is the first to see it, knows whose it may be."""
+    asked: list[bool] = []
+    hand, shared = hub.Hand(), hub.Hub()
+    looks = iter((False, True))
+
+    async def look() -> bool:
+        hand.begun = hand.ended = 1
+        return next(looks)
+
+    waiting = Wakeups(shared, hand, look, lambda: asked.append(True))
+    for _ in range(2):
+        waiting._next_look = 0.0
+        await waiting._notice(asyncio.get_running_loop(), 0.001)
+    assert (len(asked), shared.others(hand)) == (1, 0)
+
+
 @pytest.mark.parametrize("behind", [False, True])
 async def test_a_handle_that_writes_is_woken_by_another_process(behind: bool, tmp_path: Path) -> None:
     """What came before its own last transaction the writer notes; behind it, a look has the writer asked."""
