@@ -36,7 +36,18 @@ from continuum_postgres.session import Ask, Row, Session
 from continuum_postgres.shards import shard
 from continuum_postgres.statements.fused import FUSE_FINISH, FUSE_FINISHES, FUSE_START, FUSE_STARTS
 
-__all__ = ["begins", "finish", "finish_alone", "finishes", "first", "fuses", "start", "start_alone", "starts"]
+__all__ = [
+    "BUSY",
+    "begins",
+    "finish",
+    "finish_alone",
+    "finishes",
+    "first",
+    "fuses",
+    "start",
+    "start_alone",
+    "starts",
+]
 
 Member = TypeVar("Member")
 Answer = TypeVar("Answer")
@@ -49,6 +60,8 @@ _OUTRUN = (states.DivisionByZero, states.UniqueViolation)
 
 _MANY = 2
 """From so many members on they go as columns; one alone goes as plain values."""
+
+BUSY = Started(StartOutcome.BUSY, 0, RunStatus.RUNNING)
 
 _NO_TASK = (None, 0, None, None, 0, None, None, False, None, None, None)
 
@@ -278,7 +291,10 @@ async def start_alone(session: Session, new: NewRun) -> Started | None:
     if turn is None:
         return None
     values = _of_start(new, turn, shard(new.run_id))
-    told = await session.tell(FUSE_START, (session.space.last, *values))
+    try:
+        told = await session.tell(FUSE_START, (session.space.last, *values))
+    except states.LockNotAvailable:  # a transaction that is open still is about to start it
+        return BUSY
     if told.get_value(0, 1) is None:
         return None
     now = bigint(told.get_value(0, 0))  # the statement's own: fences are made of it

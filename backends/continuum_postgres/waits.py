@@ -15,7 +15,7 @@ from attrs import define, field
 from psycopg import errors as states
 
 from continuum_core.journal.commit import Delivered, DeliverOutcome, NewRun, Started, StartOutcome
-from continuum_core.journal.records import Delivery, RunStatus
+from continuum_core.journal.records import Delivery
 from continuum_postgres import fused
 from continuum_postgres.deliveries import deliver
 from continuum_postgres.lane import Lane
@@ -38,7 +38,6 @@ _LOCKED = 40
 
 _REMEMBERED = 10_000
 
-BUSY_RUN = Started(StartOutcome.BUSY, 0, RunStatus.RUNNING)
 BUSY_DELIVERY = Delivered(DeliverOutcome.BUSY, 0)
 
 
@@ -47,7 +46,7 @@ BUSY_DELIVERY = Delivered(DeliverOutcome.BUSY, 0)
 
 async def start_free(session: Session, runs: Sequence[NewRun]) -> list[Started]:
     """The verb `start`; who meets an open transaction is BUSY."""
-    return await _halved(session, runs, start, BUSY_RUN)
+    return await _halved(session, runs, start, fused.BUSY)
 
 
 async def deliver_free(session: Session, deliveries: Sequence[Delivery]) -> list[Delivered]:
@@ -56,7 +55,7 @@ async def deliver_free(session: Session, deliveries: Sequence[Delivery]) -> list
 
 
 async def _start_long(session: Session, runs: Sequence[NewRun]) -> list[Started]:
-    return await _halved(session, runs, start_long, BUSY_RUN)
+    return await _halved(session, runs, start_long, fused.BUSY)
 
 
 async def _halved(
@@ -126,7 +125,7 @@ async def start_busy(busy: Busy, lane: Lane, runs: Sequence[NewRun]) -> list[Sta
             busy.note(runs[0].run_id, True)
         return [told]
     return await _apart(
-        busy, lane, runs, start_free, _run, BUSY_RUN, lambda answer: answer.outcome is StartOutcome.BUSY
+        busy, lane, runs, start_free, _run, fused.BUSY, lambda answer: answer.outcome is StartOutcome.BUSY
     )
 
 

@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy
 import sqlalchemy.orm
 from attrs import frozen
+from msgspec.structs import replace
 from psycopg.adapt import Loader
 from psycopg.pq import Format
 from psycopg.rows import dict_row
@@ -38,12 +39,14 @@ from continuum_core import (
 )
 from continuum_core.journal.commit import DeliverOutcome, StartOutcome
 from continuum_core.journal.protocol import Limits
-from continuum_core.testing.conformance.given import new_id, new_run, signal, turn
+from continuum_core.testing.conformance.given import first_turn, new_id, new_run, signal, turn
 from continuum_core.testing.conformance.kit import claimed_one, committed, delivered, payloads, waiting
 from continuum_postgres import callers
 from continuum_postgres.joined import Joined
 from continuum_postgres.place import parse
+from continuum_postgres.session import Session
 from continuum_postgres.source import Conninfo
+from continuum_postgres.statements.fused import FUSE_START
 from tests.postgres.handles import opened, raw, soon, waits_for_lock
 
 ROWS = "CREATE TABLE IF NOT EXISTS rows_of_ours (number integer)"
@@ -720,3 +723,34 @@ async def test_a_connection_that_is_cut_is_told(url: str, kind: Kind) -> None:
         with pytest.raises(UsageError, match="closed"):
             await client.start(Pile, 2, connection=connection)
         assert not await there(client, handle)
+
+
+async def test_a_lone_start_waits_once_before_it_says_busy(
+    url: str, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its first turn it is one statement; from then on it is asked for aside."""
+    async with opened(url, namespace) as holder, opened(url, namespace) as other, psycopg_async(url) as held:
+        await other.start([new_run()])  # its connection is there
+        new = new_run()
+        first = replace(new, turn=first_turn(new, await other.now()))
+        within = await holder.within(held, 5)
+        assert [each.outcome for each in await within.start([new])] == [StartOutcome.STARTED]
+        sent: list[str] = []
+        asked, told = Session.ask, Session.tell
+
+        async def ask(session: Session, *asks: Any) -> Any:
+            sent.extend(sql for sql, _ in asks)
+            return await asked(session, *asks)
+
+        async def tell(session: Session, sql: str, values: Any) -> Any:
+            sent.append(sql)
+            return await told(session, sql, values)
+
+        monkeypatch.setattr(Session, "ask", ask)
+        monkeypatch.setattr(Session, "tell", tell)
+        assert [each.outcome for each in await soon(other.start([first]))] == [StartOutcome.BUSY]
+        assert sent == [FUSE_START]
+        monkeypatch.undo()
+        assert [each.outcome for each in await soon(other.start([first]))] == [StartOutcome.BUSY]
+        await held.commit()
+        assert [each.outcome for each in await soon(other.start([first]))] == [StartOutcome.EXISTS]
