@@ -72,7 +72,7 @@ class Direct:
         types, formats = self._transformer.types or (), self._transformer.formats or ()
         return self._read(await self.send(text, types, values, prepare, formats))
 
-    async def send_packed(
+    async def ask_packed(
         self, text: bytes, types: tuple[int, ...], values: Sequence[Buffer | None], prepare: bool
     ) -> Answer:
         """The same where the parameters are packed already, in the binary formats of their types."""

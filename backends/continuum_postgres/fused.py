@@ -40,12 +40,12 @@ __all__ = [
     "BUSY",
     "begins",
     "finish",
-    "finish_alone",
+    "finish_single",
     "finishes",
     "first",
     "fuses",
     "start",
-    "start_alone",
+    "start_single",
     "starts",
 ]
 
@@ -225,7 +225,7 @@ def _of_finish(ending: TaskFinish, turn: Commit, number: int) -> tuple[object, .
     return (*_of_turn(turn, number), ending.token, ending.slot, ending.fence, turn.base, closes, arrived)
 
 
-async def finish_alone(session: Session, ending: TaskFinish) -> Finished | None:
+async def finish_single(session: Session, ending: TaskFinish) -> Finished | None:
     """What became of one that may be taken, or None: the long way has to tell."""
     turn = ending.turn
     if turn is None:
@@ -285,7 +285,7 @@ def _of_start(new: NewRun, turn: Commit, number: int) -> tuple[object, ...]:
     return (*_of_turn(turn, number), new.machine, new.key, new.digest, new.parent, new.root)
 
 
-async def start_alone(session: Session, new: NewRun) -> Started | None:
+async def start_single(session: Session, new: NewRun) -> Started | None:
     """What became of one that may be taken, or None: the long way has to tell."""
     turn = new.turn
     if turn is None:

@@ -205,7 +205,7 @@ class PostgresJournal:
         store = self._opened()
         lane = store.turning
         if len(finishes) == 1 and lane.free and fused.fuses(finishes[0]):
-            answers = [await lane.alone(fused.finish_alone, finish_long, finishes[0])]
+            answers = [await lane.single(fused.finish_single, finish_long, finishes[0])]
         else:
             answers = await lane.gather(finish, finishes, prompt=True)
         store.space.history.finished(finishes, answers)

@@ -117,7 +117,7 @@ class Lane:
         """Whether the first connection is there, and nobody uses it or waits for it."""
         return not (self._jobs or self._first.taken or self._stopped) and self.session.connected
 
-    async def alone(
+    async def single(
         self,
         short: Callable[[Session, Member], Awaitable[Answer | None]],
         long: Callable[[Session, Sequence[Member]], Awaitable[Sequence[Answer]]],

@@ -241,7 +241,7 @@ class Session:
         direct = self._straight(await self.ready())
         sql = NOTIFY if self.space.history.identity is None else NOTIFY_REACHED
         values = (to.encode(), sender.encode())
-        answer = await direct.send_packed(sql.encode(), (TEXT, TEXT), values, self.space.place.prepares)
+        answer = await direct.ask_packed(sql.encode(), (TEXT, TEXT), values, self.space.place.prepares)
         if sql is NOTIFY_REACHED:
             self.space.history.reach(answer.rows[0][1])
 
@@ -268,7 +268,7 @@ class Session:
         text, prepare = self._text(sql)
         if isinstance(parameters, Packed):
             numbered = (_NS(self.space.ns), *parameters)
-            return await self._straight(connection).send_packed(text, stated(sql).types, numbered, prepare)
+            return await self._straight(connection).ask_packed(text, stated(sql).types, numbered, prepare)
         return await self._straight(connection).ask(text, (self.space.ns, *parameters), prepare)
 
     def _text(self, sql: str) -> tuple[bytes, bool]:

@@ -120,7 +120,7 @@ class Busy:
 async def start_busy(busy: Busy, lane: Lane, runs: Sequence[NewRun]) -> list[Started]:
     """One answer per run: what is known to be busy holds up nobody, and is tried where it comes alone."""
     if len(runs) == 1 and lane.free and not busy.names and fused.begins(runs[0]):
-        told = await lane.alone(fused.start_alone, _start_long, runs[0])
+        told = await lane.single(fused.start_single, _start_long, runs[0])
         if told.outcome is StartOutcome.BUSY:
             busy.note(runs[0].run_id, True)
         return [told]

@@ -110,9 +110,7 @@ class Wakeups:
         self._next_look = loop.time() + pause / 2
         self._looking = True
         try:
-            ended = (
-                self._hand.ended
-            )  # before the look: what ends meanwhile the next one may be the first to see
+            ended = self._hand.ended  # before the look: what ends meanwhile the next one may see first
             seen, own = await self._look(), self._own
             self._own = ended
             if seen and own == self._hand.begun:

@@ -151,12 +151,20 @@ class Short:
         return 3 * member if self.answers else None
 
 
+async def single_under_way(lane: Lane, short: Short, long: Verb) -> asyncio.Task[int]:
+    """A caller with one member, who has to wait in its middle."""
+    short.gate.clear()
+    first = asyncio.create_task(lane.single(short, long, 1))
+    await asyncio.sleep(0)
+    return first
+
+
 async def test_who_is_alone_is_answered_by_the_short_way_and_else_by_the_long_one() -> None:
     lane, _ = lane_of()
     short, long = Short(), Verb()
-    assert await lane.alone(short, long, 1) == 3
+    assert await lane.single(short, long, 1) == 3
     short.answers = False
-    assert await lane.alone(short, long, 2) == 4
+    assert await lane.single(short, long, 2) == 4
     assert (short.asked, long.batches) == ([1, 2], [[2]])
     assert long.tasks == [asyncio.current_task()], "by the caller himself"
     assert lane.free
@@ -166,9 +174,7 @@ async def test_who_is_alone_is_answered_by_the_short_way_and_else_by_the_long_on
 async def test_it_is_free_while_nobody_uses_it_or_waits_for_it() -> None:
     lane, session = lane_of()
     short, long = Short(), Verb()
-    short.gate.clear()
-    first = asyncio.create_task(lane.alone(short, long, 1))
-    await asyncio.sleep(0)
+    first = await single_under_way(lane, short, long)
     assert not lane.free
     other = asyncio.create_task(lane.gather(long, [2], prompt=True))
     for _ in range(3):
@@ -193,9 +199,7 @@ async def test_it_is_free_while_nobody_uses_it_or_waits_for_it() -> None:
 async def test_who_is_alone_and_cancelled_leaves_the_connection_to_others() -> None:
     lane, session = lane_of()
     short, long = Short(), Verb()
-    short.gate.clear()
-    first = asyncio.create_task(lane.alone(short, long, 1))
-    await asyncio.sleep(0)
+    first = await single_under_way(lane, short, long)
     other = asyncio.create_task(lane.gather(long, [2]))
     await asyncio.sleep(0)
     first.cancel()
@@ -209,9 +213,7 @@ async def test_who_is_alone_and_cancelled_leaves_the_connection_to_others() -> N
 async def test_a_waiter_for_the_connection_may_be_cancelled() -> None:
     lane, session = lane_of()
     short, long = Short(), Verb()
-    short.gate.clear()
-    first = asyncio.create_task(lane.alone(short, long, 1))
-    await asyncio.sleep(0)
+    first = await single_under_way(lane, short, long)
     for _ in range(2):
         stopping = asyncio.create_task(lane.stop())
         await asyncio.sleep(0)

@@ -43,7 +43,7 @@ async def test_values_come_back(postgres_url: str, number: int, bits: bool, data
     sent = (_NS, *packed(_VALUES, values))
     async with opened(postgres_url) as direct:
         for prepare in (True, False):
-            told = await direct.send_packed(_VALUES.encode(), stated(_VALUES).types, sent, prepare)
+            told = await direct.ask_packed(_VALUES.encode(), stated(_VALUES).types, sent, prepare)
             assert told.rows == [(3, *values)]
 
 
@@ -52,7 +52,7 @@ async def test_columns_come_back(postgres_url: str, ids: list[UUID | None]) -> N
     columns = ([1, None], [2, -2], [3, 4], [True, False], [b"a", None], ["b", None], ids)
     sent = (_NS, *packed(_COLUMNS, columns))
     async with opened(postgres_url) as direct:
-        told = await direct.send_packed(_COLUMNS.encode(), stated(_COLUMNS).types, sent, True)
+        told = await direct.ask_packed(_COLUMNS.encode(), stated(_COLUMNS).types, sent, True)
     assert told.rows == [(3, *columns)]
 
 
@@ -61,9 +61,7 @@ async def test_what_is_null_prepares_no_other_text(postgres_url: str) -> None:
     sql = "SELECT $1::integer, $2::bigint, $3::text"
     async with opened(postgres_url) as direct:
         for values in ((1, "a"), (None, "a"), (1, None), (None, None)):
-            told = await direct.send_packed(
-                sql.encode(), stated(sql).types, (_NS, *packed(sql, values)), True
-            )
+            told = await direct.ask_packed(sql.encode(), stated(sql).types, (_NS, *packed(sql, values)), True)
             assert told.rows == [(3, *values)]
         named = await direct.connection.execute(b"SELECT statement FROM pg_prepared_statements")
         assert [row[0] for row in await named.fetchall()] == [sql]
