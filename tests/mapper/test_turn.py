@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from continuum_core import Machine, MachineFault, Message, event, root
 from continuum_core.due import SUSPECT, Due
+from continuum_core.envelope import OriginBody
 from continuum_core.errors import PayloadRefused, UnknownVersion
 from continuum_core.journal.commit import Commit
 from continuum_core.journal.records import Delivery, DeliveryKind, Held, RecordKind, RunStatus
@@ -26,6 +27,7 @@ from continuum_core.mapper import (
     encode_start,
     unborn,
 )
+from continuum_core.mapper.kin import encode_child_start
 from continuum_core.registry import Entry
 from continuum_core.turn import Turn, park, quarantine, take_turn
 from tests.mapper.machines import NOW, RUN, Dig, Home, Leave, Return, after, entry_of, ids
@@ -80,6 +82,19 @@ def test_the_first_turn_of_a_run() -> None:
     start = Delivery(UUID(int=1), RUN, DeliveryKind.START, encode_start(HOME, "ann"))
     commit = turn(HOME, unborn(), [start]).commit
     assert (commit.version, len(commit.records), consumed(commit)) == (0, 1, [1])
+
+
+@pytest.mark.parametrize("first", [False, True], ids=["cancelled first", "started first"])
+def test_a_child_run_tells_its_parent_whatever_it_takes_first(first: bool) -> None:
+    """Cancelled in its first turn: where it comes from stands in its start, which it may never take."""
+    parent = UUID(int=77)
+    payload = encode_child_start(HOME.input.encode("ann"), OriginBody(str(parent), 5, 1, str(parent)))
+    start = Delivery(UUID(int=1), RUN, DeliveryKind.START, payload)
+    cancel = Delivery(UUID(int=2), RUN, DeliveryKind.CANCEL, encode_cancel("enough", terminate=True))
+    commit = turn(HOME, unborn(), [start, cancel] if first else [cancel, start]).commit
+    assert consumed(commit) == ([1, 2] if first else [2])
+    [told] = [each for each in commit.deliveries if each.run_id == parent]
+    assert (told.kind, told.token, told.slot) == (DeliveryKind.OUTCOME, 5, 1)
 
 
 def test_a_fold_ends_with_the_run_and_leaves_the_rest_to_the_journal() -> None:
